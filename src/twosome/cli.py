@@ -1,0 +1,106 @@
+"""What the entries share: Hydra, and errors as one line with exit code 2."""
+
+import functools
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from twosome.errors import UserError, unknown_choice
+
+CONFIGS = Path(__file__).resolve().parents[2] / "conf"
+Task = Callable[[DictConfig], Any]
+
+OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default)
+
+
+def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
+    """Make a task the main function of a script: composes conf/<config_name>.yaml, runs the task, exits.
+
+    Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job of a sweep failed otherwise; 130 after
+    Ctrl-C. In a sweep a failed job does not stop the others. HYDRA_FULL_ERROR=1 shows tracebacks.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        @functools.wraps(task)
+        def main() -> None:
+            full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
+            failures: list[tuple[Sequence[str], Exception]] = []
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
+            try:
+                run = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)
+                run(functools.partial(_guarded, task, failures, full_error))()
+            except KeyboardInterrupt:
+                sys.exit(130)
+            except (UserError, HydraException, OmegaConfBaseException) as error:
+                if full_error:
+                    raise
+                sys.exit(_report(error))
+            if failures:
+                print(f"{len(failures)} failed:", file=sys.stderr)
+                for overrides, error in failures:
+                    print(f"  {' '.join(overrides)}: {one_line(error)}", file=sys.stderr)
+                sys.exit(2 if all(isinstance(error, UserError) for _, error in failures) else 1)
+
+        return main
+
+    return decorate
+
+
+def _guarded(task: Task, failures: list[tuple[Sequence[str], Exception]], full_error: bool, config: DictConfig) -> Any:
+    """One job: in a sweep, its failure is kept for the end and the next job runs."""
+    try:
+        return task(config)
+    except Exception as error:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        failures.append((list(HydraConfig.get().overrides.task), error))
+        if full_error or not isinstance(error, UserError):
+            traceback.print_exception(error)
+        return None
+
+
+def _report(error: Exception) -> int:
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    return 2
+
+
+def one_line(error: Exception) -> str:
+    """What to tell a user: our own line, or Hydra's many lines folded to one that says what to write instead."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        if error.options:
+            return str(unknown_choice(group, choice, error.options))
+    text = " ".join(str(error).split())
+    if match := re.search(r"Could not (?:override|append to config\. An item is already at) '(\S+?)'", text):
+        return _unknown_option(match[1])
+    if match := re.search(r"Could not override '(\S+?)'\. No match in the defaults list", text):
+        return _unknown_option(match[1])
+    return text
+
+
+def _unknown_option(key: str) -> str:
+    """The nearest option to one that does not exist."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = hydra.compose("config")
+    names = list(_names(OmegaConf.to_container(config, resolve=False), ""))
+    near = get_close_matches(key, names, n=1) or get_close_matches(key, [n for n in names if n.endswith(key)], n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; `--help` lists the options"
+    return f"{key}: no such option{hint}"
+
+
+def _names(config: Any, prefix: str) -> Sequence[str]:
+    if not isinstance(config, dict):
+        return [prefix]
+    return [prefix, *(name for key, value in config.items() for name in _names(value, f"{prefix}.{key}" if prefix else str(key)))]

@@ -1,0 +1,84 @@
+"""From Hydra's composed configuration to checked, typed settings, before anything is computed."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from twosome.errors import UserError
+
+T = TypeVar("T")
+
+TRUSTED_TARGETS = ("twosome.", "pytorch_lightning.loggers.")
+"""Where a configuration's ``_target_`` may point: a config can come with a run folder from anywhere."""
+
+
+@dataclass
+class EvaluationConfig:
+    """Evaluation before and after training; see conf/config.yaml."""
+
+    episodes: int
+    seed: int
+    gif: bool
+
+    def __post_init__(self) -> None:
+        if self.episodes < 0:
+            raise UserError(f"evaluation.episodes={self.episodes}: expected 0 (no evaluation) or more")
+
+
+@dataclass
+class RunConfig:
+    """The run's own settings; see conf/config.yaml."""
+
+    seed: int
+    total_steps: int
+    checkpoint_every: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed={self.seed}: expected an integer from 0 to 2**32 - 1")
+        for name in ("total_steps", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}={getattr(self, name)}: expected an integer above 0")
+
+
+def typed(cls: type[T], node: DictConfig, option: str) -> T:
+    """node as the dataclass cls, every field of the declared type.
+
+    option: where node stands in the configuration ("ppo"), for messages. Raises UserError, also for unknown fields.
+    """
+    prefix = f"{option}." if option else ""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(cls), node)
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    except ValidationError as error:
+        expected = str(error).splitlines()[0].rpartition(" to ")[2].lower() or "another type"
+        raise UserError(f"{prefix}{error.key or error.full_key}={_value(node, error)}: expected {expected}") from None
+    except (ConfigKeyError, ConfigAttributeError) as error:
+        fields = ", ".join(OmegaConf.structured(cls))
+        raise UserError(f"{prefix}{error.key}: no such option; expected one of {fields}") from None
+    except OmegaConfBaseException as error:
+        raise UserError(f"{prefix}{error.full_key}: {str(error).splitlines()[0]}") from None
+
+
+def _value(node: DictConfig, error: OmegaConfBaseException) -> Any:
+    return OmegaConf.select(node, str(error.full_key or error.key), default="?")
+
+
+def check_targets(config: Any, option: str = "") -> None:
+    """Refuse a configuration that would call anything but the suite's own code and Lightning's loggers."""
+    if isinstance(config, DictConfig):
+        config = OmegaConf.to_container(config, resolve=False)
+    if isinstance(config, dict):
+        target = config.get("_target_", TRUSTED_TARGETS[0])
+        if not str(target).startswith(TRUSTED_TARGETS):
+            raise UserError(
+                f"{option}._target_={target}: expected a name that starts with one of {', '.join(TRUSTED_TARGETS)}; "
+                "put your own class or function into a module under src/twosome"
+            )
+        for key, value in config.items():
+            check_targets(value, f"{option}.{key}" if option else str(key))
+    elif isinstance(config, list):
+        for value in config:
+            check_targets(value, option)

@@ -1,0 +1,34 @@
+"""A decision: the one thing that environments hand to policies."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Text = tuple[str, tuple[str, ...]]
+"""A decision as a language model sees it: the observation prompt and the admissible actions' prompts."""
+
+
+class Decision(NamedTuple):
+    """A choice of a macro-action that an environment offers.
+
+    obs: the symbolic observation, float32 of the environment's observation shape.
+    prompt: the observation prompt.
+    action_ids: the admissible actions as the environment's action numbers.
+    action_prompts: their words, in the order of action_ids.
+    """
+
+    obs: np.ndarray
+    prompt: str
+    action_ids: tuple[int, ...]
+    action_prompts: tuple[str, ...]
+
+    @property
+    def text(self) -> Text:
+        """What a language model's scores depend on: decisions of equal text are the same work."""
+        return self.prompt, self.action_prompts
+
+    @classmethod
+    def from_step(cls, obs: np.ndarray, info: Mapping[str, Any]) -> "Decision":
+        """The decision in what ``env.reset`` and ``env.step`` return."""
+        return cls(obs, info["prompt"], tuple(info["action_ids"]), tuple(info["action_prompts"]))

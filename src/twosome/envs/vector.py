@@ -1,0 +1,85 @@
+"""Many environments side by side, as lists of decisions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from twosome.decision import Decision
+from twosome.envs.resumable import Resumable
+from twosome.errors import UserError
+
+
+class Step(NamedTuple):
+    """What happened in each of N environments after one decision.
+
+    decisions: what each offers next; after an episode's end already the first decision of the next one.
+    rewards: (N,) float64. durations, primitive_steps: (N,) ints of the decision just made and since the episode's start.
+    terminated, truncated, success: (N,) bool.
+    final: the last decision of the episodes that ended in this step, by environment.
+    """
+
+    decisions: list[Decision]
+    rewards: np.ndarray
+    durations: np.ndarray
+    primitive_steps: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    success: np.ndarray
+    final: dict[int, Decision]
+
+
+class DecisionEnvs:
+    """gymnasium's SyncVectorEnv in SAME_STEP autoreset mode: the step that ends an episode also returns the next one's
+    first decision, and the ended one's last decision separately; so every step is a transition inside one episode."""
+
+    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int) -> None:
+        self.vector = SyncVectorEnv([lambda: Resumable(make_env())] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        self.num_envs = num_envs
+
+    def reset(self, seed: int) -> list[Decision]:
+        """Start every environment; the seeds are drawn from one sequence, so that no two runs' seeds overlap."""
+        seeds = np.random.SeedSequence(seed).generate_state(self.num_envs)
+        obs, infos = self.vector.reset(seed=[int(value) for value in seeds])
+        return self._decisions(obs, infos)
+
+    def step(self, action_ids: Sequence[int]) -> Step:
+        """Act in every environment."""
+        obs, rewards, terminated, truncated, infos = self.vector.step(np.asarray(action_ids))
+        ended = np.flatnonzero(terminated | truncated)
+        outcome = {name: np.array(infos[name]) for name in ("duration", "primitive_steps", "success")}
+        final = {}
+        for env in map(int, ended):
+            last = {name: values[env] for name, values in infos["final_info"].items()}
+            final[env] = Decision.from_step(infos["final_obs"][env], last)
+            for name, values in outcome.items():
+                values[env] = last[name]
+        if not np.isfinite(rewards).all():
+            env = int(np.flatnonzero(~np.isfinite(rewards))[0])
+            raise UserError(f"env: environment {env} gave the reward {rewards[env]}: expected a finite number; check its step()")
+        return Step(self._decisions(obs, infos), rewards, outcome["duration"], outcome["primitive_steps"],
+                    terminated, truncated, outcome["success"], final)  # fmt: skip
+
+    def state(self) -> list[dict[str, Any]]:
+        """Everything needed to go on from here, as plain values."""
+        return [env.state() for env in self.vector.envs]
+
+    def restore(self, state: Sequence[dict[str, Any]]) -> list[Decision]:
+        """Go back to a state; returns the decisions offered there."""
+        return [Decision.from_step(*env.restore(one)) for env, one in zip(self.vector.envs, state, strict=True)]
+
+    def close(self) -> None:
+        """Close every environment."""
+        self.vector.close()
+
+    def _decisions(self, obs: np.ndarray, infos: Mapping[str, Any]) -> list[Decision]:
+        try:
+            texts = zip(obs, infos["prompt"], infos["action_ids"], infos["action_prompts"], strict=True)
+        except KeyError as error:
+            raise UserError(
+                f"env: the environment's info lacks {error}: expected prompt, action_ids, action_prompts, duration, "
+                "primitive_steps and success from reset and step (see CONTRIBUTING.md)"
+            ) from None
+        return [Decision(one, prompt, tuple(ids), tuple(words)) for one, prompt, ids, words in texts]

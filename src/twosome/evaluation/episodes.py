@@ -1,0 +1,85 @@
+"""Evaluating an agent: whole episodes, many side by side."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from twosome.decision import Decision
+from twosome.envs.episode import Episode
+from twosome.policies.agent import Agent, sample
+
+SIDE_BY_SIDE = 128
+"""Episodes played at once: their decisions mostly coincide, so the language model's work hardly grows with their number."""
+
+
+@dataclass
+class _Player:
+    env: gymnasium.Env
+    decision: Decision
+    episode: Episode = field(default_factory=Episode)
+    ended: bool = False
+
+    def step(self, choice: int, gamma: float) -> None:
+        obs, reward, terminated, truncated, info = self.env.step(self.decision.action_ids[choice])
+        self.episode.add(float(reward), int(info["primitive_steps"]), gamma)
+        self.episode.terminated, self.episode.success = bool(terminated), bool(info["success"])
+        self.ended = bool(terminated or truncated)
+        self.decision = Decision.from_step(obs, info)
+
+
+@contextmanager
+def acting(agent: Agent) -> Iterator[None]:
+    """The agent in eval mode; afterwards it remembers nothing of what it met, so that evaluating never changes training."""
+    memories = agent.get_extra_state()
+    agent.eval()
+    agent.begin_rollout()
+    try:
+        yield
+    finally:
+        agent.set_extra_state(memories)
+
+
+def play(
+    agent: Agent, make_env: Callable[[], gymnasium.Env], episodes: int, gamma: float, seed: int, greedy: bool
+) -> list[Episode]:
+    """Play whole episodes, each from its own seed: sampled from the policy, or greedy (the likeliest action).
+
+    Each episode is one row however long it lasts, so short episodes are not over-represented.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    seeds = np.random.SeedSequence([seed, 1]).generate_state(episodes)
+    finished: list[Episode] = []
+    with acting(agent):
+        for first in range(0, episodes, SIDE_BY_SIDE):
+            players = []
+            for number in range(first, min(first + SIDE_BY_SIDE, episodes)):
+                env = make_env()
+                obs, info = env.reset(seed=int(seeds[number]))
+                players.append(_Player(env, Decision.from_step(obs, info), Episode(env=number)))
+            while running := [player for player in players if not player.ended]:
+                log_policy = agent.log_policy([player.decision for player in running])
+                choices = log_policy.argmax(dim=1) if greedy else sample(log_policy, generator)
+                for player, choice in zip(running, choices.tolist(), strict=True):
+                    player.step(choice, gamma)
+            finished += [player.episode for player in players]
+            for player in players:
+                player.env.close()
+    return finished
+
+
+def summarize(episodes: list[Episode]) -> dict[str, Any]:
+    """Mean and population standard deviation of the discounted return, success rate and mean lengths."""
+    returns = [episode.discounted_return for episode in episodes]
+    return {
+        "episodes": len(episodes),
+        "success_rate": float(np.mean([episode.success for episode in episodes])),
+        "return_mean": float(np.mean(returns)),
+        "return_std": float(np.std(returns)),
+        "decisions_mean": float(np.mean([episode.decisions for episode in episodes])),
+        "primitive_steps_mean": float(np.mean([episode.primitive_steps for episode in episodes])),
+    }

@@ -1,0 +1,75 @@
+"""Building what a configuration names: the environment, the agent, the norm. Used by every entry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+import twosome.envs  # noqa: F401  (registers the suite's environments)
+from twosome.config import check_targets, typed
+from twosome.errors import UserError, unknown_choice
+from twosome.language.loading import ModelConfig
+from twosome.language.norms import Normalization
+from twosome.policies.agent import Agent
+
+MakeEnv = Callable[[], gymnasium.Env]
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """What an agent's builder (``baseline._target_``) may use.
+
+    make_env: makes an environment of the run. model: the language model's configuration (loading it is up to the builder).
+    norm: the normalisation of action scores. seed: of the agent's initial weights.
+    """
+
+    make_env: MakeEnv
+    model: ModelConfig
+    norm: Normalization
+    seed: int
+
+
+def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
+    """A maker of the environment that ``env`` configures; makes one at once to find errors before any compute.
+
+    Raises UserError for an unknown id and whatever one-line error the environment has for its options.
+    """
+    options: dict[str, Any] = OmegaConf.to_container(config.get("kwargs", {}), resolve=True)  # type: ignore[assignment]
+    for name in ("task", "prompt"):
+        if config.get(name) is not None:
+            options[name] = config[name]
+    make_env = partial(gymnasium.make, config.id, render_mode=render_mode, **options)
+    try:
+        make_env().close()
+    except gymnasium.error.Error as error:
+        known = [name for name in gymnasium.registry if name.startswith("twosome/")]
+        raise unknown_choice("env.id", config.id, known) from error
+    except (ImportError, TypeError) as error:
+        raise UserError(f"env.id={config.id} with {options}: {' '.join(str(error).split())}; check conf/env") from error
+    return make_env
+
+
+def normalization(config: DictConfig) -> Normalization:
+    """The function that ``norm`` names."""
+    check_targets(config, "norm")
+    return instantiate(config)
+
+
+def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
+    """The checked ``model`` configuration; device=auto follows the trainer's accelerator where one is given."""
+    model = typed(ModelConfig, config, "model")
+    if model.device == "auto" and accelerator is not None:
+        model.device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
+    return model
+
+
+def agent(config: DictConfig, make_env: MakeEnv) -> Agent:
+    """The agent of a run's configuration."""
+    check_targets(config.baseline, "baseline")
+    model = model_config(config.model, config.trainer.accelerator)
+    context = AgentContext(make_env, model, normalization(config.norm), config.seed)
+    return instantiate(config.baseline, context=context, _convert_="all")

@@ -1,0 +1,65 @@
+"""The plain way to score actions: one padded row per prompt and action, as the reference does.
+
+For tests and the benchmark only: slow, and simple enough to be believed.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from twosome.decision import Text
+from twosome.language.scorer import MASKED, Scorer, Scores
+
+
+def score(scorer: Scorer, texts: Sequence[Text], padding_side: str = "right") -> Scores:
+    """What Scorer.score gives, from len(texts) times actions rows with full logits, duplicates and all."""
+    tokenized = scorer.tokenize(texts)
+    sequences = [decision.prompt + action for decision in tokenized for action in decision.actions]
+    starts = [len(decision.prompt) for decision in tokenized for _ in decision.actions]
+    length = max(map(len, sequences))
+    ids = torch.zeros(len(sequences), length, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    offsets = []
+    for row, sequence in enumerate(sequences):
+        offset = 0 if padding_side == "right" else length - len(sequence)
+        ids[row, offset : offset + len(sequence)] = torch.tensor(sequence)
+        mask[row, offset : offset + len(sequence)] = 1
+        offsets.append(offset)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    scorer.tokens_computed += ids.numel()
+    device = scorer.device
+    inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "position_ids": positions.to(device)}
+    logits = scorer.lm.model(**inputs, use_cache=False).logits
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+
+    width = max(len(decision.actions) for decision in tokenized)
+    rows: list[Tensor] = []
+    for row, (sequence, start, offset) in enumerate(zip(sequences, starts, offsets, strict=True)):
+        places = torch.arange(start, len(sequence), device=device) + offset
+        rows.append(logprobs[row, places - 1, torch.tensor(sequence[start:], device=device)].sum())
+    totals = torch.full((len(texts), width), MASKED, device=device)
+    scores = totals.clone()
+    flat = iter(rows)
+    for d, ((_, prompts), decision) in enumerate(zip(texts, tokenized, strict=True)):
+        for a, (words, tokens) in enumerate(zip(prompts, decision.actions, strict=True)):
+            totals[d, a] = total = next(flat)
+            scores[d, a] = total / scorer.norm(words, len(tokens))
+    return Scores(totals, scores)
+
+
+@torch.no_grad()
+def features(scorer: Scorer, prompts: Sequence[str]) -> Tensor:
+    """What Scorer.features gives, one row per prompt, duplicates and all; (len(prompts), hidden)."""
+    sequences = [scorer.lm.tokenizer(prompt)["input_ids"] for prompt in prompts]
+    ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = 1
+    scorer.tokens_computed += ids.numel()
+    with scorer.lm.model.disable_adapter():
+        output = scorer.backbone(
+            input_ids=ids.to(scorer.device), attention_mask=mask.to(scorer.device), use_cache=False
+        )
+    return output.last_hidden_state[torch.arange(len(prompts)), mask.sum(dim=1) - 1].float()

@@ -1,0 +1,153 @@
+"""Scoring actions with a causal language model: distinct decisions, token trees, packed rows, few vocabulary projections."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twosome.decision import Text
+from twosome.errors import UserError
+from twosome.language.loading import LanguageModel
+from twosome.language.norms import Normalization
+from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
+from twosome.language.tree import Row, batches, pack
+
+MASKED = -1e9
+"""The score of an action slot that a decision does not have: finite, so that probability times log-probability is 0."""
+
+
+class Scores(NamedTuple):
+    """Scores of D decisions with at most A actions; slots beyond a decision's own actions hold MASKED.
+
+    logprobs: (D, A), log P(action | prompt), the sum over the action's tokens.
+    scores: (D, A), logprobs over the normalisation's divisor.
+    """
+
+    logprobs: Tensor
+    scores: Tensor
+
+    def log_policy(self) -> Tensor:
+        """Log-probability of choosing each action, (D, A): softmax over the decision's own actions."""
+        return torch.log_softmax(self.scores, dim=-1)
+
+
+class Scorer:
+    """The engine. Its cost follows the number of distinct tokens in context, not of decisions times actions.
+
+    tokens_computed counts the model's input tokens (padding included), for benchmarks and progress.
+    """
+
+    def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 256, batch_tokens: int = 2048) -> None:
+        """lm: the model with its adapter; row_tokens: nodes in a tree; batch_tokens: tokens in one forward pass."""
+        for option, value in (("row_tokens", row_tokens), ("batch_tokens", batch_tokens)):
+            if value < 1:
+                raise UserError(f"baseline.engine.{option}={value}: expected a positive number of tokens; leave it out")
+        self.lm, self.norm = lm, norm
+        self.row_tokens, self.batch_tokens = row_tokens, batch_tokens
+        self.tokens_computed = 0
+        causal_lm = lm.model.get_base_model()
+        config = causal_lm.config.get_text_config()
+        self.backbone, self.head = causal_lm.base_model, causal_lm.get_output_embeddings()
+        self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
+
+    def score(self, texts: Sequence[Text]) -> Scores:
+        """Scores of decisions (duplicates are computed once), differentiable in the adapter where grad is enabled."""
+        distinct = list(dict.fromkeys(texts))
+        order, parts = [], []
+        for indices, scores in self.batches(distinct):
+            order += indices
+            parts.append(scores)
+        place = {distinct[index]: row for row, index in enumerate(order)}
+        rows = torch.tensor([place[text] for text in texts], device=self.device)
+        width = max(part.scores.shape[1] for part in parts)
+        pad = [torch.nn.functional.pad(torch.stack(part), (0, width - part.scores.shape[1]), value=MASKED) for part in parts]
+        return Scores(*torch.cat(pad, dim=1)[:, rows])
+
+    def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
+        """Score distinct decisions batch by batch, as (indices into texts, their Scores).
+
+        For gradients in bounded memory: go backward through one batch before asking for the next.
+        """
+        tokenized = self.tokenize(texts)
+        for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
+            indices = [index for row in rows for index in row.decisions]
+            hidden = self._hidden(rows)
+            yield indices, self._gather(rows, hidden, [texts[i] for i in indices], [tokenized[i] for i in indices])
+
+    @torch.no_grad()
+    def features(self, prompts: Sequence[str]) -> Tensor:
+        """Last hidden state at each prompt's own last token with the adapter off, (len(prompts), hidden), float32.
+
+        What the critic reads. (The reference takes position -1 of a padded batch: a pad token for all but the longest.)
+        """
+        ends = [TokenizedDecision(ids, ()) for ids in map(self._prompt_ids, prompts)]
+        out = torch.empty(len(prompts), self.backbone.config.hidden_size, device=self.device)
+        with self.lm.model.disable_adapter():
+            for rows in batches(pack(ends, self.row_tokens), self.batch_tokens):
+                hidden = self._hidden(rows)
+                for place, row in enumerate(rows):
+                    out[row.decisions] = hidden[place, row.prompt_ends].float()
+        return out
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.head.weight.device
+
+    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
+        return tuple(self.lm.tokenizer(prompt)["input_ids"])
+
+    def _hidden(self, rows: Sequence[Row]) -> Tensor:
+        """Last hidden states of a batch of trees, (rows, longest row, hidden)."""
+        length = max(map(len, rows))
+        ids = np.zeros((len(rows), length), dtype=np.int64)
+        depths = np.zeros_like(ids)
+        visible = np.broadcast_to(np.eye(length, dtype=bool), (len(rows), length, length)).copy()
+        for place, row in enumerate(rows):
+            ids[place, : len(row)], depths[place, : len(row)] = row.ids, row.depths
+            visible[place, : len(row), : len(row)] = row.ancestors()
+        self.tokens_computed += ids.size
+        dtype = self.head.weight.dtype
+        mask = torch.zeros(len(rows), 1, length, length, dtype=dtype)
+        mask.masked_fill_(~torch.from_numpy(visible).unsqueeze(1), torch.finfo(dtype).min)
+        output: Any = self.backbone(
+            input_ids=torch.from_numpy(ids).to(self.device),
+            position_ids=torch.from_numpy(depths).to(self.device),
+            attention_mask=mask.to(self.device),
+            use_cache=False,
+        )
+        return output.last_hidden_state
+
+    def _gather(
+        self, rows: Sequence[Row], hidden: Tensor, texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]
+    ) -> Scores:
+        """Project the predicting nodes onto the vocabulary and add up every action's path."""
+        length = hidden.shape[1]
+        edges = [(place * length + node, token) for place, row in enumerate(rows) for node, token in row.edges]
+        nodes = sorted({node for node, _ in edges})
+        place_of = {node: place for place, node in enumerate(nodes)}
+        logits = self.head(hidden.flatten(0, 1)[torch.tensor(nodes, device=self.device)]).float()
+        if self.softcap:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
+        target = torch.tensor([token for _, token in edges], device=self.device)
+        edge_logprobs = logits[source, target] - torch.logsumexp(logits, dim=-1)[source]
+
+        actions = max(len(decision.actions) for decision in tokenized)
+        steps = max(len(action) for decision in tokenized for action in decision.actions)
+        index = np.full((len(texts), actions, steps), len(edges))  # len(edges) is a slot that holds 0
+        divisor = np.ones((len(texts), actions), dtype=np.float32)
+        offsets = np.cumsum([0, *(len(row.edges) for row in rows)])
+        paths = [(offset, path) for offset, row in zip(offsets, rows, strict=False) for path in row.paths]
+        for d, ((offset, path), (_, prompts), decision) in enumerate(zip(paths, texts, tokenized, strict=True)):
+            for a, (edge_numbers, words, tokens) in enumerate(zip(path, prompts, decision.actions, strict=True)):
+                index[d, a, : len(edge_numbers)] = offset + np.array(edge_numbers)
+                divisor[d, a] = self.norm(words, len(tokens))
+        missing = torch.from_numpy(index[:, :, 0] == len(edges)).to(self.device)
+        padded = torch.nn.functional.pad(edge_logprobs, (0, 1))
+        logprobs = padded[torch.from_numpy(index).to(self.device)].sum(dim=-1)
+        scores = logprobs / torch.from_numpy(divisor).to(self.device)
+        return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED))

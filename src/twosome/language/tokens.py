@@ -1,0 +1,63 @@
+"""From a decision's words to token ids, with the boundary between prompt and action checked."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from twosome.decision import Text
+from twosome.errors import UserError
+
+
+class TokenizedDecision(NamedTuple):
+    """prompt: the prompt's token ids; actions: each action prompt's own token ids, as they follow the prompt."""
+
+    prompt: tuple[int, ...]
+    actions: tuple[tuple[int, ...], ...]
+
+
+class DecisionTokenizer:
+    """Tokenises prompt, space and action prompt together and splits the ids where the prompt's own ids end.
+
+    A tokeniser may merge across that border; then the action's tokens would not be well defined (the reference slices
+    the joint ids by the length of the action tokenised alone, which is only right if nothing merges), so that is an error.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int | None = None) -> None:
+        """tokenizer: a transformers tokenizer; max_length: the model's context in tokens, if it has a limit."""
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._known: dict[Text, TokenizedDecision] = {}
+
+    def __call__(self, texts: Sequence[Text]) -> list[TokenizedDecision]:
+        """Tokenise decisions; each distinct one only once in the tokeniser's life.
+
+        Raises UserError for an empty prompt or action list, a merge across the border, or a too long decision.
+        """
+        for text in texts:
+            if text not in self._known:
+                self._known[text] = self._tokenize(*text)
+        return [self._known[text] for text in texts]
+
+    def _tokenize(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
+        if not prompt.strip() or not action_prompts or not all(action.strip() for action in action_prompts):
+            raise UserError(
+                f"prompt={prompt!r} actions={list(action_prompts)!r}: expected a prompt and at least one action, none "
+                "of them blank; check the environment's prompter"
+            )
+        joined = self.tokenizer([prompt, *(f"{prompt} {action}" for action in action_prompts)])["input_ids"]
+        head = tuple(joined[0])
+        actions = []
+        for action, ids in zip(action_prompts, joined[1:], strict=True):
+            if tuple(ids[: len(head)]) != head or len(ids) == len(head):
+                raise UserError(
+                    f"prompt={prompt!r}: the tokenizer of {self.tokenizer.name_or_path!r} merges the end of the prompt "
+                    f"with the action {action!r}; expected a token border before it: end the prompt in a whole word "
+                    "without a trailing space"
+                )
+            actions.append(tuple(ids[len(head) :]))
+        longest = len(head) + max(map(len, actions))
+        if self.max_length is not None and longest > self.max_length:
+            raise UserError(
+                f"prompt={prompt[:60]!r}...: {longest} tokens with its longest action, expected at most "
+                f"{self.max_length} (the model's context); shorten the prompt or take another model"
+            )
+        return TokenizedDecision(head, tuple(actions))

@@ -1,0 +1,114 @@
+"""Token trees: every token that decisions have in common is computed once.
+
+The sequences ``prompt + action`` of several decisions are merged where they share a beginning. A node is one token in the
+context of its ancestors; an attention mask lets it see those only, and its position is its depth, so that a causal
+language model computes for each node what it would compute in a row of its own. Last tokens of actions are predicted but
+never read, so they are no nodes: a row holds proper prefixes only.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from twosome.language.tokens import TokenizedDecision
+
+
+@dataclass
+class Row:
+    """One token tree, laid out as a row of the batch; parents stand before their children.
+
+    ids, parents, depths: per node (the root's parent is -1).
+    prompt_ends: per decision of the row, the node of its prompt's last token.
+    edges: what is to be predicted, as (node, next token id), each once.
+    paths: per decision and action, the edges (indices) whose log-probabilities add up to the action's.
+    decisions: the decisions (indices into the caller's list) of this row.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    prompt_ends: list[int] = field(default_factory=list)
+    edges: list[tuple[int, int]] = field(default_factory=list)
+    paths: list[list[list[int]]] = field(default_factory=list)
+    decisions: list[int] = field(default_factory=list)
+    _children: dict[tuple[int, int], int] = field(default_factory=dict)
+    _edge_numbers: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def cost(self, decision: TokenizedDecision) -> int:
+        """How many nodes the decision would add."""
+        node, shared = -1, 0
+        for token in decision.prompt:
+            child = self._children.get((node, token))
+            if child is None:
+                break
+            node, shared = child, shared + 1
+        prefixes = {action[:end] for action in decision.actions for end in range(1, len(action))}
+        return len(decision.prompt) - shared + len(prefixes)  # an upper bound where action prefixes are shared as well
+
+    def add(self, index: int, decision: TokenizedDecision) -> None:
+        """Merge a decision into the tree."""
+        end = -1
+        for token in decision.prompt:
+            end = self._child(end, token)
+        self.decisions.append(index)
+        self.prompt_ends.append(end)
+        self.paths.append([self._path(end, action) for action in decision.actions])
+
+    def _path(self, node: int, action: Sequence[int]) -> list[int]:
+        path = []
+        for position, token in enumerate(action):
+            path.append(self._edge(node, token))
+            if position + 1 < len(action):
+                node = self._child(node, token)
+        return path
+
+    def _edge(self, node: int, token: int) -> int:
+        number = self._edge_numbers.setdefault((node, token), len(self.edges))
+        if number == len(self.edges):
+            self.edges.append((node, token))
+        return number
+
+    def _child(self, node: int, token: int) -> int:
+        child = self._children.get((node, token))
+        if child is None:
+            child = self._children[node, token] = len(self.ids)
+            self.ids.append(token)
+            self.parents.append(node)
+            self.depths.append(self.depths[node] + 1 if node >= 0 else 0)
+        return child
+
+    def ancestors(self) -> np.ndarray:
+        """Bool (nodes, nodes): [i, j] is true where j is i or one of its ancestors."""
+        mask = np.eye(len(self), dtype=bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                mask[node] |= mask[parent]
+        return mask
+
+
+def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[Row]:
+    """Merge decisions into rows of at most row_tokens nodes (more only where a single decision is longer).
+
+    Sorted by their tokens, so that neighbours share the longest beginnings. A row's attention is quadratic in its nodes
+    while sharing grows slowly, which is why there is a bound at all.
+    """
+    rows: list[Row] = []
+    for index in sorted(range(len(decisions)), key=lambda i: decisions[i]):
+        if not rows or len(rows[-1]) + rows[-1].cost(decisions[index]) > row_tokens:
+            rows.append(Row())
+        rows[-1].add(index, decisions[index])
+    return rows
+
+
+def batches(rows: Iterable[Row], batch_tokens: int) -> list[list[Row]]:
+    """Group rows of similar length so that a padded batch has at most batch_tokens tokens (or is a single row)."""
+    grouped: list[list[Row]] = []
+    for row in sorted(rows, key=len, reverse=True):
+        if not grouped or (len(grouped[-1]) + 1) * len(grouped[-1][0]) > batch_tokens:
+            grouped.append([])
+        grouped[-1].append(row)
+    return grouped

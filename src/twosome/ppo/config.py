@@ -1,0 +1,86 @@
+"""PPO's settings, one documented field each; conf/preset holds the two sets of values."""
+
+from dataclasses import dataclass
+
+from twosome.errors import UserError
+
+POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradient_accumulation_steps",
+            "value_update_epochs", "value_num_minibatches", "learning_rate", "value_learning_rate", "max_grad_norm",
+            "adam_eps")  # fmt: skip
+FRACTIONS = ("gamma", "gae_lambda", "clip_coef")
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """CleanRL's vocabulary. A sample is one decision of one environment; a rollout has num_envs x num_steps of them."""
+
+    num_envs: int
+    """Environments that step side by side."""
+    num_steps: int
+    """Decisions per environment between two updates."""
+    update_epochs: int
+    """Passes of the policy over a rollout."""
+    num_minibatches: int
+    """Parts of a rollout whose advantages are normalised together."""
+    gradient_accumulation_steps: int
+    """Minibatches per optimiser step of the policy."""
+    value_update_epochs: int
+    """Passes of the critic over a rollout."""
+    value_num_minibatches: int
+    """Optimiser steps of the critic per pass."""
+    learning_rate: float
+    """Of AdamW on the policy's parameters (LoRA), at the start."""
+    value_learning_rate: float
+    """Of Adam on the critic, at the start."""
+    anneal_lr: bool = True
+    """Whether both fall linearly to 0 over the run."""
+    gamma: float = 0.99
+    """Discount per primitive step; a decision of duration d discounts by gamma^d."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation, per decision."""
+    clip_coef: float = 0.2
+    """Clip range of the policy's ratio and, with clip_vloss, of the value."""
+    clip_vloss: bool = True
+    """Whether the value loss is clipped as well."""
+    norm_adv: bool = True
+    """Whether advantages are normalised within a minibatch."""
+    ent_coef: float = 0.01
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss. (The critic has an optimiser of its own, so this only meets gradient clipping and eps.)"""
+    max_grad_norm: float = 0.5
+    """Gradients are scaled down to this norm, policy and critic each."""
+    target_kl: float | None = 0.02
+    """Where the mean KL of an optimiser step's samples exceeds this, its gradient is dropped and the policy's update
+    ends; null never stops."""
+    adam_eps: float = 1e-5
+    """Epsilon of both optimisers."""
+    bootstrap_truncated: bool = True
+    """Whether an episode cut by the step limit is credited the value of its last observation; false treats the cut as
+    terminal, as the reference does."""
+
+    def __post_init__(self) -> None:
+        for name in POSITIVE:
+            if not getattr(self, name) > 0:
+                raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number above 0")
+        for name in FRACTIONS:
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number from 0 to 1")
+        if self.target_kl is not None and self.target_kl <= 0:
+            raise UserError(f"ppo.target_kl={self.target_kl}: expected a number above 0, or null for no limit")
+        for name in ("num_minibatches", "value_num_minibatches"):
+            if self.batch_size % getattr(self, name):
+                raise UserError(
+                    f"ppo.{name}={getattr(self, name)}: expected a divisor of ppo.num_envs * ppo.num_steps = "
+                    f"{self.num_envs} * {self.num_steps} = {self.batch_size}; change one of them"
+                )
+        if self.num_minibatches % self.gradient_accumulation_steps:
+            raise UserError(
+                f"ppo.gradient_accumulation_steps={self.gradient_accumulation_steps}: expected a divisor of "
+                f"ppo.num_minibatches={self.num_minibatches}; change one of them"
+            )
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a rollout."""
+        return self.num_envs * self.num_steps

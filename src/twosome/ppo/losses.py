@@ -1,0 +1,64 @@
+"""PPO's losses (Schulman et al. 2017) as pure functions of tensors, one term per sample.
+
+They return sums that the caller divides by the batch's size, so that a batch scored in several pieces gives exactly the
+gradient of the batch scored at once.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class PolicyTerms(NamedTuple):
+    """Per sample, (n,): the clipped surrogate loss, the entropy, and two diagnostics without gradient.
+
+    approx_kl: (ratio - 1) - log ratio (Schulman 2020, "Approximating KL divergence"). clipped: 1.0 where the ratio left
+    the clip range.
+    """
+
+    loss: Tensor
+    entropy: Tensor
+    approx_kl: Tensor
+    clipped: Tensor
+
+
+def policy_terms(
+    log_policy: Tensor, choices: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_coef: float
+) -> PolicyTerms:
+    """Terms of the policy loss.
+
+    log_policy: (n, actions) log-probabilities of a decision's actions (absent ones very negative, but finite).
+    choices: (n,) which of them was taken. old_logprobs, advantages: (n,).
+    """
+    logratio = log_policy.gather(1, choices.unsqueeze(1)).squeeze(1) - old_logprobs
+    ratio = logratio.exp()
+    loss = torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip_coef, 1 + clip_coef))
+    entropy = -(log_policy.exp() * log_policy).sum(dim=1)
+    with torch.no_grad():
+        approx_kl = (ratio - 1) - logratio
+        clipped = ((ratio - 1).abs() > clip_coef).to(ratio.dtype)
+    return PolicyTerms(loss, entropy, approx_kl, clipped)
+
+
+def value_terms(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: float, clip_vloss: bool) -> Tensor:
+    """Half the squared error of each value, (n,); with clip_vloss the worse of it and of the value clipped to within
+    clip_coef of old_values (OpenAI baselines' PPO2)."""
+    loss = (values - returns) ** 2
+    if clip_vloss:
+        clipped = old_values + (values - old_values).clamp(-clip_coef, clip_coef)
+        loss = torch.maximum(loss, (clipped - returns) ** 2)
+    return 0.5 * loss
+
+
+def normalize(advantages: Tensor) -> Tensor:
+    """Advantages with mean 0 and standard deviation 1; a single one, or equal ones, become 0."""
+    if advantages.numel() < 2:
+        return torch.zeros_like(advantages)
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def explained_variance(values: Tensor, returns: Tensor) -> float:
+    """1 - Var(returns - values) / Var(returns): 1 for a perfect critic, 0 for a constant one; 0 if returns are equal."""
+    variance = returns.var().item()
+    return 0.0 if variance == 0 else 1 - (returns - values).var().item() / variance

@@ -1,0 +1,97 @@
+"""What happens around an update: rows are written, progress is shown, checkpoints are kept."""
+
+import math
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from twosome.envs.episode import Episode
+from twosome.training.runfolder import RunFolder
+
+
+class Recorder(pl.Callback):
+    """Writes metrics.csv and episodes.csv after each update and hands the metrics to Lightning's loggers.
+
+    Its checkpoint state is how many rows there were: rows that a killed run wrote after its last checkpoint are taken
+    back before the resumed run writes them again.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.metrics, self.episodes = folder.table("metrics.csv"), folder.table("episodes.csv")
+        self._rows = {"metrics": 0, "episodes": 0}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go back to the rows of the checkpoint (none for a fresh run)."""
+        self.metrics.truncate(self._rows["metrics"])
+        self.episodes.truncate(self._rows["episodes"])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the update's rows."""
+        metrics: dict[str, float] = outputs["metrics"]
+        episodes: list[Episode] = outputs["episodes"]
+        self.episodes.extend(asdict(episode) for episode in episodes)
+        self.metrics.extend([metrics])
+        for logger in trainer.loggers:
+            finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+            logger.log_metrics(finite, step=int(metrics["env_steps"]))
+
+    def state_dict(self) -> dict[str, int]:
+        """Rows written so far."""
+        return {"metrics": len(self.metrics), "episodes": len(self.episodes)}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Remember how many rows to keep."""
+        self._rows = dict(state_dict)
+
+
+class Progress(pl.Callback):
+    """One line per update: redrawn in place on a terminal, appended elsewhere."""
+
+    def __init__(self, num_updates: int) -> None:
+        self.num_updates = num_updates
+        self._started, self._first = time.monotonic(), 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the time left."""
+        self._started, self._first = time.monotonic(), trainer.current_epoch
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Show the update."""
+        metrics = outputs["metrics"]
+        done = metrics["update"]
+        left = (time.monotonic() - self._started) / (done - self._first) * (self.num_updates - done)
+        parts = [
+            f"update {done}/{self.num_updates}",
+            f"steps {metrics['env_steps']:,}",
+            f"return {metrics['return']:.3f}",
+            f"success {metrics['success_rate']:.2f}",
+            f"kl {metrics['approx_kl']:.4f}",
+            *([f"distinct {metrics['distinct_decisions']:.0f}"] if "distinct_decisions" in metrics else []),
+            f"{metrics['steps_per_second']:.0f} steps/s",
+            f"left {int(left) // 60}:{int(left) % 60:02d}",
+        ]
+        terminal = sys.stderr.isatty()
+        end = "\n" if not terminal or done == self.num_updates else ""
+        print(("\r\x1b[K" if terminal else "") + " | ".join(parts), end=end, file=sys.stderr, flush=True)
+
+
+def checkpoints(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
+    """Keep the two latest checkpoints (the older one in case the newer is damaged); Lightning writes them atomically."""
+    return ModelCheckpoint(
+        dirpath=folder.checkpoints,
+        filename="{update:06.0f}",
+        monitor="update",
+        mode="max",
+        save_top_k=2,
+        every_n_epochs=every_n_updates,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )

@@ -1,0 +1,130 @@
+"""A run's folder on disk: the public format that analysis reads. Every file in it is written whole or not at all."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from twosome.errors import UserError
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class Table:
+    """A CSV file that grows by whole sets of rows; it is written anew each time, which for these sizes costs a millisecond."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = path.read_text().splitlines(keepends=True) if path.exists() else []
+
+    def __len__(self) -> int:
+        """Rows, without the header."""
+        return max(0, len(self.lines) - 1)
+
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows, all with the columns of the first ever written."""
+        for row in rows:
+            if not self.lines:
+                self.lines.append(_line(row))
+            self.lines.append(_line(row.values()))
+        if self.lines:
+            write_atomic(self.path, "".join(self.lines))
+
+    def truncate(self, rows: int) -> None:
+        """Forget what was written after the first rows rows."""
+        self.lines = self.lines[: rows + 1] if rows else []
+        if self.lines:
+            write_atomic(self.path, "".join(self.lines))
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def _line(values: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(values)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of one run lies; the names of its files are the properties below."""
+
+    path: Path
+
+    @property
+    def config(self) -> DictConfig:
+        """The run's resolved configuration.
+
+        Raises UserError where the folder holds none.
+        """
+        file = self.path / "config.yaml"
+        if not file.is_file():
+            raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder that src/run.py wrote")
+        return OmegaConf.create(file.read_text())  # type: ignore[return-value]
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the resumable checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        """Folder of the trained adapter in PEFT's format; there once training has ended."""
+        return self.path / "adapter"
+
+    @property
+    def done(self) -> bool:
+        """Whether the run finished."""
+        return (self.path / "DONE").exists()
+
+    def latest_checkpoint(self) -> Path | None:
+        """The newest checkpoint, or None before the first."""
+        return max(self.checkpoints.glob("update=*.ckpt"), default=None)
+
+    def start(self, config: DictConfig, overrides: list[str]) -> None:
+        """Claim the folder for a new run.
+
+        Raises UserError where there is a run already.
+        """
+        if (self.path / "config.yaml").exists():
+            raise UserError(
+                f"hydra.run.dir={self.path}: there is a run in this folder already; expected a new folder, "
+                f"or go on with that run by resume={self.path}"
+            )
+        write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+
+    def table(self, name: str) -> Table:
+        """metrics.csv or episodes.csv."""
+        return Table(self.path / name)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file."""
+        write_atomic(self.path / name, json.dumps(content, indent=2) + "\n")
+
+    def read_json(self, name: str, default: Any) -> Any:
+        """Read a JSON file, or give default where there is none."""
+        file = self.path / name
+        return json.loads(file.read_text()) if file.exists() else default
+
+    def finish(self) -> None:
+        """Mark the run as finished."""
+        write_atomic(self.path / "DONE", "")
