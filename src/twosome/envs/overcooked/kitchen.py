@@ -95,8 +95,8 @@ def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2) -> Kitchen
         raise unknown_choice("task", task, TASKS)
     if map_name not in MAPS:
         raise unknown_choice("map", map_name, MAPS)
-    if obs_radius < 0:
-        raise UserError(f"obs_radius={obs_radius}: expected 0 (everything is visible) or more; the paper's is 2")
+    if not isinstance(obs_radius, int) or obs_radius < 0:
+        raise UserError(f"obs_radius={obs_radius}: expected a whole number, 0 for everything; the paper's is 2")
     small = task in SMALL_KITCHEN_TASKS
     rows = MAPS[map_name].split()
     cells: dict[str, list[Cell]] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, cast
 
-from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, Kitchen, State, bowl_content, held_item, is_chopped, item_at
+from twosome.envs.overcooked.kitchen import Kitchen, State, bowl_content, held_item, is_chopped, item_at
 from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach, macro_actions, unfinished_board
 from twosome.errors import UserError, unknown_choice
 
@@ -76,8 +76,7 @@ def find_prompter(prompt: str | Prompter) -> Prompter:
 
 def without_articles(text: str) -> str:
     """The text without the, a and an; sentences still start with a capital."""
-    text = re.sub(r"\b(?:the|an?) ", "", text, flags=re.IGNORECASE)
-    return re.sub(r"(?:(?<=\. )|^)[a-z]", lambda first: first.group().upper(), text) if text[-1:] != "" else text
+    return re.sub(r"\b(the|an?) (\w)", lambda m: m[2].upper() if m[1][0].isupper() else m[2], text, flags=re.IGNORECASE)
 
 
 def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
