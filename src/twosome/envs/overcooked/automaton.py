@@ -1,0 +1,128 @@
+"""The environment as a finite automaton: every decision and its outcome is computed once and then looked up.
+
+A few hundred states are ever visited, by every environment of a run and in every episode; so the tables are shared by all
+environments with the same options, and a step costs two look-ups.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twosome.envs.overcooked.kitchen import TASKS, Event, Kitchen, State, make_kitchen, position
+from twosome.envs.overcooked.macro_actions import execute, macro_actions
+from twosome.envs.overcooked.prompts import Prompter
+from twosome.errors import UserError
+
+MAX_ENTRIES = 100_000  # per table; a full table is emptied and fills again
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """What a primitive step earns; the names are the environment's options."""
+
+    step_penalty: float = -0.001
+    chop_reward: float = 0.2
+    delivery_reward: float = 1.0
+    wrong_delivery_penalty: float = -0.1
+
+    def of(self, event: Event) -> float:
+        """The reward of one primitive step."""
+        return (
+            self.step_penalty
+            + {
+                Event.NOTHING: 0.0,
+                Event.INGREDIENT_CHOPPED: self.chop_reward,
+                Event.DELIVERED: self.delivery_reward,
+                Event.WRONG_DELIVERY: self.wrong_delivery_penalty,
+            }[event]
+        )
+
+
+class Outcome(NamedTuple):
+    """What a macro-action does in a state."""
+
+    state: State
+    reward: float  # discounted per primitive step, from the macro-action's start
+    duration: int  # in primitive steps
+    delivered: bool
+
+
+class View(NamedTuple):
+    """What the agent gets to know of a state."""
+
+    obs: NDArray[np.float32]
+    prompt: str
+    action_prompts: tuple[str, ...]
+
+
+class Automaton:
+    """Outcomes and views of one kitchen, by state."""
+
+    def __init__(self, kitchen: Kitchen, rewards: Rewards, gamma: float, prompter: Prompter) -> None:
+        self.kitchen = kitchen
+        self.macro_actions = macro_actions(kitchen)
+        self.action_ids = tuple(range(len(self.macro_actions)))
+        self.prompter = prompter
+        self._rewards = rewards
+        self._gamma = gamma
+        self._outcomes: dict[tuple[State, int], Outcome] = {}
+        self._views: dict[State, View] = {}
+
+    def outcome(self, state: State, action: int) -> Outcome:
+        """What a macro-action does in a state."""
+        key = (state, action)
+        found = self._outcomes.get(key)
+        return self._remember(self._outcomes, key, self._execute(state, action)) if found is None else found
+
+    def view(self, state: State) -> View:
+        """What the agent gets to know of a state."""
+        found = self._views.get(state)
+        return self._remember(self._views, state, self._describe(state)) if found is None else found
+
+    @staticmethod
+    def _remember(table: dict[Any, Any], key: Any, value: Any) -> Any:
+        if len(table) >= MAX_ENTRIES:
+            table.clear()
+        table[key] = value
+        return value
+
+    def _execute(self, state: State, action: int) -> Outcome:
+        reward, discount, duration, event = 0.0, 1.0, 0, Event.NOTHING
+        for state, event in execute(self.kitchen, state, self.macro_actions[action]):
+            reward += discount * self._rewards.of(event)
+            discount *= self._gamma
+            duration += 1
+        return Outcome(state, reward, duration, event == Event.DELIVERED)
+
+    def _describe(self, state: State) -> View:
+        prompt, action_prompts = self.prompter(self.kitchen, state)
+        if len(action_prompts) != len(self.action_ids):
+            raise UserError(
+                f"prompt={self.prompter}: expected {len(self.action_ids)} action prompts, one per macro-action, "
+                f"got {len(action_prompts)}"
+            )
+        return View(observe(self.kitchen, state), prompt, tuple(action_prompts))
+
+
+def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
+    """The symbolic observation; its fields are documented at `env.OvercookedEnv`."""
+    fields: list[int] = []
+    for food in range(len(kitchen.foods)):
+        cell = position(state, food)
+        fields += (*cell, state.chops[food]) if kitchen.sees(state.agent, cell) else (0, 0, 0)
+    for cell in (position(state, kitchen.bowl), *kitchen.boards, kitchen.delivery):
+        fields += cell if kitchen.sees(state.agent, cell) else (0, 0)
+    fields += state.agent
+    fields += [int(task == kitchen.task) for task in TASKS]
+    return np.array(fields, dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def shared_automaton(
+    task: str, map_name: str, obs_radius: int, rewards: Rewards, gamma: float, prompter: Prompter
+) -> Automaton:
+    """The automaton that all environments with these options use."""
+    return Automaton(make_kitchen(task, map_name, obs_radius), rewards, gamma, prompter)

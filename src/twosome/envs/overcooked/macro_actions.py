@@ -1,0 +1,155 @@
+"""Macro-actions: walk a shortest path to something and use it.
+
+A macro-action is a plan: the primitive actions it will take are known before the first one. This needs no more than what the
+agent knows. It remembers where it last saw each object; and as nothing but the agent moves things, within its reach and
+hence within its sight, and as a wrong delivery sends things to places known from the start, what it remembers is the truth.
+The one thing it forgets is that a food is in a bowl out of sight: it sets out for it and gives up on seeing the bowl.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from twosome.envs.overcooked.kitchen import (
+    BOWL,
+    HAND,
+    MOVES,
+    Cell,
+    Event,
+    Kitchen,
+    Primitive,
+    State,
+    apply,
+    held_item,
+    is_chopped,
+    item_at,
+    position,
+)
+
+Plan = tuple[int, ...]
+WAIT: Plan = (Primitive.STAY,)
+# With ties broken as in _Entry, this decides which of several shortest paths is walked, and so what is seen on the way.
+SEARCH_ORDER = (Primitive.RIGHT, Primitive.LEFT, Primitive.DOWN, Primitive.UP)
+
+
+class MacroAction(NamedTuple):
+    """``verb`` is one of get, go_to_board, deliver, chop; ``target`` is get's item or go_to_board's board number."""
+
+    name: str
+    verb: str
+    target: int = 0
+
+
+@lru_cache(maxsize=64)
+def macro_actions(kitchen: Kitchen) -> tuple[MacroAction, ...]:
+    """The macro-actions of a kitchen; the position is the action's id. All of them can always be chosen."""
+    gets = [MacroAction(f"get {name}", "get", item) for item, name in enumerate((*kitchen.foods, "bowl"))]
+    boards = [MacroAction(f"go to board {i + 1}", "go_to_board", i) for i in range(len(kitchen.boards))]
+    return (*gets, *boards, MacroAction("deliver", "deliver"), MacroAction("chop", "chop"))
+
+
+def plan(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Plan:
+    """The primitive actions of a macro-action in a state, at least one."""
+    if macro_action.verb == "get":
+        return _plan_get(kitchen, state, macro_action.target)
+    if macro_action.verb == "chop":
+        board = unfinished_board(kitchen, state)
+        path = () if board is None else find_path(kitchen, state.agent, board)
+        return path * 3 or WAIT
+    target = kitchen.delivery if macro_action.verb == "deliver" else kitchen.boards[macro_action.target]
+    path = find_path(kitchen, state.agent, target)
+    if held_item(state) is None:
+        path = path[:-1]  # Stop in front: there is nothing to put down.
+    return path or WAIT
+
+
+def execute(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Iterator[tuple[State, Event]]:
+    """State and event after each primitive step of a macro-action."""
+    for action in plan(kitchen, state, macro_action):
+        state, event = apply(kitchen, state, action)
+        yield state, event
+
+
+def unfinished_board(kitchen: Kitchen, state: State) -> Cell | None:
+    """The board next to the agent on which an unchopped food lies."""
+    for board in boards_in_reach(kitchen, state):
+        item = item_at(state, board)
+        if item is not None and item != kitchen.bowl and not is_chopped(state, item):
+            return board
+    return None
+
+
+def boards_in_reach(kitchen: Kitchen, state: State) -> list[Cell]:
+    """The boards the agent stands in front of."""
+    row, column = state.agent
+    return [board for board in kitchen.boards if abs(board[0] - row) + abs(board[1] - column) == 1]
+
+
+def _plan_get(kitchen: Kitchen, state: State, item: int) -> Plan:
+    if state.places[item] == HAND:
+        return WAIT
+    cell = position(state, item)
+    path = find_path(kitchen, state.agent, cell)
+    if state.places[item] == BOWL:
+        return _until_seen(kitchen, state, path, cell)
+    if item == kitchen.bowl:
+        return _plan_get_bowl(kitchen, state, path)
+    unchopped_on_board = cell in kitchen.boards and not is_chopped(state, item)
+    return (path[:-1] if unchopped_on_board else path) or WAIT
+
+
+def _plan_get_bowl(kitchen: Kitchen, state: State, path: Plan) -> Plan:
+    held = held_item(state)
+    if held is None or not path:
+        return path or WAIT
+    if not is_chopped(state, held):
+        return path[:-1] + WAIT
+    # On a counter one step fills the bowl and a second takes it; on a board the first does both, the second nothing.
+    return path + (WAIT if state.places[kitchen.bowl] in kitchen.boards else path[-1:])
+
+
+def _until_seen(kitchen: Kitchen, state: State, path: Plan, cell: Cell) -> Plan:
+    """Walks towards a cell only until it comes into sight, then wastes a step: what it holds is already in the bowl."""
+    if state.places[kitchen.bowl] == HAND:
+        return WAIT
+    for steps, action in enumerate(path):
+        if kitchen.sees(state.agent, cell):
+            return path[:steps] + WAIT
+        state, _ = apply(kitchen, state, action)
+    return WAIT
+
+
+@dataclass(slots=True)
+class _Entry:
+    cost: int
+    estimate: int
+    cell: Cell
+    path: Plan
+
+    def __lt__(self, other: "_Entry") -> bool:
+        """Equal counts as smaller, so that ties go to the entry pushed later."""
+        return self.estimate <= other.estimate
+
+
+@lru_cache(maxsize=4096)
+def find_path(kitchen: Kitchen, start: Cell, target: Cell) -> Plan:
+    """A shortest path over the floor, found by A*; its last action moves into the target. Empty if there is none."""
+    heap = [_Entry(0, 0, start, ())]
+    done: set[Cell] = set()
+    while heap:
+        entry = heappop(heap)
+        if entry.cell == target:
+            return entry.path
+        if entry.cell in done:
+            continue
+        done.add(entry.cell)
+        for action in SEARCH_ORDER:
+            down, right = MOVES[action]
+            cell = (entry.cell[0] + down, entry.cell[1] + right)
+            if (cell in kitchen.floor or cell == target) and cell not in done:
+                distance = abs(cell[0] - target[0]) + abs(cell[1] - target[1])
+                cost = entry.cost + 1
+                heappush(heap, _Entry(cost, cost + distance, cell, (*entry.path, int(action))))
+    return ()

@@ -1,0 +1,174 @@
+"""Prompters: pure functions from what the agent knows to the words of a decision.
+
+A prompter takes a kitchen and a state and returns the observation prompt and one action prompt per macro-action, in the
+order of their ids. ``prompt + " " + action_prompt`` reads as a text. `PROMPTERS` holds the named ones; the environment's
+option ``prompt`` also takes any such function, or its import path ``package.module:function``.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, cast
+
+from twosome.envs.overcooked.kitchen import Kitchen, State, bowl_content, held_item, is_chopped, item_at
+from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach, macro_actions, unfinished_board
+from twosome.errors import UserError, unknown_choice
+
+Prompter = Callable[[Kitchen, State], tuple[str, tuple[str, ...]]]
+ORDINALS: Final = ("first", "second", "third", "fourth")
+
+
+@dataclass(frozen=True)
+class PrinciplePrompter:
+    """Words that follow the paper's four principles of prompt design; dropping one of them is an ablation."""
+
+    cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
+    articles: bool = True  # "the tomato", not "tomato"
+    context: bool = True  # the goal, with the key objects, is repeated at every decision
+    adaptation: bool = True  # an action's phrase says what it would do in this state
+
+    def __call__(self, kitchen: Kitchen, state: State) -> tuple[str, tuple[str, ...]]:
+        """The prompt and the action prompts of a state."""
+        prompt = " ".join(filter(None, (*_scene(kitchen, state), self._ending(kitchen))))
+        phrase = adapted_phrase if self.adaptation else fixed_phrase
+        phrases = tuple(phrase(kitchen, state, macro_action) for macro_action in macro_actions(kitchen))
+        if self.articles:
+            return prompt, phrases
+        return without_articles(prompt), tuple(without_articles(words) for words in phrases)
+
+    def _ending(self, kitchen: Kitchen) -> str:
+        if not self.context:
+            return "You should first" if self.cohesion else ""
+        dish = " ".join(name for item, name in enumerate(kitchen.foods) if item in kitchen.recipe) + " salad"
+        goal = f"a {dish}, which consists of {_bowl_with(kitchen, kitchen.recipe)}"
+        return f"To make {goal}, you should first" if self.cohesion else f"Your task is to make {goal}."
+
+
+PROMPTERS: Final[dict[str, Prompter]] = {
+    "default": PrinciplePrompter(),
+    "no_cohesion": PrinciplePrompter(cohesion=False),
+    "no_articles": PrinciplePrompter(articles=False),
+    "no_context": PrinciplePrompter(context=False),
+    "no_adaptation": PrinciplePrompter(adaptation=False),
+}
+
+
+def find_prompter(prompt: str | Prompter) -> Prompter:
+    """The prompter that the option ``prompt`` stands for."""
+    if callable(prompt):
+        return prompt
+    if not isinstance(prompt, str):
+        raise UserError(f"prompt={prompt!r}: expected a name, an import path package.module:function or a function")
+    if ":" not in prompt:
+        if prompt not in PROMPTERS:
+            raise unknown_choice("prompt", prompt, PROMPTERS)
+        return PROMPTERS[prompt]
+    module, _, name = prompt.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"prompt={prompt}: expected an import path package.module:function ({error})") from error
+    if not callable(found):
+        raise UserError(f"prompt={prompt}: expected a function of (kitchen, state), found a {type(found).__name__}")
+    return cast(Prompter, found)
+
+
+def without_articles(text: str) -> str:
+    """The text without the, a and an; sentences still start with a capital."""
+    return re.sub(r"\b(the|an?) (\w)", lambda m: m[2].upper() if m[1][0].isupper() else m[2], text, flags=re.IGNORECASE)
+
+
+def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
+    """What the agent sees and holds, one sentence each: fixed boards, foods and bowl, what is on each board, itself."""
+    if len(kitchen.boards) == 1:
+        yield "There is a cutting board in the room."
+    else:
+        yield f"There are {('two', 'three', 'four')[len(kitchen.boards) - 2]} cutting boards in the room."
+    seen = [
+        _name(kitchen, state, item)
+        for item, place in enumerate(state.places)
+        if place == kitchen.start.places[item] and kitchen.sees(state.agent, place)
+    ]
+    if seen:
+        yield f"You see {_join(f'{_article(name)} {name}' for name in seen)} on the counter."
+    for board, cell in enumerate(kitchen.boards):
+        item = item_at(state, cell)
+        if item is not None and kitchen.sees(state.agent, cell):
+            yield f"{_described(kitchen, state, item).capitalize()} is on the {_board(kitchen, board)}."
+    held = held_item(state)
+    holding = "nothing" if held is None else _described(kitchen, state, held)
+    reached = [kitchen.boards.index(cell) for cell in boards_in_reach(kitchen, state)]
+    stand = f" and stand in front of {_join('the ' + _board(kitchen, board) for board in reached)}" if reached else ""
+    yield f"You hold {holding}{stand}."
+
+
+def adapted_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
+    """A macro-action's words in a state."""
+    held = held_item(state)
+    if macro_action.verb == "get" and macro_action.target == kitchen.bowl:
+        return "take the bowl" if kitchen.is_small or bowl_content(state) else "take the empty bowl"
+    if macro_action.verb == "get" and held == kitchen.bowl:
+        return f"put the {kitchen.foods[macro_action.target]} in the bowl"
+    if macro_action.verb == "go_to_board" and held is not None and fits_on_board(kitchen, state, macro_action.target):
+        return f"put the {_plain_name(kitchen, held)} on the {_board(kitchen, macro_action.target)}"
+    if macro_action.verb == "deliver":
+        return "serve nothing" if held is None else "serve the dish"
+    if macro_action.verb == "chop":
+        cell = unfinished_board(kitchen, state)
+        item = None if cell is None else item_at(state, cell)
+        return "chop nothing" if item is None else f"chop the {kitchen.foods[item]}"
+    return fixed_phrase(kitchen, state, macro_action)
+
+
+def fixed_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
+    """A macro-action's words, whatever the state."""
+    if macro_action.verb == "get":
+        verb = "take" if macro_action.target == kitchen.bowl else "pick up"
+        return f"{verb} the {_plain_name(kitchen, macro_action.target)}"
+    if macro_action.verb == "go_to_board":
+        return f"walk to the {_board(kitchen, macro_action.target)}"
+    return "serve the dish" if macro_action.verb == "deliver" else "chop the food"
+
+
+def fits_on_board(kitchen: Kitchen, state: State, board: int) -> bool:
+    """Whether the agent, as far as it sees, could put what it holds on a board: the board is empty or out of sight."""
+    cell = kitchen.boards[board]
+    return not kitchen.sees(state.agent, cell) or item_at(state, cell) is None
+
+
+def _plain_name(kitchen: Kitchen, item: int) -> str:
+    return (*kitchen.foods, "bowl")[item]
+
+
+def _name(kitchen: Kitchen, state: State, item: int) -> str:
+    """An item on its counter: only the bowl can differ from how it was at the start."""
+    if item != kitchen.bowl:
+        return kitchen.foods[item]
+    content = bowl_content(state)
+    return _bowl_with(kitchen, content).removeprefix("a ") if content else "bowl"
+
+
+def _described(kitchen: Kitchen, state: State, item: int) -> str:
+    if item == kitchen.bowl:
+        return _bowl_with(kitchen, bowl_content(state))
+    return f"{'a chopped' if is_chopped(state, item) else 'an unchopped'} {kitchen.foods[item]}"
+
+
+def _bowl_with(kitchen: Kitchen, content: Iterable[int]) -> str:
+    foods = [f"chopped {kitchen.foods[item]}" for item in sorted(content)]
+    return f"a bowl with {_join(foods)}" if foods else "an empty bowl"
+
+
+def _board(kitchen: Kitchen, board: int) -> str:
+    return "cutting board" if len(kitchen.boards) == 1 else f"{ORDINALS[board]} cutting board"
+
+
+def _article(name: str) -> str:
+    return "an" if name[0] in "aeiou" else "a"
+
+
+def _join(words: Iterable[str]) -> str:
+    """tomato; tomato and lettuce; tomato, lettuce and onion."""
+    *rest, last = words
+    return f"{', '.join(rest)} and {last}" if rest else last
