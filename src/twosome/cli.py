@@ -21,6 +21,8 @@ from twosome.errors import UserError, unknown_choice
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 Task = Callable[[DictConfig], Any]
+Failure = tuple[str, Exception]  # a sweep's job, by its overrides, and what it raised
+ONE_LINE = (UserError, HydraException, OmegaConfBaseException)
 
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default)
 
@@ -35,45 +37,50 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
     def decorate(task: Task) -> Callable[[], None]:
         @functools.wraps(task)
         def main() -> None:
-            full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
-            failures: list[tuple[Sequence[str], Exception]] = []
+            failures: list[Failure] = []
+            full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
+
+            @functools.wraps(task)
+            def guarded(config: DictConfig) -> Any:
+                try:
+                    return task(config)
+                except Exception as error:
+                    if full_error or not (isinstance(error, UserError) or in_sweep()):
+                        raise
+                    failures.append((" ".join(HydraConfig.get().overrides.task) if in_sweep() else "", error))
+                    if not isinstance(error, UserError):
+                        traceback.print_exception(error)
+                    return None
+
             try:
-                run = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)
-                run(functools.partial(_guarded, task, failures, full_error))()
+                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
             except KeyboardInterrupt:
                 sys.exit(130)
-            except (UserError, HydraException, OmegaConfBaseException) as error:
+            except (HydraException, OmegaConfBaseException) as error:
                 if full_error:
                     raise
-                sys.exit(_report(error))
-            if failures:
-                print(f"{len(failures)} failed:", file=sys.stderr)
-                for overrides, error in failures:
-                    print(f"  {' '.join(overrides)}: {one_line(error)}", file=sys.stderr)
-                sys.exit(2 if all(isinstance(error, UserError) for _, error in failures) else 1)
+                failures.append(("", error))
+            sys.exit(_report(failures))
 
         return main
 
     return decorate
 
 
-def _guarded(task: Task, failures: list[tuple[Sequence[str], Exception]], full_error: bool, config: DictConfig) -> Any:
-    """One job: in a sweep, its failure is kept for the end and the next job runs."""
-    try:
-        return task(config)
-    except Exception as error:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            raise
-        failures.append((list(HydraConfig.get().overrides.task), error))
-        if full_error or not isinstance(error, UserError):
-            traceback.print_exception(error)
-        return None
+def in_sweep() -> bool:
+    """Whether this job is one of a multirun's."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _report(error: Exception) -> int:
-    print(f"error: {one_line(error)}", file=sys.stderr)
-    return 2
+def _report(failures: list[Failure]) -> int:
+    """Say what failed; returns the exit code."""
+    for overrides, error in failures:
+        job = f"job {overrides}: " if overrides else ""
+        print(f"error: {job}{one_line(error)}", file=sys.stderr)
+    if not failures:
+        return 0
+    return 2 if all(isinstance(error, ONE_LINE) for _, error in failures) else 1
 
 
 def one_line(error: Exception) -> str:

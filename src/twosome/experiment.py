@@ -72,4 +72,4 @@ def agent(config: DictConfig, make_env: MakeEnv) -> Agent:
     check_targets(config.baseline, "baseline")
     model = model_config(config.model, config.trainer.accelerator)
     context = AgentContext(make_env, model, normalization(config.norm), config.seed)
-    return instantiate(config.baseline, context=context, _convert_="all")
+    return instantiate(config.baseline, _partial_=True, _convert_="all")(context)

@@ -61,6 +61,10 @@ class Agent(nn.Module, ABC):
         """What this kind of agent adds to a row of metrics, such as how many distinct decisions it scored since the last call."""
         return {}
 
+    def provenance(self) -> dict[str, Any]:
+        """What this kind of agent adds to provenance.json, such as a model's checksum."""
+        return {}
+
     def export(self, folder: Path) -> None:
         """Write what was learned in a form of its own (a PEFT adapter, say); nothing by default."""
 

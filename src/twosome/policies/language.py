@@ -89,6 +89,10 @@ class LanguageAgent(Agent):
         distinct, self._distinct = self._distinct, 0
         return {"distinct_decisions": distinct, "model_tokens": tokens}
 
+    def provenance(self) -> dict[str, Any]:
+        """The language model's name and checksum."""
+        return {"model": self.scorer.lm.name, "model_checksum": self.scorer.lm.checksum}
+
     def export(self, folder: Path) -> None:
         """The adapter in PEFT's own format, for ``PeftModel.from_pretrained``."""
         save_adapter(self.lm, folder)

@@ -1,55 +1,118 @@
 """One run from its configuration to a finished run folder."""
 
-import json
 import sys
-import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
 from twosome import experiment
 from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
 from twosome.envs.vector import DecisionEnvs
-from twosome.errors import UserError
-from twosome.evaluation.report import Evaluation, record_evaluation
+from twosome.evaluation.report import evaluate, print_summary
 from twosome.policies.agent import Agent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Progress, Recorder, checkpoints
 from twosome.training.module import PPOModule
 from twosome.training.provenance import provenance
+from twosome.training.resume import resumed_config
 from twosome.training.runfolder import RunFolder
 
 
 def run(config: DictConfig) -> float:
-    """Train, evaluate, export; or go on with a run that was interrupted.
+    """Train, evaluate and export; or go on with a run that was interrupted.
 
-    Returns the mean discounted return of the last evaluation (nan without one).
-    Raises UserError for bad input, before anything is loaded.
+    Returns the trained agent's mean discounted return when sampled (nan without an evaluation). Raises UserError for bad
+    input before anything is computed, KeyboardInterrupt after saying how to go on.
     """
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    overrides = list(HydraConfig.get().overrides.task)
     if config.resume is not None:
-        config = resumed_config(config, folder, overrides)
-        if folder.done:
-            print(f"{folder.path}: finished already", file=sys.stderr)
-            return final_return(folder)
-    settings, ppo, make_env = check(config)
-    if config.get("resume") is None and not (folder.path / "config.yaml").exists():
-        folder.start(config, overrides)
-    elif config.get("resume") is None:
-        folder.start(config, overrides)
-    agent = experiment.agent(config, make_env)
-    folder.write_json("provenance.json", provenance(config, agent))
+        config = resumed_config(config, folder, list(HydraConfig.get().overrides.task))
+    job = Job.checked(config, folder)
+    if folder.done:
+        print(f"{folder.path}: finished already", file=sys.stderr)
+        return job.score()
+    if config.resume is None:
+        folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
     try:
-        train_and_evaluate(config, settings, ppo, agent, make_env, folder)
-    except (KeyboardInterrupt, SystemExit):
+        job.execute()
+    except (KeyboardInterrupt, SystemExit) as error:
         print(f"\ninterrupted; go on with: python src/run.py resume={folder.path}", file=sys.stderr)
-        raise KeyboardInterrupt from None
-    folder.finish()
-    return final_return(folder)
+        raise KeyboardInterrupt from error
+    return job.score()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose configuration was found good."""
+
+    config: DictConfig
+    folder: RunFolder
+    settings: RunConfig
+    ppo: PPOConfig
+    evaluation: EvaluationConfig
+    make_env: experiment.MakeEnv
+
+    @classmethod
+    def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
+        """Check everything that can be checked without loading a model; raises UserError."""
+        OmegaConf.resolve(config)
+        settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
+        ppo = typed(PPOConfig, config.ppo, "ppo")
+        evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
+        experiment.model_config(config.model)
+        for group in ("baseline", "norm", "logger"):
+            check_targets(config[group], group)
+        return cls(config, folder, settings, ppo, evaluation, experiment.environment(config.env))
+
+    def execute(self) -> None:
+        """Evaluate, train, export, evaluate; then mark the folder as finished."""
+        agent = experiment.agent(self.config, self.make_env)
+        self.folder.write_json("provenance.json", provenance(self.config, agent))
+        if self.folder.latest_checkpoint() is None:
+            self.evaluate(agent, "before")
+        self.train(agent)
+        agent.export(self.folder.adapter)
+        self.evaluate(agent, "after")
+        self.folder.finish()
+        print_summary(self.folder, self.config)
+
+    def train(self, agent: Agent) -> None:
+        """Fit from the latest checkpoint, or from the start."""
+        num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
+        envs = DecisionEnvs(self.make_env, self.ppo.num_envs)
+        module = PPOModule(agent, envs, self.ppo, num_updates, self.settings.seed)
+        callbacks = [Recorder(self.folder), Progress(num_updates), checkpoints(self.folder, self.settings.checkpoint_every)]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on data loaders, of which there are none
+            trainer = pl.Trainer(
+                **self.config.trainer,
+                max_epochs=num_updates,
+                deterministic=True,
+                callbacks=callbacks,
+                logger=self.loggers(),
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
+            trainer.fit(module, ckpt_path=self.folder.latest_checkpoint(), weights_only=True)
+        envs.close()
+
+    def loggers(self) -> list[Logger]:
+        """Lightning's loggers, writing into the run's folder."""
+        return [instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()]
+
+    def evaluate(self, agent: Agent, when: str) -> None:
+        """Evaluate if the configuration asks for it."""
+        if self.evaluation.episodes:
+            evaluate(agent, self.make_env, self.folder, self.config.env, self.evaluation, when)
+
+    def score(self) -> float:
+        """The sampled policy's mean discounted return at the end of the run."""
+        records = self.folder.read_json("evaluation.json", default=[])
+        after = [record for record in records if record["when"] == "after" and record["mode"] == "sampled"]
+        return float(after[-1]["return_mean"]) if after else float("nan")

@@ -99,8 +99,8 @@ class RunFolder:
         """The newest checkpoint, or None before the first."""
         return max(self.checkpoints.glob("update=*.ckpt"), default=None)
 
-    def start(self, config: DictConfig, overrides: list[str]) -> None:
-        """Claim the folder for a new run.
+    def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
+        """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
 
         Raises UserError where there is a run already.
         """
@@ -109,6 +109,8 @@ class RunFolder:
                 f"hydra.run.dir={self.path}: there is a run in this folder already; expected a new folder, "
                 f"or go on with that run by resume={self.path}"
             )
+        own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
+        self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
 

@@ -1,0 +1,41 @@
+"""Going on with a run: its own configuration, and nothing else."""
+
+import json
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from twosome.errors import UserError
+from twosome.training.runfolder import RunFolder
+
+
+def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
+    """The folder's configuration, with ``resume`` set.
+
+    asked: what the command line composed. overrides: its words; they may repeat what the run has, and not change it.
+    Raises UserError where folder holds no run or an override differs.
+    """
+    config = folder.config
+    choices = json.loads((folder.path / "choices.json").read_text())
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        if key == "resume":
+            continue
+        if key in choices and OmegaConf.select(config, key) is None:
+            old, new = choices[key], override.value()
+        else:
+            old, new = (OmegaConf.select(each, key) for each in (config, asked))
+            old, new = (_plain(value) for value in (old, new))
+        if old != new:
+            shown = choices.get(key, old)
+            raise UserError(
+                f"{key}={override.value()}: expected {key}={shown}, as in the run of {folder.path}; leave it out, "
+                "or start a new run without resume"
+            )
+    config.resume = str(Path(folder.path))
+    return config
+
+
+def _plain(value: object) -> object:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
