@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+
 import twosome.envs  # noqa: F401 - registers the environments
 from twosome.envs.overcooked.env import OvercookedEnv
 

@@ -7,6 +7,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from overcooked_tools import make, play
+
 from twosome.envs.overcooked.kitchen import (
     BOWL,
     HAND,
@@ -148,6 +149,7 @@ def test_obs_radius_decides_what_is_seen():
         ({"render_mode": "svg"}, "render_mode=svg"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*not in the possible render_modes")
 def test_a_bad_option_is_named_in_one_line(options, words):
     with pytest.raises(UserError) as error:
         make(**options)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from overcooked_tools import make, names, play
+
 from twosome.envs.overcooked.kitchen import TASKS, Kitchen, State
 from twosome.envs.overcooked.prompts import PROMPTERS
 
@@ -154,7 +155,7 @@ def test_no_adaptation_fixes_the_action_phrases_only(default):
 
 
 def test_prompts_are_short(default):
-    assert max(len(re.findall(r"\w+|[^\w\s]", prompt)) for prompt, _ in default) <= 90
+    assert max(len(re.findall(r"\w+|[^\w\s]", prompt)) for prompt, _ in default) <= 75
 
 
 def test_a_prompter_can_be_a_function_or_its_path():

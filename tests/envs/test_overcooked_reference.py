@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from overcooked_tools import RECORDED_TASKS, make, names, records
+
 from twosome.envs.overcooked.automaton import Automaton, Rewards
 from twosome.envs.overcooked.kitchen import TASKS, State, make_kitchen
 from twosome.envs.overcooked.maps import MAPS

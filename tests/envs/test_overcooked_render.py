@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from overcooked_tools import make, play
+
 from twosome.envs.overcooked.kitchen import TASKS
 from twosome.envs.overcooked.maps import MAPS
 
