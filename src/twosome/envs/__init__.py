@@ -1,6 +1,7 @@
-"""Gymnasium environments whose decisions come with words. Importing this package registers them; each is loaded when made.
+"""Gymnasium environments whose decisions come with words. Importing this package registers them.
 
-No checker and no order-enforcing wrapper is put around an environment: they check these things themselves, faster.
+An environment's module is loaded when it is first made. No checker and no order-enforcing wrapper is put around one:
+each checks actions and their order itself, which is faster.
 """
 
 from gymnasium.envs.registration import register

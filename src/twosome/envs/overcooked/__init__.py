@@ -1,1 +1,1 @@
-"""Overcooked: one agent, a small kitchen, macro-actions. The environment's specification is `env.OvercookedEnv`'s docstring."""
+"""Overcooked: one agent, a small kitchen, macro-actions. The specification is the docstring of `env.OvercookedEnv`."""

@@ -1,7 +1,8 @@
 """The environment as a finite automaton: every decision and its outcome is computed once and then looked up.
 
-A few hundred states are ever visited, by every environment of a run and in every episode; so the tables are shared by all
-environments with the same options, and a step costs two look-ups.
+Random play visits 25 states of the small kitchen and about 1,100 of the full one, in every episode and every
+environment of a run; so the tables are shared by all environments with the same options, and a step costs two
+look-ups.
 """
 
 from dataclasses import dataclass
@@ -90,12 +91,10 @@ class Automaton:
         return value
 
     def _execute(self, state: State, action: int) -> Outcome:
-        reward, discount, duration, event = 0.0, 1.0, 0, Event.NOTHING
-        for state, event in execute(self.kitchen, state, self.macro_actions[action]):
-            reward += discount * self._rewards.of(event)
-            discount *= self._gamma
-            duration += 1
-        return Outcome(state, reward, duration, event == Event.DELIVERED)
+        steps = list(execute(self.kitchen, state, self.macro_actions[action]))
+        reward = sum(self._gamma**i * self._rewards.of(event) for i, (_, event) in enumerate(steps))
+        last_state, last_event = steps[-1]
+        return Outcome(last_state, reward, len(steps), last_event == Event.DELIVERED)
 
     def _describe(self, state: State) -> View:
         prompt, action_prompts = self.prompter(self.kitchen, state)

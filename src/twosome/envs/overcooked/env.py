@@ -1,7 +1,7 @@
 """The gymnasium environment over the kitchen."""
 
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -9,7 +9,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.overcooked.automaton import Rewards, View, shared_automaton
-from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, State
+from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State
 from twosome.envs.overcooked.macro_actions import execute
 from twosome.envs.overcooked.prompts import Prompter, find_prompter
 from twosome.envs.overcooked.render import draw, write
@@ -20,8 +20,9 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     """
     ## Mission
 
-    An agent alone in a kitchen makes a salad: it chops the foods of the recipe, brings them into the bowl and carries the
-    bowl to the delivery counter. It sees only a window of 5 x 5 cells around itself, and it decides in macro-actions.
+    An agent alone in a kitchen makes a salad: it chops the foods of the recipe, brings them into the bowl and carries
+    the bowl to the delivery counter. It sees only a window of 5 x 5 cells around itself, and it decides in
+    macro-actions.
 
     ## Kitchen
 
@@ -32,8 +33,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     - empty hands: takes what lies there; on a board, a food that is not chopped yet is chopped once (3 chops make it
       chopped) and is not taken;
-    - an item: puts it down if nothing is there; a chopped food goes into a bowl that lies there (from a board, the agent
-      takes the filled bowl), and a chopped food that lies there goes into a bowl that is held;
+    - an item: puts it down if nothing is there; a chopped food goes into a bowl that lies there (from a board, the
+      agent takes the filled bowl), and a chopped food that lies there goes into a bowl that is held;
     - an item, at the delivery counter: delivers it. The bowl with exactly the recipe's foods ends the episode; anything
       else goes back, with what was in it, to where it was at the start, the foods unchopped.
 
@@ -49,7 +50,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | 0 | 0 | get tomato | takes it, or gets it into a held bowl; leaves an unchopped one on its board |
     | | 1 | get lettuce | likewise |
     | | 2 | get onion | likewise |
-    | 1 | 3 | get bowl | takes it; with a chopped food in hand, also puts that in; with an unchopped one, only walks there |
+    | 1 | 3 | get bowl | takes it, and a chopped food in hand goes in; with an unchopped one, only walks there |
     | 2 | 4 | go to board 1 | uses it with what is held; with empty hands, only walks there |
     | | 5 | go to board 2 | likewise |
     | 3 | 6 | deliver | delivers what is held; with empty hands, only walks there |
@@ -57,8 +58,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     ## Observation space
 
-    `Box` of float32, 18 numbers in the small kitchen and 26 in the full one. An object outside the window reads 0 in all
-    its fields; one in the hand or in the bowl is where its carrier is.
+    `Box` of float32, 18 numbers in the small kitchen and 26 in the full one. An object outside the window reads 0 in
+    all its fields; one in the hand or in the bowl is where its carrier is.
 
     | fields | meaning |
     |---|---|
@@ -71,9 +72,9 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     ## Info
 
-    At reset and at every step: `prompt`, the decision in words; `action_ids` and `action_prompts`, what can be chosen, in
-    the same order; `duration` of the macro-action just done, in primitive steps (0 at reset); `primitive_steps` since
-    the episode began; `success`, whether the dish was just delivered.
+    At reset and at every step: `prompt`, the decision in words; `action_ids` and `action_prompts`, what can be
+    chosen, in the same order; `duration` of the macro-action just done, in primitive steps (0 at reset);
+    `primitive_steps` since the episode began; `success`, whether the dish was just delivered.
 
     ## Rewards
 
@@ -90,23 +91,29 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ## Ids
 
     `twosome/Overcooked-v0`, with `task` one of `tomato_salad` (the default), `lettuce_salad`, `onion_salad`,
-    `tomato_lettuce_salad`, `tomato_onion_salad`, `lettuce_onion_salad`, `tomato_lettuce_onion_salad`. The environment is
-    deterministic: `seed` is accepted and changes nothing.
+    `tomato_lettuce_salad`, `tomato_onion_salad`, `lettuce_onion_salad`, `tomato_lettuce_onion_salad`. The environment
+    is deterministic: `seed` is accepted and changes nothing.
 
     ## Options
 
     | option | default | meaning |
     |---|---|---|
-    | `prompt` | `"default"` | who words the decisions: a name in `prompts.PROMPTERS`, `package.module:function`, a function |
+    | `prompt` | `"default"` | the wording: a name in `prompts.PROMPTERS`, `package.module:function`, a function |
     | `map` | `"A"` | the kitchen's layout: a name in `maps.MAPS`; A is the paper's |
     | `obs_radius` | 2 | the window's reach in cells; 0: the agent sees everything |
     | `max_primitive_steps` | 200 | when the episode is truncated |
     | `gamma` | 0.99 | the discount per primitive step inside a macro-action |
-    | `step_penalty`, `chop_reward`, `delivery_reward`, `wrong_delivery_penalty` | -0.001, 0.2, 1, -0.1 | see *Rewards* |
+    | `step_penalty` | -0.001 | for every primitive step |
+    | `chop_reward` | 0.2 | when a food of the recipe becomes chopped |
+    | `delivery_reward` | 1.0 | for the right dish |
+    | `wrong_delivery_penalty` | -0.1 | for any other delivery |
     | `render_mode` | None | `"rgb_array"`: a picture; `"ansi"`: text |
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 6}
+    metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own declaration
+        "render_modes": ["rgb_array", "ansi"],
+        "render_fps": 6,
+    }
 
     def __init__(
         self,
@@ -128,18 +135,12 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.kitchen = self._automaton.kitchen
         self.render_mode = render_mode
         self.action_space = gymnasium.spaces.Discrete(len(self._automaton.action_ids))
-        self.observation_space = self._make_observation_space()
+        self.observation_space = _observation_space(self.kitchen)
         self._max_primitive_steps = max_primitive_steps
         self._state = self.kitchen.start
         self._last: tuple[State, int] | None = None  # the state and the action that led here
         self._primitive_steps = 0
         self._over = True
-
-    def _make_observation_space(self) -> gymnasium.spaces.Box:
-        kitchen = self.kitchen
-        cell = (kitchen.rows - 1, kitchen.columns - 1)
-        high = (*cell, CHOPS_NEEDED) * len(kitchen.foods) + cell * (len(kitchen.boards) + 3) + (1,) * len(TASKS)
-        return gymnasium.spaces.Box(0, np.array(high, dtype=np.float32), dtype=np.float32)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -189,6 +190,13 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             return [draw(self.kitchen, self._state)]
         state, action = self._last
         return [draw(self.kitchen, s) for s, _ in execute(self.kitchen, state, self._automaton.macro_actions[action])]
+
+
+def _observation_space(kitchen: Kitchen) -> gymnasium.spaces.Space[NDArray[np.float32]]:
+    cell = (kitchen.rows - 1, kitchen.columns - 1)
+    high = (*cell, CHOPS_NEEDED) * len(kitchen.foods) + cell * (len(kitchen.boards) + 3) + (1,) * len(TASKS)
+    box = gymnasium.spaces.Box(0, np.array(high, dtype=np.float32), dtype=np.float32)
+    return cast(gymnasium.spaces.Space[NDArray[np.float32]], box)
 
 
 def _check_options(max_primitive_steps: int, gamma: float, rewards: Rewards, render_mode: str | None) -> None:

@@ -104,7 +104,7 @@ def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2) -> Kitchen
         for c, character in enumerate(row):
             cells.setdefault(character, []).append((r, c))
     foods = FOODS[:1] if small else FOODS
-    places = tuple(cells[food[0].upper()][0] for food in foods) + (cells["B"][0],)
+    places = (*(cells[food[0].upper()][0] for food in foods), cells["B"][0])
     return Kitchen(
         task=task,
         rows=len(rows),

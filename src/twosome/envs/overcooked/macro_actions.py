@@ -1,9 +1,10 @@
 """Macro-actions: walk a shortest path to something and use it.
 
-A macro-action is a plan: the primitive actions it will take are known before the first one. This needs no more than what the
-agent knows. It remembers where it last saw each object; and as nothing but the agent moves things, within its reach and
-hence within its sight, and as a wrong delivery sends things to places known from the start, what it remembers is the truth.
-The one thing it forgets is that a food is in a bowl out of sight: it sets out for it and gives up on seeing the bowl.
+A macro-action is a plan: the primitive actions it will take are known before the first one. This needs no more than
+what the agent knows. It remembers where it last saw each object; and as nothing but the agent moves things, within
+its reach and hence within its sight, and as a wrong delivery sends things to places known from the start, its memory
+is the truth. The one thing it forgets is that a food is in a bowl out of sight: it sets out for it and gives up on
+seeing the bowl.
 """
 
 from collections.abc import Iterator

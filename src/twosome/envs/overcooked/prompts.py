@@ -1,8 +1,8 @@
 """Prompters: pure functions from what the agent knows to the words of a decision.
 
 A prompter takes a kitchen and a state and returns the observation prompt and one action prompt per macro-action, in the
-order of their ids. ``prompt + " " + action_prompt`` reads as a text. `PROMPTERS` holds the named ones; the environment's
-option ``prompt`` also takes any such function, or its import path ``package.module:function``.
+order of their ids. ``prompt + " " + action_prompt`` reads as a text. `PROMPTERS` holds the named ones; the
+environment's option ``prompt`` also takes any such function, or its import path ``package.module:function``.
 """
 
 import re

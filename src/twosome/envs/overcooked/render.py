@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from twosome.envs.overcooked import sprites
 from twosome.envs.overcooked.kitchen import (
@@ -39,7 +39,7 @@ def draw(kitchen: Kitchen, state: State) -> NDArray[np.uint8]:
     sprites.chef(brush.at(*_centre(state.agent)))
     held = held_item(state)
     if held is not None:
-        brush.at(*_centre(state.agent)).shift(0.02, 0.24, 0.62)
+        brush.at(*_centre(state.agent)).shift(0.2, 0.24, 0.66)
         _draw_item(brush, kitchen, state, held)
     if kitchen.obs_radius:
         image = _draw_window(image, kitchen, state.agent)
@@ -95,7 +95,7 @@ def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Ima
     top, bottom = max(0, agent[0] - radius), min(kitchen.rows, agent[0] + radius + 1)
     left, right = max(0, agent[1] - radius), min(kitchen.columns, agent[1] + radius + 1)
     edges = (left * size, top * size, right * size, bottom * size)
-    dark = Image.blend(image, Image.new("RGB", image.size, "#2b3347"), 0.55).filter(ImageFilter.BoxBlur(OVERSAMPLING))
+    dark = Image.blend(image, Image.new("RGB", image.size, "#2b3347"), 0.45)
     dark.paste(image.crop(edges), edges[:2])
     frame = Brush(dark, size).at((left + right) / 2, (top + bottom) / 2)
     frame.box(0, 0, (right - left) / 2, (bottom - top) / 2, None, "#ffd166", 0.045)
@@ -103,7 +103,7 @@ def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Ima
 
 
 def write(kitchen: Kitchen, state: State) -> str:
-    """The kitchen as text: the letters of `maps`, `@` the agent, small letters for chopped foods; then what is where."""
+    """The kitchen as text: the letters of `maps`, `@` the agent, small letters for chopped foods."""
     lines = [
         "".join(_letter(kitchen, state, (row, column)) for column in range(kitchen.columns))
         for row in range(kitchen.rows)
