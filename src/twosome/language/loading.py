@@ -82,7 +82,7 @@ def load_language_model(config: ModelConfig) -> LanguageModel:
         base, tokenizer, checksum, name = _load_base(config)
         if tokenizer.pad_token is None:  # padding is masked wherever it is used, so any token does
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-        if (rows := int(base.get_input_embeddings().num_embeddings)) < len(tokenizer):
+        if (rows := base.get_input_embeddings().get_parameter("weight").shape[0]) < len(tokenizer):
             raise UserError(
                 f"model.path={config.path}: the tokenizer has {len(tokenizer)} tokens but the model embeds {rows}; "
                 "expected the tokenizer that the model was trained with"

@@ -77,6 +77,8 @@ def convert(gguf: Path, target: Path) -> None:
             with no_progress_bars():
                 model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
+            for file in folder.iterdir():  # safetensors writes for its owner alone; a cache may be shared
+                file.chmod(0o666 & folder.stat().st_mode)
             try:
                 os.replace(folder, target)
             except OSError:
