@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right: the command-line entries print it as one line and exit with code 2."""
+"""The exception for what a user can put right: entries print it as one line and exit with code 2."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -32,7 +32,7 @@ class LoraOptions:
     rank: int = 8  # rows of A, columns of B; 0: no adapter, nothing is trainable
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
     dropout: float = 0.0  # probability, on the adapter's input; the model is handed out in eval mode, where it is off
-    target_modules: Sequence[str] | None = None  # last parts of the layers' names; null: the architecture's default
+    target_modules: list[str] | None = None  # last parts of the layers' names; null: the architecture's default
 
     def __post_init__(self) -> None:
         if self.target_modules is not None:
