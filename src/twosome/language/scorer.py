@@ -39,7 +39,7 @@ class Scorer:
     tokens_computed counts the model's input tokens (padding included), for benchmarks and progress.
     """
 
-    def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 256, batch_tokens: int = 2048) -> None:
+    def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 384, batch_tokens: int = 2048) -> None:
         """lm: the model with its adapter; row_tokens: nodes in a tree; batch_tokens: tokens in one forward pass."""
         for option, value in (("row_tokens", row_tokens), ("batch_tokens", batch_tokens)):
             if value < 1:

@@ -91,13 +91,28 @@ class Row:
 
 
 def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[Row]:
-    """Merge decisions into rows of at most row_tokens nodes (more only where a single decision is longer).
+    """Merge decisions into as few rows of at most row_tokens nodes as there can be (more only where one decision is longer).
 
     Sorted by their tokens, so that neighbours share the longest beginnings. A row's attention is quadratic in its nodes
-    while sharing grows slowly, which is why there is a bound at all.
+    while sharing grows slowly, which is why there is a bound at all. Among packings into equally many rows the one with
+    the shortest longest row is taken, since a batch is padded to its longest row.
     """
+    order = sorted(range(len(decisions)), key=lambda i: decisions[i])
+    best = _fill(decisions, order, row_tokens)
+    low, high = max(map(len, best)) // 2, max(map(len, best)) - 1
+    while low <= high:
+        bound = (low + high) // 2
+        rows = _fill(decisions, order, bound)
+        if len(rows) <= len(best):
+            best, high = rows, min(bound, max(map(len, rows))) - 1
+        else:
+            low = bound + 1
+    return best
+
+
+def _fill(decisions: Sequence[TokenizedDecision], order: Sequence[int], row_tokens: int) -> list[Row]:
     rows: list[Row] = []
-    for index in sorted(range(len(decisions)), key=lambda i: decisions[i]):
+    for index in order:
         if not rows or len(rows[-1]) + rows[-1].cost(decisions[index]) > row_tokens:
             rows.append(Row())
         rows[-1].add(index, decisions[index])
