@@ -5,6 +5,7 @@ For tests and the benchmark only: slow, and simple enough to be believed.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,24 +29,28 @@ def score(scorer: Scorer, texts: Sequence[Text], padding_side: str = "right") ->
         offsets.append(offset)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     scorer.tokens_computed += ids.numel()
+    scorer.tokens_projected += ids.numel()
     device = scorer.device
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "position_ids": positions.to(device)}
-    logits = scorer.lm.model(**inputs, use_cache=False).logits
-    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    output = scorer.lm.model(**inputs, use_cache=False, output_hidden_states=True)
+    logprobs = torch.log_softmax(output.logits.float(), dim=-1)
 
     width = max(len(decision.actions) for decision in tokenized)
     rows: list[Tensor] = []
+    firsts = [offset + start - 1 for offset, start in zip(offsets, starts, strict=True)]
+    states = output.hidden_states[-1][torch.arange(len(sequences)), torch.tensor(firsts)].float()
     for row, (sequence, start, offset) in enumerate(zip(sequences, starts, offsets, strict=True)):
         places = torch.arange(start, len(sequence), device=device) + offset
         rows.append(logprobs[row, places - 1, torch.tensor(sequence[start:], device=device)].sum())
     totals = torch.full((len(texts), width), MASKED, device=device)
     scores = totals.clone()
     flat = iter(rows)
+    heads = np.cumsum([0, *(len(decision.actions) for decision in tokenized)])[:-1]  # the first row of each decision
     for d, ((_, prompts), decision) in enumerate(zip(texts, tokenized, strict=True)):
         for a, (words, tokens) in enumerate(zip(prompts, decision.actions, strict=True)):
             totals[d, a] = total = next(flat)
             scores[d, a] = total / scorer.norm(words, len(tokens))
-    return Scores(totals, scores)
+    return Scores(totals, scores, states[torch.from_numpy(heads)])
 
 
 @torch.no_grad()

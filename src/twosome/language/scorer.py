@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
@@ -23,10 +24,12 @@ class Scores(NamedTuple):
 
     logprobs: (D, A), log P(action | prompt), the sum over the action's tokens.
     scores: (D, A), logprobs over the normalisation's divisor.
+    prompt_states: (D, hidden), float32, the last hidden state at each prompt's last token, with the adapter as it was.
     """
 
     logprobs: Tensor
     scores: Tensor
+    prompt_states: Tensor
 
     def log_policy(self) -> Tensor:
         """Log-probability of choosing each action, (D, A): softmax over the decision's own actions."""
@@ -36,7 +39,8 @@ class Scores(NamedTuple):
 class Scorer:
     """The engine. Its cost follows the number of distinct tokens in context, not of decisions times actions.
 
-    tokens_computed counts the model's input tokens (padding included), for benchmarks and progress.
+    tokens_computed and tokens_projected count the model's input tokens (padding included) and the positions that were
+    projected onto the vocabulary.
     """
 
     def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 384, batch_tokens: int = 2048) -> None:
@@ -46,7 +50,7 @@ class Scorer:
                 raise UserError(f"baseline.engine.{option}={value}: expected a positive number of tokens; leave it out")
         self.lm, self.norm = lm, norm
         self.row_tokens, self.batch_tokens = row_tokens, batch_tokens
-        self.tokens_computed = 0
+        self.tokens_computed = self.tokens_projected = 0
         causal_lm = lm.model.get_base_model()
         config = causal_lm.config.get_text_config()
         self.backbone, self.head = causal_lm.base_model, causal_lm.get_output_embeddings()
@@ -63,8 +67,8 @@ class Scorer:
         place = {distinct[index]: row for row, index in enumerate(order)}
         rows = torch.tensor([place[text] for text in texts], device=self.device)
         width = max(part.scores.shape[1] for part in parts)
-        pad = [torch.nn.functional.pad(torch.stack(part), (0, width - part.scores.shape[1]), value=MASKED) for part in parts]
-        return Scores(*torch.cat(pad, dim=1)[:, rows])
+        wide = [pad(torch.stack(part[:2]), (0, width - part.scores.shape[1]), value=MASKED) for part in parts]
+        return Scores(*torch.cat(wide, dim=1)[:, rows], torch.cat([part.prompt_states for part in parts])[rows])
 
     def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
         """Score distinct decisions batch by batch, as (indices into texts, their Scores).
@@ -129,6 +133,7 @@ class Scorer:
         edges = [(place * length + node, token) for place, row in enumerate(rows) for node, token in row.edges]
         nodes = sorted({node for node, _ in edges})
         place_of = {node: place for place, node in enumerate(nodes)}
+        self.tokens_projected += len(nodes)
         logits = self.head(hidden.flatten(0, 1)[torch.tensor(nodes, device=self.device)]).float()
         if self.softcap:
             logits = self.softcap * torch.tanh(logits / self.softcap)
@@ -147,7 +152,9 @@ class Scorer:
                 index[d, a, : len(edge_numbers)] = offset + np.array(edge_numbers)
                 divisor[d, a] = self.norm(words, len(tokens))
         missing = torch.from_numpy(index[:, :, 0] == len(edges)).to(self.device)
-        padded = torch.nn.functional.pad(edge_logprobs, (0, 1))
+        padded = pad(edge_logprobs, (0, 1))
         logprobs = padded[torch.from_numpy(index).to(self.device)].sum(dim=-1)
         scores = logprobs / torch.from_numpy(divisor).to(self.device)
-        return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED))
+        ends = [place * length + end for place, row in enumerate(rows) for end in row.prompt_ends]
+        states = hidden.flatten(0, 1)[torch.tensor(ends, device=self.device)].float()
+        return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED), states)

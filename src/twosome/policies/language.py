@@ -52,8 +52,12 @@ class LanguageAgent(Agent):
             missing = list(dict.fromkeys([*self._recent, *texts]))
             self._weights, self._policies, self._recent = self._version(), {}, {}
         if missing:
-            rows = self.scorer.score(missing).log_policy()
+            scores = self.scorer.score(missing)
+            rows = scores.log_policy()
             self._policies.update((text, row[: len(text[1])]) for text, row in zip(missing, rows, strict=True))
+            if self._adapter_is_zero():  # the adapted model is still the frozen one: the features come for nothing
+                for (prompt, _), state in zip(missing, scores.prompt_states, strict=True):
+                    self._features.setdefault(prompt, state)
         self._recent.update(dict.fromkeys(texts))
         policies = [self._policies[text] for text in texts]
         return nn.utils.rnn.pad_sequence(policies, batch_first=True, padding_value=MASKED)
@@ -115,6 +119,10 @@ class LanguageAgent(Agent):
         self._weights, self._policies = (), {}
         self._recent = {(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]}
         self._features = {prompt: row.to(self.scorer.device) for prompt, row in state["features"].items()}
+
+    def _adapter_is_zero(self) -> bool:
+        """Whether LoRA's B matrices are all 0, as they are until the first update."""
+        return not any(bool(weight.any()) for name, weight in self.lm.named_parameters() if "lora_B" in name)
 
     def _version(self) -> tuple[int, ...]:
         """Changes with every in-place change of the adapter's weights: PyTorch counts them."""
