@@ -50,7 +50,7 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
     """
     prefix = f"{option}." if option else ""
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(cls), node)
+        merged = OmegaConf.merge(OmegaConf.structured(cls), OmegaConf.to_container(node, resolve=True))
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except ValidationError as error:
         expected = str(error).splitlines()[0].rpartition(" to ")[2].lower() or "another type"

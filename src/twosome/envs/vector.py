@@ -36,7 +36,9 @@ class DecisionEnvs:
     first decision, and the ended one's last decision separately; so every step is a transition inside one episode."""
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int) -> None:
-        self.vector = SyncVectorEnv([lambda: Resumable(make_env())] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        self.envs = [Resumable(make_env()) for _ in range(num_envs)]
+        made = iter(self.envs)
+        self.vector = SyncVectorEnv([lambda: next(made)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         self.num_envs = num_envs
 
     def reset(self, seed: int) -> list[Decision]:
@@ -64,11 +66,11 @@ class DecisionEnvs:
 
     def state(self) -> list[dict[str, Any]]:
         """Everything needed to go on from here, as plain values."""
-        return [env.state() for env in self.vector.envs]
+        return [env.state() for env in self.envs]
 
     def restore(self, state: Sequence[dict[str, Any]]) -> list[Decision]:
         """Go back to a state; returns the decisions offered there."""
-        return [Decision.from_step(*env.restore(one)) for env, one in zip(self.vector.envs, state, strict=True)]
+        return [Decision.from_step(*env.restore(one)) for env, one in zip(self.envs, state, strict=True)]
 
     def close(self) -> None:
         """Close every environment."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -48,12 +49,16 @@ class Scorer:
         for option, value in (("row_tokens", row_tokens), ("batch_tokens", batch_tokens)):
             if value < 1:
                 raise UserError(f"baseline.engine.{option}={value}: expected a positive number of tokens; leave it out")
-        self.lm, self.norm = lm, norm
+        if not isinstance(lm.model, PeftModel):
+            raise UserError("model.lora.rank=0: expected a positive rank; without an adapter there is nothing to train")
+        self.lm, self.norm, self.model = lm, norm, lm.model
         self.row_tokens, self.batch_tokens = row_tokens, batch_tokens
         self.tokens_computed = self.tokens_projected = 0
-        causal_lm = lm.model.get_base_model()
+        causal_lm: Any = lm.model.get_base_model()
         config = causal_lm.config.get_text_config()
-        self.backbone, self.head = causal_lm.base_model, causal_lm.get_output_embeddings()
+        self.hidden_size: int = config.hidden_size
+        self.backbone: Any = causal_lm.base_model
+        self.head: Any = causal_lm.get_output_embeddings()
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
         self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
 
@@ -68,7 +73,8 @@ class Scorer:
         rows = torch.tensor([place[text] for text in texts], device=self.device)
         width = max(part.scores.shape[1] for part in parts)
         wide = [pad(torch.stack(part[:2]), (0, width - part.scores.shape[1]), value=MASKED) for part in parts]
-        return Scores(*torch.cat(wide, dim=1)[:, rows], torch.cat([part.prompt_states for part in parts])[rows])
+        logprobs, scores = torch.cat(wide, dim=1)[:, rows]
+        return Scores(logprobs, scores, torch.cat([part.prompt_states for part in parts])[rows])
 
     def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
         """Score distinct decisions batch by batch, as (indices into texts, their Scores).
@@ -88,8 +94,8 @@ class Scorer:
         What the critic reads. (The reference takes position -1 of a padded batch: a pad token for all but the longest.)
         """
         ends = [TokenizedDecision(ids, ()) for ids in map(self._prompt_ids, prompts)]
-        out = torch.empty(len(prompts), self.backbone.config.hidden_size, device=self.device)
-        with self.lm.model.disable_adapter():
+        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
+        with self.model.disable_adapter():
             for rows in batches(pack(ends, self.row_tokens), self.batch_tokens):
                 hidden = self._hidden(rows)
                 for place, row in enumerate(rows):
@@ -117,7 +123,7 @@ class Scorer:
         dtype = self.head.weight.dtype
         mask = torch.zeros(len(rows), 1, length, length, dtype=dtype)
         mask.masked_fill_(~torch.from_numpy(visible).unsqueeze(1), torch.finfo(dtype).min)
-        output: Any = self.backbone(
+        output = self.backbone(
             input_ids=torch.from_numpy(ids).to(self.device),
             position_ids=torch.from_numpy(depths).to(self.device),
             attention_mask=mask.to(self.device),

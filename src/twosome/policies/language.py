@@ -29,9 +29,8 @@ class LanguageAgent(Agent):
         """scorer: the engine; hidden_sizes: the critic's layers (the paper: 1024, 512); generator: seeds the critic."""
         super().__init__()
         self.scorer = scorer
-        self.lm = scorer.lm.model
-        width = scorer.backbone.config.get_text_config().hidden_size
-        self.critic = mlp(width, hidden_sizes, generator).to(scorer.device)
+        self.lm = scorer.model
+        self.critic = mlp(scorer.hidden_size, hidden_sizes, generator).to(scorer.device)
         self._adapter = [parameter for parameter in self.lm.parameters() if parameter.requires_grad]
         self._weights: tuple[int, ...] = ()
         self._policies: dict[Text, Tensor] = {}
@@ -48,9 +47,9 @@ class LanguageAgent(Agent):
         """See Agent; each distinct decision is scored once per state of the weights."""
         texts = [decision.text for decision in decisions]
         missing = [text for text in dict.fromkeys(texts) if text not in self._policies]
-        if self._weights != self._version():
+        if self._weights != self._weights_version():
             missing = list(dict.fromkeys([*self._recent, *texts]))
-            self._weights, self._policies, self._recent = self._version(), {}, {}
+            self._weights, self._policies, self._recent = self._weights_version(), {}, {}
         if missing:
             scores = self.scorer.score(missing)
             rows = scores.log_policy()
@@ -124,7 +123,7 @@ class LanguageAgent(Agent):
         """Whether LoRA's B matrices are all 0, as they are until the first update."""
         return not any(bool(weight.any()) for name, weight in self.lm.named_parameters() if "lora_B" in name)
 
-    def _version(self) -> tuple[int, ...]:
+    def _weights_version(self) -> tuple[int, ...]:
         """Changes with every in-place change of the adapter's weights: PyTorch counts them."""
         return tuple(parameter._version for parameter in self._adapter)
 

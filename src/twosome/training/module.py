@@ -1,7 +1,7 @@
 """The LightningModule: each Lightning epoch is one PPO update, a rollout and what is learned from it."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ class PPOModule(LightningModule):
         start = time.perf_counter()
         samples, episodes = self.collect()
         collected = time.perf_counter()
-        policy_optimizer, critic_optimizer = self.optimizers()
+        policy_optimizer, critic_optimizer = cast(list[torch.optim.Optimizer], self.optimizers())
         self._set_lr(policy_optimizer, self.config.learning_rate * remaining)
         self._set_lr(critic_optimizer, self.config.value_learning_rate * remaining)
         self.agent.train()
@@ -83,7 +83,7 @@ class PPOModule(LightningModule):
             self.decisions = step.decisions
         return rollout.finish(self.agent.values, self.config), episodes
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Without the frozen base model."""
         frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
         return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name not in frozen}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -22,11 +23,9 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
         key = override.key_or_group
         if key == "resume":
             continue
-        if key in choices and OmegaConf.select(config, key) is None:
+        old, new = (_plain(OmegaConf.select(each, key)) for each in (config, asked))
+        if key in choices and old is None:  # a group that only changes other options, such as preset
             old, new = choices[key], override.value()
-        else:
-            old, new = (OmegaConf.select(each, key) for each in (config, asked))
-            old, new = (_plain(value) for value in (old, new))
         if old != new:
             shown = choices.get(key, old)
             raise UserError(
@@ -37,5 +36,5 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
     return config
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

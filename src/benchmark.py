@@ -1,0 +1,17 @@
+"""Time the engine against the plain way of scoring: ``python src/benchmark.py [tasks=[tomato_salad]] [output=file.json]``."""
+
+from omegaconf import DictConfig
+
+from twosome.cli import entry
+
+
+@entry("benchmark")
+def main(config: DictConfig) -> None:
+    """Print the table and write the JSON."""
+    from twosome.training.benchmark import benchmark
+
+    benchmark(config)
+
+
+if __name__ == "__main__":
+    main()
