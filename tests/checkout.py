@@ -1,4 +1,4 @@
-"""For tests that do what a user does: a copy of the suite, the code and commands of its pages, commands run in the copy."""
+"""For tests that do what a user does: a copy of the suite, what its pages say, and commands run in the copy."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The README's "Adding your own", followed to the letter: an environment, a norm and a model in one file and one YAML each."""
+"""The README's "Adding your own", followed to the letter: an environment, a norm and a model."""
 
 import csv
 import json
@@ -13,12 +13,12 @@ from twosome.language import tiny
 from twosome.language.loading import ModelConfig, load_language_model
 
 ADDED = ("env=corridor", "norm=characters", "model=my_model")
-SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=64 evaluation.episodes=3"
+SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3"
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """What the README adds, its three runs and a fourth without the norm: by name, the folder and how the command ended."""
+    """The README's three runs and one without its norm: by name, the folder and how the command ended."""
     folder = checkout(tmp_path_factory.mktemp("extended"))
     files = added_files("README.md")
     assert sorted(files) == [
@@ -38,9 +38,10 @@ def ended(tmp_path_factory):
     for name, command in zip(ADDED, written, strict=True):
         model = [] if name.startswith("model=") else ["model=tiny_random"]
         words.append([*shlex.split(command)[1:], *SMALL.split(), *model, f"hydra.run.dir=runs/{folder_name(name)}"])
-    words.append(["norm=word" if word == "norm=characters" else word for word in words[1]][:-1] + ["hydra.run.dir=runs/control"])
+    words.append([*words[1][:-1], "norm=word", "hydra.run.dir=runs/control"])
     outcomes = run(folder, words)
-    return {name: (folder / "runs" / folder_name(name), end) for name, end in zip((*ADDED, "control"), outcomes, strict=True)}
+    names = (*ADDED, "control")
+    return {name: (folder / "runs" / folder_name(name), end) for name, end in zip(names, outcomes, strict=True)}
 
 
 def folder_name(added):
@@ -61,7 +62,7 @@ def test_what_the_readme_adds_trains(ended, name):
     assert outcome.code == 0, outcome.output
     assert (folder / "DONE").exists()
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
-    assert [int(row["env_steps"]) for row in rows] == [32, 64]
+    assert [int(row["env_steps"]) for row in rows] == [32, 64, 96, 128]
     assert all(float(row["grad_norm"]) > 0 for row in rows)
     adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
     assert all(torch.count_nonzero(weight) for key, weight in adapter.items() if "lora_B" in key)  # 0 before training
