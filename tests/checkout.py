@@ -55,13 +55,17 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+def environment() -> dict[str, str]:
+    """Ours, without what changes how commands behave: the tests themselves may be run by make."""
+    return {name: value for name, value in os.environ.items() if not re.match("HYDRA_|MAKE|MFLAGS", name)}
+
+
 def run(folder: Path, commands: list[list[str]], timeout: float = 500) -> list[Finished]:
     """Run scripts one after the other in a checkout; each command is a script of it and its arguments."""
-    environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     runner = subprocess.run(
         [sys.executable, "-c", FORKING_RUNNER],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "100"},
+        env=environment() | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "100"},
         input=json.dumps(commands),
         capture_output=True,
         text=True,

@@ -3,7 +3,6 @@
 Commands run on a tiny random model and a few steps; those that take minutes even so are marked slow.
 """
 
-import os
 import re
 import shlex
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import PAGES, ROOT, Finished, checkout, commands, python_commands, run, tables
+from checkout import PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
 
 ADDED = ("env=corridor", "norm=characters", "model=my_model")  # test_extending runs these
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
@@ -79,13 +78,13 @@ def test_sweep_leaves_a_finished_run_per_job(folder, ended):
 
 @pytest.mark.slow
 def test_profile_by_cprofile_runs(folder):
-    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    variables = environment() | {"PYTHONPATH": str(folder / "src")}
     chosen = [command for command in EVERY if re.match("python -[mc] ", command)]
     assert len(chosen) == 2
     for command in chosen:
         words = [sys.executable, *shlex.split(command)[1:]]
         words += SMALL["src/run.py"].split() if "src/run.py" in words else []
-        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
     assert "cumulative" in done.stdout
 
@@ -104,7 +103,8 @@ def test_make_target_runs_its_command(target):
         "lint": "ruff check src tests",
         "install": "-r requirements.lock",
     }
-    done = subprocess.run(["make", "-n", "-B", target], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = ["make", "-n", "-B", target]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
     assert does[target] in done.stdout, done.stderr
 
 
