@@ -36,7 +36,8 @@ class AgentContext:
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     """A maker of the environment that ``env`` configures; makes one at once to find errors before any compute.
 
-    Raises UserError for an unknown id and whatever one-line error the environment has for its options.
+    ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError
+    for an unknown id and whatever one-line error the environment has for its options.
     """
     options: dict[str, Any] = OmegaConf.to_container(config.get("kwargs", {}), resolve=True)  # type: ignore[assignment]
     for name in ("task", "prompt"):
@@ -48,7 +49,9 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     except gymnasium.error.Error as error:
         known = [name for name in gymnasium.registry if name.startswith("twosome/")]
         raise unknown_choice("env.id", config.id, known) from error
-    except (ImportError, TypeError) as error:
+    except UserError:
+        raise
+    except (ImportError, TypeError, ValueError) as error:
         raise UserError(f"env.id={config.id} with {options}: {' '.join(str(error).split())}; check conf/env") from error
     return make_env
 

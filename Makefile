@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11 or newer with venv, and make; everything else they install into .venv.
+# `make help` lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The interpreter that .venv is made with: make PYTHON=/path/to/python demo
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; \
+	done)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-slow lint
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
+	printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+install: $(STAMP) ## make .venv with the locked dependencies; nothing to do if they have not changed
+
+demo: $(STAMP) ## train SmolLM2-135M to make a tomato salad on the CPU, under ten minutes on two cores
+	$(BIN)/python src/run.py experiment=demo
+
+test: $(STAMP) ## the test suite
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## the tests that train for minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check $(wildcard src tests analysis)
+	$(BIN)/mypy
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(STAMP): requirements.lock requirements-nodeps.lock
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv found; \
+	apt-get install python3.11-venv, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-nodeps.lock
+	@touch $@

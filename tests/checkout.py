@@ -1,0 +1,107 @@
+"""For tests that do what a user does: a copy of the suite, what its pages say, and commands run in the copy."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md")
+
+# Every command is a process of its own, forked from one that has imported the libraries: that takes seconds, once.
+FORKING_RUNNER = """
+import json, os, runpy, sys, traceback
+import twosome.policies.language, twosome.training.run
+
+for number, argv in enumerate(json.loads(sys.stdin.read())):
+    child = os.fork()
+    if child == 0:
+        output = os.open(f".output-{number}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        code = 0
+        try:
+            sys.argv = argv
+            runpy.run_path(argv[0], run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended: its exit code (negative: killed by a signal) and all that it printed."""
+
+    code: int
+    output: str
+
+
+def checkout(folder: Path) -> Path:
+    """Copy what a user has of the suite, to be changed and run, into a folder."""
+    for name in ("src", "conf", "experiments"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what changes how commands behave: the tests themselves may be run by make."""
+    return {name: value for name, value in os.environ.items() if not re.match("HYDRA_|MAKE|MFLAGS", name)}
+
+
+def run(folder: Path, commands: list[list[str]], timeout: float = 500) -> list[Finished]:
+    """Run scripts one after the other in a checkout; each command is a script of it and its arguments."""
+    runner = subprocess.run(
+        [sys.executable, "-c", FORKING_RUNNER],
+        cwd=folder,
+        env=environment() | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "100"},
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert runner.returncode == 0, runner.stderr
+    codes = [json.loads(line) for line in runner.stdout.splitlines()]
+    return [Finished(code, (folder / f".output-{n}").read_text(errors="replace")) for n, code in enumerate(codes)]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """The commands in a page's shell blocks, without comments."""
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    return [command for line in lines if (command := shlex.join(shlex.split(line, comments=True)))]
+
+
+def python_commands(page: str) -> list[str]:
+    """Those that start one of the suite's scripts."""
+    return [command for command in commands(page) if command.startswith("python src/")]
+
+
+def added_files(page: str) -> dict[str, str]:
+    """The files that a page tells to add: blocks whose first line is a comment with the file's path."""
+    found = {}
+    for block in blocks(page, "python") + blocks(page, "yaml"):
+        first, _, content = block.partition("\n")
+        found[first.removeprefix("# ")] = content
+    return found
+
+
+def tables(page: str, heading: str) -> list[str]:
+    """The first cells, as code, of the tables between a heading and the next one."""
+    section = (ROOT / page).read_text().split(f"{heading}\n", 1)[1]
+    return re.findall(r"^\| `([^`]+)` \|", re.split(r"^#+ ", section, maxsplit=1, flags=re.MULTILINE)[0], re.MULTILINE)

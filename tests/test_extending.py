@@ -1,0 +1,93 @@
+"""The README's "Adding your own", followed to the letter: an environment, a norm and a model."""
+
+import csv
+import json
+import shlex
+
+import pytest
+import torch
+from checkout import added_files, checkout, python_commands, run
+from safetensors.torch import load_file
+
+from twosome.language import tiny
+from twosome.language.loading import ModelConfig, load_language_model
+
+ADDED = ("env=corridor", "norm=characters", "model=my_model")
+SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3"
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """The README's three runs and one without its norm: by name, the folder and how the command ended."""
+    folder = checkout(tmp_path_factory.mktemp("extended"))
+    files = added_files("README.md")
+    assert sorted(files) == [
+        "conf/env/corridor.yaml",
+        "conf/model/my_model.yaml",
+        "conf/norm/characters.yaml",
+        "src/twosome/envs/corridor.py",
+        "src/twosome/language/characters.py",
+    ]
+    for path, content in files.items():
+        assert not (folder / path).exists(), f"{path} is part of the suite: choose another name in the README"
+        (folder / path).write_text(content)
+    save_model(folder / "models" / "my_model")
+    written = [command for command in python_commands("README.md") if any(name in command for name in ADDED)]
+    assert len(written) == len(ADDED)
+    words = []
+    for name, command in zip(ADDED, written, strict=True):
+        model = [] if name.startswith("model=") else ["model=tiny_random"]
+        words.append([*shlex.split(command)[1:], *SMALL.split(), *model, f"hydra.run.dir=runs/{folder_name(name)}"])
+    words.append([*words[1][:-1], "norm=word", "hydra.run.dir=runs/control"])
+    outcomes = run(folder, words)
+    names = (*ADDED, "control")
+    return {name: (folder / "runs" / folder_name(name), end) for name, end in zip(names, outcomes, strict=True)}
+
+
+def folder_name(added):
+    """Hydra's grammar has no = in values."""
+    return added.partition("=")[2] or added
+
+
+def save_model(path):
+    """A model in Hugging Face format, as anybody's may lie in a folder."""
+    random = load_language_model(ModelConfig(source="tiny_random", device="cpu"))
+    random.model.unload().save_pretrained(path)
+    tiny.build_tokenizer("llama").save_pretrained(path)
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_the_readme_adds_trains(ended, name):
+    folder, outcome = ended[name]
+    assert outcome.code == 0, outcome.output
+    assert (folder / "DONE").exists()
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    assert [int(row["env_steps"]) for row in rows] == [32, 64, 96, 128]
+    assert all(float(row["grad_norm"]) > 0 for row in rows)
+    adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
+    assert all(torch.count_nonzero(weight) for key, weight in adapter.items() if "lora_B" in key)  # 0 before training
+    records = json.loads((folder / "evaluation.json").read_text())
+    assert {record["when"] for record in records} == {"before", "after"}
+
+
+def test_the_added_environment_is_the_one_that_acted(ended):
+    folder, _ = ended["env=corridor"]
+    rows = list(csv.DictReader((folder / "episodes.csv").open()))
+    assert rows
+    assert all(int(row["decisions"]) <= 20 for row in rows)  # the corridor's own limit
+    records = json.loads((folder / "evaluation.json").read_text())
+    assert {record["env"] for record in records} == {"twosome.envs.corridor:twosome/Corridor-v0"}
+
+
+def test_the_added_norm_is_the_one_that_divided(ended):
+    folder, _ = ended["norm=characters"]
+    assert "_target_: twosome.language.characters.characters" in (folder / "config.yaml").read_text()
+    control, _ = ended["control"]  # the same under norm=word
+    entropies = [next(csv.DictReader((each / "metrics.csv").open()))["entropy"] for each in (folder, control)]
+    assert entropies[0] != entropies[1]
+
+
+def test_the_added_model_is_the_one_that_learned(ended):
+    folder, _ = ended["model=my_model"]
+    assert json.loads((folder / "provenance.json").read_text())["model"] == "models/my_model"
+    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["r"] == 4

@@ -1,0 +1,89 @@
+"""make installs once, and again when a lock file changes; it says what is missing. Nothing real is installed here."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from checkout import ROOT, environment
+
+# A Python whose `-m venv` makes a .venv of its own kind, and which writes down whatever else it is asked.
+FAKE = """#!/bin/sh
+case "$*" in
+  "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/pip ;;
+  *"$FAIL"*) exit 1 ;;
+  *) echo "$*" >> calls ;;
+esac
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make, with the suite's Makefile and lock files: (targets and variables) -> exit code, new calls, stderr."""
+    for name in ("Makefile", "requirements.lock", "requirements-nodeps.lock"):
+        shutil.copy2(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text(FAKE)
+    python.chmod(0o755)
+
+    def call(*arguments, fail="nothing"):
+        calls = tmp_path / "calls"
+        calls.write_text("")
+        command = ["make", f"PYTHON={python}", *arguments]
+        variables = environment() | {"FAIL": fail}
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
+        return done.returncode, calls.read_text().splitlines(), done.stderr
+
+    return call
+
+
+def installs(calls):
+    return [call.rpartition("-r ")[2] for call in calls if "pip install" in call]
+
+
+def test_demo_installs_everything_and_trains(make):
+    code, calls, _ = make("demo")
+    assert code == 0
+    assert installs(calls) == ["requirements.lock", "requirements-nodeps.lock"]
+    assert "--no-deps" in calls[-2]
+    assert calls[-1] == "src/run.py experiment=demo"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-nodeps.lock"])
+def test_second_call_installs_only_what_changed(make, tmp_path, lock):
+    make("install")
+    assert make("install") == (0, [], "")
+    later = (tmp_path / ".venv" / ".installed").stat().st_mtime + 10
+    os.utime(tmp_path / lock, (later, later))
+    assert installs(make("install")[1]) == ["requirements.lock", "requirements-nodeps.lock"]
+
+
+def test_failed_installation_is_taken_up_again(make):
+    code, calls, _ = make("test", fail="--no-deps")
+    assert code == 2
+    assert not any("pytest" in call for call in calls)
+    assert installs(make("test")[1]) == ["requirements.lock", "requirements-nodeps.lock"]
+
+
+def test_failing_tests_fail_make(make):
+    assert make("test", fail="-m pytest")[0] == 2
+
+
+def test_without_python_one_line_says_so(make):
+    code, _, stderr = make("install", "PYTHON=")
+    assert code == 2
+    assert stderr.startswith("error: no Python 3.11 or newer")
+    assert len([line for line in stderr.splitlines() if not line.startswith("make")]) == 1
+
+
+def test_help_lists_every_target():
+    done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    targets = {"help", "install", "demo", "test", "test-slow", "lint"}
+    assert {line.split()[1] for line in done.stdout.splitlines()} == targets
+
+
+def test_ci_runs_the_tests_then_the_linters():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert "set -euo pipefail" in script
+    assert script.splitlines()[-2:] == ["make test", "make lint"]

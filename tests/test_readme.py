@@ -1,0 +1,159 @@
+"""README and CONTRIBUTING are true: their commands run, their tables name what is there.
+
+Commands run on a tiny random model and a few steps; those that take minutes even so are marked slow.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
+
+ADDED = ("env=corridor", "norm=characters", "model=my_model")  # test_extending runs these
+EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
+SMALL = {
+    "src/run.py": "model=tiny_random ppo.num_envs=2 ppo.num_steps=16 total_steps=32 evaluation.episodes=2 "
+    "env.kwargs.max_primitive_steps=10",
+    "src/evaluate.py": "episodes=2",
+    "src/probe.py": "model=tiny_random",
+    "src/benchmark.py": "model=tiny_random",
+}
+EVERY = [command for page in PAGES for command in commands(page)]
+SCRIPTS = [c for page in PAGES for c in python_commands(page) if not any(name in c for name in ADDED)]
+SLOW = [command for command in SCRIPTS if "benchmark" in command or "profiler=pytorch" in command]
+QUICK = [command for command in SCRIPTS if command not in SLOW]
+TARGETS = sorted({command.split()[1] for command in EVERY if command.startswith("make ")})
+
+
+def small(command: str) -> list[str]:
+    """The command's words with sizes that a test can afford; a resumed run has its own."""
+    words = shlex.split(command)[1:]
+    return words if f"resume={EXAMPLE}" in words else words + SMALL.get(words[0], "").split()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A checkout with one finished run, where the pages say that one is."""
+    folder = checkout(tmp_path_factory.mktemp("readme"))
+    (first,) = run(folder, [["src/run.py", *SMALL["src/run.py"].split(), f"hydra.run.dir={EXAMPLE}"]])
+    assert first.code == 0, first.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ended(folder) -> dict[str, Finished]:
+    """How each quick command ended."""
+    run_folder = folder / EXAMPLE
+    documented = folder / "documented"
+    shutil.copytree(run_folder, documented)  # as training left it, for the tests of the tables
+    (run_folder / "DONE").unlink()  # so that there is something to resume
+    return dict(zip(QUICK, run(folder, [small(command) for command in QUICK]), strict=True))
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_command_runs(ended, command):
+    assert ended[command].code == 0, ended[command].output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SLOW)
+def test_long_command_runs(folder, command):
+    (outcome,) = run(folder, [small(command)])
+    assert outcome.code == 0, outcome.output
+
+
+def test_resumed_run_is_finished_again(folder, ended):
+    assert (folder / EXAMPLE / "DONE").exists()
+
+
+def test_sweep_leaves_a_finished_run_per_job(folder, ended):
+    (sweep,) = (folder / "multirun").glob("*/*")
+    assert sorted(path.parent.name for path in sweep.glob("*/DONE")) == ["0", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.slow
+def test_profile_by_cprofile_runs(folder):
+    variables = environment() | {"PYTHONPATH": str(folder / "src")}
+    chosen = [command for command in EVERY if re.match("python -[mc] ", command)]
+    assert len(chosen) == 2
+    for command in chosen:
+        words = [sys.executable, *shlex.split(command)[1:]]
+        words += SMALL["src/run.py"].split() if "src/run.py" in words else []
+        done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert "cumulative" in done.stdout
+
+
+def test_every_other_command_is_known():
+    kinds = ("python src/", "python -m cProfile ", "python -c ", "make ", ".venv/bin/pytest ", ".venv/bin/pre-commit ")
+    assert [command for command in EVERY if not command.startswith(kinds)] == []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_target_runs_its_command(target):
+    does = {
+        "demo": "src/run.py experiment=demo",
+        "test": "-m pytest",
+        "test-slow": "-m pytest -m slow",
+        "lint": "ruff check src tests",
+        "install": "-r requirements.lock",
+    }
+    command = ["make", "-n", "-B", target]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    assert does[target] in done.stdout, done.stderr
+
+
+def test_pytest_commands_select_tests():
+    one, matching, slow = (shlex.split(command)[1:] for command in EVERY if "bin/pytest" in command)
+    path, _, name = one[0].partition("::")
+    assert f"def {name}(" in (ROOT / path).read_text()
+    assert matching[1] == "-k"
+    assert list((ROOT / matching[0]).glob(f"test_*{matching[2]}*.py"))
+    assert slow[:3] == ["-m", "slow", "-k"]
+    assert any(slow[3] in command for command in SLOW)
+
+
+def test_pre_commit_hooks_are_local_and_installed_by_make():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    locked = (ROOT / "requirements.lock").read_text()
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system"
+        folder, _, tool = hook["entry"].split()[0].rpartition("/")
+        assert folder == ".venv/bin"
+        assert f"\n{tool}==" in locked
+    assert "\npre_commit==" in locked
+
+
+@pytest.mark.parametrize("table", ["metrics.csv", "episodes.csv"])
+def test_glossary_names_the_columns(folder, ended, table):
+    header = (folder / "documented" / table).read_text().splitlines()[0].split(",")
+    assert tables("README.md", f"### Columns of {table}") == header
+
+
+def test_run_folder_holds_documented_files_only(folder, ended):
+    documented = {name.rstrip("/") for name in tables("README.md", "## A run's folder")}
+    files = {path.name for path in (folder / "documented").iterdir()}
+    assert files <= documented
+    assert documented - files <= {"wandb", "episode.gif", "learning_curve.png"}  # these depend on options
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_the_repository_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if not link.startswith("https://") and not link.startswith("docs/"):
+            assert (ROOT / link).exists(), link
+
+
+def test_choices_of_the_readme_are_those_of_conf():
+    text = (ROOT / "README.md").read_text().partition("## Presets")[0]
+    for group in ("env", "norm", "baseline", "model", "preset", "trainer", "logger", "experiment"):
+        (row,) = re.findall(rf"^\| `{group}` \| (.*) \|$", text, re.MULTILINE)
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            assert re.search(rf"`{path.stem}[` ]", row), f"{group}={path.stem} is missing from the README"
