@@ -48,9 +48,9 @@ class LanguageAgent(Agent):
         """See Agent; each distinct decision is scored once per state of the weights."""
         texts = [decision.text for decision in decisions]
         missing = [text for text in dict.fromkeys(texts) if text not in self._policies]
-        if self._weights != self._version():
+        if self._weights != self._weights_version():
             missing = list(dict.fromkeys([*self._recent, *texts]))
-            self._weights, self._policies, self._recent = self._version(), {}, {}
+            self._weights, self._policies, self._recent = self._weights_version(), {}, {}
         if missing:
             rows = self.scorer.score(missing).log_policy()
             self._policies.update((text, row[: len(text[1])]) for text, row in zip(missing, rows, strict=True))
@@ -116,7 +116,7 @@ class LanguageAgent(Agent):
         self._recent = {(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]}
         self._features = {prompt: row.to(self.scorer.device) for prompt, row in state["features"].items()}
 
-    def _version(self) -> tuple[int, ...]:
+    def _weights_version(self) -> tuple[int, ...]:
         """Changes with every in-place change of the adapter's weights: PyTorch counts them."""
         return tuple(parameter._version for parameter in self._adapter)
 
