@@ -1,15 +1,18 @@
 """The engine against the oracle: equal log-probabilities, gradients and features, at a fraction of the tokens."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring_tools import DECISIONS, adapter, assert_close_gradients, disturb_adapter, gradients, scorer
+from transformers import AutoConfig
 
 from twosome.errors import UserError
-from twosome.language import oracle, tiny
+from twosome.language import norms, oracle, tiny
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import MASKED, Scorer, Scores
 
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
@@ -155,6 +158,19 @@ def test_low_precision_features_come_in_float32() -> None:
     engine = scorer(dtype="bfloat16")
     assert engine.features(PROMPTS).dtype == torch.float32
     assert engine.score(DECISIONS).scores.dtype == torch.float32
+
+
+def test_soft_capped_logits(tmp_path: Path) -> None:
+    """Gemma 2 bounds its logits after the projection, which the engine does itself."""
+    tokenizer = tiny.build_tokenizer("gemma")
+    tokenizer.save_pretrained(tmp_path)
+    sizes = {**tiny.ARCHITECTURES["gemma"], "vocab_size": len(tokenizer), "initializer_range": 0.5, "pad_token_id": 0}
+    capped = AutoConfig.for_model("gemma2", final_logit_softcapping=2.0, architectures=["Gemma2ForCausalLM"], **sizes)
+    capped.save_pretrained(tmp_path)
+    options = {"source": "hf", "path": str(tmp_path), "random": True, "attn_implementation": "eager", "device": "cpu"}
+    language = load_language_model(ModelConfig(**options))
+    disturb_adapter(language.model)
+    assert_agree(Scorer(language, norms.token), DECISIONS)
 
 
 def test_no_gradient_reaches_the_frozen_weights() -> None:
