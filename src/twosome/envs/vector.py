@@ -1,6 +1,7 @@
 """Many environments side by side, as lists of decisions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -51,13 +52,14 @@ class DecisionEnvs:
         """Act in every environment."""
         obs, rewards, terminated, truncated, infos = self.vector.step(np.asarray(action_ids))
         ended = np.flatnonzero(terminated | truncated)
-        outcome = {name: np.array(infos[name]) for name in ("duration", "primitive_steps", "success")}
         final = {}
-        for env in map(int, ended):
-            last = {name: values[env] for name, values in infos["final_info"].items()}
-            final[env] = Decision.from_step(infos["final_obs"][env], last)
-            for name, values in outcome.items():
-                values[env] = last[name]
+        with _complete_info():
+            outcome = {name: np.array(infos[name]) for name in ("duration", "primitive_steps", "success")}
+            for env in map(int, ended):
+                last = {name: values[env] for name, values in infos["final_info"].items()}
+                final[env] = Decision.from_step(infos["final_obs"][env], last)
+                for name, values in outcome.items():
+                    values[env] = last[name]
         if not np.isfinite(rewards).all():
             env = int(np.flatnonzero(~np.isfinite(rewards))[0])
             raise UserError(f"env: environment {env} gave the reward {rewards[env]}: expected a finite number; check its step()")
@@ -77,11 +79,18 @@ class DecisionEnvs:
         self.vector.close()
 
     def _decisions(self, obs: np.ndarray, infos: Mapping[str, Any]) -> list[Decision]:
-        try:
+        with _complete_info():
             texts = zip(obs, infos["prompt"], infos["action_ids"], infos["action_prompts"], strict=True)
-        except KeyError as error:
-            raise UserError(
-                f"env: the environment's info lacks {error}: expected prompt, action_ids, action_prompts, duration, "
-                "primitive_steps and success from reset and step (see CONTRIBUTING.md)"
-            ) from None
         return [Decision(one, prompt, tuple(ids), tuple(words)) for one, prompt, ids, words in texts]
+
+
+@contextmanager
+def _complete_info() -> Iterator[None]:
+    """Inside, a key that an info lacks is the user's error."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(
+            f"env: the environment's info lacks {error}: expected prompt, action_ids, action_prompts, duration, "
+            "primitive_steps and success from reset and step (see CONTRIBUTING.md)"
+        ) from None

@@ -99,7 +99,7 @@ def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[Row]:
     """
     order = sorted(range(len(decisions)), key=lambda i: decisions[i])
     best = _fill(decisions, order, row_tokens)
-    low, high = max(map(len, best)) // 2, max(map(len, best)) - 1
+    low, high = max(map(len, best)) // 2, min(max(map(len, best)) - 1, row_tokens)
     while low <= high:
         bound = (low + high) // 2
         rows = _fill(decisions, order, bound)

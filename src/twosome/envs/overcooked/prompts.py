@@ -40,9 +40,9 @@ class PrinciplePrompter:
     def _ending(self, kitchen: Kitchen) -> str:
         if not self.context:
             return "You should first" if self.cohesion else ""
-        dish = " ".join(name for item, name in enumerate(kitchen.foods) if item in kitchen.recipe) + " salad"
-        goal = f"a {dish}, which consists of {_bowl_with(kitchen, kitchen.recipe)}"
-        return f"To make {goal}, you should first" if self.cohesion else f"Your task is to make {goal}."
+        foods = _join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
+        goal = f"put {foods} in the bowl and serve the dish"
+        return f"To {goal}, you should first" if self.cohesion else f"Your task is to {goal}."
 
 
 PROMPTERS: Final[dict[str, Prompter]] = {
@@ -96,11 +96,16 @@ def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
         item = item_at(state, cell)
         if item is not None and kitchen.sees(state.agent, cell):
             yield f"{_described(kitchen, state, item).capitalize()} is on the {_board(kitchen, board)}."
-    held = held_item(state)
-    holding = "nothing" if held is None else _described(kitchen, state, held)
     reached = [kitchen.boards.index(cell) for cell in boards_in_reach(kitchen, state)]
-    stand = f" and stand in front of {_join('the ' + _board(kitchen, board) for board in reached)}" if reached else ""
-    yield f"You hold {holding}{stand}."
+    if reached:
+        yield f"You stand in front of {_join('the ' + _board(kitchen, board) for board in reached)}."
+    held = held_item(state)
+    if held is None:
+        yield "You hold nothing."
+    elif held == kitchen.bowl:
+        yield f"{_described(kitchen, state, held).capitalize()} is in your hand."
+    else:
+        yield f"The {'' if is_chopped(state, held) else 'un'}chopped {kitchen.foods[held]} is in your hand."
 
 
 def adapted_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:

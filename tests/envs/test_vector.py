@@ -1,0 +1,186 @@
+"""Environments side by side: every step is a transition inside one episode."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from twosome.decision import Decision
+from twosome.envs.vector import DecisionEnvs
+from twosome.errors import UserError
+
+
+class Corridor(gymnasium.Env):
+    """An episode's number and the place in it are all there is; action 1 ends it, the third decision cuts it."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(3)
+    episode = -1
+
+    def __init__(self, reward: float = 1.0, missing: str | None = None) -> None:
+        self.reward, self.missing = reward, missing
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.episode, self.place, self.primitive_steps = self.episode + 1, 0, 0
+        return self._offer(0, False)
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.place, self.primitive_steps = self.place + 1, self.primitive_steps + 2 + int(action)
+        reward = self.reward if action == 2 else 10.0 * self.place
+        obs, info = self._offer(2 + int(action), action == 1)
+        return obs, reward, action == 1, self.place == 3, info
+
+    def _offer(self, duration: int, success: bool) -> tuple[np.ndarray, dict]:
+        words = ("wait", "leave", "stumble")[: 3 - self.place % 2]  # ragged: now three, now two
+        info = {
+            "prompt": f"episode {self.episode}, place {self.place}", "action_ids": tuple(range(len(words))),
+            "action_prompts": words, "duration": duration, "primitive_steps": self.primitive_steps, "success": success,
+        }  # fmt: skip
+        info.pop(self.missing, None)
+        return np.array([self.episode, self.place], dtype=np.float32), info
+
+
+def offered(decision: Decision) -> tuple[int, int]:
+    """Episode and place; the observation, the prompt and the actions have to speak of the same."""
+    episode, place = map(int, decision.obs)
+    assert decision.prompt == f"episode {episode}, place {place}"
+    assert decision.action_ids == tuple(range(3 - place % 2))
+    assert decision.action_prompts == ("wait", "leave", "stumble")[: 3 - place % 2]
+    return episode, place
+
+
+def test_resetting_offers_each_environments_first_decision() -> None:
+    envs = DecisionEnvs(Corridor, 3)
+    assert [offered(decision) for decision in envs.reset(0)] == [(0, 0)] * 3
+    envs.close()
+
+
+def test_no_transition_crosses_an_episode() -> None:
+    envs = DecisionEnvs(Corridor, 3)
+    envs.reset(0)
+    step = envs.step([0, 1, 0])  # the second environment's episode terminates
+    assert [offered(decision) for decision in step.decisions] == [(0, 1), (1, 0), (0, 1)]
+    assert {env: offered(decision) for env, decision in step.final.items()} == {1: (0, 1)}
+    assert step.rewards.tolist() == [10, 10, 10]
+    assert step.durations.tolist() == [2, 3, 2]  # of the decision just made, not of the reset
+    assert step.primitive_steps.tolist() == [2, 3, 2]
+    assert step.terminated.tolist() == step.success.tolist() == [False, True, False]
+    assert not step.truncated.any()
+
+    step = envs.step([0, 0, 1])
+    assert [offered(decision) for decision in step.decisions] == [(0, 2), (1, 1), (1, 0)]
+    assert {env: offered(decision) for env, decision in step.final.items()} == {2: (0, 2)}
+    assert step.rewards.tolist() == [20, 10, 20]
+    assert step.primitive_steps.tolist() == [4, 2, 5]
+
+    step = envs.step([0, 0, 0])  # the first environment's episode is cut
+    assert [offered(decision) for decision in step.decisions] == [(1, 0), (1, 2), (1, 1)]
+    assert {env: offered(decision) for env, decision in step.final.items()} == {0: (0, 3)}
+    assert step.truncated.tolist() == [True, False, False]
+    assert not step.terminated.any()
+    assert not step.success.any()
+    assert step.primitive_steps.tolist() == [6, 4, 2]
+
+
+def test_all_episodes_may_end_at_once_and_for_both_reasons() -> None:
+    envs = DecisionEnvs(Corridor, 2)
+    envs.reset(0)
+    envs.step([0, 0])
+    envs.step([0, 0])
+    step = envs.step([1, 1])
+    assert step.terminated.all()
+    assert step.truncated.all()
+    assert [offered(step.final[env]) for env in range(2)] == [(0, 3)] * 2
+    assert [offered(decision) for decision in step.decisions] == [(1, 0)] * 2
+    assert step.durations.tolist() == [3, 3]
+    assert step.primitive_steps.tolist() == [7, 7]
+
+
+def test_decisions_outlive_the_next_step() -> None:
+    envs = DecisionEnvs(Corridor, 2)
+    first = envs.reset(0)
+    second = envs.step([0, 1])
+    for _ in range(4):
+        envs.step([0, 0])
+    assert [offered(decision) for decision in first] == [(0, 0)] * 2
+    assert [offered(decision) for decision in second.decisions] == [(0, 1), (1, 0)]
+    assert offered(second.final[1]) == (0, 1)
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), -float("inf")])
+def test_a_reward_that_is_no_number_is_an_error(reward: float) -> None:
+    envs = DecisionEnvs(lambda: Corridor(reward=reward), 2)
+    envs.reset(0)
+    envs.step([0, 0])
+    with pytest.raises(UserError, match=rf"environment 1 gave the reward {reward}: expected a finite number"):
+        envs.step([0, 2])
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("key", ["prompt", "action_ids", "action_prompts", "duration", "primitive_steps", "success"])
+def test_a_missing_info_is_an_error_that_lists_what_is_expected(key: str, ends: bool) -> None:
+    envs = DecisionEnvs(lambda: Corridor(missing=key), 2)
+
+    def play() -> None:
+        envs.reset(0)
+        envs.step([int(ends)] * 2)
+
+    with pytest.raises(UserError) as caught:
+        play()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (f"lacks '{key}'", "prompt, action_ids, action_prompts, duration, primitive_steps and success"):
+        assert part in message
+
+
+def test_the_last_decision_of_an_episode_needs_its_info_too() -> None:
+    class Speechless(Corridor):
+        def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+            *result, info = super().step(action)
+            if action == 1:
+                del info["prompt"]
+            return *result, info
+
+    envs = DecisionEnvs(Speechless, 2)
+    envs.reset(0)
+    envs.step([0, 0])
+    with pytest.raises(UserError, match="lacks 'prompt'"):
+        envs.step([0, 1])
+
+
+class Noise(Corridor):
+    """Observes a random number in place of the episode."""
+
+    def _offer(self, duration: int, success: bool) -> tuple[np.ndarray, dict]:
+        obs, info = super()._offer(duration, success)
+        obs[0] = self.np_random.random()
+        return obs, info
+
+
+def play(envs: DecisionEnvs, steps: int) -> list[list[float]]:
+    return [[float(one.obs[0]) for one in envs.step([0] * envs.num_envs).decisions] for _ in range(steps)]
+
+
+def test_a_seed_fixes_every_environment_and_none_equals_another() -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        envs = DecisionEnvs(Noise, 4)
+        runs.append([[float(one.obs[0]) for one in envs.reset(seed)], *play(envs, 5)])
+    assert runs[0] == runs[1]
+    numbers = [number for run in (runs[0], runs[2]) for row in run for number in row]
+    assert len(set(numbers)) == len(numbers) == 2 * 6 * 4
+
+
+@pytest.mark.parametrize("steps", range(5))  # an episode has three decisions, so before, at and after an end
+def test_a_restored_vector_goes_on_as_the_first(steps: int) -> None:
+    envs, resumed = DecisionEnvs(Noise, 3), DecisionEnvs(Noise, 3)
+    decisions = envs.reset(0)
+    for _ in range(steps):
+        decisions = envs.step([0, 0, 1]).decisions
+    again = resumed.restore(envs.state())
+    for one, other in zip(again, decisions, strict=True):
+        assert one.obs.tolist() == other.obs.tolist()
+        assert one.action_prompts == other.action_prompts
+    assert play(resumed, 7) == play(envs, 7)

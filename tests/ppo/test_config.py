@@ -1,0 +1,62 @@
+"""PPO's options: what is accepted, and that every error says which option, which value and what to do."""
+
+from typing import Any
+
+import pytest
+
+from twosome.errors import UserError
+from twosome.ppo.config import FRACTIONS, POSITIVE, PPOConfig
+
+VALID = {
+    "num_envs": 4, "num_steps": 6, "update_epochs": 1, "num_minibatches": 4, "gradient_accumulation_steps": 2,
+    "value_update_epochs": 1, "value_num_minibatches": 2, "learning_rate": 1e-3, "value_learning_rate": 1e-2,
+}  # fmt: skip
+
+
+def config(**options: Any) -> PPOConfig:
+    return PPOConfig(**{**VALID, **options})
+
+
+def error(**options: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        config(**options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_rollout_holds_envs_times_steps_samples() -> None:
+    assert config().batch_size == 24
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@pytest.mark.parametrize("option", POSITIVE)
+def test_what_has_to_be_positive(option: str, value: float) -> None:
+    assert error(**{option: value}) == f"ppo.{option}={value}: expected a number above 0"
+
+
+@pytest.mark.parametrize("option", FRACTIONS)
+def test_what_has_to_be_a_fraction(option: str) -> None:
+    for value in (-0.1, 1.1, float("nan")):
+        assert error(**{option: value}) == f"ppo.{option}={value}: expected a number from 0 to 1"
+    for value in (0, 1):
+        assert getattr(config(**{option: value}), option) == value
+
+
+@pytest.mark.parametrize("value", [0, -0.02])
+def test_the_kl_limit_is_positive_or_null(value: float) -> None:
+    assert error(target_kl=value) == f"ppo.target_kl={value}: expected a number above 0, or null for no limit"
+    assert config(target_kl=None).target_kl is None
+
+
+@pytest.mark.parametrize("option", ["num_minibatches", "value_num_minibatches"])
+def test_minibatches_divide_the_rollout(option: str) -> None:
+    message = error(**{option: 5})
+    for part in (f"ppo.{option}=5", "a divisor of ppo.num_envs * ppo.num_steps = 4 * 6 = 24", "change one of them"):
+        assert part in message
+
+
+@pytest.mark.parametrize("value", [3, 8])
+def test_accumulation_divides_the_minibatches(value: int) -> None:
+    message = error(gradient_accumulation_steps=value)
+    for part in (f"ppo.gradient_accumulation_steps={value}", "a divisor of ppo.num_minibatches=4", "change one of"):
+        assert part in message
