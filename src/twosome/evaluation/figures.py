@@ -16,7 +16,8 @@ from twosome.training.runfolder import RunFolder, write_atomic
 # Okabe and Ito's colours, which people with any of the common colour visions tell apart.
 RETURN, SUCCESS, OPTIMUM, INK, GRID = "#0072B2", "#009E73", "#D55E00", "#3b4252", "#e4e7ec"
 INCHES, DPI = (3.6, 3.3), 220
-WINDOWS = 20  # a run's length over that of the mean's window
+WINDOWS = 20  # a run's length over that of the mean's window, where that holds
+WINDOW_EPISODES = 20  # as many episodes on average; else it is longer
 POINTS = 400  # where the mean is computed
 
 
@@ -28,7 +29,7 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     """
     episodes = read_episodes(folder)
     steps = int(max(config.total_steps, episodes.env_step.max() if len(episodes) else 0))
-    window = max(1, steps // WINDOWS)
+    window = window_of(steps, len(episodes))
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
@@ -37,16 +38,19 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     _style(lower, "success rate")
     lower.set_xlabel(f"environment steps (decisions); lines: mean of the last {window:,}", fontsize=7, color=INK)
     lower.set(xlim=(0, steps), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1))
-    lower.xaxis.set_major_locator(MaxNLocator(5))
+    lower.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     lower.xaxis.set_major_formatter(FuncFormatter(_thousands))
     if optimum is not None:
         upper.axhline(optimum, color=OPTIMUM, lw=1, ls=(0, (4, 2.5)), zorder=1)
-        upper.annotate(f"optimum {optimum:.3f}", (0.99, optimum), (0, -2.5), xycoords=("axes fraction", "data"),
-                       textcoords="offset points", color=OPTIMUM, fontsize=7, ha="right", va="top")  # fmt: skip
+        upper.annotate(f"optimum {optimum:.3f}", (0.99, optimum), (0, 2), xycoords=("axes fraction", "data"),
+                       textcoords="offset points", color=OPTIMUM, fontsize=7, ha="right", va="bottom")  # fmt: skip
     if len(episodes):
         _draw(upper, lower, episodes, window)
     else:
         upper.text(0.5, 0.45, "no episode has ended yet", transform=upper.transAxes, ha="center", fontsize=8, color=INK)
+    if optimum is not None:  # room for its label
+        low, high = upper.get_ylim()
+        upper.set_ylim(low, max(high, optimum + 0.11 * (optimum - low)))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     write_atomic(path, buffer.getvalue())
@@ -57,6 +61,11 @@ def read_episodes(folder: RunFolder) -> pd.DataFrame:
     file = folder.path / "episodes.csv"
     columns = ["env_step", "discounted_return", "success"]
     return pd.read_csv(file) if file.exists() else pd.DataFrame({name: np.empty(0) for name in columns})
+
+
+def window_of(steps: int, episodes: int) -> int:
+    """The mean's window in environment steps, for a run of so many steps and episodes."""
+    return min(max(1, steps), max(1, steps // WINDOWS, WINDOW_EPISODES * steps // max(1, episodes)))
 
 
 def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +84,7 @@ def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np
 def _draw(upper: Axes, lower: Axes, episodes: pd.DataFrame, window: int) -> None:
     steps = episodes.env_step.to_numpy(int)
     returns, success = episodes.discounted_return.to_numpy(float), episodes.success.to_numpy(float)
-    alpha = float(np.clip(60 / len(steps), 0.06, 0.35))  # the more dots, the fainter each
+    alpha = float(np.clip(100 / len(steps), 0.12, 0.4))  # the more dots, the fainter each
     upper.scatter(steps, returns, s=5, color=RETURN, alpha=alpha, linewidths=0, rasterized=True)
     upper.plot(*running_mean(steps, returns, window), color=RETURN, lw=1.6, solid_capstyle="round")
     lower.plot(*running_mean(steps, success, window), color=SUCCESS, lw=1.6, solid_capstyle="round", clip_on=False)
