@@ -1,6 +1,7 @@
 """Evaluations as records of evaluation.json, and what a run prints of them."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -15,8 +16,8 @@ from twosome.experiment import MakeEnv
 from twosome.policies.agent import Agent
 from twosome.training.runfolder import RunFolder
 
-KEY = ("when", "env", "task", "prompt", "mode")
-SETTING = ("env", "task", "prompt")
+SETTING = ("env", "task", "prompt", "options")
+KEY = ("when", *SETTING, "mode")
 Record = dict[str, Any]
 
 FILES = {
@@ -32,33 +33,47 @@ FILES = {
 
 
 def evaluate(
-    agent: Agent, make_env: MakeEnv, folder: RunFolder, env: DictConfig, config: EvaluationConfig, when: str
+    agent: Agent,
+    make_env: MakeEnv,
+    folder: RunFolder,
+    env: DictConfig,
+    config: EvaluationConfig,
+    when: str,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Record]:
     """Play config.episodes episodes sampled and as many greedy; keep both results in the folder's evaluation.json.
 
-    when: "before" or "after" training. A record replaces an earlier one of the same when, environment, task, prompt
-    and mode. It also holds the environment's best return ("optimum"), None where that is not known.
+    when: "before" or "after" training. options: of the environment, by name, where they are not the run's own. A record
+    replaces an earlier one of the same when, environment, task, prompt, options and mode. It also holds the
+    environment's best return ("optimum"), None where that is not known.
     """
     records: list[Record] = []
     optimum = optimal_return(make_env, env.gamma)
     for mode in ("sampled", "greedy"):
         episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy")
-        head = {"when": when, "env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "mode": mode}
-        records.append(head | {"seed": config.seed} | summarize(episodes) | {"optimum": optimum})
+        setting = {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": dict(options or {})}
+        records.append(
+            {"when": when} | setting | {"mode": mode, "seed": config.seed} | summarize(episodes) | {"optimum": optimum}
+        )
     kept = [old for old in folder.read_json("evaluation.json", default=[]) if _key(old) not in map(_key, records)]
     folder.write_json("evaluation.json", kept + records)
     return records
 
 
-def _key(record: Record, names: Sequence[str] = KEY) -> tuple[Any, ...]:
-    return tuple(record.get(name) for name in names)
+def _key(record: Record, names: Sequence[str] = KEY) -> tuple[str, ...]:
+    return tuple(json.dumps(record.get(name) or None, sort_keys=True) for name in names)
+
+
+def of_setting(records: Sequence[Record], setting: Record) -> list[Record]:
+    """Those records that have the setting's environment, task, prompt and options."""
+    return [record for record in records if _key(record, SETTING) == _key(setting, SETTING)]
 
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
     """Print the evaluations, a table for each task and prompt, and where everything lies."""
     records = folder.read_json("evaluation.json", default=[])
-    for setting in dict.fromkeys(_key(record, SETTING) for record in records):
-        print_records([record for record in records if _key(record, SETTING) == setting], config.seed)
+    for setting in {_key(record, SETTING): record for record in records}.values():
+        print_records(of_setting(records, setting), config.seed)
     print_files(folder, FILES)
 
 
@@ -66,6 +81,7 @@ def print_records(records: Sequence[Record], seed: int) -> None:
     """Print records of one task and prompt as a table. seed: the run's."""
     task, prompt = records[0]["task"] or records[0]["env"], records[0]["prompt"]
     wording = f", prompt {prompt}" if prompt not in (None, "default") else ""
+    wording += "".join(f", {name} {value}" for name, value in (records[0].get("options") or {}).items())
     table = Table(title=escape(f"{task}{wording}, seed {seed}"), title_justify="left", title_style="bold")
     table.add_column("training")
     table.add_column("policy")
@@ -91,6 +107,7 @@ def print_files(folder: RunFolder, files: dict[str, str]) -> None:
     """Print the run's folder, and below it which of these files (name: what it is) it holds."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{escape(str(folder.path))}[/bold]")
-    for name, what in files.items():
-        if (folder.path / name).exists():
-            console.print(f"  {escape(name):<19} [dim]{escape(what)}[/dim]")
+    there = {name: what for name, what in files.items() if (folder.path / name).exists()}
+    width = max(map(len, there), default=0)
+    for name, what in there.items():
+        console.print(f"  {escape(name.ljust(width))}  [dim]{escape(what)}[/dim]")
