@@ -92,7 +92,8 @@ def visible(probabilities: Sequence[float], chosen: int) -> list[int]:
 
 
 def fit(text: str, size: int, width: float, bold: bool = False) -> str:
-    """The text, cut and ended by an ellipsis where it is wider than width pixels."""
+    """The text in one line, cut and ended by an ellipsis where it is wider than width pixels."""
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if font(size, bold).getlength(text) <= width:
         return text
     while text and font(size, bold).getlength(text + "…") > width:
