@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from hydra import compose, initialize_config_dir
 from torch import nn
 
 from twosome.policies.agent import Agent
@@ -34,6 +35,12 @@ class Fixed(Agent):
 
     def actor_parameters(self):
         return []
+
+
+def composed(name, *overrides):
+    """The configuration that a script would get."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose(name, list(overrides))
 
 
 def script(name, *arguments):

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from evaluation_tools import refused, script
+from evaluation_tools import composed, refused, script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
@@ -21,7 +21,8 @@ from twosome.training.runfolder import RunFolder
 def trained(tmp_path_factory):
     """A finished run's folder; its policy after training differs from that before."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    options = ("ppo.num_envs=8", "total_steps=512", "ppo.learning_rate=0.01", "evaluation.episodes=6")
+    options = ("ppo.num_envs=8", "total_steps=512", "ppo.learning_rate=0.01", "evaluation.episodes=6",
+               "env.kwargs.max_primitive_steps=60")  # fmt: skip
     code, output, errors = script("run", "model=tiny_random", "norm=word", *options, f"hydra.run.dir={path}")
     assert code == 0, errors
     assert max(map(len, output.splitlines()[:-8])) <= 80
@@ -74,19 +75,31 @@ def test_another_task_gets_its_own_records_and_film(run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run=null"], "run=null: expected the folder"),
+        ([], "run=None: expected the folder"),
         (["run=/no/where"], "run=/no/where: no such folder"),
-        (["run={run}", "env.tsak=lettuce_salad"], "did you mean env.task?"),
-        (["run={run}", "env.task=soup"], "task=soup: expected one of"),
-        (["run={run}", "env=lettuce_salad"], "env.<option>="),
-        (["run={run}", "epsiodes=3"], "did you mean episodes?"),
+        (["run={run}", "++env.task=soup"], "task=soup: expected one of"),
+        (["run={run}", "++env.kwargs=3"], "env.kwargs=3: no such option"),
+        (["run={run}", "episodes=many"], "episodes=many: expected integer"),
+        (["run={run}", "device=gpu"], "device=gpu: expected one of"),
     ],
 )
-def test_bad_words_are_one_line(trained, words, said):
-    assert said in refused("evaluate", *(word.format(run=trained) for word in words))
+def test_bad_words_are_refused_before_a_model_is_loaded(trained, words, said, monkeypatch):
+    monkeypatch.setattr(evaluate.experiment, "agent", None)
+    config = composed("evaluate", *(word.format(run=trained) for word in words))
+    with pytest.raises(UserError) as error:
+        evaluate.run(config)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "said"), [("DONE", "resume="), ("config.yaml", "config.yaml"), ("adapter", "adapter")])
+def test_an_unknown_option_is_one_line_on_the_command_line(trained):
+    assert "did you mean env.task?" in refused("evaluate", f"run={trained}", "env.tsak=lettuce_salad")
+    assert "env.<option>=" in refused("evaluate", f"run={trained}", "env=lettuce_salad")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("DONE", "resume="), ("config.yaml", "config.yaml"), ("adapter", "adapter")]
+)
 def test_an_incomplete_folder_is_refused(run, name, said):
     file = run / name
     shutil.rmtree(file) if file.is_dir() else file.unlink()

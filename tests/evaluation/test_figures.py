@@ -15,12 +15,23 @@ from PIL import Image
 from twosome.evaluation.figures import learning_curve, running_mean, window_of
 from twosome.training.runfolder import RunFolder
 
-CONFIG = OmegaConf.create({"seed": 3, "total_steps": 1000, "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"}})
+CONFIG = OmegaConf.create(
+    {"seed": 3, "total_steps": 1000, "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"}}
+)
 ORANGE = (213, 94, 0)
 
 
 def rows(*episodes):
-    names = ("env_step", "env", "discounted_return", "raw_return", "decisions", "primitive_steps", "terminated", "success")
+    names = (
+        "env_step",
+        "env",
+        "discounted_return",
+        "raw_return",
+        "decisions",
+        "primitive_steps",
+        "terminated",
+        "success",
+    )
     return [dict(zip(names, (step, 0, value, value, 5, 9, win, win), strict=True)) for step, value, win in episodes]
 
 

@@ -4,15 +4,16 @@ import json
 import math
 
 import pytest
-from evaluation_tools import refused, script
+from evaluation_tools import composed, refused, script
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
-from probe import reword
 
+from probe import reword
+from twosome.errors import UserError
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.norms import token, word
-from twosome.language.probe import probe
+from twosome.language.probe import probe, run
 from twosome.language.scorer import Scorer
 
 PROMPT = "You see a tomato, a bowl: it's here. You should first"
@@ -33,9 +34,10 @@ def test_json_is_all_there_is():
         assert row["logprob"] == pytest.approx(each.logprob, abs=1e-4)
 
 
-def test_the_table_shows_the_tokens():
-    code, output, errors = script("probe", "model=tiny_random", f"prompt={PROMPT}", "actions=[take the bowl, chop]")
-    assert code == 0, errors
+def test_the_table_shows_the_tokens(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    run(composed("probe", "model=tiny_random", "prompt=You should first", "actions=[take the bowl, chop]"))
+    output = capsys.readouterr().out
     assert "take the bowl" in output
     assert "·bowl" in output
     assert max(map(len, output.splitlines())) <= 80
@@ -59,11 +61,19 @@ def test_the_numbers_belong_together():
         (["prompt=a"], "actions=[]: expected"),
         (["prompt=a", "actions=bowl"], "actions=bowl: expected a list"),
         (["prompt=a", "actions=[b]", "format=jsn"], "did you mean format=json?"),
-        (["prompt=a", "actions=[b]", "nrom=word"], "did you mean norm"),
+        (["prompt=a", "actions=[b]", "norm._target_=os.system"], "norm._target_=os.system: expected"),
     ],
 )
-def test_bad_words_are_one_line(words, said):
-    assert said in refused("probe", "model=tiny_random", *words)
+def test_bad_words_are_refused_before_a_model_is_loaded(words, said, monkeypatch):
+    monkeypatch.setattr("twosome.language.probe.load_language_model", None)
+    with pytest.raises(UserError) as error:
+        run(composed("probe", "model=tiny_random", *words))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_option_is_one_line_on_the_command_line():
+    assert "did you mean norm" in refused("probe", "prompt=a", "actions=[b]", "nrom=word")
 
 
 @given(st.text(st.characters(exclude_characters="\0\n\r$", exclude_categories=("Cs",)), min_size=1))

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,7 +33,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         if not self.run:
-            raise UserError("run=null: expected the folder of a finished run: run=<folder>")
+            raise UserError("run=None: expected the folder of a finished run: run=<folder>")
         if self.episodes < 1:
             raise UserError(f"episodes={self.episodes}: expected an integer above 0")
         if self.seed is not None and not 0 <= self.seed < 2**32:
@@ -89,11 +90,11 @@ def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
     try:
         config = folder.config
         OmegaConf.resolve(config)
-    except (OmegaConfBaseException, OSError, ValueError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
         line = " ".join(str(error).split())
         raise UserError(f"run={folder.path}: expected a readable config.yaml ({line}); name another run") from error
     for group in ("env", "norm", "baseline", "model", "evaluation"):
-        if not OmegaConf.is_dict(config.get(group)):
+        if not OmegaConf.is_dict(config) or not OmegaConf.is_dict(config.get(group)):
             raise UserError(f"run={folder.path}: its config.yaml has no {group}; name a folder that src/run.py wrote")
     if not options.trust:
         check_trust(config)
