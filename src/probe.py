@@ -1,4 +1,4 @@
-"""Ask a language model about one decision: ``python src/probe.py prompt="You should first" 'actions=[chop, serve]'``."""
+"""Ask a language model about one decision: ``python src/probe.py prompt="First, you" 'actions=[chop, serve]'``."""
 
 from omegaconf import DictConfig
 

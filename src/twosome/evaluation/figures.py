@@ -24,8 +24,8 @@ POINTS = 400  # where the mean is computed
 def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None) -> None:
     """Draw the discounted return and the success rate of a run's training episodes over environment steps, as a PNG.
 
-    folder: whose episodes.csv is read. config: the run's configuration, for the title and the run's length. optimum: the
-    environment's best discounted return, if known. Without a finished episode the picture says so.
+    folder: whose episodes.csv is read. config: the run's configuration, for the title and the run's length.
+    optimum: the environment's best discounted return, if known. Without a finished episode the picture says so.
     """
     episodes = read_episodes(folder)
     steps = int(max(config.total_steps, episodes.env_step.max() if len(episodes) else 0))
