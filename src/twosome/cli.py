@@ -27,9 +27,10 @@ ONE_LINE = (UserError, HydraException, OmegaConfBaseException)
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default)
 
 
-def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
+def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Task], Callable[[], None]]:
     """Make a task the main function of a script: composes conf/<config_name>.yaml, runs the task, exits.
 
+    reword: from a word of the command line to what Hydra is to read in its place, where Hydra's grammar is a hindrance.
     Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job of a sweep failed otherwise; 130 after
     Ctrl-C. In a sweep a failed job does not stop the others. HYDRA_FULL_ERROR=1 shows tracebacks.
     """
@@ -53,6 +54,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
                         traceback.print_exception(error)
                     return None
 
+            sys.argv[1:] = map(reword, sys.argv[1:])
             try:
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
             except KeyboardInterrupt:
@@ -61,7 +63,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 if full_error:
                     raise
                 failures.append(("", error))
-            sys.exit(_report(failures))
+            sys.exit(_report(failures, config_name))
 
         return main
 
@@ -73,35 +75,40 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _report(failures: list[Failure]) -> int:
+def _report(failures: list[Failure], config_name: str) -> int:
     """Say what failed; returns the exit code."""
     for overrides, error in failures:
         job = f"job {overrides}: " if overrides else ""
-        print(f"error: {job}{one_line(error)}", file=sys.stderr)
+        print(f"error: {job}{one_line(error, config_name)}", file=sys.stderr)
     if not failures:
         return 0
     return 2 if all(isinstance(error, ONE_LINE) for _, error in failures) else 1
 
 
-def one_line(error: Exception) -> str:
-    """What to tell a user: our own line, or Hydra's many lines folded to one that says what to write instead."""
+def one_line(error: Exception, config_name: str = "config") -> str:
+    """What to tell a user: our own line, or Hydra's many lines folded to one that says what to write instead.
+
+    config_name: the configuration whose options there are.
+    """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if error.options:
             return str(unknown_choice(group, choice, error.options))
     text = " ".join(str(error).split())
     if match := re.search(r"Could not (?:override|append to config\. An item is already at) '(\S+?)'", text):
-        return _unknown_option(match[1])
+        return _unknown_option(match[1], config_name)
     if match := re.search(r"Could not override '(\S+?)'\. No match in the defaults list", text):
-        return _unknown_option(match[1])
+        return _unknown_option(match[1], config_name)
     return text
 
 
-def _unknown_option(key: str) -> str:
+def _unknown_option(key: str, config_name: str) -> str:
     """The nearest option to one that does not exist."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = hydra.compose("config")
+        config = hydra.compose(config_name)
     names = list(_names(OmegaConf.to_container(config, resolve=False), ""))
+    if key in names:
+        return f"{key}: expected its options one by one, as in {key}.<option>=...; there is no choice of a whole {key}"
     near = get_close_matches(key, names, n=1) or get_close_matches(key, [n for n in names if n.endswith(key)], n=1)
     hint = f"; did you mean {near[0]}?" if near else "; `--help` lists the options"
     return f"{key}: no such option{hint}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from twosome.decision import Decision
+from twosome.errors import UserError
 
 
 class Agent(nn.Module, ABC):
@@ -67,6 +68,10 @@ class Agent(nn.Module, ABC):
 
     def export(self, folder: Path) -> None:
         """Write what was learned in a form of its own (a PEFT adapter, say); nothing by default."""
+
+    def load(self, folder: Path) -> None:
+        """Take up what export wrote. Raises UserError where that cannot be, as by default."""
+        raise UserError(f"baseline: a {type(self).__name__} cannot be loaded from {folder}; evaluate it in src/run.py")
 
 
 def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from twosome.decision import Decision, Text
+from twosome.language.adapter import load_adapter
 from twosome.language.loading import load_language_model, save_adapter
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.agent import Agent
@@ -99,6 +100,10 @@ class LanguageAgent(Agent):
     def export(self, folder: Path) -> None:
         """The adapter in PEFT's own format, for ``PeftModel.from_pretrained``."""
         save_adapter(self.lm, folder)
+
+    def load(self, folder: Path) -> None:
+        """See Agent; strict: the adapter must be this model's."""
+        load_adapter(self.lm, folder)
 
     def train(self, mode: bool = True) -> "LanguageAgent":
         """Only LoRA's own dropout is ever active: the frozen model's would make the policy differ from the one that acted."""

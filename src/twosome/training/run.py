@@ -13,8 +13,11 @@ from pytorch_lightning.loggers import Logger
 
 from twosome import experiment
 from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
+from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
-from twosome.evaluation.report import evaluate, print_summary
+from twosome.evaluation.figures import learning_curve
+from twosome.evaluation.report import evaluate, of_setting, print_summary
+from twosome.evaluation.video import can_film, record
 from twosome.policies.agent import Agent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Progress, Recorder, checkpoints
@@ -79,6 +82,7 @@ class Job:
         self.train(agent)
         agent.export(self.folder.adapter)
         self.evaluate(agent, "after")
+        self.illustrate(agent)
         self.folder.finish()
         print_summary(self.folder, self.config)
 
@@ -111,8 +115,19 @@ class Job:
         if self.evaluation.episodes:
             evaluate(agent, self.make_env, self.folder, self.config.env, self.evaluation, when)
 
+    def illustrate(self, agent: Agent) -> None:
+        """Draw the learning curve and, if the configuration asks for it, film one episode of the trained agent."""
+        gamma = self.config.env.gamma
+        optimum = optimal_return(self.make_env, gamma)
+        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
+        if self.evaluation.gif and can_film(self.make_env):
+            make_env_rgb = experiment.environment(self.config.env, render_mode="rgb_array")
+            record(agent, make_env_rgb, self.folder.path / "episode.gif", gamma, self.evaluation.seed)
+
     def score(self) -> float:
         """The sampled policy's mean discounted return at the end of the run."""
-        records = self.folder.read_json("evaluation.json", default=[])
+        env = self.config.env
+        setting = {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": {}}
+        records = of_setting(self.folder.read_json("evaluation.json", default=[]), setting)
         after = [record for record in records if record["when"] == "after" and record["mode"] == "sampled"]
         return float(after[-1]["return_mean"]) if after else float("nan")

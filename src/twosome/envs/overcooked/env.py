@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
+from twosome.envs.optimum import Transition
 from twosome.envs.overcooked.automaton import Rewards, View, shared_automaton
 from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State
 from twosome.envs.overcooked.macro_actions import execute
@@ -177,6 +178,19 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "primitive_steps": self._primitive_steps,
             "success": success,
         }
+
+    @property
+    def initial_state(self) -> State:
+        """The state after a reset (for `optimum.Searchable`, as the next two)."""
+        return self.kitchen.start
+
+    def admissible(self, state: State) -> tuple[int, ...]:
+        """All actions, in every state."""
+        return self._automaton.action_ids
+
+    def transition(self, state: State, action: int) -> Transition:
+        """What a macro-action does in a state."""
+        return Transition(*self._automaton.outcome(state, action))
 
     def render(self) -> Any:
         """A picture, or text, of where things are now."""

@@ -1,0 +1,147 @@
+"""Playing a trained agent again, as the run's folder describes it: on its own task or on one that it never saw."""
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from twosome import experiment
+from twosome.config import EvaluationConfig, check_targets, typed
+from twosome.errors import UserError
+from twosome.evaluation.report import evaluate, of_setting, print_files, print_records
+from twosome.evaluation.video import can_film, record
+from twosome.language.loading import resolve_device
+from twosome.training.runfolder import RunFolder
+
+
+@dataclass
+class EvaluateConfig:
+    """What to play; see conf/evaluate.yaml."""
+
+    run: str | None
+    episodes: int
+    seed: int | None
+    gif: bool
+    device: str
+    trust: bool
+    env: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise UserError("run=None: expected the folder of a finished run: run=<folder>")
+        if self.episodes < 1:
+            raise UserError(f"episodes={self.episodes}: expected an integer above 0")
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise UserError(f"seed={self.seed}: expected an integer from 0 to 2**32 - 1")
+
+
+def run(asked: DictConfig) -> float:
+    """Evaluate a run's agent; the results go into its evaluation.json as when="after", and are printed.
+
+    asked: conf/evaluate.yaml with the command line's changes. Returns the sampled policy's mean discounted return.
+    Raises UserError for bad input before a model is loaded.
+    """
+    if not OmegaConf.is_dict(asked.env):
+        raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
+    options = typed(EvaluateConfig, asked, "")
+    folder = finished_run(Path(str(options.run)))
+    config = configuration(folder, options)
+    make_env = experiment.environment(config.env)
+    if options.gif and not can_film(make_env):
+        raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
+    agent = experiment.agent(config, make_env)
+    agent.load(folder.adapter)
+    seed = config.evaluation.seed if options.seed is None else options.seed
+    evaluation = EvaluationConfig(options.episodes, seed, options.gif)
+    changes = changed(config.env, folder.config.env)
+    records = evaluate(agent, make_env, folder, config.env, evaluation, "after", changes)
+    print_records(of_setting(folder.read_json("evaluation.json", default=[]), records[0]), config.seed)
+    files = {"evaluation.json": "the numbers above"}
+    if options.gif:
+        name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(config.env.get('task') or config.env.id))}.gif"
+        rgb = experiment.environment(config.env, render_mode="rgb_array")
+        record(agent, rgb, folder.path / name, config.env.gamma, seed)
+        files[name] = "one greedy episode"
+    print_files(folder, files)
+    return float(records[0]["return_mean"])
+
+
+def finished_run(path: Path) -> RunFolder:
+    """The folder of a run that has something trained to load; raises UserError with what to do where it has not."""
+    if not path.is_dir():
+        raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
+    folder = RunFolder(path)
+    if not (path / "config.yaml").is_file():
+        raise UserError(f"run={path}: expected a config.yaml in it; name the folder that src/run.py wrote")
+    if not folder.done:
+        raise UserError(f"run={path}: this run is not finished; finish it with python src/run.py resume={path}")
+    if not folder.adapter.is_dir():
+        raise UserError(f"run={path}: expected a trained agent in {folder.adapter.name}/, found none; run it again")
+    return folder
+
+
+def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
+    """The run's configuration with the asked environment and device, checked to name no foreign code."""
+    try:
+        config = folder.config
+        OmegaConf.resolve(config)
+    except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"run={folder.path}: expected a readable config.yaml ({line}); name another run") from error
+    for group in ("env", "norm", "baseline", "model", "evaluation"):
+        if not OmegaConf.is_dict(config) or not OmegaConf.is_dict(config.get(group)):
+            raise UserError(f"run={folder.path}: its config.yaml has no {group}; name a folder that src/run.py wrote")
+    if not options.trust:
+        check_trust(config)
+    asked = dict(leaves(options.env))
+    known = dict(leaves(OmegaConf.to_container(config.env)))
+    for name, value in asked.items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean env.{near[0]}?" if near else ""
+            raise UserError(f"env.{name}={value}: no such option; expected one of {', '.join(known)}{hint}")
+        OmegaConf.update(config.env, name, value)
+    if "gamma" in asked and "kwargs.gamma" in known and "kwargs.gamma" not in asked:
+        config.env.kwargs.gamma = config.env.gamma  # conf/env links them; config.yaml has it resolved
+    config.model.device = device(options.device)
+    return config
+
+
+def changed(env: DictConfig, own: DictConfig) -> dict[str, Any]:
+    """The options of env that are not the run's own, besides those that a record names anyway."""
+    before = dict(leaves(OmegaConf.to_container(own, resolve=True)))
+    now = leaves(OmegaConf.to_container(env, resolve=True))
+    return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt")}
+
+
+def device(name: str) -> str:
+    """cpu or cuda; raises UserError in the words of this entry's option."""
+    try:
+        return resolve_device(name).type
+    except UserError as error:
+        raise UserError(str(error).replace("model.device", "device")) from None
+
+
+def check_trust(config: DictConfig) -> None:
+    """Refuse a run folder's configuration where using it could run code that is not the suite's; raises UserError."""
+    for group in ("baseline", "norm"):
+        check_targets(config[group], group)
+    suspects = {f"env.{name}": value for name, value in leaves(OmegaConf.to_container(config.env)) if ":" in str(value)}
+    suspects |= {f"model.{name}": True for name in ("trust_remote_code", "allow_pickle") if config.model.get(name)}
+    for name, value in suspects.items():
+        raise UserError(
+            f"run: its config.yaml has {name}={value}, which runs code from outside the suite; expected none; "
+            "if you trust where the run comes from, add trust=true"
+        )
+
+
+def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """The values of nested dictionaries, named by dotted paths."""
+    if not isinstance(tree, dict) or not tree:
+        return [(prefix, tree)] if prefix else []
+    return [leaf for key, value in tree.items() for leaf in leaves(value, f"{prefix}.{key}" if prefix else str(key))]

@@ -1,0 +1,110 @@
+"""A run's learning curve as a picture, for a first look; the paper's figures are drawn in analysis/ from many runs."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from omegaconf import DictConfig
+
+from twosome.training.runfolder import RunFolder, write_atomic
+
+# Okabe and Ito's colours, which people with any of the common colour visions tell apart.
+RETURN, SUCCESS, OPTIMUM, INK, GRID = "#0072B2", "#009E73", "#D55E00", "#3b4252", "#e4e7ec"
+INCHES, DPI = (3.6, 3.3), 220
+WINDOWS = 20  # a run's length over that of the mean's window, where that holds
+WINDOW_EPISODES = 20  # as many episodes on average; else it is longer
+POINTS = 400  # where the mean is computed
+
+
+def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None) -> None:
+    """Draw the discounted return and the success rate of a run's training episodes over environment steps, as a PNG.
+
+    folder: whose episodes.csv is read. config: the run's configuration, for the title and the run's length.
+    optimum: the environment's best discounted return, if known. Without a finished episode the picture says so.
+    """
+    episodes = read_episodes(folder)
+    steps = int(max(config.total_steps, episodes.env_step.max() if len(episodes) else 0))
+    window = window_of(steps, len(episodes))
+    figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
+    upper.set_title(_title(config), fontsize=8.5, color=INK, loc="left", fontweight="bold")
+    _style(upper, "discounted return")
+    _style(lower, "success rate")
+    lower.set_xlabel(f"environment steps (decisions); lines: mean of the last {window:,}", fontsize=7, color=INK)
+    lower.set(xlim=(0, steps), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1))
+    lower.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    lower.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    if optimum is not None:
+        upper.axhline(optimum, color=OPTIMUM, lw=1, ls=(0, (4, 2.5)), zorder=1)
+        upper.annotate(f"optimum {optimum:.3f}", (0.99, optimum), (0, 2), xycoords=("axes fraction", "data"),
+                       textcoords="offset points", color=OPTIMUM, fontsize=7, ha="right", va="bottom")  # fmt: skip
+    if len(episodes):
+        _draw(upper, lower, episodes, window)
+    else:
+        upper.text(0.5, 0.45, "no episode has ended yet", transform=upper.transAxes, ha="center", fontsize=8, color=INK)
+    if optimum is not None:  # room for its label
+        low, high = upper.get_ylim()
+        upper.set_ylim(low, max(high, optimum + 0.11 * (optimum - low)))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_atomic(path, buffer.getvalue())
+
+
+def read_episodes(folder: RunFolder) -> pd.DataFrame:
+    """The rows of episodes.csv; none where the file is not there yet."""
+    file = folder.path / "episodes.csv"
+    columns = ["env_step", "discounted_return", "success"]
+    return pd.read_csv(file) if file.exists() else pd.DataFrame({name: np.empty(0) for name in columns})
+
+
+def window_of(steps: int, episodes: int) -> int:
+    """The mean's window in environment steps, for a run of so many steps and episodes."""
+    return min(max(1, steps), max(1, steps // WINDOWS, WINDOW_EPISODES * steps // max(1, episodes)))
+
+
+def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of the values of the last window steps, at up to POINTS steps after each of which there is one.
+
+    steps: (n,) ascending. values: (n,). Returns the steps (m,) and the means (m,); a step without a value in its
+    window is left out.
+    """
+    at = np.unique(np.linspace(steps[0], steps[-1], POINTS).astype(int))
+    first, last = np.searchsorted(steps, at - window, side="right"), np.searchsorted(steps, at, side="right")
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+    some = last > first
+    return at[some], (sums[last] - sums[first])[some] / (last - first)[some]
+
+
+def _draw(upper: Axes, lower: Axes, episodes: pd.DataFrame, window: int) -> None:
+    steps = episodes.env_step.to_numpy(int)
+    returns, success = episodes.discounted_return.to_numpy(float), episodes.success.to_numpy(float)
+    alpha = float(np.clip(100 / len(steps), 0.12, 0.4))  # the more dots, the fainter each
+    upper.scatter(steps, returns, s=5, color=RETURN, alpha=alpha, linewidths=0, rasterized=True)
+    upper.plot(*running_mean(steps, returns, window), color=RETURN, lw=1.6, solid_capstyle="round")
+    lower.plot(*running_mean(steps, success, window), color=SUCCESS, lw=1.6, solid_capstyle="round", clip_on=False)
+
+
+def _style(axes: Axes, label: str) -> None:
+    axes.set_ylabel(label, fontsize=7.5, color=INK)
+    axes.tick_params(labelsize=7, colors=INK, length=2.5, width=0.6)
+    axes.grid(color=GRID, lw=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        axes.spines[side].set(color=INK, linewidth=0.6)
+
+
+def _title(config: DictConfig) -> str:
+    name = str(config.env.get("task") or config.env.id).replace("_", " ")
+    return f"{name}, seed {config.seed}"
+
+
+def _thousands(value: float, position: int | None = None) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"

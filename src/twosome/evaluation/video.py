@@ -1,0 +1,132 @@
+"""A film of one episode: what the agent does, and how likely each of its actions was."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from PIL import Image
+
+from twosome.decision import Decision
+from twosome.envs.episode import Episode
+from twosome.errors import UserError
+from twosome.evaluation.episodes import acting
+from twosome.evaluation.storyboard import Scene, compose
+from twosome.policies.agent import Agent, sample
+from twosome.training.runfolder import write_atomic
+
+FRAME_MS, LAST_MS = 250, 3_000
+MAX_FRAMES = 240  # a minute; of a longer episode only the beginning and the end are shown
+COLORS = (128, 64, 32)  # tried in this order until the film is small enough
+MAX_BYTES = 2_000_000
+
+
+def can_film(make_env: Callable[[], gymnasium.Env]) -> bool:
+    """Whether the environment draws pictures."""
+    env = make_env()
+    env.close()
+    return "rgb_array" in env.metadata.get("render_modes", [])
+
+
+def record(
+    agent: Agent,
+    make_env_rgb: Callable[[], gymnasium.Env],
+    path: Path,
+    gamma: float,
+    seed: int,
+    greedy: bool = True,
+) -> Episode:
+    """Play one episode and write it to path as an animated GIF of less than 2 MB; returns how it went.
+
+    make_env_rgb: makes the environment with render_mode="rgb_array". gamma: discount per primitive step, of the return
+    that is shown. seed: of the episode and, where not greedy, of the sampled actions. An environment that has
+    ``unwrapped.frames()``, a list of a picture per primitive step of the last action, is shown step by step.
+    Raises UserError where the environment gives no picture.
+    """
+    env = make_env_rgb()
+    episode = Episode()
+    film: list[Image.Image] = []
+    try:
+        with acting(agent):
+            for image in _play(agent, env, episode, gamma, seed, greedy):
+                film = [*film[: MAX_FRAMES - 1], image]
+    finally:
+        env.close()
+    write_atomic(path, encode(film))
+    return episode
+
+
+def _play(
+    agent: Agent, env: gymnasium.Env, episode: Episode, gamma: float, seed: int, greedy: bool
+) -> Iterator[Image.Image]:
+    """The film's pictures; a decision is shown before it is carried out."""
+    generator = torch.Generator().manual_seed(seed)
+    obs, info = env.reset(seed=seed)
+    title, picture, over = _title(env), _pictures(env)[-1], False
+    while not over:
+        decision = Decision.from_step(obs, info)
+        log_policy = agent.log_policy([decision])
+        chosen = int(log_policy.argmax() if greedy else sample(log_policy, generator))
+        shares = log_policy[0, : len(decision.action_ids)].exp().tolist()
+        before, total = episode.primitive_steps, episode.discounted_return
+        scene = Scene(title, decision.action_prompts, tuple(shares), chosen, before, episode.decisions + 1, total)
+        yield compose(picture, scene)
+        obs, reward, terminated, truncated, info = env.step(decision.action_ids[chosen])
+        episode.add(float(reward), int(info["primitive_steps"]), gamma)
+        episode.terminated, episode.success = bool(terminated), bool(info["success"])
+        over = bool(terminated or truncated)
+        *way, picture = _pictures(env)
+        for number, moment in enumerate(way, start=1):
+            yield compose(moment, scene.at(before + number, total))
+        scene = scene.at(episode.primitive_steps, episode.discounted_return)
+        yield compose(picture, Scene(**{**vars(scene), "ending": _ending(episode, over), "success": episode.success}))
+
+
+def _ending(episode: Episode, over: bool) -> str:
+    if not over:
+        return ""
+    return "goal reached" if episode.success else "ended without the goal" if episode.terminated else "out of time"
+
+
+def _title(env: gymnasium.Env) -> str:
+    """The task's name, or the environment's."""
+    if env.spec is None:
+        return type(env.unwrapped).__name__
+    return str(env.spec.kwargs.get("task") or env.spec.id).replace("_", " ")
+
+
+def _pictures(env: gymnasium.Env) -> list[np.ndarray]:
+    frames = getattr(env.unwrapped, "frames", None)
+    pictures: Any = frames() if callable(frames) else [env.render()]
+    if not pictures or not all(isinstance(picture, np.ndarray) for picture in pictures):
+        raise UserError(
+            "render_mode=rgb_array: expected the environment to draw a picture, got none; use evaluation.gif=false"
+        )
+    return pictures
+
+
+def encode(film: list[Image.Image]) -> bytes:
+    """An animated GIF of FRAME_MS per picture and LAST_MS for the last, with as many colours as its size allows."""
+    content = b""
+    for colors in COLORS:
+        content = _encode(film, colors)
+        if len(content) < MAX_BYTES:
+            break
+    return content
+
+
+def _encode(film: list[Image.Image], colors: int) -> bytes:
+    """All pictures share one palette and are not dithered, so that only what moves is stored."""
+    chosen = film[:: max(1, len(film) // 6)]
+    samples = Image.new("RGB", (film[0].width, film[0].height * len(chosen)))
+    for place, picture in enumerate(chosen):
+        samples.paste(picture, (0, place * film[0].height))
+    palette = samples.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in film)
+    buffer = io.BytesIO()
+    durations = [FRAME_MS] * len(rest) + [LAST_MS]
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=True)
+    return buffer.getvalue()

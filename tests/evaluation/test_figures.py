@@ -1,0 +1,75 @@
+"""The learning curve: the right means, a picture in every case, and nothing global touched."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from evaluation_tools import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from PIL import Image
+
+from twosome.evaluation.figures import learning_curve, running_mean, window_of
+from twosome.training.runfolder import RunFolder
+
+CONFIG = OmegaConf.create(
+    {"seed": 3, "total_steps": 1000, "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"}}
+)
+ORANGE = (213, 94, 0)
+
+
+def rows(*episodes):
+    names = (
+        "env_step",
+        "env",
+        "discounted_return",
+        "raw_return",
+        "decisions",
+        "primitive_steps",
+        "terminated",
+        "success",
+    )
+    return [dict(zip(names, (step, 0, value, value, 5, 9, win, win), strict=True)) for step, value, win in episodes]
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.floats(-1, 1)), min_size=1, max_size=40), st.integers(1, 100))
+def test_the_running_mean_is_that_of_the_window(episodes, window):
+    steps, values = map(np.array, zip(*sorted(episodes), strict=True))
+    at, means = running_mean(steps, values, window)
+    assert at[-1] == steps[-1]
+    for step, mean in zip(at, means, strict=True):
+        assert mean == pytest.approx(values[(steps > step - window) & (steps <= step)].mean(), abs=1e-9)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5))
+def test_the_window_is_within_the_run(steps, episodes):
+    assert 1 <= window_of(steps, episodes) <= max(1, steps)
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+@pytest.mark.parametrize("optimum", [None, 0.92])
+def test_a_picture_for_any_number_of_episodes(tmp_path, count, optimum):
+    folder = RunFolder(tmp_path)
+    folder.table("episodes.csv").extend(rows(*((5 * n + 5, n / 300, n % 2 == 0) for n in range(count))))
+    before = dict(matplotlib.rcParams)
+    learning_curve(folder, CONFIG, tmp_path / "curve.png", optimum)
+    assert dict(matplotlib.rcParams) == before
+    picture = np.asarray(Image.open(tmp_path / "curve.png").convert("RGB"))
+    assert picture.shape == (726, 792, 3)
+    assert (picture == ORANGE).all(axis=2).any() == (optimum is not None)
+
+
+def test_the_same_episodes_give_the_same_file(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.table("episodes.csv").extend(rows((10, 0.5, True), (20, 0.7, False)))
+    for name in ("one.png", "other.png"):
+        learning_curve(folder, CONFIG, tmp_path / name, 0.9)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+def test_pyplot_is_not_loaded():
+    code = "import sys, twosome.evaluation.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", check=True)
