@@ -31,17 +31,16 @@ def too_few(kitchen: Kitchen, state: State) -> tuple[str, tuple[str, ...]]:
 @pytest.mark.parametrize("task", TASKS)
 def test_default_names_goal_and_links_to_the_action(task):
     prompt, _ = words(make(task=task))
-    dish = task.replace("_", " ")
-    foods = [f"chopped {food}" for food in TASKS[task]]
+    foods = [f"the chopped {food}" for food in TASKS[task]]
     content = " and ".join(filter(None, (", ".join(foods[:-1]), foods[-1])))
-    assert prompt.endswith(f"To make a {dish}, which consists of a bowl with {content}, you should first")
+    assert prompt.endswith(f"To put {content} in the bowl and serve the dish, you should first")
 
 
 def test_phrases_at_the_start():
     prompt, phrases = words(make(task="tomato_lettuce_salad"))
     assert prompt.startswith("There are two cutting boards in the room. You see a tomato, a lettuce and an onion on")
     assert "You hold nothing." in prompt
-    assert "bowl" not in prompt.split("To make")[0]  # out of sight
+    assert "bowl" not in prompt.split("To put")[0]  # out of sight
     assert list(phrases.values()) == [
         "pick up the tomato",
         "pick up the lettuce",
@@ -64,18 +63,18 @@ def test_phrases_follow_the_state_in_the_small_kitchen():
         "chop": "chop nothing",
     }
     prompt, phrases = words(env, "get tomato")
-    assert "You hold an unchopped tomato." in prompt
+    assert "The unchopped tomato is in your hand." in prompt
     assert phrases["go to board 1"] == "put the tomato on the cutting board"
     assert phrases["deliver"] == "serve the dish"
     prompt, phrases = words(env, "get tomato", "go to board 1")
     assert "An unchopped tomato is on the cutting board." in prompt
-    assert "You hold nothing and stand in front of the cutting board." in prompt
+    assert "You stand in front of the cutting board. You hold nothing." in prompt
     assert phrases["chop"] == "chop the tomato"
     prompt, phrases = words(env, *CHOPPED)
     assert "A chopped tomato is on the cutting board." in prompt
     assert phrases["chop"] == "chop nothing"
     prompt, phrases = words(env, "get bowl")
-    assert "You hold an empty bowl." in prompt
+    assert "An empty bowl is in your hand." in prompt
     assert phrases["get tomato"] == "put the tomato in the bowl"
     assert phrases["go to board 1"] == "put the bowl on the cutting board"
 
@@ -86,7 +85,7 @@ def test_a_bowl_with_something_in_it_is_no_longer_empty():
     assert words(env, *filled[:-1])[1]["get bowl"] == "take the empty bowl"
     prompt, phrases = words(env, *filled)
     assert phrases["get bowl"] == "take the bowl"
-    assert "You hold a bowl with chopped tomato and stand in front of the first cutting board." in prompt
+    assert "You stand in front of the first cutting board. A bowl with chopped tomato is in your hand." in prompt
     prompt, phrases = words(env, *filled, "go to board 1")
     assert "A bowl with chopped tomato is on the first cutting board." in prompt
     _, phrases = words(env, *filled, "go to board 1", "get lettuce")
@@ -125,8 +124,8 @@ def default():
 def test_no_cohesion_drops_the_linking_phrase_only(default):
     for (prompt, phrases), (whole, whole_phrases) in zip(walk("no_cohesion"), default, strict=True):
         assert "you should first" not in prompt
-        assert prompt.endswith("a bowl with chopped tomato and chopped lettuce.")
-        assert prompt.split("Your task")[0] == whole.split("To make")[0]
+        assert prompt.endswith("Your task is to put the chopped tomato and the chopped lettuce in the bowl and serve the dish.")
+        assert prompt.split("Your task")[0] == whole.split("To put")[0]
         assert phrases == whole_phrases
 
 
@@ -143,7 +142,7 @@ def test_no_articles_drops_articles_only(default):
 
 def test_no_context_drops_the_goal_only(default):
     for (prompt, phrases), (whole, whole_phrases) in zip(walk("no_context"), default, strict=True):
-        assert prompt == whole.split("To make")[0] + "You should first"
+        assert prompt == whole.split("To put")[0] + "You should first"
         assert phrases == whole_phrases
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) ->
     """
     layers: list[nn.Module] = []
     sizes = [inputs, *hidden_sizes, 1]
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=False)
         bound = 1 / math.sqrt(fan_in)
         nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
