@@ -1,6 +1,9 @@
 """Going on with a run: its own configuration, and nothing else."""
 
 import json
+import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,16 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
             )
     config.resume = str(Path(folder.path))
     return config
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to go on with a run, for this interpreter, from here."""
+    python = Path(sys.executable)
+    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    name = str(folder)
+    if re.search(r"[^\w./-]", name):  # Hydra wants such a value quoted
+        name = "'" + name.replace("'", r"\'") + "'"
+    return f"{python} src/run.py {shlex.quote(f'resume={name}')}" if "'" in name else f"{python} src/run.py resume={name}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """One run from its configuration to a finished run folder."""
 
+import logging
 import sys
 import warnings
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from twosome.policies.agent import Agent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Progress, Recorder, checkpoints
 from twosome.training.module import PPOModule
-from twosome.training.provenance import provenance
-from twosome.training.resume import resumed_config
+from twosome.training.provenance import now, provenance
+from twosome.training.resume import resume_command, resumed_config
 from twosome.training.runfolder import RunFolder
 
 
@@ -45,7 +46,7 @@ def run(config: DictConfig) -> float:
     try:
         job.execute()
     except (KeyboardInterrupt, SystemExit) as error:
-        print(f"\ninterrupted; go on with: python src/run.py resume={folder.path}", file=sys.stderr)
+        print(f"\ninterrupted; go on with: {resume_command(folder.path)}", file=sys.stderr)
         raise KeyboardInterrupt from error
     return job.score()
 
@@ -77,12 +78,15 @@ class Job:
         """Evaluate, train, export, evaluate; then mark the folder as finished."""
         agent = experiment.agent(self.config, self.make_env)
         self.folder.write_json("provenance.json", provenance(self.config, agent))
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
         if self.folder.latest_checkpoint() is None:
             self.evaluate(agent, "before")
         self.train(agent)
-        agent.export(self.folder.adapter)
+        self.folder.export(agent)
         self.evaluate(agent, "after")
         self.illustrate(agent)
+        ended = self.folder.read_json("provenance.json", default={}) | {"finished": now()}
+        self.folder.write_json("provenance.json", ended)
         self.folder.finish()
         print_summary(self.folder, self.config)
 

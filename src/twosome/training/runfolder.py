@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import UserError
+from twosome.policies.agent import Agent
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -113,6 +115,15 @@ class RunFolder:
         self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+
+    def export(self, agent: Agent) -> None:
+        """Write the agent's export into the folder adapter; it appears whole."""
+        part = self.path / ".adapter.part"
+        shutil.rmtree(part, ignore_errors=True)
+        agent.export(part)
+        if part.exists():
+            shutil.rmtree(self.adapter, ignore_errors=True)
+            part.replace(self.adapter)
 
     def table(self, name: str) -> Table:
         """metrics.csv or episodes.csv."""
