@@ -8,15 +8,15 @@ BAD = {
     "ppo.num_env=8": "ppo.num_env: no such option; did you mean ppo.num_envs?",
     "ppo.num_envs=many": "ppo.num_envs=many: expected integer",
     "ppo.num_envs=-1": "ppo.num_envs=-1: expected a number above 0",
-    "ppo.num_minibatches=7": "ppo.num_minibatches=7: expected a divisor of ppo.num_envs * ppo.num_steps = 32 * 32 = 1024; change one",
-    "ppo.gradient_accumulation_steps=3": "ppo.gradient_accumulation_steps=3: expected a divisor of ppo.num_minibatches=1; change one",
+    "ppo.num_minibatches=7": "ppo.num_minibatches=7: expected a divisor of ppo.num_envs * ppo.num_steps = 32 * 32 = 1024",
+    "ppo.gradient_accumulation_steps=3": "ppo.gradient_accumulation_steps=3: expected a divisor of ppo.num_minibatches=1",
     "ppo.gamma=1.5": "ppo.gamma=1.5: expected a number from 0 to 1",
     "total_steps=0": "total_steps=0: expected an integer above 0",
     "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
     "evaluation.episodes=-5": "evaluation.episodes=-5: expected 0 (no evaluation) or more",
     "env.task=tomato_soup": "did you mean task=tomato_salad?",
     "env.prompt=polite": "prompt=polite: expected one of default, no_adaptation, no_articles, no_cohesion, no_context",
-    "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=..., or use model=smollm2_135m",
+    "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=",
     "model.dtype=float3": "model.dtype=float3: expected one of bfloat16, float16, float32; did you mean model.dtype=float32?",
     "norm._target_=os.system": "norm._target_=os.system: expected",
     "resume=/nowhere": "/nowhere: expected a config.yaml in it",
@@ -28,7 +28,8 @@ BAD = {
 def answers(tmp_path_factory):
     """How each of the wrong command lines ended."""
     folder = checkout(tmp_path_factory.mktemp("bad"))
-    commands = [["src/run.py", word, "hydra.run.dir=run"] for word in BAD]  # the default model: it must not be loaded
+    place = ["hydra.run.dir=run"]  # and the default model, which must not be loaded
+    commands = [["src/run.py", word, *([] if "resume" in word else place)] for word in BAD]
     return dict(zip(BAD, run(folder, commands), strict=True)), folder
 
 

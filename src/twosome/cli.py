@@ -24,7 +24,7 @@ Task = Callable[[DictConfig], Any]
 Failure = tuple[str, Exception]  # a sweep's job, by its overrides, and what it raised
 ONE_LINE = (UserError, HydraException, OmegaConfBaseException)
 
-OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default)
+OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume if resume and Path(resume).is_dir() else default)
 
 
 def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Task], Callable[[], None]]:

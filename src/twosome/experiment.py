@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 import twosome.envs  # noqa: F401  (registers the suite's environments)
 from twosome.config import check_targets, typed
 from twosome.errors import UserError, unknown_choice
-from twosome.language.loading import ModelConfig
+from twosome.language.loading import ModelConfig, check_options
 from twosome.language.norms import Normalization
 from twosome.policies.agent import Agent
 
@@ -67,6 +67,7 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
     model = typed(ModelConfig, config, "model")
     if model.device == "auto" and accelerator is not None:
         model.device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
+    check_options(model)
     return model
 
 

@@ -76,7 +76,7 @@ def load_language_model(config: ModelConfig) -> LanguageModel:
     Raises:
         UserError: one line, where an option of config cannot be met (it names the option and the remedy).
     """
-    _check_options(config)
+    check_options(config)
     device = resolve_device(config.device)
     with isolated_rng(config.seed):  # built on the CPU, so that a seed means the same weights on every device
         base, tokenizer, checksum, name = _load_base(config)
@@ -127,7 +127,8 @@ def isolated_rng(seed: int) -> Iterator[None]:
         yield
 
 
-def _check_options(config: ModelConfig) -> None:
+def check_options(config: ModelConfig) -> None:
+    """Find what can be found wrong without loading anything; raises UserError."""
     for option, choices in (
         ("source", SOURCES),
         ("dtype", DTYPES),

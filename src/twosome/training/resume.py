@@ -24,7 +24,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
     choices = json.loads((folder.path / "choices.json").read_text())
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
-        if key == "resume":
+        if key == "resume" or key.startswith("hydra."):
             continue
         old, new = (_plain(OmegaConf.select(each, key)) for each in (config, asked))
         if key in choices and old is None:  # a group that only changes other options, such as preset

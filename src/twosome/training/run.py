@@ -34,7 +34,7 @@ def run(config: DictConfig) -> float:
     Returns the trained agent's mean discounted return when sampled (nan without an evaluation). Raises UserError for bad
     input before anything is computed, KeyboardInterrupt after saying how to go on.
     """
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    folder = RunFolder(Path(config.resume or HydraConfig.get().runtime.output_dir).absolute())
     if config.resume is not None:
         config = resumed_config(config, folder, list(HydraConfig.get().overrides.task))
     job = Job.checked(config, folder)
