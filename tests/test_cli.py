@@ -1,6 +1,7 @@
 """Bad input: one line that names the option, the value, what was expected and the remedy; exit code 2; nothing computed."""
 
 import pytest
+import torch
 from checkout import checkout, run
 
 BAD = {
@@ -20,8 +21,12 @@ BAD = {
     "model.dtype=float3": "model.dtype=float3: expected one of bfloat16, float16, float32; did you mean model.dtype=float32?",
     "norm._target_=os.system": "norm._target_=os.system: expected",
     "resume=/nowhere": "/nowhere: expected a config.yaml in it",
+    "trainer=gpu": "trainer.accelerator=gpu: PyTorch sees no CUDA device; use trainer=cpu",
     "experiment=dem": "experiment=dem: expected one of demo; did you mean experiment=demo?",
 }
+
+if torch.cuda.is_available():
+    del BAD["trainer=gpu"]
 
 
 @pytest.fixture(scope="module")

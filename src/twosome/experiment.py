@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import gymnasium
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -65,8 +66,10 @@ def normalization(config: DictConfig) -> Normalization:
 def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
     """The checked ``model`` configuration; device=auto follows the trainer's accelerator where one is given."""
     model = typed(ModelConfig, config, "model")
-    if model.device == "auto" and accelerator is not None:
-        model.device = "cuda" if accelerator in ("gpu", "cuda") else "cpu"
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError(f"trainer.accelerator={accelerator}: PyTorch sees no CUDA device; use trainer=cpu")
+    if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
+        model.device = "cpu" if accelerator == "cpu" else "cuda"
     check_options(model)
     return model
 

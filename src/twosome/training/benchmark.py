@@ -36,20 +36,30 @@ from twosome.training.runfolder import write_atomic
 def benchmark(config: DictConfig) -> None:
     """Time (a) a rollout of 4 x 32 decisions, (b) the update on it with preset=paper, (c) a rollout and update of
     preset=wide's size; print a table and write config.output."""
-    if config.oracle_decisions < 4 or config.oracle_decisions % 4:
-        raise UserError(f"oracle_decisions={config.oracle_decisions}: expected a positive multiple of 4")
+    if config.oracle_decisions < 4 or config.oracle_decisions % 4 or config.oracle_decisions > 128:
+        raise UserError(f"oracle_decisions={config.oracle_decisions}: expected a multiple of 4 from 4 to 128")
     makers = {task: experiment.environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in config.tasks}
     presets = {name: typed(PPOConfig, compose("config", [f"preset={name}"]).ppo, "ppo") for name in ("paper", "wide")}
     peak = matmul_peak()
-    rows: list[dict[str, Any]] = []
-    model = ""
-    for task, make_env in makers.items():
-        agent = experiment.agent(config, make_env)
-        if not isinstance(agent, LanguageAgent):
-            raise UserError("baseline: expected an agent with a language model; leave the option out")
-        model = agent.scorer.lm.name
-        rows += Case(task, agent, make_env, config.seed, config.oracle_decisions, peak).measure(presets)
-    machine = {"threads": torch.get_num_threads(), "matmul_peak_gflops": peak / 1e9, "model": model}
+    agents = {task: experiment.agent(config, make_env) for task, make_env in makers.items()}
+    cases = [
+        Case(task, agent, makers[task], presets["paper"], presets["wide"], config.seed, config.oracle_decisions)
+        for task, agent in agents.items()
+        if isinstance(agent, LanguageAgent)
+    ]
+    if len(cases) < len(agents):
+        raise UserError("baseline: expected an agent with a language model; leave the option out")
+    engine = [case.engine() for case in cases]
+    memory = {"engine": peak_memory()}  # of the process so far, so the engine goes first
+    oracle_costs = [case.oracle() for case in cases]
+    memory["oracle"] = peak_memory()
+    rows = [
+        case.row(work, ours[work], theirs[work], peak)
+        for case, ours, theirs in zip(cases, engine, oracle_costs, strict=True)
+        for work in ours
+    ]
+    machine = {"threads": torch.get_num_threads(), "matmul_peak_gflops": peak / 1e9, "peak_memory_gb": memory,
+               "model": cases[0].agent.scorer.lm.name, "oracle_timed_on": config.oracle_decisions}  # fmt: skip
     write_atomic(Path(config.output), json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
     show(machine, rows)
     print(f"written to {config.output}")
@@ -62,42 +72,45 @@ class Case:
     task: str
     agent: LanguageAgent
     make_env: Callable[[], Any]
+    paper: PPOConfig
+    wide: PPOConfig
     seed: int
     oracle_decisions: int
-    peak: float
 
-    def measure(self, presets: dict[str, PPOConfig]) -> list[dict[str, Any]]:
-        """All rows of this task. The engine goes first, so that the process's peak memory at that point is the engine's."""
+    def __post_init__(self) -> None:
+        self.samples = {ppo.num_envs: self.random_rollout(ppo) for ppo in (self.paper, self.wide)}
+        self.works = ("a  rollout", "b  update, preset=paper", "c  rollout, wide", "c  update, preset=wide")
+        self.sizes = dict(zip(self.works, [self.paper.batch_size] * 2 + [self.wide.batch_size] * 2, strict=True))
+
+    def engine(self) -> dict[str, Cost]:
+        """The engine's cost of each piece of work: (a) as in a run's first rollout, (c) with nothing remembered but an adapter
+        that has been trained, so that the critic's features take a pass of their own."""
         self.agent.scorer.score([("warm up the", ("model", "caches"))])
-        paper, wide = presets["paper"], presets["wide"]
-        samples = self.random_rollout(paper)
-        wide_samples = self.random_rollout(wide)
         fresh = self.agent.get_extra_state()
-        engine = {"a rollout 4x32": self.timed(partial(self.act, samples, paper), backward=False)}
-        self.untrain()
-        batch = self.batch(samples, paper)
-        engine["b update, preset=paper"] = self.timed(partial(self.learn, batch, paper), backward=True)
-        self.agent.set_extra_state(fresh)
-        engine[f"c rollout {wide.num_envs}x{wide.num_steps}"] = self.timed(
-            partial(self.act, wide_samples, wide), backward=False)  # fmt: skip
-        wide_batch = self.batch(wide_samples, wide)
-        engine["c update, preset=wide"] = self.timed(partial(self.learn, wide_batch, wide), backward=True)
-        memory = {"engine": peak_memory()}
+        costs = []
+        for ppo in (self.paper, self.wide):
+            steps = self.samples[ppo.num_envs]
+            self.agent.set_extra_state(fresh)
+            costs.append(self.timed(partial(self.act, steps), backward=False))
+            self.untrain()
+            batch = self.batch([decision for step in steps for decision in step])
+            costs.append(self.timed(partial(self.learn, batch, ppo), backward=True))
+        return dict(zip(self.works, costs, strict=True))
 
-        few = [decision for step in samples for decision in step][: self.oracle_decisions]
+    def oracle(self) -> dict[str, Cost]:
+        """The plain way's cost, from decisions of evenly spread steps of (a), scaled to each piece of work."""
+        every = self.samples[self.paper.num_envs]
+        few = [decision for step in every[:: max(1, 4 * len(every) // self.oracle_decisions)] for decision in step]
+        batch = self.batch(few)
         act = self.timed(partial(self.plain_act, few), backward=False).times(1 / len(few))
-        learn = self.timed(partial(self.plain_learn, few, batch, paper), backward=True).times(1 / len(few))
-        features = self.timed(partial(oracle.features, self.agent.scorer, [d.prompt for d in few]), backward=False)
-        critic = features.times(1 / len(few))
-        plain = [
-            act.times(paper.batch_size),
-            learn.plus(critic).times(paper.batch_size),
-            act.times(wide.batch_size),
-            learn.times(wide.update_epochs).plus(critic.times(wide.value_update_epochs)).times(wide.batch_size),
-        ]
-        memory["oracle"] = peak_memory()
-        sizes = [paper.batch_size, paper.batch_size, wide.batch_size, wide.batch_size]
-        return [self.row(name, size, engine[name], cost, memory) for name, size, cost in zip(engine, sizes, plain, strict=True)]
+        learn = self.timed(partial(self.plain_learn, batch), backward=True).times(1 / len(few))
+        prompts = [decision.prompt for decision in few]
+        critic = self.timed(partial(oracle.features, self.agent.scorer, prompts), backward=False).times(1 / len(few))
+        costs = []
+        for ppo in (self.paper, self.wide):
+            update = learn.times(ppo.update_epochs).plus(critic.times(ppo.value_update_epochs))
+            costs += [act.times(ppo.batch_size), update.times(ppo.batch_size)]
+        return dict(zip(self.works, costs, strict=True))
 
     def random_rollout(self, ppo: PPOConfig) -> list[list[Decision]]:
         """The decisions that a uniformly random policy meets, by step."""
@@ -109,7 +122,7 @@ class Case:
         envs.close()
         return steps
 
-    def act(self, steps: list[list[Decision]], ppo: PPOConfig) -> None:
+    def act(self, steps: list[list[Decision]]) -> None:
         """The engine's part of a rollout: policies step by step, values at its end."""
         self.agent.eval()
         self.agent.begin_rollout()
@@ -117,9 +130,8 @@ class Case:
             self.agent.log_policy(decisions)
         self.agent.values([decision for decisions in steps for decision in decisions])
 
-    def batch(self, steps: list[list[Decision]], ppo: PPOConfig) -> Batch:
+    def batch(self, decisions: list[Decision]) -> Batch:
         """Samples to learn from: the policy's own log-probabilities of random choices, random advantages."""
-        decisions = [decision for step in steps for decision in step]
         generator = torch.Generator().manual_seed(self.seed)
         log_policy = self.agent.log_policy(decisions)
         sizes = torch.tensor([len(decision.action_ids) for decision in decisions])
@@ -145,15 +157,15 @@ class Case:
             oracle.score(self.agent.scorer, [decision.text for decision in step]).log_policy()
             self.agent.critic(oracle.features(self.agent.scorer, [decision.prompt for decision in step]))
 
-    def plain_learn(self, decisions: list[Decision], batch: Batch, ppo: PPOConfig) -> None:
+    def plain_learn(self, batch: Batch) -> None:
         """The plain policy update: minibatches of 4 samples, one forward and backward pass each."""
-        for first in range(0, len(decisions), 4):
+        for first in range(0, len(batch.decisions), 4):
             part = slice(first, first + 4)
-            log_policy = oracle.score(self.agent.scorer, [decision.text for decision in decisions[part]]).log_policy()
+            log_policy = oracle.score(self.agent.scorer, [decision.text for decision in batch.decisions[part]]).log_policy()
             terms = policy_terms(
-                log_policy, batch.choices[part], batch.logprobs[part], batch.advantages[part], ppo.clip_coef
+                log_policy, batch.choices[part], batch.logprobs[part], batch.advantages[part], self.paper.clip_coef
             )
-            (terms.loss - ppo.ent_coef * terms.entropy).mean().backward()
+            (terms.loss - self.paper.ent_coef * terms.entropy).mean().backward()
         self.agent.zero_grad()
 
     def untrain(self) -> None:
@@ -167,18 +179,12 @@ class Case:
         """The cost of doing the work once."""
         return timed(self.agent.scorer, work, backward)
 
-    def row(self, work: str, decisions: int, engine: Cost, plain: Cost, memory: dict[str, float]) -> dict[str, Any]:
-        """One line of the result."""
-        return {
-            "task": self.task,
-            "work": work,
-            "decisions": decisions,
-            "ratio": plain.seconds / engine.seconds,
-            "engine": self.described(engine, decisions) | {"peak_memory_gb": memory["engine"]},
-            "oracle": self.described(plain, decisions) | {"peak_memory_gb": memory["oracle"], "timed_on": self.oracle_decisions},
-        }
+    def row(self, work: str, engine: Cost, plain: Cost, peak: float) -> dict[str, Any]:
+        """One line of the result; utilisation is model FLOPs per second over the machine's measured peak."""
 
-    def described(self, cost: Cost, decisions: int) -> dict[str, float]:
-        """A cost in the units that are reported."""
-        utilisation = cost.flops / cost.seconds / self.peak
-        return {**asdict(cost), "decisions_per_second": decisions / cost.seconds, "utilisation": utilisation}
+        def described(cost: Cost) -> dict[str, float]:
+            rates = {"decisions_per_second": self.sizes[work] / cost.seconds, "utilisation": cost.flops / cost.seconds / peak}
+            return {**asdict(cost), **rates}
+
+        head = {"task": self.task, "work": work, "decisions": self.sizes[work], "ratio": plain.seconds / engine.seconds}
+        return head | {"engine": described(engine), "oracle": described(plain)}

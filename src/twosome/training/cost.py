@@ -68,15 +68,15 @@ def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the benchmark as a table."""
     peak = f"{machine['matmul_peak_gflops']:.0f} GFLOP/s"
     table = Table(title=f"{machine['model']}, {machine['threads']} threads, float32 matmul peak {peak}")
-    for column in ("task", "work", "", "seconds", "tokens", "decisions/s", "of peak", "memory", "ratio"):
+    for column in ("task", "work", "", "seconds", "tokens", "decisions/s", "of peak", "ratio"):
         table.add_column(column, justify="left" if column in ("task", "work", "") else "right")
     for row in rows:
         for name in ("engine", "oracle"):
             cost = row[name]
             head = (row["task"], row["work"], name) if name == "engine" else ("", "", f"{name} *")
             table.add_row(*head, f"{cost['seconds']:.2f}", f"{cost['tokens']:,}", f"{cost['decisions_per_second']:.1f}",
-                          f"{cost['utilisation']:.0%}", f"{cost['peak_memory_gb']:.1f} GB",
-                          f"{row['ratio']:.1f}" if name == "engine" else "")  # fmt: skip
-    Console(width=130).print(table)
-    timed_on = rows[0]["oracle"]["timed_on"] if rows else 0
-    print(f"* timed on {timed_on} decisions and scaled to the case's: its cost is proportional to them")
+                          f"{cost['utilisation']:.0%}", f"{row['ratio']:.1f}" if name == "engine" else "")  # fmt: skip
+    Console(width=120).print(table)
+    memory = machine["peak_memory_gb"]
+    print(f"* timed on {machine['oracle_timed_on']} decisions and scaled: its cost is proportional to them")
+    print(f"peak memory: engine {memory['engine']:.1f} GB, then oracle {memory['oracle']:.1f} GB (of the whole process)")

@@ -69,7 +69,7 @@ class Job:
         settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
         ppo = typed(PPOConfig, config.ppo, "ppo")
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
-        experiment.model_config(config.model)
+        experiment.model_config(config.model, config.trainer.accelerator)
         for group in ("baseline", "norm", "logger"):
             check_targets(config[group], group)
         return cls(config, folder, settings, ppo, evaluation, experiment.environment(config.env))
