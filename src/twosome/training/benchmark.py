@@ -78,24 +78,30 @@ class Case:
     oracle_decisions: int
 
     def __post_init__(self) -> None:
-        self.samples = {ppo.num_envs: self.random_rollout(ppo) for ppo in (self.paper, self.wide)}
-        self.works = ("a  rollout", "b  update, preset=paper", "c  rollout, wide", "c  update, preset=wide")
-        self.sizes = dict(zip(self.works, [self.paper.batch_size] * 2 + [self.wide.batch_size] * 2, strict=True))
+        paper, wide = self.paper, self.wide
+        self.samples = {ppo.num_envs: self.random_rollout(ppo, self.seed) for ppo in (paper, wide)}
+        self.sizes = {"a  first rollout": paper.batch_size, "a  later rollout": paper.batch_size,
+                      "b  update, preset=paper": paper.batch_size, "c  first rollout, wide": wide.batch_size,
+                      "c  later rollout, wide": wide.batch_size, "c  update, preset=wide": wide.batch_size}  # fmt: skip
 
     def engine(self) -> dict[str, Cost]:
-        """The engine's cost of each piece of work: (a) as in a run's first rollout, (c) with nothing remembered but an adapter
-        that has been trained, so that the critic's features take a pass of their own."""
+        """The engine's cost of each piece of work. A first rollout is a run's first; before a later one the agent has been
+        through another rollout of the same random policy and an update, as in training."""
         self.agent.scorer.score([("warm up the", ("model", "caches"))])
         fresh = self.agent.get_extra_state()
         costs = []
         for ppo in (self.paper, self.wide):
             steps = self.samples[ppo.num_envs]
             self.agent.set_extra_state(fresh)
+            self.set_adapter(0.0)
             costs.append(self.timed(partial(self.act, steps), backward=False))
-            self.untrain()
+            self.agent.set_extra_state(fresh)
+            self.act(self.random_rollout(ppo, self.seed + 1))
+            self.set_adapter(1e-3)
+            costs.append(self.timed(partial(self.act, steps), backward=False))
             batch = self.batch([decision for step in steps for decision in step])
             costs.append(self.timed(partial(self.learn, batch, ppo), backward=True))
-        return dict(zip(self.works, costs, strict=True))
+        return dict(zip(self.sizes, costs, strict=True))
 
     def oracle(self) -> dict[str, Cost]:
         """The plain way's cost, from decisions of evenly spread steps of (a), scaled to each piece of work."""
@@ -109,13 +115,13 @@ class Case:
         costs = []
         for ppo in (self.paper, self.wide):
             update = learn.times(ppo.update_epochs).plus(critic.times(ppo.value_update_epochs))
-            costs += [act.times(ppo.batch_size), update.times(ppo.batch_size)]
-        return dict(zip(self.works, costs, strict=True))
+            costs += [act.times(ppo.batch_size), act.times(ppo.batch_size), update.times(ppo.batch_size)]
+        return dict(zip(self.sizes, costs, strict=True))
 
-    def random_rollout(self, ppo: PPOConfig) -> list[list[Decision]]:
+    def random_rollout(self, ppo: PPOConfig, seed: int) -> list[list[Decision]]:
         """The decisions that a uniformly random policy meets, by step."""
-        envs, choose, steps = DecisionEnvs(self.make_env, ppo.num_envs), random.Random(self.seed), []
-        decisions = envs.reset(self.seed)
+        envs, choose, steps = DecisionEnvs(self.make_env, ppo.num_envs), random.Random(seed), []
+        decisions = envs.reset(seed)
         for _ in range(ppo.num_steps):
             steps.append(decisions)
             decisions = envs.step([choose.choice(decision.action_ids) for decision in decisions]).decisions
@@ -168,12 +174,13 @@ class Case:
             (terms.loss - self.paper.ent_coef * terms.entropy).mean().backward()
         self.agent.zero_grad()
 
-    def untrain(self) -> None:
-        """Move the adapter off zero, as it is after the first update of a run."""
+    def set_adapter(self, size: float) -> None:
+        """Give LoRA's B matrices random values of a size: 0 before the first update of a run, a little after it."""
         generator = torch.Generator().manual_seed(self.seed)
         with torch.no_grad():
-            for parameter in self.agent.actor_parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter) * 1e-3)
+            for name, parameter in self.agent.lm.named_parameters():
+                if "lora_B" in name:
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * size)
 
     def timed(self, work: Callable[[], Any], backward: bool) -> Cost:
         """The cost of doing the work once."""

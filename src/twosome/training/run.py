@@ -38,7 +38,7 @@ def run(config: DictConfig) -> float:
     if config.resume is not None:
         config = resumed_config(config, folder, list(HydraConfig.get().overrides.task))
     job = Job.checked(config, folder)
-    if folder.done:
+    if config.resume is not None and folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
     if config.resume is None:
