@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from twosome import experiment
 from twosome.cli import CONFIGS
 from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
+from twosome.language.loading import ModelConfig
 from twosome.ppo.config import PPOConfig
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
@@ -58,7 +59,7 @@ def test_choice_composes_to_checked_settings(choice):
     typed(PPOConfig, config.ppo, "ppo")
     typed(EvaluationConfig, config.evaluation, "evaluation")
     typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")
-    experiment.model_config(config.model)
+    typed(ModelConfig, config.model, "model")
     assert callable(experiment.normalization(config.norm))
 
 
