@@ -13,9 +13,10 @@ import pytest
 from checkout import ROOT, environment
 
 TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
-OPTIONS = ["model=tiny_random", "total_steps=1536", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
+UPDATES, MANY_UPDATES = 12, 40
+OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
            "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3"]  # fmt: skip
-UPDATES = 12
+LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -61,33 +62,48 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-def disturbed(folder: Path, kills: int, seed: int) -> None:
-    """A run killed at random moments: in rollouts, in updates, while files are written, between updates, at its end."""
+def written(folder: Path) -> int:
+    """When metrics.csv was last written; it is written anew after each update, and when training starts again."""
+    file = folder / "metrics.csv"
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def disturbed(folder: Path, kills: int, seed: int, options: list[str]) -> None:
+    """A run killed at random moments: before training, in rollouts, in updates, while files are written, at its end.
+
+    Each time it is let live until it has written metrics.csv once, so that it is in training, and for an update or so more.
+    """
     moments = random.Random(seed)
-    process = start(*OPTIONS, f"hydra.run.dir={folder}")
-    for kill in range(kills):
-        if kill == 0:
-            while not (folder / "config.yaml").exists():  # before that there is nothing to go on with
-                time.sleep(0.005)
-        wait_for(folder, moments.randint(0, UPDATES - 1) if kill else 0, process)
-        time.sleep(moments.random() * (0.3 if kill else 3))
+    process = start(*options, f"hydra.run.dir={folder}")
+    while not (folder / "config.yaml").exists():  # before that there is nothing to go on with
+        time.sleep(0.005)
+    time.sleep(moments.random())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    for _ in range(kills - 1):
+        before = written(folder)
+        process = start(f"resume={folder}")
+        while written(folder) == before and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(moments.random() * 0.4)
+        assert process.poll() is None, "the run ended before it was killed often enough"
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        process = start(f"resume={folder}")
-    finish(process)
+    finish(start(f"resume={folder}"))
 
 
 def test_a_killed_run_ends_with_the_same_bytes(undisturbed, tmp_path):
-    disturbed(tmp_path / "run", kills=3, seed=0)
+    disturbed(tmp_path / "run", kills=4, seed=0, options=OPTIONS)
     metrics, files = result(tmp_path / "run")
     assert len(metrics) == UPDATES + 1
     assert (metrics, files) == result(undisturbed)
 
 
 @pytest.mark.slow
-def test_a_run_killed_twenty_times_ends_with_the_same_bytes(undisturbed, tmp_path):
-    disturbed(tmp_path / "run", kills=20, seed=1)
-    assert result(tmp_path / "run") == result(undisturbed)
+def test_a_run_killed_twenty_times_ends_with_the_same_bytes(tmp_path):
+    finish(start(*LONG, f"hydra.run.dir={tmp_path / 'undisturbed'}"))
+    disturbed(tmp_path / "run", kills=20, seed=1, options=LONG)
+    assert result(tmp_path / "run") == result(tmp_path / "undisturbed")
 
 
 def test_ctrl_c_says_how_to_go_on_and_options_may_be_repeated_but_not_changed(undisturbed, tmp_path):
