@@ -97,8 +97,6 @@ def one_line(error: Exception, config_name: str = "config") -> str:
     text = " ".join(str(error).split())
     if match := re.search(r"Could not (?:override|append to config\. An item is already at) '(\S+?)'", text):
         return _unknown_option(match[1], config_name)
-    if match := re.search(r"Could not override '(\S+?)'\. No match in the defaults list", text):
-        return _unknown_option(match[1], config_name)
     return text
 
 

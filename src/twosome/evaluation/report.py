@@ -51,10 +51,8 @@ def evaluate(
     optimum = optimal_return(make_env, env.gamma)
     for mode in ("sampled", "greedy"):
         episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy")
-        setting = {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": dict(options or {})}
-        records.append(
-            {"when": when} | setting | {"mode": mode, "seed": config.seed} | summarize(episodes) | {"optimum": optimum}
-        )
+        head = {"when": when, **setting_of(env, options), "mode": mode, "seed": config.seed}
+        records.append(head | summarize(episodes) | {"optimum": optimum})
     kept = [old for old in folder.read_json("evaluation.json", default=[]) if _key(old) not in map(_key, records)]
     folder.write_json("evaluation.json", kept + records)
     return records
@@ -62,6 +60,11 @@ def evaluate(
 
 def _key(record: Record, names: Sequence[str] = KEY) -> tuple[str, ...]:
     return tuple(json.dumps(record.get(name) or None, sort_keys=True) for name in names)
+
+
+def setting_of(env: DictConfig, options: Mapping[str, Any] | None = None) -> Record:
+    """The fields SETTING of a record. options: of the environment, by name, where they are not the run's own."""
+    return {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": dict(options or {})}
 
 
 def of_setting(records: Sequence[Record], setting: Record) -> list[Record]:

@@ -35,7 +35,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
                 f"{key}={override.value()}: expected {key}={shown}, as in the run of {folder.path}; leave it out, "
                 "or start a new run without resume"
             )
-    config.resume = str(Path(folder.path))
+    config.resume = str(folder.path)
     return config
 
 
@@ -46,7 +46,7 @@ def resume_command(folder: Path) -> str:
     name = str(folder)
     if re.search(r"[^\w./-]", name):  # Hydra wants such a value quoted
         name = "'" + name.replace("'", r"\'") + "'"
-    return f"{python} src/run.py {shlex.quote(f'resume={name}')}" if "'" in name else f"{python} src/run.py resume={name}"
+    return f"{python} src/run.py {shlex.quote(f'resume={name}')}"
 
 
 def _plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.figures import learning_curve
-from twosome.evaluation.report import evaluate, of_setting, print_summary
+from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
 from twosome.evaluation.video import can_film, record
 from twosome.policies.agent import Agent
 from twosome.ppo.config import PPOConfig
@@ -130,8 +130,6 @@ class Job:
 
     def score(self) -> float:
         """The sampled policy's mean discounted return at the end of the run."""
-        env = self.config.env
-        setting = {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": {}}
-        records = of_setting(self.folder.read_json("evaluation.json", default=[]), setting)
+        records = of_setting(self.folder.read_json("evaluation.json", default=[]), setting_of(self.config.env))
         after = [record for record in records if record["when"] == "after" and record["mode"] == "sampled"]
         return float(after[-1]["return_mean"]) if after else float("nan")
