@@ -17,6 +17,7 @@ from transformers.pytorch_utils import Conv1D
 
 from twosome.errors import UserError, unknown_choice
 from twosome.language import checkpoints, smollm2, tiny
+from twosome.language.packed_linear import pack_frozen_layers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SOURCES = ("smollm2", "hf", "tiny_random")
@@ -49,6 +50,7 @@ class ModelConfig:
     dtype: str = "float32"  # of the frozen weights: float32 | bfloat16 | float16; the adapter is always float32
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa | eager: both take the 4-d masks that token trees need
+    packed_weights: bool = True  # on a CPU, in float32: frozen weights in oneDNN's layout too; twice the speed, up to 3 times the memory
     seed: int = 0  # of the adapter's and of random weights; torch's global generators are neither read nor moved
     random: bool = False  # hf: the path's architecture and tokenizer, but freshly initialised weights
     trust_remote_code: bool = False  # hf: run Python code that comes with the weights
@@ -92,6 +94,8 @@ def load_language_model(config: ModelConfig) -> LanguageModel:
     if isinstance(model, PeftModel):  # what adapter_config.json will call its base: never a path into our cache
         model.peft_config["default"].base_model_name_or_path = name
     model.to(device)  # type: ignore[arg-type]  # its stub wants the model twice
+    if config.packed_weights:
+        pack_frozen_layers(model)
     return LanguageModel(model.eval(), tokenizer, checksum, name)
 
 

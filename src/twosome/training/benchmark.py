@@ -24,6 +24,7 @@ from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.language import oracle
+from twosome.language.packed_linear import plain_products
 from twosome.policies.language import LanguageAgent
 from twosome.ppo.config import PPOConfig
 from twosome.ppo.losses import policy_terms
@@ -51,7 +52,7 @@ def benchmark(config: DictConfig) -> None:
         raise UserError("baseline: expected an agent with a language model; leave the option out")
     engine = [case.engine() for case in cases]
     memory = {"engine": peak_memory()}  # of the process so far, so the engine goes first
-    oracle_costs = [case.oracle() for case in cases]
+    oracle_costs = [case.oracle() for case in cases]  # the plain way, with PyTorch's plain products
     memory["oracle"] = peak_memory()
     rows = [
         case.row(work, ours[work], theirs[work], peak)
@@ -108,10 +109,11 @@ class Case:
         every = self.samples[self.paper.num_envs]
         few = [decision for step in every[:: max(1, 4 * len(every) // self.oracle_decisions)] for decision in step]
         batch = self.batch(few)
-        act = self.timed(partial(self.plain_act, few), backward=False).times(1 / len(few))
-        learn = self.timed(partial(self.plain_learn, batch), backward=True).times(1 / len(few))
         prompts = [decision.prompt for decision in few]
-        critic = self.timed(partial(oracle.features, self.agent.scorer, prompts), backward=False).times(1 / len(few))
+        with plain_products(self.agent.lm):
+            act = self.timed(partial(self.plain_act, few), backward=False).times(1 / len(few))
+            learn = self.timed(partial(self.plain_learn, batch), backward=True).times(1 / len(few))
+            critic = self.timed(partial(oracle.features, self.agent.scorer, prompts), backward=False).times(1 / len(few))
         costs = []
         for ppo in (self.paper, self.wide):
             update = learn.times(ppo.update_epochs).plus(critic.times(ppo.value_update_epochs))
@@ -189,9 +191,14 @@ class Case:
     def row(self, work: str, engine: Cost, plain: Cost, peak: float) -> dict[str, Any]:
         """One line of the result; utilisation is model FLOPs per second over the machine's measured peak."""
 
-        def described(cost: Cost) -> dict[str, float]:
-            rates = {"decisions_per_second": self.sizes[work] / cost.seconds, "utilisation": cost.flops / cost.seconds / peak}
-            return {**asdict(cost), **rates}
+        def described(cost: Cost) -> dict[str, float | None]:
+            in_model = None if "update" in work else cost.flops / cost.forward_seconds / peak  # backward passes have no clock
+            return {
+                **asdict(cost),
+                "decisions_per_second": self.sizes[work] / cost.seconds,
+                "utilisation": cost.flops / cost.seconds / peak,
+                "utilisation_in_model": in_model,
+            }
 
         head = {"task": self.task, "work": work, "decisions": self.sizes[work], "ratio": plain.seconds / engine.seconds}
         return head | {"engine": described(engine), "oracle": described(plain)}

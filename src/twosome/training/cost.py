@@ -2,29 +2,35 @@
 
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
+from twosome.language.packed_linear import PackedLinear
 from twosome.language.scorer import Scorer
 
 
 @dataclass
 class Cost:
-    """What a piece of work took: seconds, the model's input tokens and vocabulary projections, model FLOPs."""
+    """What a piece of work took: seconds, those of them inside the model's forward passes, the model's input tokens and
+    vocabulary projections, model FLOPs."""
 
     seconds: float
+    forward_seconds: float
     tokens: int
     projected: int
     flops: float
 
     def times(self, factor: float) -> "Cost":
         """The cost of factor times as much of the same work."""
-        return Cost(self.seconds * factor, round(self.tokens * factor), round(self.projected * factor), self.flops * factor)
+        tokens, projected = round(self.tokens * factor), round(self.projected * factor)
+        return Cost(self.seconds * factor, self.forward_seconds * factor, tokens, projected, self.flops * factor)
 
     def plus(self, other: "Cost") -> "Cost":
         """Both costs together."""
@@ -32,28 +38,61 @@ class Cost:
 
 
 def timed(scorer: Scorer, work: Callable[[], Any], backward: bool) -> Cost:
-    """Do the work once and account for what it made the scorer's model compute."""
+    """Do the work once and account for what it made the scorer's model compute.
+
+    Model FLOPs: two per weight and token, twice that where gradients flow back; attention is left out, some 2 % here.
+    """
     scorer.tokens_computed = scorer.tokens_projected = 0
-    start = time.perf_counter()
-    work()
-    if scorer.device.type == "cuda":
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
+    with forward_clock(scorer.backbone, scorer.head) as inside:
+        start = _now()
+        work()
+        seconds = _now() - start
     embeddings = scorer.backbone.get_input_embeddings().weight.numel()
     layers = sum(parameter.numel() for parameter in scorer.backbone.parameters()) - embeddings
     products = layers * scorer.tokens_computed + scorer.head.weight.numel() * scorer.tokens_projected
-    return Cost(seconds, scorer.tokens_computed, scorer.tokens_projected, 2.0 * products * (2 if backward else 1))
+    flops = 2.0 * products * (2 if backward else 1)
+    return Cost(seconds, sum(inside), scorer.tokens_computed, scorer.tokens_projected, flops)
 
 
+@contextmanager
+def forward_clock(*modules: nn.Module) -> Iterator[list[float]]:
+    """The seconds of every forward pass of these modules while the context lasts."""
+    starts: dict[nn.Module, float] = {}
+    seconds: list[float] = []
+
+    def begin(module: nn.Module, *_: Any) -> None:
+        starts[module] = _now()
+
+    def end(module: nn.Module, *_: Any) -> None:
+        seconds.append(_now() - starts[module])
+
+    handles = [module.register_forward_pre_hook(begin) for module in modules]
+    handles += [module.register_forward_hook(end) for module in modules]
+    try:
+        yield seconds
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@torch.no_grad()
 def matmul_peak(size: int = 2048, repeats: int = 10) -> float:
-    """FLOP/s of the best of a few float32 matrix products."""
+    """FLOP/s of the best of a few float32 matrix products, by PyTorch's own product and on a CPU by oneDNN's too."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    a, b = (torch.randn(size, size, device=device) for _ in range(2))
+    x = torch.randn(size, size, device=device)
+    layer = nn.Linear(size, size, bias=False, device=device).requires_grad_(False)
     best = 0.0
-    for _ in range(repeats):
-        start = time.perf_counter()
-        (a @ b).sum().item()
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    for product in [layer] if device == "cuda" else [layer, PackedLinear(layer)]:
+        for _ in range(repeats):
+            start = _now()
+            product(x)
+            best = max(best, 2 * size**3 / (_now() - start))
     return best
 
 
@@ -68,15 +107,21 @@ def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the benchmark as a table."""
     peak = f"{machine['matmul_peak_gflops']:.0f} GFLOP/s"
     table = Table(title=f"{machine['model']}, {machine['threads']} threads, float32 matmul peak {peak}")
-    for column in ("task", "work", "", "seconds", "tokens", "decisions/s", "of peak", "ratio"):
+    for column in ("task", "work", "", "seconds", "tokens", "decisions/s", "of peak", "in model", "ratio"):
         table.add_column(column, justify="left" if column in ("task", "work", "") else "right")
     for row in rows:
         for name in ("engine", "oracle"):
             cost = row[name]
             head = (row["task"], row["work"], name) if name == "engine" else ("", "", f"{name} *")
             table.add_row(*head, f"{cost['seconds']:.2f}", f"{cost['tokens']:,}", f"{cost['decisions_per_second']:.1f}",
-                          f"{cost['utilisation']:.0%}", f"{row['ratio']:.1f}" if name == "engine" else "")  # fmt: skip
+                          f"{cost['utilisation']:.0%}", _share(cost["utilisation_in_model"]),
+                          f"{row['ratio']:.1f}" if name == "engine" else "")  # fmt: skip
     Console(width=120).print(table)
     memory = machine["peak_memory_gb"]
     print(f"* timed on {machine['oracle_timed_on']} decisions and scaled: its cost is proportional to them")
     print(f"peak memory: engine {memory['engine']:.1f} GB, then oracle {memory['oracle']:.1f} GB (of the whole process)")
+    print("of peak: model FLOPs per second of the whole work, over the peak; in model: per second inside forward passes")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"

@@ -1,0 +1,71 @@
+"""Packed layers give what the plain ones give, forward and backward, and stay out of everybody's way."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.packed_linear import PackedLinear, pack_frozen_layers, plain_products
+
+
+def frozen(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
+    return nn.Linear(inputs, outputs, bias=bias).requires_grad_(False)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.lists(st.integers(1, 9), min_size=1, max_size=3), st.booleans())
+def test_the_product_and_its_gradient_are_those_of_the_layer(inputs: int, outputs: int, shape: list[int], bias: bool) -> None:
+    layer = frozen(inputs, outputs, bias)
+    packed = PackedLinear(layer)
+    x = torch.randn(*shape, inputs, requires_grad=True)
+    direction = torch.randn(*shape, outputs)
+    expected, found = layer(x), packed(x)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(out, x, direction)[0] for out in (expected, found)]
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_inputs_that_do_not_lie_in_order() -> None:
+    layer = frozen(8, 5)
+    x = torch.randn(8, 3, 4).permute(2, 1, 0)
+    torch.testing.assert_close(PackedLinear(layer)(x), layer(x))
+
+
+def test_only_frozen_float32_layers_are_packed() -> None:
+    class Other(nn.Linear):
+        pass
+
+    model = nn.Sequential(frozen(4, 4), nn.Linear(4, 4), frozen(4, 4).double(), Other(4, 4).requires_grad_(False), nn.ReLU())
+    assert pack_frozen_layers(model) == 1
+    assert [isinstance(layer, PackedLinear) for layer in model] == [True, False, False, False, False]
+
+
+def test_packing_changes_neither_names_nor_weights() -> None:
+    model = nn.Sequential(frozen(4, 4, bias=True))
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    pack_frozen_layers(model)
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma", "gpt_neox"])
+def test_a_loaded_model_is_packed_unless_told_otherwise(architecture: str) -> None:
+    config = ModelConfig(source="tiny_random", architecture=architecture)
+    packed = load_language_model(config).model
+    plain = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)).model
+    count = sum(isinstance(layer, PackedLinear) for layer in packed.modules())
+    assert count == sum(type(layer) is nn.Linear and not layer.weight.requires_grad for layer in plain.modules()) > 0
+    assert not any(isinstance(layer, PackedLinear) for layer in plain.modules())
+    ids = torch.arange(3, 12)[None]
+    torch.testing.assert_close(packed(input_ids=ids).logits, plain(input_ids=ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_plain_products_are_pytorch_s_own() -> None:
+    layer = frozen(300, 300)
+    packed, x = nn.Sequential(PackedLinear(layer)), torch.randn(50, 300)
+    with plain_products(packed):
+        assert torch.equal(packed(x), layer(x))
+    assert not packed[0].plain
