@@ -1,6 +1,6 @@
 """A decision: the one thing that environments hand to policies."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +16,17 @@ class Decision(NamedTuple):
     prompt: the observation prompt.
     action_ids: the admissible actions as the environment's action numbers.
     action_prompts: their words, in the order of action_ids.
+    affordances: the probability that each action would have its effect now, in the same order; None where the environment
+        does not say. Not for agents that learn from the environment: it is what they are to find out.
+    state: the environment's true state, for `envs.optimum`; None where it is not `Searchable`. Not for them either.
     """
 
     obs: np.ndarray
     prompt: str
     action_ids: tuple[int, ...]
     action_prompts: tuple[str, ...]
+    affordances: tuple[float, ...] | None = None
+    state: Hashable = None
 
     @property
     def text(self) -> Text:
@@ -31,4 +36,12 @@ class Decision(NamedTuple):
     @classmethod
     def from_step(cls, obs: np.ndarray, info: Mapping[str, Any]) -> "Decision":
         """The decision in what ``env.reset`` and ``env.step`` return."""
-        return cls(obs, info["prompt"], tuple(info["action_ids"]), tuple(info["action_prompts"]))
+        affordances = info.get("affordances")
+        return cls(
+            obs,
+            info["prompt"],
+            tuple(info["action_ids"]),
+            tuple(info["action_prompts"]),
+            None if affordances is None else tuple(affordances),
+            info.get("state"),
+        )

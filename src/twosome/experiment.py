@@ -25,13 +25,15 @@ class AgentContext:
     """What an agent's builder (``baseline._target_``) may use.
 
     make_env: makes an environment of the run. model: the language model's configuration (loading it is up to the builder).
-    norm: the normalisation of action scores. seed: of the agent's initial weights.
+    norm: the normalisation of action scores. seed: of all that is random about the agent. gamma: the environment's discount
+    per primitive step.
     """
 
     make_env: MakeEnv
     model: ModelConfig
     norm: Normalization
     seed: int
+    gamma: float
 
 
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
@@ -78,5 +80,5 @@ def agent(config: DictConfig, make_env: MakeEnv) -> Agent:
     """The agent of a run's configuration."""
     check_targets(config.baseline, "baseline")
     model = model_config(config.model, config.trainer.accelerator)
-    context = AgentContext(make_env, model, normalization(config.norm), config.seed)
+    context = AgentContext(make_env, model, normalization(config.norm), config.seed, config.env.gamma)
     return instantiate(config.baseline, _partial_=True, _convert_="all")(context)

@@ -21,7 +21,7 @@ from twosome.envs.overcooked.maps import MAPS
 from twosome.envs.overcooked.prompts import PROMPTERS
 from twosome.errors import UserError
 
-INFO = {"prompt", "action_ids", "action_prompts", "duration", "primitive_steps", "success"}
+INFO = {"prompt", "action_ids", "action_prompts", "affordances", "state", "duration", "primitive_steps", "success"}
 WINNING = ("get tomato", "go to board 1", "chop", "get tomato", "get bowl", "deliver")
 
 

@@ -9,12 +9,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from twosome.policies.agent import Agent
+from twosome.policies.agent import LearningAgent
 
 ROOT = Path(__file__).parents[2]
 
 
-class Fixed(Agent):
+class Fixed(LearningAgent):
     """Prefers its actions in order, over and over; each with probability 0.7."""
 
     def __init__(self, choices):

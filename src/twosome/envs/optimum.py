@@ -33,7 +33,8 @@ class Transition(NamedTuple):
 class Searchable(Protocol):
     """A deterministic environment whose states can be named and tried out without stepping it.
 
-    The state holds everything that decides what actions do, but not the time that is left.
+    The state holds everything that decides what actions do, but not the time that is left. The environment's info names
+    the present one: ``info["state"]``.
     """
 
     @property
@@ -70,6 +71,18 @@ def optimal_return(make_env: Callable[[], gymnasium.Env], gamma: float) -> float
 
 
 def best_play(env: gymnasium.Env, gamma: float) -> BestPlay | None:
+    """The best play from the start; None where `solve` finds no solution."""
+    solution = solve(env, gamma)
+    return None if solution is None else solution.play()
+
+
+def best_actions(env: gymnasium.Env, gamma: float) -> dict[Hashable, int] | None:
+    """The id of a best action in every state that can be reached; None where `solve` finds no solution."""
+    solution = solve(env, gamma)
+    return None if solution is None else solution.actions()
+
+
+def solve(env: gymnasium.Env, gamma: float) -> "Solution | None":
     """Value iteration over all states that can be reached, non-terminal ones being worth 0 at first.
 
     Without the time limit, which can only lower what can be earned where going on never costs more than it brings.
@@ -91,11 +104,40 @@ def best_play(env: gymnasium.Env, gamma: float) -> BestPlay | None:
     else:
         return None
     choices = (rewards + discounts * values[following]).argmax(axis=1)
-    actions, primitive_steps = _follow(index, rows, choices.tolist())
-    return BestPlay(float(values[0]), actions, primitive_steps, len(rows))
+    return Solution(index, rows, values, choices.tolist())
 
 
 Row = list[tuple[int, Transition]]  # a state's actions
+
+
+class Solution(NamedTuple):
+    """What value iteration found.
+
+    index: the states' numbers; the initial one is 0. By number: rows, the actions; values, the best discounted returns,
+    (states,); choices, a best action's place in its row.
+    """
+
+    index: dict[Hashable, int]
+    rows: list[Row]
+    values: np.ndarray
+    choices: list[int]
+
+    def actions(self) -> dict[Hashable, int]:
+        """The best action's id in each state."""
+        return {state: self.rows[number][self.choices[number]][0] for state, number in self.index.items()}
+
+    def play(self) -> BestPlay:
+        """The best actions from the start on."""
+        actions, primitive_steps, at, seen = [], 0, 0, set()
+        while at not in seen:
+            seen.add(at)
+            action, transition = self.rows[at][self.choices[at]]
+            actions.append(action)
+            primitive_steps += transition.duration
+            if transition.terminated:
+                break
+            at = self.index[transition.state]
+        return BestPlay(float(self.values[0]), tuple(actions), primitive_steps, len(self.rows))
 
 
 def _explore(game: Searchable) -> tuple[dict[Hashable, int], list[Row]] | None:
@@ -126,17 +168,3 @@ def _tables(index: dict[Hashable, int], rows: list[Row], gamma: float) -> tuple[
         table(lambda each: 0.0 if each.terminated else gamma**each.duration, 0.0),
         table(lambda each: index.get(each.state, 0), 0),
     )
-
-
-def _follow(index: dict[Hashable, int], rows: list[Row], choices: list[int]) -> tuple[tuple[int, ...], int]:
-    """The actions that the choices take from the start, and their primitive steps."""
-    actions, primitive_steps, at, seen = [], 0, 0, set()
-    while at not in seen:
-        seen.add(at)
-        action, transition = rows[at][choices[at]]
-        actions.append(action)
-        primitive_steps += transition.duration
-        if transition.terminated:
-            break
-        at = index[transition.state]
-    return tuple(actions), primitive_steps

@@ -79,9 +79,11 @@ class DecisionEnvs:
         self.vector.close()
 
     def _decisions(self, obs: np.ndarray, infos: Mapping[str, Any]) -> list[Decision]:
+        optional = [name for name in ("affordances", "state") if name in infos]
+        names = ("prompt", "action_ids", "action_prompts", *optional)
         with _complete_info():
-            texts = zip(obs, infos["prompt"], infos["action_ids"], infos["action_prompts"], strict=True)
-        return [Decision(one, prompt, tuple(ids), tuple(words)) for one, prompt, ids, words in texts]
+            rows = zip(obs, *(infos[name] for name in names), strict=True)
+        return [Decision.from_step(one, dict(zip(names, info, strict=True))) for one, *info in rows]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 
 from twosome.decision import Decision
 from twosome.envs.episode import Episode
-from twosome.policies.agent import Agent, sample
+from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
 """Episodes played at once: their decisions mostly coincide, so the language model's work hardly grows with their number."""
@@ -63,7 +63,7 @@ def play(
                 players.append(_Player(env, Decision.from_step(obs, info), Episode(env=number)))
             while running := [player for player in players if not player.ended]:
                 log_policy = agent.log_policy([player.decision for player in running])
-                choices = log_policy.argmax(dim=1) if greedy else sample(log_policy, generator)
+                choices = (likeliest if greedy else sample)(log_policy, generator)
                 for player, choice in zip(running, choices.tolist(), strict=True):
                     player.step(choice, gamma)
             finished += [player.episode for player in players]

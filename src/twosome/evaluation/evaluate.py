@@ -55,7 +55,7 @@ def run(asked: DictConfig) -> float:
     if options.gif and not can_film(make_env):
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
     agent = experiment.agent(config, make_env)
-    agent.load(folder.adapter)
+    folder.load(agent)
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
@@ -72,7 +72,7 @@ def run(asked: DictConfig) -> float:
 
 
 def finished_run(path: Path) -> RunFolder:
-    """The folder of a run that has something trained to load; raises UserError with what to do where it has not."""
+    """The folder of a run that has finished; raises UserError with what to do where it has not."""
     if not path.is_dir():
         raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
     folder = RunFolder(path)
@@ -80,8 +80,6 @@ def finished_run(path: Path) -> RunFolder:
         raise UserError(f"run={path}: expected a config.yaml in it; name the folder that src/run.py wrote")
     if not folder.done:
         raise UserError(f"run={path}: this run is not finished; finish it with python src/run.py resume={path}")
-    if not folder.adapter.is_dir():
-        raise UserError(f"run={path}: expected a trained agent in {folder.adapter.name}/, found none; run it again")
     return folder
 
 

@@ -15,7 +15,7 @@ from twosome.envs.episode import Episode
 from twosome.errors import UserError
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose
-from twosome.policies.agent import Agent, sample
+from twosome.policies.agent import Agent, likeliest, sample
 from twosome.training.runfolder import write_atomic
 
 FRAME_MS, LAST_MS = 250, 3_000
@@ -69,7 +69,7 @@ def _play(
     while not over:
         decision = Decision.from_step(obs, info)
         log_policy = agent.log_policy([decision])
-        chosen = int(log_policy.argmax() if greedy else sample(log_policy, generator))
+        chosen = int((likeliest if greedy else sample)(log_policy, generator))
         shares = log_policy[0, : len(decision.action_ids)].exp().tolist()
         before, total = episode.primitive_steps, episode.discounted_return
         scene = Scene(title, decision.action_prompts, tuple(shares), chosen, before, episode.decisions + 1, total)

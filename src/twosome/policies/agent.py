@@ -1,4 +1,4 @@
-"""What chooses actions and what learns, behind one interface, so that there is one training loop."""
+"""What chooses actions, and what learns, behind one interface each, so that there is one evaluation and one training loop."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -9,22 +9,52 @@ import torch
 from torch import Tensor, nn
 
 from twosome.decision import Decision
-from twosome.errors import UserError
 
 
 class Agent(nn.Module, ABC):
-    """A policy over the admissible actions of a decision and, where it learns, a critic.
+    """A policy over the admissible actions of a decision.
 
     Log-policies are (n, A) tensors, log-probabilities over the decision's own actions in their order; A is the most that
     any of the n decisions has, and the slots beyond a decision's own are so negative (but finite) that their probability
     is 0.
     """
 
-    critic: nn.Module
+    export_folder: str | None = None
+    """The folder in a run's folder that is for export and load; None where there is nothing to keep."""
 
     @abstractmethod
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-policies for acting, without gradient."""
+
+    def prepare(self) -> None:
+        """Called once in a run, before the agent acts: for what it has to work out by itself, the same each time."""
+
+    def begin_rollout(self) -> None:
+        """Called before each rollout: nothing that depends on the weights may be remembered from before, so that a resumed run
+        computes the same. By default nothing is."""
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What the agent remembers besides weights, as plain values and tensors; part of a checkpoint."""
+        return {}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take up the memories of get_extra_state."""
+
+    def provenance(self) -> dict[str, Any]:
+        """What this kind of agent adds to provenance.json, such as a model's checksum."""
+        return {}
+
+    def export(self, folder: Path) -> None:
+        """Write what was learned in a form of its own (a PEFT adapter, say); nothing by default."""
+
+    def load(self, folder: Path) -> None:
+        """Take up what export wrote, in place of prepare; nothing by default. Raises UserError where that cannot be."""
+
+
+class LearningAgent(Agent):
+    """An agent that PPO trains: a policy with gradients, and a critic."""
+
+    critic: nn.Module
 
     @abstractmethod
     def log_policy_parts(self, decisions: Sequence[Decision]) -> Iterator[tuple[list[int], Tensor]]:
@@ -47,34 +77,18 @@ class Agent(nn.Module, ABC):
         features, rows = self.features(decisions)
         return self.critic(features).squeeze(-1)[rows]
 
-    def begin_rollout(self) -> None:
-        """Called before each rollout: nothing that depends on the weights may be remembered from before, so that a resumed run
-        computes the same. By default nothing is."""
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """What the agent remembers besides weights, as plain values and tensors; part of a checkpoint."""
-        return {}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take up the memories of get_extra_state."""
-
     def counters(self) -> dict[str, float]:
         """What this kind of agent adds to a row of metrics, such as how many distinct decisions it scored since the last call."""
         return {}
-
-    def provenance(self) -> dict[str, Any]:
-        """What this kind of agent adds to provenance.json, such as a model's checksum."""
-        return {}
-
-    def export(self, folder: Path) -> None:
-        """Write what was learned in a form of its own (a PEFT adapter, say); nothing by default."""
-
-    def load(self, folder: Path) -> None:
-        """Take up what export wrote. Raises UserError where that cannot be, as by default."""
-        raise UserError(f"baseline: a {type(self).__name__} cannot be loaded from {folder}; evaluate it in src/run.py")
 
 
 def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
     """Draw a choice from each row of (n, A) log-probabilities, (n,), on the generator's device and back."""
     probabilities = log_policy.to("cpu", torch.float64).exp()
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1).to(log_policy.device)
+
+
+def likeliest(log_policy: Tensor, generator: torch.Generator) -> Tensor:
+    """The likeliest choice of each row of (n, A) log-probabilities, (n,); drawn from several that are exactly as likely."""
+    best = log_policy == log_policy.amax(dim=1, keepdim=True)
+    return sample(torch.where(best, 0.0, -torch.inf), generator)

@@ -11,20 +11,22 @@ from twosome.decision import Decision, Text
 from twosome.language.adapter import load_adapter
 from twosome.language.loading import load_language_model, save_adapter
 from twosome.language.scorer import MASKED, Scorer
-from twosome.policies.agent import Agent
+from twosome.policies.agent import LearningAgent
 from twosome.policies.critic import mlp
 
 if TYPE_CHECKING:
-    from twosome.experiment import AgentContext
+    from twosome.experiment import LearningAgentContext
 
 
-class LanguageAgent(Agent):
+class LanguageAgent(LearningAgent):
     """Softmax over the language model's action scores (TWOSOME section 4.1); LoRA learns, the base is frozen.
 
     Two memories keep the model's cost at the number of distinct decisions. The policy of a decision is kept until a
     weight changes; then all decisions of the last rollout are scored anew at once, since most will be met again. The
     critic's features come from the frozen model, so they are computed once per distinct prompt and kept for good.
     """
+
+    export_folder = "adapter"
 
     def __init__(self, scorer: Scorer, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
         """scorer: the engine; hidden_sizes: the critic's layers (the paper: 1024, 512); generator: seeds the critic."""

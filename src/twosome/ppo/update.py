@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from twosome.policies.agent import Agent
+from twosome.policies.agent import LearningAgent
 from twosome.ppo.config import PPOConfig
 from twosome.ppo.losses import explained_variance, normalize, policy_terms, value_terms
 from twosome.ppo.rollout import Batch
@@ -22,7 +22,7 @@ def minibatches(samples: int, parts: int, generator: torch.Generator) -> Iterato
 
 
 def update_policy(
-    agent: Agent, batch: Batch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
+    agent: LearningAgent, batch: Batch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
 ) -> Diagnostics:
     """Take up to update_epochs passes of optimiser steps, each on gradient_accumulation_steps minibatches.
 
@@ -44,7 +44,7 @@ def update_policy(
     return _mean(steps) | {"policy_steps": len(steps), "kl_stop": 0}
 
 
-def policy_gradient(agent: Agent, batch: Batch, parts: list[Tensor], config: PPOConfig) -> Diagnostics:
+def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], config: PPOConfig) -> Diagnostics:
     """Add the gradient of the policy loss on these minibatches to the parameters' grad; returns means over the samples."""
     advantages = batch.advantages
     chosen = torch.cat(parts)
@@ -65,7 +65,7 @@ def policy_gradient(agent: Agent, batch: Batch, parts: list[Tensor], config: PPO
 
 
 def update_critic(
-    agent: Agent, batch: Batch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
+    agent: LearningAgent, batch: Batch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
 ) -> Diagnostics:
     """Take value_update_epochs passes of value_num_minibatches optimiser steps on the critic."""
     features, rows = agent.features(batch.decisions)

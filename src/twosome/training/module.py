@@ -10,20 +10,20 @@ from pytorch_lightning import LightningModule
 from twosome.envs.episode import Episode, EpisodeTracker
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
-from twosome.policies.agent import Agent, sample
+from twosome.policies.agent import LearningAgent, sample
 from twosome.ppo.config import PPOConfig
 from twosome.ppo.rollout import Batch, Rollout
 from twosome.ppo.update import update_critic, update_policy
 
 
 class PPOModule(LightningModule):
-    """PPO for any Agent in any environment that offers decisions.
+    """PPO for any LearningAgent in any environment that offers decisions.
 
     All randomness of training comes from ``generator`` and from the environments' own generators; both, the position
     of every environment and the agent's memories are in the checkpoint, so that a resumed run is the same run.
     """
 
-    def __init__(self, agent: Agent, envs: DecisionEnvs, config: PPOConfig, num_updates: int, seed: int) -> None:
+    def __init__(self, agent: LearningAgent, envs: DecisionEnvs, config: PPOConfig, num_updates: int, seed: int) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.strict_loading = False  # the frozen base model is not in the checkpoint; on_load_checkpoint is strict instead

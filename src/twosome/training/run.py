@@ -19,7 +19,7 @@ from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
 from twosome.evaluation.video import can_film, record
-from twosome.policies.agent import Agent
+from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Progress, Recorder, checkpoints
 from twosome.training.module import PPOModule
@@ -31,8 +31,8 @@ from twosome.training.runfolder import RunFolder
 def run(config: DictConfig) -> float:
     """Train, evaluate and export; or go on with a run that was interrupted.
 
-    Returns the trained agent's mean discounted return when sampled (nan without an evaluation). Raises UserError for bad
-    input before anything is computed, KeyboardInterrupt after saying how to go on.
+    Returns the agent's mean discounted return at the end when sampled (nan without an evaluation). Raises UserError for bad
+    input before anything is computed or written, KeyboardInterrupt after saying how to go on.
     """
     folder = RunFolder(Path(config.resume or HydraConfig.get().runtime.output_dir).absolute())
     if config.resume is not None:
@@ -42,11 +42,15 @@ def run(config: DictConfig) -> float:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
     if config.resume is None:
-        folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
+        folder.expect_new()
     try:
-        job.execute()
+        agent = experiment.agent(config, job.make_env)
+        if config.resume is None:
+            folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
+        job.execute(agent)
     except (KeyboardInterrupt, SystemExit) as error:
-        print(f"\ninterrupted; go on with: {resume_command(folder.path)}", file=sys.stderr)
+        hint = f"go on with: {resume_command(folder.path)}" if folder.started else "nothing was written yet"
+        print(f"\ninterrupted; {hint}", file=sys.stderr)
         raise KeyboardInterrupt from error
     return job.score()
 
@@ -74,23 +78,30 @@ class Job:
             check_targets(config[group], group)
         return cls(config, folder, settings, ppo, evaluation, experiment.environment(config.env))
 
-    def execute(self) -> None:
-        """Evaluate, train, export, evaluate; then mark the folder as finished."""
-        agent = experiment.agent(self.config, self.make_env)
+    def execute(self, agent: Agent) -> None:
+        """Train an agent that learns, export, evaluate; then mark the folder as finished."""
         self.folder.write_json("provenance.json", provenance(self.config, agent))
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
-        if self.folder.latest_checkpoint() is None:
-            self.evaluate(agent, "before")
-        self.train(agent)
+        agent.prepare()
+        if isinstance(agent, LearningAgent):
+            self.learn(agent)
         self.folder.export(agent)
         self.evaluate(agent, "after")
-        self.illustrate(agent)
-        ended = self.folder.read_json("provenance.json", default={}) | {"finished": now()}
+        self.film(agent)
+        ended = self.folder.read_json("provenance.json", default={}) | agent.provenance() | {"finished": now()}
         self.folder.write_json("provenance.json", ended)
         self.folder.finish()
         print_summary(self.folder, self.config)
 
-    def train(self, agent: Agent) -> None:
+    def learn(self, agent: LearningAgent) -> None:
+        """Evaluate, train and draw the learning curve."""
+        if self.folder.latest_checkpoint() is None:
+            self.evaluate(agent, "before")
+        self.train(agent)
+        optimum = optimal_return(self.make_env, self.config.env.gamma)
+        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
+
+    def train(self, agent: LearningAgent) -> None:
         """Fit from the latest checkpoint, or from the start."""
         num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
         envs = DecisionEnvs(self.make_env, self.ppo.num_envs)
@@ -119,14 +130,11 @@ class Job:
         if self.evaluation.episodes:
             evaluate(agent, self.make_env, self.folder, self.config.env, self.evaluation, when)
 
-    def illustrate(self, agent: Agent) -> None:
-        """Draw the learning curve and, if the configuration asks for it, film one episode of the trained agent."""
-        gamma = self.config.env.gamma
-        optimum = optimal_return(self.make_env, gamma)
-        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
+    def film(self, agent: Agent) -> None:
+        """Film one episode if the configuration asks for it."""
         if self.evaluation.gif and can_film(self.make_env):
             make_env_rgb = experiment.environment(self.config.env, render_mode="rgb_array")
-            record(agent, make_env_rgb, self.folder.path / "episode.gif", gamma, self.evaluation.seed)
+            record(agent, make_env_rgb, self.folder.path / "episode.gif", self.config.env.gamma, self.evaluation.seed)
 
     def score(self) -> float:
         """The sampled policy's mean discounted return at the end of the run."""

@@ -78,7 +78,7 @@ class RunFolder:
         Raises UserError where the folder holds none.
         """
         file = self.path / "config.yaml"
-        if not file.is_file():
+        if not self.started:
             raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder that src/run.py wrote")
         return OmegaConf.create(file.read_text())  # type: ignore[return-value]
 
@@ -88,9 +88,9 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
-    def adapter(self) -> Path:
-        """Folder of the trained adapter in PEFT's format; there once training has ended."""
-        return self.path / "adapter"
+    def started(self) -> bool:
+        """Whether there is a run in it."""
+        return (self.path / "config.yaml").is_file()
 
     @property
     def done(self) -> bool:
@@ -101,29 +101,35 @@ class RunFolder:
         """The newest checkpoint, or None before the first."""
         return max(self.checkpoints.glob("update=*.ckpt"), default=None)
 
-    def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
-        """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
-
-        Raises UserError where there is a run already.
-        """
-        if (self.path / "config.yaml").exists():
+    def expect_new(self) -> None:
+        """Raises UserError where there is a run already."""
+        if self.started:
             raise UserError(
                 f"hydra.run.dir={self.path}: there is a run in this folder already; expected a new folder, "
                 f"or go on with that run by resume={self.path}"
             )
+
+    def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
+        """Claim the folder for a new run. choices: the name chosen in each group of the configuration."""
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
         self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
 
     def export(self, agent: Agent) -> None:
-        """Write the agent's export into the folder adapter; it appears whole."""
-        part = self.path / ".adapter.part"
+        """Write the agent's export into the folder that it names; it appears whole."""
+        if agent.export_folder is None:
+            return
+        part, final = self.path / ".export.part", self.path / agent.export_folder
         shutil.rmtree(part, ignore_errors=True)
         agent.export(part)
-        if part.exists():
-            shutil.rmtree(self.adapter, ignore_errors=True)
-            part.replace(self.adapter)
+        shutil.rmtree(final, ignore_errors=True)
+        part.replace(final)
+
+    def load(self, agent: Agent) -> None:
+        """Give the agent its export back; raises UserError where there is none, or another agent's."""
+        if agent.export_folder is not None:
+            agent.load(self.path / agent.export_folder)
 
     def table(self, name: str) -> Table:
         """metrics.csv or episodes.csv."""

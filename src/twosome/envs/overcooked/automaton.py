@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twosome.envs.overcooked.affordances import has_effect
 from twosome.envs.overcooked.kitchen import TASKS, Event, Kitchen, State, make_kitchen, position
 from twosome.envs.overcooked.macro_actions import execute, macro_actions
 from twosome.envs.overcooked.prompts import Prompter
@@ -52,11 +53,12 @@ class Outcome(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the agent gets to know of a state."""
+    """What the agent gets to know of a state, and whether each macro-action would have its effect there (1 or 0)."""
 
     obs: NDArray[np.float32]
     prompt: str
     action_prompts: tuple[str, ...]
+    affordances: tuple[float, ...]
 
 
 class Automaton:
@@ -103,7 +105,11 @@ class Automaton:
                 f"prompt={self.prompter}: expected {len(self.action_ids)} action prompts, one per macro-action, "
                 f"got {len(action_prompts)}"
             )
-        return View(observe(self.kitchen, state), prompt, tuple(action_prompts))
+        affordances = tuple(self._affordance(state, action) for action in self.action_ids)
+        return View(observe(self.kitchen, state), prompt, tuple(action_prompts), affordances)
+
+    def _affordance(self, state: State, action: int) -> float:
+        return float(has_effect(self.kitchen, state, self.macro_actions[action], self.outcome(state, action).state))
 
 
 def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:

@@ -74,8 +74,10 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ## Info
 
     At reset and at every step: `prompt`, the decision in words; `action_ids` and `action_prompts`, what can be
-    chosen, in the same order; `duration` of the macro-action just done, in primitive steps (0 at reset);
-    `primitive_steps` since the episode began; `success`, whether the dish was just delivered.
+    chosen, in the same order; `affordances`, whether each of them would have its effect now (1 or 0; which effect says
+    `affordances.has_effect`); `state`, the kitchen's true state; `duration` of the macro-action just done, in
+    primitive steps (0 at reset); `primitive_steps` since the episode began; `success`, whether the dish was just
+    delivered.
 
     ## Rewards
 
@@ -174,6 +176,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "prompt": view.prompt,
             "action_ids": self._automaton.action_ids,
             "action_prompts": view.action_prompts,
+            "affordances": view.affordances,
+            "state": self._state,
             "duration": duration,
             "primitive_steps": self._primitive_steps,
             "success": success,
