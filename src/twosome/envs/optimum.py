@@ -113,18 +113,18 @@ Row = list[tuple[int, Transition]]  # a state's actions
 class Solution(NamedTuple):
     """What value iteration found.
 
-    index: the states' numbers; the initial one is 0. By number: rows, the actions; values, the best discounted returns,
+    numbers: the states'; the initial one is 0. By number: rows, the actions; values, the best discounted returns,
     (states,); choices, a best action's place in its row.
     """
 
-    index: dict[Hashable, int]
+    numbers: dict[Hashable, int]
     rows: list[Row]
     values: np.ndarray
     choices: list[int]
 
     def actions(self) -> dict[Hashable, int]:
         """The best action's id in each state."""
-        return {state: self.rows[number][self.choices[number]][0] for state, number in self.index.items()}
+        return {state: self.rows[number][self.choices[number]][0] for state, number in self.numbers.items()}
 
     def play(self) -> BestPlay:
         """The best actions from the start on."""
@@ -136,7 +136,7 @@ class Solution(NamedTuple):
             primitive_steps += transition.duration
             if transition.terminated:
                 break
-            at = self.index[transition.state]
+            at = self.numbers[transition.state]
         return BestPlay(float(self.values[0]), tuple(actions), primitive_steps, len(self.rows))
 
 

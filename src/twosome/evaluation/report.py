@@ -23,10 +23,11 @@ Record = dict[str, Any]
 FILES = {
     "evaluation.json": "the numbers above",
     "learning_curve.png": "return and success over training",
-    "episode.gif": "the trained agent, and how likely its actions were",
+    "episode.gif": "the agent, and how likely its actions were",
     "episodes.csv": "every training episode",
     "metrics.csv": "every update's losses and statistics",
     "adapter": "what was learned (a PEFT adapter)",
+    "affordance": "what was learned of when actions succeed",
     "config.yaml": "the configuration; provenance.json: versions, model, machine",
     "checkpoints": "the last two, to go on from",
 }

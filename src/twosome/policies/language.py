@@ -15,7 +15,7 @@ from twosome.policies.agent import LearningAgent
 from twosome.policies.critic import mlp
 
 if TYPE_CHECKING:
-    from twosome.experiment import LearningAgentContext
+    from twosome.experiment import AgentContext
 
 
 class LanguageAgent(LearningAgent):

@@ -1,0 +1,82 @@
+"""SayCan: what the language model would say times what can be done."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from twosome.decision import Decision, Text
+from twosome.language.loading import load_language_model
+from twosome.language.scorer import MASKED, Scorer
+from twosome.policies.affordances import Affordance
+from twosome.policies.agent import Agent
+from twosome.policies.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from twosome.experiment import AgentContext
+
+
+class SayCanAgent(Agent):
+    """The frozen language model's policy times the affordances, renormalised (Ahn et al. 2022, section 3: p(c|i, s, l) is
+    proportional to p(c_pi|s, l_pi) p(l_pi|i)).
+
+    Where every affordance is 0 the product says nothing, and the language model decides alone. The adapter that comes with
+    the model is never trained, so that its contribution is exactly 0.
+    """
+
+    def __init__(self, scorer: Scorer, affordance: Affordance) -> None:
+        super().__init__()
+        self.scorer, self.affordance = scorer, affordance
+        self.export_folder = "affordance" if affordance.state_dict() else None
+        self._policies: dict[Text, Tensor] = {}
+
+    @torch.no_grad()
+    def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """See Agent."""
+        said = self._language(decisions)
+        can = self.affordance(decisions).to(said)
+        own = said > MASKED / 2
+        possible = own & (can > 0)
+        product = torch.where(possible, said + can.clamp(min=torch.finfo(can.dtype).tiny).log(), MASKED)
+        return torch.log_softmax(torch.where(possible.any(dim=1, keepdim=True), product, said), dim=1)
+
+    def _language(self, decisions: Sequence[Decision]) -> Tensor:
+        """The language model's log-policies; each distinct decision is scored once."""
+        texts = [decision.text for decision in decisions]
+        missing = [text for text in dict.fromkeys(texts) if text not in self._policies]
+        if missing:
+            rows = self.scorer.score(missing).log_policy()
+            self._policies.update((text, row[: len(text[1])]) for text, row in zip(missing, rows, strict=True))
+        return pad_sequence([self._policies[text] for text in texts], batch_first=True, padding_value=MASKED)
+
+    def prepare(self) -> None:
+        """See Agent; the affordance learns what it has to."""
+        self.affordance.prepare()
+
+    def provenance(self) -> dict[str, Any]:
+        """The language model's name and checksum, and what the affordance has to tell."""
+        model = {"model": self.scorer.lm.name, "model_checksum": self.scorer.lm.checksum}
+        return model | self.affordance.provenance()
+
+    def export(self, folder: Path) -> None:
+        """What the affordance has learned."""
+        save_weights(self.affordance, folder)
+
+    def load(self, folder: Path) -> None:
+        """See Agent."""
+        load_weights(self.affordance, folder)
+
+
+def build(
+    context: "AgentContext", affordance: Callable[["AgentContext"], Affordance], engine: dict[str, Any]
+) -> SayCanAgent:
+    """The builder that conf/baseline/saycan.yaml names.
+
+    affordance: builds it; first, since its complaints come sooner than a model. engine: row_tokens and batch_tokens of the
+    Scorer.
+    """
+    can = affordance(context)
+    return SayCanAgent(Scorer(load_language_model(context.model), context.norm, **engine), can)
