@@ -22,6 +22,7 @@ FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments
 CHOICES = sorted({f"{path.parent}={path.stem}" for path in FILES if path.parent != Path()})
 ENTRIES = [path.stem for path in FILES if path.parent == Path()]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+BROUGHT_BY = {"affordance": "baseline=saycan"}  # groups that only come with a choice in another one
 PRESETS = sorted((CONFIGS / "preset").glob("*.yaml"))
 
 
@@ -49,7 +50,8 @@ def test_the_groups_are_found():
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_choice_composes_to_checked_settings(choice):
-    config = compose(choice)
+    group = choice.partition("=")[0]
+    config = compose(*([BROUGHT_BY[group]] if group in BROUGHT_BY else []), choice)
     if choice.startswith("hydra"):
         assert all(map(get_object, targets(OmegaConf.to_container(config.hydra.launcher))))
         return

@@ -140,7 +140,7 @@ def test_run_folder_holds_documented_files_only(folder, ended):
     documented = {name.rstrip("/") for name in tables("README.md", "## A run's folder")}
     files = {path.name for path in (folder / "documented").iterdir()}
     assert files <= documented
-    assert documented - files <= {"wandb", "episode.gif", "learning_curve.png"}  # these depend on options
+    assert documented - files <= {"wandb", "affordance", "episode.gif", "learning_curve.png"}  # these depend on options
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -153,7 +153,7 @@ def test_links_within_the_repository_lead_somewhere(page):
 
 def test_choices_of_the_readme_are_those_of_conf():
     text = (ROOT / "README.md").read_text().partition("## Presets")[0]
-    for group in ("env", "norm", "baseline", "model", "preset", "trainer", "logger", "experiment"):
+    for group in ("env", "norm", "baseline", "affordance", "model", "preset", "trainer", "logger", "experiment"):
         (row,) = re.findall(rf"^\| `{group}` \| (.*) \|$", text, re.MULTILINE)
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert re.search(rf"`{path.stem}[` ]", row), f"{group}={path.stem} is missing from the README"

@@ -105,6 +105,10 @@ def _unknown_option(key: str, config_name: str) -> str:
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = hydra.compose(config_name)
     names = list(_names(OmegaConf.to_container(config, resolve=False), ""))
+    group = key.partition(".")[0]
+    if homes := [path for path in sorted(CONFIGS.glob("*/*.yaml")) if f"/{group}@" in path.read_text()]:
+        where = " or ".join(f"{path.parent.name}={path.stem}" for path in homes)
+        return f"{key}: no such option here; it comes with {where}, and conf/{group} holds its choices and their options"
     if key in names:
         return f"{key}: expected its options one by one, as in {key}.<option>=...; there is no choice of a whole {key}"
     near = get_close_matches(key, names, n=1) or get_close_matches(key, [n for n in names if n.endswith(key)], n=1)
