@@ -26,13 +26,13 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
         key = override.key_or_group
         if key == "resume" or key.startswith("hydra."):
             continue
-        old, new = (_plain(OmegaConf.select(each, key)) for each in (config, asked))
-        if key in choices and old is None:  # a group that only changes other options, such as preset
+        if key in choices:  # its options are compared where they are given
             old, new = choices[key], override.value()
+        else:
+            old, new = (_plain(OmegaConf.select(each, key)) for each in (config, asked))
         if old != new:
-            shown = choices.get(key, old)
             raise UserError(
-                f"{key}={override.value()}: expected {key}={shown}, as in the run of {folder.path}; leave it out, "
+                f"{key}={override.value()}: expected {key}={old}, as in the run of {folder.path}; leave it out, "
                 "or start a new run without resume"
             )
     config.resume = str(folder.path)
