@@ -27,6 +27,7 @@ FILES = {
     "episodes.csv": "every training episode",
     "metrics.csv": "every update's losses and statistics",
     "adapter": "what was learned (a PEFT adapter)",
+    "policy": "what was learned (the networks' weights)",
     "config.yaml": "the configuration; provenance.json: versions, model, machine",
     "checkpoints": "the last two, to go on from",
 }

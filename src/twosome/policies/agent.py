@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ class Agent(nn.Module, ABC):
     """
 
     critic: nn.Module
+    export_folder: ClassVar[str] = "policy"
+    """The folder in a run's folder that export writes: one of twosome.training.runfolder.TRAINED."""
 
     @abstractmethod
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:

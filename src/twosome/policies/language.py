@@ -26,6 +26,8 @@ class LanguageAgent(Agent):
     critic's features come from the frozen model, so they are computed once per distinct prompt and kept for good.
     """
 
+    export_folder = "adapter"
+
     def __init__(self, scorer: Scorer, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
         """scorer: the engine; hidden_sizes: the critic's layers (the paper: 1024, 512); generator: seeds the critic."""
         super().__init__()

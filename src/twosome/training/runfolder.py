@@ -15,6 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from twosome.errors import UserError
 from twosome.policies.agent import Agent
 
+TRAINED = ("adapter", "policy")
+"""Folders with what was learned: a LoRA adapter in PEFT's format, or the weights of an agent's own networks."""
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
@@ -88,9 +91,9 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
-    def adapter(self) -> Path:
-        """Folder of the trained adapter in PEFT's format; there once training has ended."""
-        return self.path / "adapter"
+    def trained(self) -> Path | None:
+        """The folder with what was learned, or None before training has ended."""
+        return next((self.path / name for name in TRAINED if (self.path / name).is_dir()), None)
 
     @property
     def done(self) -> bool:
@@ -117,13 +120,14 @@ class RunFolder:
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
 
     def export(self, agent: Agent) -> None:
-        """Write the agent's export into the folder adapter; it appears whole."""
-        part = self.path / ".adapter.part"
+        """Write the agent's export into the folder that it names; it appears whole."""
+        part = self.path / ".export.part"
         shutil.rmtree(part, ignore_errors=True)
         agent.export(part)
         if part.exists():
-            shutil.rmtree(self.adapter, ignore_errors=True)
-            part.replace(self.adapter)
+            final = self.path / agent.export_folder
+            shutil.rmtree(final, ignore_errors=True)
+            part.replace(final)
 
     def table(self, name: str) -> Table:
         """metrics.csv or episodes.csv."""
