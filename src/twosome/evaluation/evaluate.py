@@ -16,7 +16,7 @@ from twosome.errors import UserError
 from twosome.evaluation.report import evaluate, of_setting, print_files, print_records
 from twosome.evaluation.video import can_film, record
 from twosome.language.loading import resolve_device
-from twosome.training.runfolder import TRAINED, RunFolder
+from twosome.training.runfolder import RunFolder
 
 
 @dataclass
@@ -49,13 +49,13 @@ def run(asked: DictConfig) -> float:
     if not OmegaConf.is_dict(asked.env):
         raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
     options = typed(EvaluateConfig, asked, "")
-    folder, trained = finished_run(Path(str(options.run)))
+    folder = finished_run(Path(str(options.run)))
     config = configuration(folder, options)
     make_env = experiment.environment(config.env)
     if options.gif and not can_film(make_env):
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
     agent = experiment.agent(config, make_env)
-    agent.load(trained)
+    folder.load(agent)
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
@@ -71,8 +71,8 @@ def run(asked: DictConfig) -> float:
     return float(records[0]["return_mean"])
 
 
-def finished_run(path: Path) -> tuple[RunFolder, Path]:
-    """The folder of a run, and in it what it trained; raises UserError with what to do where there is nothing to load."""
+def finished_run(path: Path) -> RunFolder:
+    """The folder of a run that has finished; raises UserError with what to do where it has not."""
     if not path.is_dir():
         raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
     folder = RunFolder(path)
@@ -80,9 +80,7 @@ def finished_run(path: Path) -> tuple[RunFolder, Path]:
         raise UserError(f"run={path}: expected a config.yaml in it; name the folder that src/run.py wrote")
     if not folder.done:
         raise UserError(f"run={path}: this run is not finished; finish it with python src/run.py resume={path}")
-    if folder.trained is None:
-        raise UserError(f"run={path}: expected a trained agent in {' or '.join(TRAINED)}, found none; run it again")
-    return folder, folder.trained
+    return folder
 
 
 def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ class Agent(nn.Module, ABC):
     """
 
     critic: nn.Module
-    export_folder: ClassVar[str] = "policy"
-    """The folder in a run's folder that export writes: one of twosome.training.runfolder.TRAINED."""
+    export_folder: str | None = None
+    """The folder in a run's folder that is for export and load; None where there is nothing to keep."""
 
     @abstractmethod
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from twosome.decision import Decision
@@ -18,16 +16,17 @@ from twosome.errors import UserError
 from twosome.language.loading import resolve_device
 from twosome.language.scorer import MASKED
 from twosome.policies.agent import Agent
+from twosome.policies.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from twosome.experiment import AgentContext
-
-WEIGHTS = "model.safetensors"
 
 
 class SymbolicAgent(Agent):
     """CleanRL's networks for discrete actions: an actor with a logit for every action of the environment, of which a
     decision's admissible ones make up the policy, and a critic; they share no weights. Observations are not scaled."""
+
+    export_folder = "policy"
 
     def __init__(self, observations: int, actions: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
         """observations: numbers in one; actions: of the environment; hidden_sizes: of both networks (CleanRL: 64, 64)."""
@@ -56,27 +55,15 @@ class SymbolicAgent(Agent):
         return list(self.actor.parameters())
 
     def export(self, folder: Path) -> None:
-        """Both networks as model.safetensors; each parameter has its name in this module."""
-        folder.mkdir(parents=True)
-        (folder / WEIGHTS).write_bytes(save({name: parameter.detach() for name, parameter in self.named_parameters()}))
+        """The weights of both networks."""
+        save_weights(self._networks(), folder)
 
-    @torch.no_grad()
     def load(self, folder: Path) -> None:
         """See Agent; strict: the file must hold exactly these networks' weights."""
-        file = folder / WEIGHTS
-        try:
-            found = load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"policy {file}: expected a safetensors file ({error}); train the run again") from error
-        own = dict(self.named_parameters())
-        for name in sorted(own.keys() | found.keys()):
-            shapes = [tuple(each[name].shape) if name in each else None for each in (found, own)]
-            if shapes[0] != shapes[1]:
-                raise UserError(
-                    f"policy {file}: {name} has shape {shapes[0]}, expected {shapes[1]}; a policy on symbolic observations "
-                    "acts only where observation and actions are as in its training"
-                )
-            own[name].copy_(found[name])
+        load_weights(self._networks(), folder)
+
+    def _networks(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"actor": self.actor, "critic": self.critic})
 
     def _observations(self, decisions: Sequence[Decision]) -> Tensor:
         """Flattened, (n, numbers), where the networks are."""

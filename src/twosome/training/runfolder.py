@@ -15,9 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from twosome.errors import UserError
 from twosome.policies.agent import Agent
 
-TRAINED = ("adapter", "policy")
-"""Folders with what was learned: a LoRA adapter in PEFT's format, or the weights of an agent's own networks."""
-
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
@@ -91,11 +88,6 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
-    def trained(self) -> Path | None:
-        """The folder with what was learned, or None before training has ended."""
-        return next((self.path / name for name in TRAINED if (self.path / name).is_dir()), None)
-
-    @property
     def done(self) -> bool:
         """Whether the run finished."""
         return (self.path / "DONE").exists()
@@ -121,13 +113,18 @@ class RunFolder:
 
     def export(self, agent: Agent) -> None:
         """Write the agent's export into the folder that it names; it appears whole."""
-        part = self.path / ".export.part"
+        if agent.export_folder is None:
+            return
+        part, final = self.path / ".export.part", self.path / agent.export_folder
         shutil.rmtree(part, ignore_errors=True)
         agent.export(part)
-        if part.exists():
-            final = self.path / agent.export_folder
-            shutil.rmtree(final, ignore_errors=True)
-            part.replace(final)
+        shutil.rmtree(final, ignore_errors=True)
+        part.replace(final)
+
+    def load(self, agent: Agent) -> None:
+        """Give the agent its export back; raises UserError where there is none, or another agent's."""
+        if agent.export_folder is not None:
+            agent.load(self.path / agent.export_folder)
 
     def table(self, name: str) -> Table:
         """metrics.csv or episodes.csv."""

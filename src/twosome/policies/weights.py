@@ -1,0 +1,40 @@
+"""What a network has learned, as a file."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from twosome.errors import UserError
+
+WEIGHTS = "model.safetensors"
+
+
+def save_weights(module: nn.Module, folder: Path) -> None:
+    """Write the module's state_dict into folder as model.safetensors."""
+    folder.mkdir(parents=True)
+    save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, folder / WEIGHTS)
+
+
+@torch.no_grad()
+def load_weights(module: nn.Module, folder: Path) -> None:
+    """Put what save_weights wrote into the module, in place.
+
+    Raises UserError where the file is missing or damaged, or where its names or shapes are not exactly the module's.
+    """
+    file = folder / WEIGHTS
+    try:
+        found = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file}: expected a safetensors file ({error}); run it again") from error
+    own = module.state_dict()
+    for name in sorted(own.keys() | found.keys()):
+        shapes = [tuple(each[name].shape) if name in each else None for each in (found, own)]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"{file}: {name} has shape {shapes[0]}, expected {shapes[1]}; what reads symbolic observations can be used "
+                "only where observation and actions are as in its training"
+            )
+    module.load_state_dict(found)
