@@ -84,6 +84,28 @@ def test_presets_name_every_setting(path):
     assert list(yaml.safe_load(path.read_text())["ppo"]) == [field.name for field in dataclasses.fields(PPOConfig)]
 
 
+def learning_rates(*overrides: str) -> tuple[float, float]:
+    config = compose(*overrides)
+    return config.ppo.learning_rate, config.ppo.value_learning_rate
+
+
+def test_a_baseline_chooses_its_preset_unless_another_is_asked_for():
+    assert compose("baseline=ppo").ppo.num_steps == 128
+    assert compose("baseline=ppo", "ppo.num_steps=7").ppo.num_steps == 7
+    assert compose("baseline=ppo", "preset=wide").ppo == compose().ppo
+    assert compose("baseline=ppo", "preset=paper", "ppo.clip_coef=0.3").ppo == compose("preset=paper", "ppo.clip_coef=0.3").ppo
+
+
+def test_ppo_learns_at_the_papers_rate_for_the_task_or_at_cleanrls():
+    assert learning_rates("baseline=ppo") == (1e-4, 1e-4)
+    assert learning_rates("baseline=ppo", "env.task=tomato_lettuce_salad") == (5e-4, 5e-4)
+    assert learning_rates("baseline=ppo", "env.task=onion_salad") == (2.5e-4, 2.5e-4)
+    assert learning_rates("baseline=ppo", "ppo.learning_rate=0.1") == (0.1, 0.1)
+    without = ("baseline=ppo", "~env.task", "~env.ppo_learning_rates", "~env.reference_steps")  # another environment's YAML
+    assert learning_rates(*without) == (2.5e-4, 2.5e-4)
+    assert compose(*without).ppo.anneal_steps == 0
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_experiment_begins_with_its_own_command(path):
     first = next(line for line in path.read_text().splitlines() if not line.startswith("# @package"))

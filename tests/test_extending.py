@@ -18,7 +18,7 @@ SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.e
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """The README's three runs and one without its norm: by name, the folder and how the command ended."""
+    """The README's three runs, one without its norm and one of baseline=ppo: by name, the folder and how the command ended."""
     folder = checkout(tmp_path_factory.mktemp("extended"))
     files = added_files("README.md")
     assert sorted(files) == [
@@ -39,8 +39,9 @@ def ended(tmp_path_factory):
         model = [] if name.startswith("model=") else ["model=tiny_random"]
         words.append([*shlex.split(command)[1:], *SMALL.split(), *model, f"hydra.run.dir=runs/{folder_name(name)}"])
     words.append([*words[1][:-1], "norm=word", "hydra.run.dir=runs/control"])
+    words.append([*words[0][:-1], "baseline=ppo", "hydra.run.dir=runs/symbolic"])
     outcomes = run(folder, words)
-    names = (*ADDED, "control")
+    names = (*ADDED, "control", "symbolic")
     return {name: (folder / "runs" / folder_name(name), end) for name, end in zip(names, outcomes, strict=True)}
 
 
@@ -77,6 +78,12 @@ def test_the_added_environment_is_the_one_that_acted(ended):
     assert all(int(row["decisions"]) <= 20 for row in rows)  # the corridor's own limit
     records = json.loads((folder / "evaluation.json").read_text())
     assert {record["env"] for record in records} == {"twosome.envs.corridor:twosome/Corridor-v0"}
+
+
+def test_every_baseline_acts_in_the_added_environment(ended):
+    folder, outcome = ended["symbolic"]
+    assert outcome.code == 0, outcome.output
+    assert load_file(folder / "policy" / "model.safetensors")["actor.0.weight"].shape == (64, 1)  # the place
 
 
 def test_the_added_norm_is_the_one_that_divided(ended):

@@ -38,10 +38,11 @@ def small(command: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A checkout with one finished run, where the pages say that one is."""
+    """A checkout with one finished run, where the pages say that one is, and one of baseline=ppo."""
     folder = checkout(tmp_path_factory.mktemp("readme"))
-    (first,) = run(folder, [["src/run.py", *SMALL["src/run.py"].split(), f"hydra.run.dir={EXAMPLE}"]])
-    assert first.code == 0, first.output
+    small = ["src/run.py", *SMALL["src/run.py"].split()]
+    for outcome in run(folder, [[*small, f"hydra.run.dir={EXAMPLE}"], [*small, "baseline=ppo", "hydra.run.dir=symbolic"]]):
+        assert outcome.code == 0, outcome.output
     return folder
 
 
@@ -136,11 +137,18 @@ def test_glossary_names_the_columns(folder, ended, table):
     assert tables("README.md", f"### Columns of {table}") == header
 
 
-def test_run_folder_holds_documented_files_only(folder, ended):
+def test_without_a_language_model_its_columns_are_absent(folder):
+    header = (folder / "symbolic" / "metrics.csv").read_text().splitlines()[0].split(",")
+    documented = tables("README.md", "### Columns of metrics.csv")
+    assert header == [name for name in documented if name not in ("distinct_decisions", "model_tokens")]
+
+
+@pytest.mark.parametrize(("name", "absent"), [("documented", "policy"), ("symbolic", "adapter")])
+def test_run_folder_holds_documented_files_only(folder, ended, name, absent):
     documented = {name.rstrip("/") for name in tables("README.md", "## A run's folder")}
-    files = {path.name for path in (folder / "documented").iterdir()}
+    files = {path.name for path in (folder / name).iterdir()}
     assert files <= documented
-    assert documented - files <= {"wandb", "affordance", "episode.gif", "learning_curve.png"}  # these depend on options
+    assert documented - files <= {absent, "wandb", "affordance", "episode.gif", "learning_curve.png"}  # these depend on options
 
 
 @pytest.mark.parametrize("page", PAGES)

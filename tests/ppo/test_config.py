@@ -48,6 +48,23 @@ def test_the_kl_limit_is_positive_or_null(value: float) -> None:
     assert config(target_kl=None).target_kl is None
 
 
+@pytest.mark.parametrize(
+    ("anneal_steps", "factors"),
+    [(0, [1, 0.75, 0.5, 0.25]), (60, [1, 0.75, 0.5, 0.25]), (96, [1, 0.75, 0.5, 0.25]), (120, [1, 0.8, 0.6, 0.4]),
+     (121, [1, 5 / 6, 4 / 6, 3 / 6])],
+)  # fmt: skip
+def test_learning_rates_fall_over_the_run_or_over_anneal_steps_where_these_are_more(
+    anneal_steps: int, factors: list[float]
+) -> None:
+    options = config(anneal_steps=anneal_steps)  # a run of 4 updates of 24 samples
+    assert [options.remaining_lr(update, 4) for update in range(4)] == pytest.approx(factors)
+    assert config(anneal_steps=anneal_steps, anneal_lr=False).remaining_lr(3, 4) == 1
+
+
+def test_anneal_steps_are_not_negative() -> None:
+    assert error(anneal_steps=-1) == "ppo.anneal_steps=-1: expected 0 (over the run) or more"
+
+
 @pytest.mark.parametrize("option", ["num_minibatches", "value_num_minibatches"])
 def test_minibatches_divide_the_rollout(option: str) -> None:
     message = error(**{option: 5})

@@ -16,6 +16,7 @@ TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
 UPDATES, MANY_UPDATES = 12, 40
 OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
            "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3"]  # fmt: skip
+PPO = [*OPTIONS, "baseline=ppo", f"total_steps={10 * UPDATES * 8 * 16}"]  # its updates are as much faster
 LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
 
@@ -45,13 +46,13 @@ def wait_for(folder: Path, updates: int, process: subprocess.Popen[str]) -> None
 
 
 def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:
-    """What must be equal: metrics without timing; episodes, evaluation and adapter to the byte."""
+    """What must be equal: metrics without timing; episodes, evaluation and trained weights to the byte."""
     with (folder / "metrics.csv").open() as file:
         table = list(csv.reader(file))
     keep = [column for column, name in enumerate(table[0]) if name not in TIMING]
     metrics = [[row[column] for column in keep] for row in table]
-    files = ("episodes.csv", "evaluation.json", "adapter/adapter_model.safetensors")
-    return metrics, [(folder / file).read_bytes() for file in files]
+    (weights,) = folder.glob("*/*model.safetensors")
+    return metrics, [file.read_bytes() for file in (folder / "episodes.csv", folder / "evaluation.json", weights)]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,13 @@ def test_a_killed_run_ends_with_the_same_bytes(undisturbed, tmp_path):
     metrics, files = result(tmp_path / "run")
     assert len(metrics) == UPDATES + 1
     assert (metrics, files) == result(undisturbed)
+
+
+def test_a_killed_run_of_ppo_from_scratch_ends_with_the_same_bytes(tmp_path):
+    finish(start(*PPO, f"hydra.run.dir={tmp_path / 'undisturbed'}"))
+    disturbed(tmp_path / "run", kills=3, seed=0, options=PPO)
+    assert len(result(tmp_path / "run")[0]) == 10 * UPDATES + 1
+    assert result(tmp_path / "run") == result(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow

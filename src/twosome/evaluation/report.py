@@ -28,6 +28,7 @@ FILES = {
     "metrics.csv": "every update's losses and statistics",
     "adapter": "what was learned (a PEFT adapter)",
     "affordance": "what was learned of when actions succeed",
+    "policy": "what was learned (the networks' weights)",
     "config.yaml": "the configuration; provenance.json: versions, model, machine",
     "checkpoints": "the last two, to go on from",
 }

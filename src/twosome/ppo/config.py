@@ -1,4 +1,4 @@
-"""PPO's settings, one documented field each; conf/preset holds the two sets of values."""
+"""PPO's settings, one documented field each; conf/preset holds sets of values."""
 
 from dataclasses import dataclass
 
@@ -29,11 +29,13 @@ class PPOConfig:
     value_num_minibatches: int
     """Optimiser steps of the critic per pass."""
     learning_rate: float
-    """Of AdamW on the policy's parameters (LoRA), at the start."""
+    """Of AdamW on the policy's parameters, at the start."""
     value_learning_rate: float
     """Of Adam on the critic, at the start."""
     anneal_lr: bool = True
-    """Whether both fall linearly to 0 over the run."""
+    """Whether both fall linearly to 0."""
+    anneal_steps: int = 0
+    """Environment steps over which they fall, where that is more than the run has; otherwise they fall over the run."""
     gamma: float = 0.99
     """Discount per primitive step; a decision of duration d discounts by gamma^d."""
     gae_lambda: float = 0.95
@@ -49,7 +51,8 @@ class PPOConfig:
     vf_coef: float = 0.5
     """Weight of the value loss. (The critic has an optimiser of its own, so this only meets gradient clipping and eps.)"""
     max_grad_norm: float = 0.5
-    """Gradients are scaled down to this norm, policy and critic each."""
+    """Gradients are scaled down to this norm, policy and critic each. (CleanRL scales both by their common norm; its one
+    Adam is otherwise the same as two of equal learning rate.)"""
     target_kl: float | None = 0.02
     """Where the mean KL of an optimiser step's samples exceeds this, its gradient is dropped and the policy's update
     ends; null never stops."""
@@ -66,6 +69,8 @@ class PPOConfig:
         for name in FRACTIONS:
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number from 0 to 1")
+        if self.anneal_steps < 0:
+            raise UserError(f"ppo.anneal_steps={self.anneal_steps}: expected 0 (over the run) or more")
         if self.target_kl is not None and self.target_kl <= 0:
             raise UserError(f"ppo.target_kl={self.target_kl}: expected a number above 0, or null for no limit")
         for name in ("num_minibatches", "value_num_minibatches"):
@@ -79,6 +84,12 @@ class PPOConfig:
                 f"ppo.gradient_accumulation_steps={self.gradient_accumulation_steps}: expected a divisor of "
                 f"ppo.num_minibatches={self.num_minibatches}; change one of them"
             )
+
+    def remaining_lr(self, update: int, num_updates: int) -> float:
+        """The factor of the learning rates in an update, counted from 0, of a run of num_updates."""
+        if not self.anneal_lr:
+            return 1.0
+        return 1 - update / max(num_updates, -(-self.anneal_steps // self.batch_size))
 
     @property
     def batch_size(self) -> int:

@@ -47,7 +47,7 @@ class PPOModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """One update. Returns ``metrics``, a row of metrics.csv (glossary in the README), and ``episodes`` that ended."""
-        remaining = 1 - self.current_epoch / self.num_updates if self.config.anneal_lr else 1.0
+        remaining = self.config.remaining_lr(self.current_epoch, self.num_updates)
         start = time.perf_counter()
         samples, episodes = self.collect()
         collected = time.perf_counter()

@@ -1,0 +1,109 @@
+"""PPO from scratch: an agent that reads the symbolic observation and no words."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import Tensor, nn
+
+from twosome.decision import Decision
+from twosome.errors import UserError
+from twosome.language.loading import resolve_device
+from twosome.language.scorer import MASKED
+from twosome.policies.agent import LearningAgent
+from twosome.policies.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from twosome.experiment import AgentContext
+
+
+class SymbolicAgent(LearningAgent):
+    """CleanRL's networks for discrete actions: an actor with a logit for every action of the environment, of which a
+    decision's admissible ones make up the policy, and a critic; they share no weights. Observations are not scaled."""
+
+    export_folder = "policy"
+
+    def __init__(self, observations: int, actions: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
+        """observations: numbers in one; actions: of the environment; hidden_sizes: of both networks (CleanRL: 64, 64)."""
+        super().__init__()
+        if min(hidden_sizes, default=1) < 1:
+            raise UserError(f"baseline.hidden_sizes={list(hidden_sizes)}: expected positive numbers; the paper's are 64, 64")
+        self.actor = tanh_mlp([observations, *hidden_sizes, actions], 0.01, generator)
+        self.critic = tanh_mlp([observations, *hidden_sizes, 1], 1.0, generator)
+
+    @torch.no_grad()
+    def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """See Agent."""
+        return self._log_policy(decisions)
+
+    def log_policy_parts(self, decisions: Sequence[Decision]) -> Iterator[tuple[list[int], Tensor]]:
+        """See Agent; everything in one part."""
+        yield list(range(len(decisions))), self._log_policy(decisions)
+
+    def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
+        """See Agent; the observations themselves, a row per decision."""
+        observations = self._observations(decisions)
+        return observations, torch.arange(len(decisions), device=observations.device)
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """The actor's weights."""
+        return list(self.actor.parameters())
+
+    def export(self, folder: Path) -> None:
+        """The weights of both networks."""
+        save_weights(self._networks(), folder)
+
+    def load(self, folder: Path) -> None:
+        """See Agent; strict: the file must hold exactly these networks' weights."""
+        load_weights(self._networks(), folder)
+
+    def _networks(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"actor": self.actor, "critic": self.critic})
+
+    def _observations(self, decisions: Sequence[Decision]) -> Tensor:
+        """Flattened, (n, numbers), where the networks are."""
+        stacked = np.stack([decision.obs for decision in decisions]).reshape(len(decisions), -1)
+        return torch.from_numpy(stacked).to(next(self.actor.parameters()))
+
+    def _log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """The logits of each decision's own actions, in their order, as log-probabilities."""
+        logits = self.actor(self._observations(decisions))
+        kinds = {ids: kind for kind, ids in enumerate(dict.fromkeys(decision.action_ids for decision in decisions))}
+        table = nn.utils.rnn.pad_sequence(list(map(torch.tensor, kinds)), batch_first=True, padding_value=-1)
+        ids = table[[kinds[decision.action_ids] for decision in decisions]].to(logits.device)
+        own = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, MASKED)
+        return torch.log_softmax(own, dim=1)
+
+
+def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generator) -> nn.Sequential:
+    """Linear layers between these sizes with tanh in between; float32.
+
+    Weights orthogonal with gain sqrt(2), or output_gain in the last layer, drawn from generator; biases 0 (CleanRL).
+    """
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+        nn.init.orthogonal_(linear.weight, math.sqrt(2), generator)
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.Tanh()]
+    nn.init.orthogonal_(linear.weight, output_gain, generator)
+    return nn.Sequential(*layers[:-1])
+
+
+def build(context: "AgentContext", hidden_sizes: Sequence[int]) -> SymbolicAgent:
+    """The builder that conf/baseline/ppo.yaml names. hidden_sizes: of actor and critic, each."""
+    env = context.make_env()
+    observations, actions = env.observation_space, env.action_space
+    env.close()
+    if not isinstance(observations, Box):
+        raise UserError(f"env: its observations are a {type(observations).__name__}: expected a Box; use baseline=twosome")
+    if not isinstance(actions, Discrete) or actions.start != 0:
+        raise UserError(f"env: its actions are {actions}: expected a Discrete that starts at 0 (see CONTRIBUTING.md)")
+    generator = torch.Generator().manual_seed(context.seed)
+    agent = SymbolicAgent(math.prod(observations.shape), int(actions.n), hidden_sizes, generator)
+    return agent.to(resolve_device(context.model.device))
