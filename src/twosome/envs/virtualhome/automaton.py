@@ -71,7 +71,7 @@ class Automaton:
                 f"prompt={self._prompter}: expected {len(action_ids)} action prompts, one per admissible action, "
                 f"got {len(action_prompts)}"
             )
-        obs = np.array([any(fact in seen for fact in facts) for _, facts in self.task.bits], dtype=np.float32)
+        obs = np.array([fact in seen for _, fact in self.task.bits], dtype=np.float32)
         return View(obs, prompt, action_ids, tuple(action_prompts), self.task.succeeded(state))
 
 

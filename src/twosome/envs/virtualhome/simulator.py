@@ -18,13 +18,13 @@ from twosome.envs.virtualhome.scene import CHARACTER, Scene, graph, load_scene, 
 
 logging.getLogger("virtualhome_eval").setLevel(logging.WARNING)  # not a line in the run's log for each refusal
 
-HOLDS: Final = ("HOLDS_RH", "HOLDS_LH")
+HANDS: Final = 2
 
 Fact = tuple[str, ...]
 """Something that is so: a node's state, ("tv", "ON"), or an edge, ("pancake", "INSIDE", "microwave")."""
 State = frozenset[Fact]
-"""VirtualHome's graph: all its nodes' states and all its edges. What a hand has grabbed, which the simulator keeps
-beside the graph, follows from the edges."""
+"""VirtualHome's graph: all its nodes' states and all its edges, but HOLDS for both HOLDS_RH and HOLDS_LH, since no rule
+depends on which hand it is. What has been grabbed, which the simulator keeps beside the graph, follows from these."""
 
 
 class Home:
@@ -53,17 +53,31 @@ class Home:
     def visible(self, state: State) -> frozenset[str]:
         """All rooms, and what is in the agent's room or hands and not inside anything closed."""
         if state not in self._visible:
-            content = self._simulated[state].to_dict()
-            # Where a thing is inside a container and so inside a room, the simulator's function means the last edge.
-            content["edges"].sort(key=lambda edge: self._names[edge["to_id"]] not in self.scene.rooms)
-            nodes = get_visible_nodes(content, self._ids[CHARACTER])["nodes"]
-            self._visible[state] = frozenset(self._names[node["id"]] for node in nodes)
+            nodes = get_visible_nodes(self._content(state), CHARACTER)["nodes"]
+            self._visible[state] = frozenset(node["id"] for node in nodes)
         return self._visible[state]
+
+    def _content(self, state: State) -> dict[str, list[dict[str, Any]]]:
+        """The graph as `get_visible_nodes` reads it, names being ids.
+
+        Where a thing is inside a container and so inside a room, that function means whichever edge comes last.
+        """
+        rooms = self.scene.rooms
+        nodes = [{"id": name, "category": "Rooms" if name in rooms else "", "states": []} for name in self._ids]
+        by_name = {node["id"]: node for node in nodes}
+        edges = []
+        for fact in state:
+            if len(fact) == 2:
+                by_name[fact[0]]["states"].append(fact[1])
+            else:
+                edges.append({"from_id": fact[0], "relation_type": fact[1], "to_id": fact[2]})
+        edges.sort(key=lambda edge: edge["to_id"] not in rooms)
+        return {"nodes": nodes, "edges": edges}
 
     def _execute(self, state: State, action: str, *objects: str) -> State | None:
         if not self.visible(state).issuperset(objects):
             return None
-        if action.startswith("SWITCH") and len(held(state)) == len(HOLDS):
+        if action.startswith("SWITCH") and len(held(state)) == HANDS:
             return None
         words = [f"[{action}]", *(f"<{name}> ({self._ids[name]})" for name in objects)]
         script = Script([parse_script_line(" ".join(words), 0)])
@@ -79,12 +93,16 @@ class Home:
     def _facts(self, content: dict[str, list[dict[str, Any]]]) -> State:
         nodes = {(self._names[node["id"]], value) for node in content["nodes"] for value in node["states"]}
         edges = ((edge["from_id"], edge["relation_type"], edge["to_id"]) for edge in content["edges"])
-        return frozenset(nodes.union((self._names[a], relation, self._names[b]) for a, relation, b in edges))
+        names = self._names
+        return frozenset(
+            # Grabbing what lies on the floor leaves the agent close to itself, which means nothing.
+            nodes.union((names[a], relation.partition("_")[0], names[b]) for a, relation, b in edges if a != b)
+        )
 
 
 def held(state: State) -> tuple[str, ...]:
     """What the agent holds, in alphabetical order."""
-    return tuple(sorted(fact[2] for fact in state if len(fact) == 3 and fact[1] in HOLDS))
+    return tuple(sorted(fact[2] for fact in state if fact[1] == "HOLDS"))
 
 
 @lru_cache(maxsize=1)

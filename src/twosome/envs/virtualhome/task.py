@@ -11,7 +11,7 @@ from virtualhome_eval.simulation.evolving_graph.environment import State as Node
 from virtualhome_eval.simulation.evolving_graph.scripts import Action as ScriptAction
 
 from twosome.envs.virtualhome.scene import CHARACTER, Scene, load_scene
-from twosome.envs.virtualhome.simulator import HOLDS, Fact, State
+from twosome.envs.virtualhome.simulator import Fact, State
 from twosome.errors import UserError, unknown_choice
 
 FOLDER: Final = Path(__file__).parent / "tasks"
@@ -30,7 +30,7 @@ class Task(NamedTuple):
 
     goal: in words, after "To". success: all of these hold at the goal; each is a tuple of facts of which one suffices.
     rooms, objects: the agent's words for the rooms and for what matters. actions: by id.
-    bits: the observation's fields: a name, and the facts of which one must be seen.
+    bits: the observation's fields: a name, and the fact that must be so and in sight.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Task(NamedTuple):
     rooms: dict[str, str]
     objects: dict[str, str]
     actions: tuple[Action, ...]
-    bits: tuple[tuple[str, tuple[Fact, ...]], ...]
+    bits: tuple[tuple[str, Fact], ...]
 
     def succeeded(self, state: State) -> bool:
         """Whether the goal is reached."""
@@ -93,7 +93,7 @@ def _fact(task: str, text: str, known: set[str]) -> Fact:
     words = tuple(text.split())
     if len(words) not in (2, 3):
         raise UserError(f"task={task}: success: {text.strip()}: expected <object> <state> or <object> <relation> <object>")
-    vocabulary = NodeState.__members__ if len(words) == 2 else Relation.__members__
+    vocabulary = set(NodeState.__members__) if len(words) == 2 else {name.partition("_")[0] for name in Relation.__members__}
     if words[1] not in vocabulary:
         raise unknown_choice(f"task={task}: success", words[1], vocabulary)
     _check_names(task, "success", words[::2], known)
@@ -106,27 +106,27 @@ def _check_names(task: str, field: str, names: Any, known: set[str]) -> None:
             raise unknown_choice(f"task={task}: {field}", each, known)
 
 
-def _bits(scene: Scene, objects: tuple[str, ...], scripts: list[Fact]) -> Iterator[tuple[str, tuple[Fact, ...]]]:
+def _bits(scene: Scene, objects: tuple[str, ...], scripts: list[Fact]) -> Iterator[tuple[str, Fact]]:
     """What the agent is told of rooms and objects: what the task's actions can change; see `env.VirtualHomeEnv`."""
     for room in scene.rooms:
-        yield f"in_{room}", ((CHARACTER, "INSIDE", room),)
+        yield f"in_{room}", (CHARACTER, "INSIDE", room)
     for name in objects:
         own = [script for script in scripts if name in script]
-        yield f"see_{name}", ((name, SEEN),)
-        yield f"close_to_{name}", ((CHARACTER, "CLOSE", name),)
+        yield f"see_{name}", (name, SEEN)
+        yield f"close_to_{name}", (CHARACTER, "CLOSE", name)
         if ("GRAB", name) in own:
-            yield f"hold_{name}", tuple((CHARACTER, hand, name) for hand in HOLDS)
+            yield f"hold_{name}", (CHARACTER, "HOLDS", name)
         for script in own:
             if script[:2] == ("PUTBACK", name):
-                yield f"{name}_on_{script[2]}", ((name, "ON", script[2]),)
+                yield f"{name}_on_{script[2]}", (name, "ON", script[2])
         if "LOOKABLE" in scene.things[name].properties:
-            yield f"is_face_{name}", ((CHARACTER, "FACING", name),)
+            yield f"is_face_{name}", (CHARACTER, "FACING", name)
         if ("SWITCHON", name) in own:
-            yield f"is_{name}_on", ((name, "ON"),)
+            yield f"is_{name}_on", (name, "ON")
         if ("SIT", name) in own:
-            yield f"is_sit_{name}", ((CHARACTER, "ON", name),)
+            yield f"is_sit_{name}", (CHARACTER, "ON", name)
         if ("OPEN", name) in own:
-            yield f"is_{name}_open", ((name, "OPEN"),)
+            yield f"is_{name}_open", (name, "OPEN")
         for script in own:
             if script[0] == "PUTIN" and script[2] == name:
-                yield f"{script[1]}_in_{name}", ((script[1], "INSIDE", name),)
+                yield f"{script[1]}_in_{name}", (script[1], "INSIDE", name)
