@@ -11,6 +11,7 @@ from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.optimum import Transition
 from twosome.envs.virtualhome.automaton import View, shared_automaton
 from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter
+from twosome.envs.virtualhome.render import draw, write
 from twosome.envs.virtualhome.simulator import State
 from twosome.envs.wording import find_prompter
 from twosome.errors import UserError
@@ -43,7 +44,8 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | WALK room | not sitting | brings the agent there, close to nothing but what it holds |
     | WALK thing | not sitting | brings the agent close to it, and away from the rest |
     | GRAB thing | being close, a free hand | takes it |
-    | PUTBACK thing place, PUTIN thing place | holding the thing, being close to the place; if inside: an open place | puts it on, in the place |
+    | PUTBACK thing place | holding the thing, being close to the place | puts it there |
+    | PUTIN thing place | the same, and that the place is open | puts it inside |
     | OPEN thing, CLOSE thing | being close; to open: a free hand | opens, closes it |
     | SWITCHON thing, SWITCHOFF thing | being close, a free hand | switches it |
     | SIT thing | being close, not sitting | the agent sits, and faces what the seat faces |
@@ -127,7 +129,6 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.observation_space = gymnasium.spaces.Box(0, 1, (len(self.task.bits),), dtype=np.float32)
         self._max_primitive_steps = max_primitive_steps
         self._state = self.initial_state
-        self._before = self._state  # the state that the last action was done in
         self._primitive_steps = 0
         self._over = True
 
@@ -141,8 +142,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Puts everything back to its place."""
         super().reset(seed=seed)
-        self._state = self._before = self.initial_state
-        self._primitive_steps, self._over = 0, False
+        self._state, self._primitive_steps, self._over = self.initial_state, 0, False
         view = self._automaton.view(self._state)
         return view.obs.copy(), self._info(view, executed=True, duration=0)
 
@@ -154,7 +154,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if not 0 <= action < len(self.task.actions):
             raise UserError(f"action={action}: expected 0 to {len(self.task.actions) - 1}, an action's id")
         after = self._automaton.outcome(self._state, action)
-        self._before, self._state = self._state, self._state if after is None else after
+        self._state = self._state if after is None else after
         self._primitive_steps += 1
         view = self._automaton.view(self._state)
         truncated = not view.success and self._primitive_steps >= self._max_primitive_steps
@@ -174,6 +174,13 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "primitive_steps": self._primitive_steps,
             "success": view.success,
         }
+
+    def render(self) -> Any:
+        """A picture, or text, of where things are now."""
+        if self.render_mode is None:
+            return None
+        draw_or_write = draw if self.render_mode == "rgb_array" else write
+        return draw_or_write(self._automaton.home.scene, self.task, self._state)
 
     @property
     def initial_state(self) -> State:

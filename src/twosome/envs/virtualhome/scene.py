@@ -14,10 +14,11 @@ Area = tuple[float, float, float, float]  # x, y, width, depth in metres
 
 
 class Room(NamedTuple):
-    """A room: its words and where it is on the floor plan."""
+    """A room: its words, where it is on the floor plan, and where the agent is drawn that is close to nothing there."""
 
     words: str
     area: Area
+    middle: tuple[float, float]
 
 
 class Thing(NamedTuple):
@@ -47,7 +48,7 @@ def load_scene() -> Scene:
     known = {name: tuple(p.name for p in found) for name, found in load_properties_data(ALL_CLASSES).items()}
     rooms, things = {}, {}
     for room, entry in content["rooms"].items():
-        rooms[room] = Room(entry["words"], tuple(entry["area"]))
+        rooms[room] = Room(entry["words"], tuple(entry["area"]), tuple(entry["middle"]))
         for name, facts in entry["things"].items():
             class_name = facts.get("class", name.rstrip("0123456789"))
             area, faces = tuple(facts["area"]), facts.get("faces")

@@ -16,6 +16,17 @@ from twosome.errors import UserError, unknown_choice
 
 FOLDER: Final = Path(__file__).parent / "tasks"
 SEEN: Final = "SEEN"  # (name, SEEN) is a fact where a thing is in sight; not a state of the simulator's
+FIELDS: Final[tuple[tuple[str, int, str, Fact], ...]] = (
+    ("GRAB", 1, "hold_{1}", (CHARACTER, "HOLDS", "{1}")),
+    ("PUTBACK", 1, "{1}_on_{2}", ("{1}", "ON", "{2}")),
+    ("LOOKAT", 1, "is_face_{1}", (CHARACTER, "FACING", "{1}")),
+    ("SWITCHON", 1, "is_{1}_on", ("{1}", "ON")),
+    ("SIT", 1, "is_sit_{1}", (CHARACTER, "ON", "{1}")),
+    ("OPEN", 1, "is_{1}_open", ("{1}", "OPEN")),
+    ("PUTIN", 2, "{1}_in_{2}", ("{1}", "INSIDE", "{2}")),
+)
+"""Fields of the observation by what a task's actions can do: the action, which of its objects has the field, the field's
+name and its fact; numbers stand for the words of the script."""
 
 
 class Action(NamedTuple):
@@ -107,26 +118,14 @@ def _check_names(task: str, field: str, names: Any, known: set[str]) -> None:
 
 
 def _bits(scene: Scene, objects: tuple[str, ...], scripts: list[Fact]) -> Iterator[tuple[str, Fact]]:
-    """What the agent is told of rooms and objects: what the task's actions can change; see `env.VirtualHomeEnv`."""
+    """The fields of the observation: where the agent is, then what it can do to each object, or whether it was done."""
     for room in scene.rooms:
         yield f"in_{room}", (CHARACTER, "INSIDE", room)
     for name in objects:
-        own = [script for script in scripts if name in script]
         yield f"see_{name}", (name, SEEN)
         yield f"close_to_{name}", (CHARACTER, "CLOSE", name)
-        if ("GRAB", name) in own:
-            yield f"hold_{name}", (CHARACTER, "HOLDS", name)
-        for script in own:
-            if script[:2] == ("PUTBACK", name):
-                yield f"{name}_on_{script[2]}", (name, "ON", script[2])
-        if "LOOKABLE" in scene.things[name].properties:
-            yield f"is_face_{name}", (CHARACTER, "FACING", name)
-        if ("SWITCHON", name) in own:
-            yield f"is_{name}_on", (name, "ON")
-        if ("SIT", name) in own:
-            yield f"is_sit_{name}", (CHARACTER, "ON", name)
-        if ("OPEN", name) in own:
-            yield f"is_{name}_open", (name, "OPEN")
-        for script in own:
-            if script[0] == "PUTIN" and script[2] == name:
-                yield f"{script[1]}_in_{name}", (script[1], "INSIDE", name)
+        looks = [("LOOKAT", name)] if "LOOKABLE" in scene.things[name].properties else []
+        for verb, owner, field, fact in FIELDS:
+            for script in (*scripts, *looks):
+                if script[0] == verb and script[owner] == name:
+                    yield field.format(*script), tuple(word.format(*script) for word in fact)
