@@ -106,7 +106,8 @@ GOOD = {
 
 def test_a_task_is_only_its_file():
     task = make_task("mine", GOOD, load_scene())
-    assert [name for name, _ in task.bits][4:] == ["see_milk", "close_to_milk", "hold_milk", "see_coffeetable", "close_to_coffeetable"]
+    fields = ["see_milk", "close_to_milk", "hold_milk", "see_coffeetable", "close_to_coffeetable"]
+    assert [name for name, _ in task.bits][4:] == fields
     assert not task.succeeded(frozenset())
     assert task.succeeded(frozenset({("character", "CLOSE", "milk")}))
     assert task.actions[4:] == ((("WALK", "milk"), "walk to the milk"), (("GRAB", "milk"), "grab the milk"))

@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.optimum import Transition
+from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.overcooked.automaton import Rewards, View, shared_automaton
 from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State
 from twosome.envs.overcooked.macro_actions import execute

@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.optimum import Transition
+from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.virtualhome.automaton import View, shared_automaton
 from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter
 from twosome.envs.virtualhome.render import draw, write

@@ -22,12 +22,14 @@ class Situation(NamedTuple):
     seen: frozenset[Fact]
     actions: tuple[Action, ...]
 
+    @property
+    def room(self) -> str:
+        """The words for the room where the agent is."""
+        return next(words for room, words in self.task.rooms.items() if (CHARACTER, "INSIDE", room) in self.seen)
+
     def target(self, name: str, relation: str) -> str | None:
-        """The first of the task's rooms and objects to which a thing has a relation, as far as can be seen."""
-        for other in (*self.task.rooms, *self.task.objects):
-            if (name, relation, other) in self.seen:
-                return other
-        return None
+        """The task's object to which a thing has a relation, as far as can be seen."""
+        return next((other for other in self.task.objects if (name, relation, other) in self.seen), None)
 
 
 Prompter = Callable[[Situation], tuple[str, tuple[str, ...]]]
@@ -75,7 +77,7 @@ def _sentences(situation: Situation) -> Iterable[str]:
     seat = situation.target(CHARACTER, "ON") if (CHARACTER, "SITTING") in seen else None
     near = [name for name in around if (CHARACTER, "CLOSE", name) in seen and name != seat]
     far = [name for name in around if name not in near and name != seat]
-    place = f"in the {task.rooms[situation.target(CHARACTER, 'INSIDE') or '']}"
+    place = f"in the {situation.room}"
     if seat:
         place = f"sitting on the {task.objects[seat]} {place}"
     yield f"You are {place}{', next to ' + _listed(situation, near) if near else ''}."
@@ -97,8 +99,7 @@ def _described(situation: Situation, name: str) -> str:
     if ("OPEN", name) in scripts:
         words = f"{'open' if (name, 'OPEN') in seen else 'closed'} {words}"
     for relation, preposition in (("ON", "on"), ("INSIDE", "in")):
-        place = situation.target(name, relation)
-        if place in situation.task.objects:
+        if place := situation.target(name, relation):
             words = f"{words} {preposition} the {situation.task.objects[place]}"
     if ("SWITCHON", name) in scripts:
         words = f"{words} that is {'on' if (name, 'ON') in seen else 'off'}"
@@ -106,9 +107,13 @@ def _described(situation: Situation, name: str) -> str:
 
 
 def adapted_phrase(situation: Situation, action: Action) -> str:
-    """An action's words in a situation."""
-    task, seen = situation.task, situation.seen
-    verb, *objects = action.script
-    if verb == "WALK" and objects[0] in task.rooms and (in_hand := held(seen)):
-        return f"carry {_listed(situation, in_hand)} to the {task.rooms[objects[0]]}"
+    """An action's words in a situation: walking says what is left behind, or what is brought where it belongs."""
+    task, (verb, *objects) = situation.task, action.script
+    if verb == "WALK" and objects[0] in task.rooms:
+        return f"leave the {situation.room} for the {task.rooms[objects[0]]}"
+    if verb == "WALK":
+        puts = [script for script, _ in task.actions if script[0] in ("PUTIN", "PUTBACK") and script[2] == objects[0]]
+        brought = [name for name in held(situation.seen) if any(script[1] == name for script in puts)]
+        if brought:
+            return f"carry {_listed(situation, brought)} to the {task.objects[objects[0]]}"
     return action.phrase

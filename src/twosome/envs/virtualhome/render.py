@@ -38,7 +38,7 @@ def draw(scene: Scene, task: Task, state: State) -> NDArray[np.uint8]:
     for hand, name in enumerate(in_hand):
         SPRITES[scene.things[name].class_name](brush.at(*agent_place(scene, state)).shift(0.32 - 0.64 * hand, 0.2, 0.85))
     image = _darkened(image, scene.rooms[_where(state, CHARACTER, scene.rooms)].area)
-    image = image.resize(tuple(round(side / OVERSAMPLING) for side in image.size), Image.Resampling.LANCZOS)
+    image = image.resize((image.width // OVERSAMPLING, image.height // OVERSAMPLING), Image.Resampling.LANCZOS)
     _label(image, scene, task, state)
     return np.asarray(image.convert("RGB")).copy()
 

@@ -63,15 +63,16 @@ class Home:
         Where a thing is inside a container and so inside a room, that function means whichever edge comes last.
         """
         rooms = self.scene.rooms
-        nodes = [{"id": name, "category": "Rooms" if name in rooms else "", "states": []} for name in self._ids]
-        by_name = {node["id"]: node for node in nodes}
+        states: dict[str, list[str]] = {name: [] for name in self._ids}
         edges = []
         for fact in state:
             if len(fact) == 2:
-                by_name[fact[0]]["states"].append(fact[1])
+                states[fact[0]].append(fact[1])
             else:
                 edges.append({"from_id": fact[0], "relation_type": fact[1], "to_id": fact[2]})
         edges.sort(key=lambda edge: edge["to_id"] not in rooms)
+        categories = ((name, "Rooms" if name in rooms else "") for name in self._ids)
+        nodes = [{"id": name, "category": category, "states": states[name]} for name, category in categories]
         return {"nodes": nodes, "edges": edges}
 
     def _execute(self, state: State, action: str, *objects: str) -> State | None:
