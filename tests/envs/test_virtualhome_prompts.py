@@ -101,6 +101,14 @@ def test_a_prompt_tells_as_much_as_the_observation(task):
     assert len(known) > 15
 
 
+@pytest.mark.parametrize(("task", "actions"), [("food_preparation", FOOD), ("entertainment", FUN)])
+def test_a_shortest_way_can_be_gone_without_memory(task, actions):
+    """No decision of it comes twice, so a policy that knows the prompt alone can be optimal."""
+    env = make(task=task)
+    prompts = [words(env, *actions[:count])[0] for count in range(len(actions))]
+    assert len(set(prompts)) == len(prompts)
+
+
 def walk(prompt: str) -> list[tuple[str, tuple[str, ...]]]:
     """The decisions of one random walk, the same for every prompter."""
     env = make(task="entertainment", prompt=prompt, max_primitive_steps=10**9)

@@ -66,7 +66,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     |---|---|---|
     | `in_<room>` | kitchen, bathroom, bedroom, livingroom | the agent is there |
     | `see_<thing>` | each object of the task, with the following fields | it is in sight |
-    | `close_to_<thing>` | each | the agent walked to it, or stands where it is put down or is held |
+    | `close_to_<thing>` | each | the agent has gone to it, put something there or taken it, and has not gone elsewhere since |
     | `hold_<thing>` | what can be grabbed | it is in a hand |
     | `<thing>_on_<place>` | what can be put on a place | it lies there |
     | `is_face_<thing>` | what can be looked at | the agent faces it: it sat down before it and has not walked since |

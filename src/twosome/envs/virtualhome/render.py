@@ -61,8 +61,7 @@ def _background() -> Image.Image:
     for x, y in scene.doorways:
         upright = any(x in (room.area[0], room.area[0] + room.area[2]) for room in scene.rooms.values())
         brush.at(x, y).box(0, 0, WALL if upright else 0.45, 0.45 if upright else WALL, PLANKS[0])
-    drawn_last = sorted(scene.things.values(), key=lambda thing: thing.class_name not in ("rug", "mat"))
-    for thing in drawn_last:
+    for thing in sorted(scene.things.values(), key=lambda thing: thing.class_name not in ("rug", "mat")):  # these first
         if thing.area is not None and not _is_movable(thing):
             brush.at(*_centre(thing.area))
             FURNITURE.get(thing.class_name, block)(brush, thing.area[2] / 2, thing.area[3] / 2)
@@ -128,24 +127,23 @@ def agent_place(scene: Scene, state: State) -> Point:
 
 
 def _draw_thing(brush: Brush, scene: Scene, state: State, name: str) -> None:
-    """A device as it stands, or something that can be carried; what is in a closed container shows dimly, if at all."""
-    class_name = scene.things[name].class_name
-    brush.at(*place_of(scene, state, name))
+    """A device with what is in it, if it is open; or something that can be carried and lies in the open."""
+    class_name, is_open = scene.things[name].class_name, (name, "OPEN") in state
+    place = place_of(scene, state, name)
     if class_name in DEVICES:
-        DEVICES[class_name](brush, (name, "OPEN") in state, (name, "ON") in state)
-        inside = [each for each in scene.things if (each, "INSIDE", name) in state]
-        for each in inside if (name, "OPEN") in state else ():
-            SPRITES[scene.things[each].class_name](brush.at(*place_of(scene, state, name), 0.75))
+        DEVICES[class_name](brush.at(*place), is_open, (name, "ON") in state)
+        for inside in scene.things:
+            if is_open and (inside, "INSIDE", name) in state:
+                SPRITES[scene.things[inside].class_name](brush.at(*place, 0.75))
     elif not _where(state, name, scene.things):
-        SPRITES[class_name](brush)
+        SPRITES[class_name](brush.at(*place))
 
 
 def _darkened(image: Image.Image, area: Area) -> Image.Image:
     """Darkens everything but a room."""
     size = METRE * OVERSAMPLING
-    left, top, right, bottom = (
-        round(edge * size) for edge in (area[0], area[1], area[0] + area[2], area[1] + area[3])
-    )
+    edges = (area[0], area[1], area[0] + area[2], area[1] + area[3])
+    left, top, right, bottom = (round(edge * size) for edge in edges)
     dark = Image.blend(image, Image.new("RGB", image.size, DIM), 0.42)
     dark.paste(image.crop((left, top, right, bottom)), (left, top))
     return dark
@@ -172,7 +170,8 @@ def _label(image: Image.Image, scene: Scene, task: Task, state: State) -> None:
 
 
 def _tag(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, size: int, anchor: str) -> None:
-    if anchor == "ma":  # in the middle, but inside the picture
+    """Words on a light ground; anchor: "la", x and y are the upper left corner, or "ma", the middle of the upper edge."""
+    if anchor == "ma":  # not beyond the picture's sides
         half = pen.textlength(text, _font(size)) / 2 + 6
         x = min(max(x, half), pen.im.size[0] - half)
     left, top, right, bottom = pen.textbbox((x, y), text, font=_font(size), anchor=anchor)
