@@ -12,3 +12,11 @@ register(
     order_enforce=False,
     disable_env_checker=True,
 )
+
+register(
+    id="twosome/VirtualHome-v0",
+    entry_point="twosome.envs.virtualhome.env:VirtualHomeEnv",
+    order_enforce=False,
+    disable_env_checker=True,
+)
+"""VirtualHome: one agent, an apartment, household tasks. The specification is the docstring of `env.VirtualHomeEnv`."""

@@ -9,12 +9,14 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
+from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.overcooked.automaton import Rewards, View, shared_automaton
 from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State
 from twosome.envs.overcooked.macro_actions import execute
-from twosome.envs.overcooked.prompts import Prompter, find_prompter
+from twosome.envs.overcooked.prompts import PROMPTERS, Prompter
 from twosome.envs.overcooked.render import draw, write
-from twosome.errors import UserError, unknown_choice
+from twosome.envs.wording import find_prompter
+from twosome.errors import UserError
 
 
 class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
@@ -134,7 +136,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> None:
         rewards = Rewards(step_penalty, chop_reward, delivery_reward, wrong_delivery_penalty)
         _check_options(max_primitive_steps, gamma, rewards, render_mode)
-        self._automaton = shared_automaton(task, map, obs_radius, rewards, gamma, find_prompter(prompt))
+        prompter = find_prompter(prompt, PROMPTERS, "(kitchen, state)")
+        self._automaton = shared_automaton(task, map, obs_radius, rewards, gamma, prompter)
         self.kitchen = self._automaton.kitchen
         self.render_mode = render_mode
         self.action_space = gymnasium.spaces.Discrete(len(self._automaton.action_ids))
@@ -218,15 +221,10 @@ def _observation_space(kitchen: Kitchen) -> gymnasium.spaces.Space[NDArray[np.fl
 
 
 def _check_options(max_primitive_steps: int, gamma: float, rewards: Rewards, render_mode: str | None) -> None:
-    if not isinstance(max_primitive_steps, int) or max_primitive_steps < 1:
-        raise UserError(
-            f"max_primitive_steps={max_primitive_steps}: expected a whole number from 1 on; the paper's is 200"
-        )
+    check_max_primitive_steps(max_primitive_steps, papers=200)
     if not isinstance(gamma, int | float) or not 0 < gamma <= 1:
         raise UserError(f"gamma={gamma}: expected more than 0 and at most 1; the paper's is 0.99")
     for name, value in vars(rewards).items():
         if not isinstance(value, int | float) or not isfinite(value):
             raise UserError(f"{name}={value}: expected a finite number; the paper's is {getattr(Rewards, name)}")
-    modes = OvercookedEnv.metadata["render_modes"]
-    if render_mode is not None and render_mode not in modes:
-        raise unknown_choice("render_mode", render_mode, modes)
+    check_render_mode(render_mode, OvercookedEnv.metadata["render_modes"])

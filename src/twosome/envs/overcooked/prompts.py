@@ -5,15 +5,13 @@ order of their ids. ``prompt + " " + action_prompt`` reads as a text. `PROMPTERS
 environment's option ``prompt`` also takes any such function, or its import path ``package.module:function``.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Final, cast
+from typing import Final
 
 from twosome.envs.overcooked.kitchen import Kitchen, State, bowl_content, held_item, is_chopped, item_at
 from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach, macro_actions, unfinished_board
-from twosome.errors import UserError, unknown_choice
+from twosome.envs.wording import join, without_articles
 
 Prompter = Callable[[Kitchen, State], tuple[str, tuple[str, ...]]]
 ORDINALS: Final = ("first", "second", "third", "fourth")
@@ -40,7 +38,7 @@ class PrinciplePrompter:
     def _ending(self, kitchen: Kitchen) -> str:
         if not self.context:
             return "You should first" if self.cohesion else ""
-        foods = _join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
+        foods = join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
         goal = f"put {foods} in the bowl and serve the dish"
         return f"To {goal}, you should first" if self.cohesion else f"Your task is to {goal}."
 
@@ -52,31 +50,6 @@ PROMPTERS: Final[dict[str, Prompter]] = {
     "no_context": PrinciplePrompter(context=False),
     "no_adaptation": PrinciplePrompter(adaptation=False),
 }
-
-
-def find_prompter(prompt: str | Prompter) -> Prompter:
-    """The prompter that the option ``prompt`` stands for."""
-    if callable(prompt):
-        return prompt
-    if not isinstance(prompt, str):
-        raise UserError(f"prompt={prompt!r}: expected a name, an import path package.module:function or a function")
-    if ":" not in prompt:
-        if prompt not in PROMPTERS:
-            raise unknown_choice("prompt", prompt, PROMPTERS)
-        return PROMPTERS[prompt]
-    module, _, name = prompt.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"prompt={prompt}: expected an import path package.module:function ({error})") from error
-    if not callable(found):
-        raise UserError(f"prompt={prompt}: expected a function of (kitchen, state), found a {type(found).__name__}")
-    return cast(Prompter, found)
-
-
-def without_articles(text: str) -> str:
-    """The text without the, a and an; sentences still start with a capital."""
-    return re.sub(r"\b(the|an?) (\w)", lambda m: m[2].upper() if m[1][0].isupper() else m[2], text, flags=re.IGNORECASE)
 
 
 def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
@@ -91,14 +64,14 @@ def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
         if place == kitchen.start.places[item] and kitchen.sees(state.agent, place)
     ]
     if seen:
-        yield f"You see {_join(f'{_article(name)} {name}' for name in seen)} on the counter."
+        yield f"You see {join(f'{_article(name)} {name}' for name in seen)} on the counter."
     for board, cell in enumerate(kitchen.boards):
         item = item_at(state, cell)
         if item is not None and kitchen.sees(state.agent, cell):
             yield f"{_described(kitchen, state, item).capitalize()} is on the {_board(kitchen, board)}."
     reached = [kitchen.boards.index(cell) for cell in boards_in_reach(kitchen, state)]
     if reached:
-        yield f"You stand in front of {_join('the ' + _board(kitchen, board) for board in reached)}."
+        yield f"You stand in front of {join('the ' + _board(kitchen, board) for board in reached)}."
     held = held_item(state)
     if held is None:
         yield "You hold nothing."
@@ -162,7 +135,7 @@ def _described(kitchen: Kitchen, state: State, item: int) -> str:
 
 def _bowl_with(kitchen: Kitchen, content: Iterable[int]) -> str:
     foods = [f"chopped {kitchen.foods[item]}" for item in sorted(content)]
-    return f"a bowl with {_join(foods)}" if foods else "an empty bowl"
+    return f"a bowl with {join(foods)}" if foods else "an empty bowl"
 
 
 def _board(kitchen: Kitchen, board: int) -> str:
@@ -171,9 +144,3 @@ def _board(kitchen: Kitchen, board: int) -> str:
 
 def _article(name: str) -> str:
     return "an" if name[0] in "aeiou" else "a"
-
-
-def _join(words: Iterable[str]) -> str:
-    """tomato; tomato and lettuce; tomato, lettuce and onion."""
-    *rest, last = words
-    return f"{', '.join(rest)} and {last}" if rest else last

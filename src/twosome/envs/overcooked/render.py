@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from twosome.envs.brush import OUTLINE, Brush
 from twosome.envs.overcooked import sprites
 from twosome.envs.overcooked.kitchen import (
     CHOPS_NEEDED,
@@ -18,7 +19,6 @@ from twosome.envs.overcooked.kitchen import (
     is_chopped,
     item_at,
 )
-from twosome.envs.overcooked.sprites import Brush
 
 CELL: Final = 72  # pixels in the picture
 OVERSAMPLING: Final = 3
@@ -85,7 +85,7 @@ def _draw_chops(brush: Brush, kitchen: Kitchen, state: State, item: int) -> None
         return
     for chop in range(CHOPS_NEEDED):
         done = chop < state.chops[item]
-        brush.oval(-0.2 + 0.14 * chop, 0.4, 0.05, 0.05, "#57c84d" if done else "#fffaf0", sprites.OUTLINE, 0.018)
+        brush.oval(-0.2 + 0.14 * chop, 0.4, 0.05, 0.05, "#57c84d" if done else "#fffaf0", OUTLINE, 0.018)
 
 
 def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Image:

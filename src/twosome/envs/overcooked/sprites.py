@@ -1,93 +1,15 @@
 """What the things in the kitchen look like: small drawings in units of one cell, around a centre."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import cos, pi, sin
 from typing import Final
 
-from PIL import Image, ImageDraw
+from twosome.envs.brush import OUTLINE, Brush, star
 
-Colour = str | tuple[int, int, int] | tuple[int, int, int, int]
-Point = tuple[float, float]
-
-OUTLINE: Final = "#4a3b32"
 RED, RED_DARK, RED_LIGHT = "#e0483e", "#b2322b", "#f58a7c"
 GREEN, GREEN_DARK, GREEN_LIGHT = "#6cbf4b", "#3f8f3a", "#b5e48c"
 PURPLE, PURPLE_DARK, PURPLE_LIGHT = "#b569a8", "#844a7d", "#f1d9ee"
 WOOD, WOOD_DARK = "#dfae74", "#b9824a"
-
-
-class Brush:
-    """Draws in units of a cell: x to the right and y down from a centre, scaled by ``scale``."""
-
-    def __init__(self, image: Image.Image, cell: int) -> None:
-        self._draw = ImageDraw.Draw(image, "RGBA")
-        self._cell = cell
-        self._x, self._y, self._scale = 0.0, 0.0, 1.0
-
-    def at(self, x: float, y: float, scale: float = 1.0) -> "Brush":
-        """Moves the centre, in cells from the picture's corner."""
-        self._x, self._y, self._scale = x, y, scale
-        return self
-
-    def shift(self, x: float, y: float, scale: float = 1.0) -> "Brush":
-        """Moves the centre relative to where it is."""
-        return self.at(self._x + x * self._scale, self._y + y * self._scale, self._scale * scale)
-
-    @property
-    def here(self) -> tuple[float, float, float]:
-        """What `at` takes to come back to."""
-        return self._x, self._y, self._scale
-
-    def _pixels(self, points: Iterable[Point]) -> list[Point]:
-        scale = self._scale
-        return [((self._x + x * scale) * self._cell, (self._y + y * scale) * self._cell) for x, y in points]
-
-    def _width(self, width: float) -> int:
-        return max(1, round(width * self._scale * self._cell))
-
-    def oval(
-        self, x: float, y: float, rx: float, ry: float, fill: Colour, line: Colour = OUTLINE, w: float = 0
-    ) -> None:
-        """An ellipse with half axes rx, ry."""
-        box = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
-        self._draw.ellipse(box, fill=fill, outline=line if w else None, width=self._width(w) if w else 0)
-
-    def box(
-        self,
-        x: float,
-        y: float,
-        rx: float,
-        ry: float,
-        fill: Colour | None,
-        line: Colour = OUTLINE,
-        w: float = 0,
-        round_: float = 0,
-    ) -> None:
-        """A rectangle with half sides rx, ry and rounded corners."""
-        corners = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
-        radius = round_ * self._scale * self._cell
-        self._draw.rounded_rectangle(
-            corners, radius, fill=fill, outline=line if w else None, width=self._width(w) if w else 0
-        )
-
-    def polygon(self, points: Iterable[Point], fill: Colour) -> None:
-        """A filled polygon."""
-        self._draw.polygon(self._pixels(points), fill=fill)
-
-    def line(self, points: Iterable[Point], fill: Colour, w: float) -> None:
-        """A line through points, with rounded joints."""
-        self._draw.line(self._pixels(points), fill=fill, width=self._width(w), joint="curve")
-
-    def arc(self, x: float, y: float, r: float, start: int, end: int, fill: Colour, w: float) -> None:
-        """Part of a circle, in degrees clockwise from the right."""
-        box = self._pixels([(x - r, y - r), (x + r, y + r)])
-        self._draw.arc(box, start, end, fill=fill, width=self._width(w))
-
-
-def star(x: float, y: float, outer: float, inner: float, points: int) -> list[Point]:
-    """The corners of a star."""
-    angles = [(i * pi / points - pi / 2, inner if i % 2 else outer) for i in range(2 * points)]
-    return [(x + r * cos(a), y + r * sin(a)) for a, r in angles]
 
 
 def tomato(brush: Brush, chopped: bool) -> None:

@@ -1,0 +1,199 @@
+"""The gymnasium environment over the apartment."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from twosome.envs.optimum import Transition
+from twosome.envs.options import check_max_primitive_steps, check_render_mode
+from twosome.envs.virtualhome.automaton import View, shared_automaton
+from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter
+from twosome.envs.virtualhome.render import draw, write
+from twosome.envs.virtualhome.simulator import State
+from twosome.envs.wording import find_prompter
+from twosome.errors import UserError
+
+
+class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
+    """
+    ## Mission
+
+    An agent alone in an apartment of four rooms does a household task: it heats up a pancake in the microwave, or sits
+    down in front of the television with chips and milk. The world is VirtualHome's evolving graph: things have states
+    (open, closed, on, off) and relations (inside, on, close, facing, held by a hand), and an action is carried out by
+    VirtualHome's own simulator or refused by it.
+
+    ## Apartment
+
+    `scene.yaml` says what stands in the kitchen, bathroom, bedroom and living room. The agent begins in the kitchen,
+    with empty hands, close to nothing. Everything that can be opened is closed, everything that has a switch is off.
+
+    ## Action space
+
+    `Discrete(10)`, in entertainment `Discrete(17)`: first walking to each room, in the order of the observation's
+    fields, then the actions that the task's file in `tasks` lists, each a line of VirtualHome's script with its words.
+    Any action can be done at any time; one that is refused is a step that changes nothing. Refused is what lacks one of
+    the simulator's preconditions, what names a thing out of sight, and using a switch with both hands full. In sight is
+    what is in the agent's room or hands and not inside anything closed.
+
+    | script | needs | does |
+    |---|---|---|
+    | WALK room | not sitting | brings the agent there, close to nothing but what it holds |
+    | WALK thing | not sitting | brings the agent close to it, and away from the rest |
+    | GRAB thing | being close, a free hand | takes it |
+    | PUTBACK thing place | holding the thing, being close to the place | puts it there |
+    | PUTIN thing place | the same, and that the place is open | puts it inside |
+    | OPEN thing, CLOSE thing | being close; to open: a free hand | opens, closes it |
+    | SWITCHON thing, SWITCHOFF thing | being close, a free hand | switches it |
+    | SIT thing | being close, not sitting | the agent sits, and faces what the seat faces |
+    | STANDUP | sitting | the agent stands |
+
+    Close, to the simulator, is also what lies on something close or is close to it.
+
+    *Admissible*, and offered in `info`, are the actions that would be carried out and change the state of the agent or
+    of a thing that they name, or a relation between these. So walking is offered to all other rooms and to all things
+    in sight that the agent is not close to, but not while it sits. There always is an admissible action.
+
+    ## Observation space
+
+    `Box` of float32, 0 or 1 per field: 11 fields, in entertainment 21. Each says whether something is so and in sight.
+    `env.unwrapped.observation_names` names them.
+
+    | field | for | meaning |
+    |---|---|---|
+    | `in_<room>` | kitchen, bathroom, bedroom, livingroom | the agent is there |
+    | `see_<thing>` | each object of the task, with the following fields | it is in sight |
+    | `close_to_<thing>` | each | the agent has gone to it, put something there or taken it, and has not gone elsewhere since |
+    | `hold_<thing>` | what can be grabbed | it is in a hand |
+    | `<thing>_on_<place>` | what can be put on a place | it lies there |
+    | `is_face_<thing>` | what can be looked at | the agent faces it: it sat down before it and has not walked since |
+    | `is_<thing>_on` | what has a switch | it is on |
+    | `is_sit_<thing>` | seats | the agent has sat down there; the simulator never takes that back, even when it stands |
+    | `is_<thing>_open` | what can be opened | it is open |
+    | `<thing>_in_<place>` | containers, for all that can be put in | it is inside, and the container is open |
+
+    ## Info
+
+    At reset and at every step: `prompt`, the decision in words; `action_ids` and `action_prompts`, the admissible
+    actions, in the same order; `affordances`, the probability that each would have its effect: 1, since only such
+    actions are admissible; `state`, VirtualHome's graph as a set of facts; `executed`, whether the action just done was
+    not refused (true at reset); `duration`, 1 (0 at reset); `primitive_steps` since the episode began; `success`,
+    whether the goal was just reached.
+
+    ## Rewards
+
+    1 when the goal is reached, otherwise 0. Discounted by 0.95 per action outside the environment.
+
+    ## Termination and truncation
+
+    *Terminated* when all facts under `success` in the task's file hold: in food preparation, the agent is in the kitchen
+    and the pancake inside the closed microwave; in entertainment, the agent sits on the sofa and faces the television,
+    which is on, and chips and milk are each close to it or on the coffee table. *Truncated* after `max_primitive_steps`.
+
+    ## Ids
+
+    `twosome/VirtualHome-v0`, with `task` one of `food_preparation` (the default), `entertainment`, and, with food
+    preparation's dynamics and other objects, `cheese`, `hamburger`, `apple_pie`, `pizza`, `washing_plate`, `laundry`; a
+    new file in `tasks` is a new task. The environment is deterministic: `seed` is accepted and changes nothing.
+
+    ## Options
+
+    | option | default | meaning |
+    |---|---|---|
+    | `prompt` | `"default"` | the wording: a name in `prompts.PROMPTERS`, `package.module:function`, a function |
+    | `max_primitive_steps` | 50 | when the episode is truncated |
+    | `render_mode` | None | `"rgb_array"`: a picture; `"ansi"`: text |
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own declaration
+        "render_modes": ["rgb_array", "ansi"],
+        "render_fps": 2,
+    }
+
+    def __init__(
+        self,
+        task: str = "food_preparation",
+        prompt: str | Prompter = "default",
+        max_primitive_steps: int = 50,
+        render_mode: str | None = None,
+    ) -> None:
+        check_max_primitive_steps(max_primitive_steps, papers=50)
+        check_render_mode(render_mode, self.metadata["render_modes"])
+        self._automaton = shared_automaton(task, find_prompter(prompt, PROMPTERS, "(situation)"))
+        self.task = self._automaton.task
+        self.render_mode = render_mode
+        self.action_space = gymnasium.spaces.Discrete(len(self.task.actions))
+        self.observation_space = gymnasium.spaces.Box(0, 1, (len(self.task.bits),), dtype=np.float32)
+        self._max_primitive_steps = max_primitive_steps
+        self._state = self.initial_state
+        self._primitive_steps = 0
+        self._over = True
+
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """The observation's fields."""
+        return tuple(name for name, _ in self.task.bits)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Puts everything back to its place."""
+        super().reset(seed=seed)
+        self._state, self._primitive_steps, self._over = self.initial_state, 0, False
+        view = self._automaton.view(self._state)
+        return view.obs.copy(), self._info(view, executed=True, duration=0)
+
+    def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Does an action; one that is refused changes nothing."""
+        if self._over:
+            raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
+        action = int(action)
+        if not 0 <= action < len(self.task.actions):
+            raise UserError(f"action={action}: expected 0 to {len(self.task.actions) - 1}, an action's id")
+        after = self._automaton.outcome(self._state, action)
+        self._state = self._state if after is None else after
+        self._primitive_steps += 1
+        view = self._automaton.view(self._state)
+        truncated = not view.success and self._primitive_steps >= self._max_primitive_steps
+        self._over = view.success or truncated
+        info = self._info(view, executed=after is not None, duration=1)
+        return view.obs.copy(), float(view.success), view.success, truncated, info
+
+    def _info(self, view: View, executed: bool, duration: int) -> dict[str, Any]:
+        return {
+            "prompt": view.prompt,
+            "action_ids": view.action_ids,
+            "action_prompts": view.action_prompts,
+            "affordances": (1.0,) * len(view.action_ids),
+            "state": self._state,
+            "executed": executed,
+            "duration": duration,
+            "primitive_steps": self._primitive_steps,
+            "success": view.success,
+        }
+
+    def render(self) -> Any:
+        """A picture, or text, of where things are now."""
+        if self.render_mode is None:
+            return None
+        draw_or_write = draw if self.render_mode == "rgb_array" else write
+        return draw_or_write(self._automaton.home.scene, self.task, self._state)
+
+    @property
+    def initial_state(self) -> State:
+        """The state after a reset (for `optimum.Searchable`, as the next two)."""
+        return self._automaton.home.start
+
+    def admissible(self, state: State) -> tuple[int, ...]:
+        """The actions that can be chosen in a state."""
+        return self._automaton.view(state).action_ids
+
+    def transition(self, state: State, action: int) -> Transition:
+        """What an action does in a state."""
+        after = self._automaton.outcome(state, action)
+        reached = state if after is None else after
+        success = self._automaton.view(reached).success
+        return Transition(reached, float(success), 1, success)

@@ -1,0 +1,119 @@
+"""Prompters: pure functions from what the agent knows to the words of a decision.
+
+A prompter takes a `Situation`, which holds nothing that is out of sight, and returns the observation prompt and one
+action prompt per admissible action. ``prompt + " " + action_prompt`` reads as a text. `PROMPTERS` holds the named ones;
+the environment's option ``prompt`` also takes any such function, or its import path ``package.module:function``.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from twosome.envs.virtualhome.scene import CHARACTER
+from twosome.envs.virtualhome.simulator import Fact, held
+from twosome.envs.virtualhome.task import SEEN, Action, Task
+from twosome.envs.wording import join, without_articles
+
+
+class Situation(NamedTuple):
+    """What a prompter is told: the task, the facts in sight (with (name, SEEN) for each thing), the admissible actions."""
+
+    task: Task
+    seen: frozenset[Fact]
+    actions: tuple[Action, ...]
+
+    @property
+    def room(self) -> str:
+        """The words for the room where the agent is."""
+        return next(words for room, words in self.task.rooms.items() if (CHARACTER, "INSIDE", room) in self.seen)
+
+    def target(self, name: str, relation: str) -> str | None:
+        """The task's object to which a thing has a relation, as far as can be seen."""
+        return next((other for other in self.task.objects if (name, relation, other) in self.seen), None)
+
+
+Prompter = Callable[[Situation], tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class PrinciplePrompter:
+    """Words that follow the paper's four principles of prompt design; dropping one of them is an ablation."""
+
+    cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
+    articles: bool = True  # "the pancake", not "pancake"
+    context: bool = True  # the goal, with the key objects, is repeated at every decision
+    adaptation: bool = True  # an action's phrase says what it would do in this state
+
+    def __call__(self, situation: Situation) -> tuple[str, tuple[str, ...]]:
+        """The prompt and the action prompts of a situation."""
+        prompt = " ".join(filter(None, (*_sentences(situation), self._ending(situation.task))))
+        phrases = tuple(
+            adapted_phrase(situation, action) if self.adaptation else action.phrase for action in situation.actions
+        )
+        if self.articles:
+            return prompt, phrases
+        return without_articles(prompt), tuple(without_articles(words) for words in phrases)
+
+    def _ending(self, task: Task) -> str:
+        if not self.context:
+            return "You should first" if self.cohesion else ""
+        return f"To {task.goal}, you should first" if self.cohesion else f"Your task is to {task.goal}."
+
+
+PROMPTERS: Final[dict[str, Prompter]] = {
+    "default": PrinciplePrompter(),
+    "no_cohesion": PrinciplePrompter(cohesion=False),
+    "no_articles": PrinciplePrompter(articles=False),
+    "no_context": PrinciplePrompter(context=False),
+    "no_adaptation": PrinciplePrompter(adaptation=False),
+}
+
+
+def _sentences(situation: Situation) -> Iterable[str]:
+    """Where the agent is and what is near, what it holds, what else it sees; each object once."""
+    task, seen = situation.task, situation.seen
+    in_hand = held(seen)
+    around = [name for name in task.objects if (name, SEEN) in seen and name not in in_hand]
+    seat = situation.target(CHARACTER, "ON") if (CHARACTER, "SITTING") in seen else None
+    near = [name for name in around if (CHARACTER, "CLOSE", name) in seen and name != seat]
+    far = [name for name in around if name not in near and name != seat]
+    place = f"in the {situation.room}"
+    if seat:
+        place = f"sitting on the {task.objects[seat]} {place}"
+    yield f"You are {place}{', next to ' + _listed(situation, near) if near else ''}."
+    yield f"You hold {_listed(situation, in_hand)}."
+    if far or not in_hand + tuple(around):
+        yield f"You {'also ' if near else ''}see {_listed(situation, far)}."
+
+
+def _listed(situation: Situation, names: Iterable[str]) -> str:
+    """Things as the agent sees them, as in "the pancake and the closed microwave"; nothing where there are none."""
+    described = [_described(situation, name) for name in names]
+    return join(described) if described else "nothing"
+
+
+def _described(situation: Situation, name: str) -> str:
+    """A thing, with what can change about it."""
+    seen, words = situation.seen, situation.task.objects[name]
+    scripts = [action.script for action in situation.task.actions]
+    if ("OPEN", name) in scripts:
+        words = f"{'open' if (name, 'OPEN') in seen else 'closed'} {words}"
+    for relation, preposition in (("ON", "on"), ("INSIDE", "in")):
+        if place := situation.target(name, relation):
+            words = f"{words} {preposition} the {situation.task.objects[place]}"
+    if ("SWITCHON", name) in scripts:
+        words = f"{words} that is {'on' if (name, 'ON') in seen else 'off'}"
+    return f"the {words}"
+
+
+def adapted_phrase(situation: Situation, action: Action) -> str:
+    """An action's words in a situation: walking says what is left behind, or what is brought where it belongs."""
+    task, (verb, *objects) = situation.task, action.script
+    if verb == "WALK" and objects[0] in task.rooms:
+        return f"leave the {situation.room} for the {task.rooms[objects[0]]}"
+    if verb == "WALK":
+        puts = [script for script, _ in task.actions if script[0] in ("PUTIN", "PUTBACK") and script[2] == objects[0]]
+        brought = [name for name in held(situation.seen) if any(script[1] == name for script in puts)]
+        if brought:
+            return f"carry {_listed(situation, brought)} to the {task.objects[objects[0]]}"
+    return action.phrase

@@ -1,0 +1,112 @@
+"""VirtualHome's own simulator as a pure function of states, each result computed once.
+
+The simulator is `virtualhome_eval.simulation.evolving_graph`, of which a step takes about a millisecond; there are few
+states (62 in food preparation, 852 in entertainment), so all environments of a process share one table that fills as
+they play.
+"""
+
+import logging
+from functools import lru_cache
+from typing import Any, Final
+
+from virtualhome_eval.simulation.evolving_graph.environment import EnvironmentGraph, EnvironmentState
+from virtualhome_eval.simulation.evolving_graph.execution import ScriptExecutor
+from virtualhome_eval.simulation.evolving_graph.scripts import Script, parse_script_line
+from virtualhome_eval.simulation.evolving_graph.utils import get_visible_nodes
+
+from twosome.envs.virtualhome.scene import CHARACTER, Scene, graph, load_scene, node_ids
+
+logging.getLogger("virtualhome_eval").setLevel(logging.WARNING)  # not a line in the run's log for each refusal
+
+HANDS: Final = 2
+
+Fact = tuple[str, ...]
+"""Something that is so: a node's state, ("tv", "ON"), or an edge, ("pancake", "INSIDE", "microwave")."""
+State = frozenset[Fact]
+"""VirtualHome's graph: all its nodes' states and all its edges, but HOLDS for both HOLDS_RH and HOLDS_LH, since no rule
+depends on which hand it is. What has been grabbed, which the simulator keeps beside the graph, follows from these."""
+
+
+class Home:
+    """The apartment, and what actions do in it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._ids = node_ids(scene)
+        self._names = {number: name for name, number in self._ids.items()}
+        self._graph = EnvironmentGraph(graph(scene))
+        self._simulated: dict[State, EnvironmentState] = {}  # a graph of the simulator for every state that was met
+        self._outcomes: dict[tuple[State, Fact], State | None] = {}
+        self._visible: dict[State, frozenset[str]] = {}
+        self.start = self._remember(EnvironmentState(self._graph, {}, instance_selection=True))
+
+    def execute(self, state: State, script: Fact) -> State | None:
+        """The state after a line of script, an action and the names of its objects; None where it is refused.
+
+        Beside the simulator's own preconditions, every object must be in sight, and a switch needs a free hand.
+        """
+        key = (state, script)
+        if key not in self._outcomes:
+            self._outcomes[key] = self._execute(state, *script)
+        return self._outcomes[key]
+
+    def visible(self, state: State) -> frozenset[str]:
+        """All rooms, and what is in the agent's room or hands and not inside anything closed."""
+        if state not in self._visible:
+            nodes = get_visible_nodes(self._content(state), CHARACTER)["nodes"]
+            self._visible[state] = frozenset(node["id"] for node in nodes)
+        return self._visible[state]
+
+    def _content(self, state: State) -> dict[str, list[dict[str, Any]]]:
+        """The graph as `get_visible_nodes` reads it, names being ids.
+
+        Where a thing is inside a container and so inside a room, that function means whichever edge comes last.
+        """
+        rooms = self.scene.rooms
+        states: dict[str, list[str]] = {name: [] for name in self._ids}
+        edges = []
+        for fact in state:
+            if len(fact) == 2:
+                states[fact[0]].append(fact[1])
+            else:
+                edges.append({"from_id": fact[0], "relation_type": fact[1], "to_id": fact[2]})
+        edges.sort(key=lambda edge: edge["to_id"] not in rooms)
+        categories = ((name, "Rooms" if name in rooms else "") for name in self._ids)
+        nodes = [{"id": name, "category": category, "states": states[name]} for name, category in categories]
+        return {"nodes": nodes, "edges": edges}
+
+    def _execute(self, state: State, action: str, *objects: str) -> State | None:
+        if not self.visible(state).issuperset(objects):
+            return None
+        if action.startswith("SWITCH") and len(held(state)) == HANDS:
+            return None
+        words = [f"[{action}]", *(f"<{name}> ({self._ids[name]})" for name in objects)]
+        script = Script([parse_script_line(" ".join(words), 0)])
+        executor = ScriptExecutor(self._graph, {})  # a new one, since it keeps the reasons of all its refusals
+        executed, simulated = executor.execute_one_step(script, self._simulated[state])
+        return self._remember(simulated) if executed else None
+
+    def _remember(self, simulated: EnvironmentState) -> State:
+        state = self._facts(simulated.to_dict())
+        self._simulated.setdefault(state, simulated)
+        return state
+
+    def _facts(self, content: dict[str, list[dict[str, Any]]]) -> State:
+        nodes = {(self._names[node["id"]], value) for node in content["nodes"] for value in node["states"]}
+        edges = ((edge["from_id"], edge["relation_type"], edge["to_id"]) for edge in content["edges"])
+        names = self._names
+        return frozenset(
+            # Grabbing what lies on the floor leaves the agent close to itself, which means nothing.
+            nodes.union((names[a], relation.partition("_")[0], names[b]) for a, relation, b in edges if a != b)
+        )
+
+
+def held(state: State) -> tuple[str, ...]:
+    """What the agent holds, in alphabetical order."""
+    return tuple(sorted(fact[2] for fact in state if fact[1] == "HOLDS"))
+
+
+@lru_cache(maxsize=1)
+def shared_home() -> Home:
+    """The apartment of all environments of this process."""
+    return Home(load_scene())
