@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import paper
 import published
 from commands import AnalysisError, warn
 from runs import Run, read_folder
@@ -22,7 +23,8 @@ def read(folders: Sequence[Path], seeds: Sequence[int] | None = None, unfinished
         for run in found:
             _check_finished(run)
     chosen: dict[str, Run] = {}
-    for run in sorted(found, key=lambda run: (run.task, run.method, run.seed)):
+    papers = list(paper.content()["tasks"])
+    for run in sorted(found, key=lambda run: (_place(run.task, papers), run.method, run.seed)):
         if seeds is None or run.seed in seeds or not run.steps:
             _check_twin(run, chosen.setdefault(run.name, run))
     runs = list(chosen.values())
@@ -41,6 +43,11 @@ def by_task(runs: Sequence[Run]) -> Grouped:
     for run in runs:
         grouped.setdefault(run.task, {}).setdefault(run.method, []).append(run)
     return grouped
+
+
+def _place(task: str, papers: Sequence[str]) -> tuple[int, str]:
+    """The paper's tasks first, in its order."""
+    return (papers.index(task) if task in papers else len(papers), task)
 
 
 def _below(folder: Path) -> list[Run]:
@@ -75,7 +82,8 @@ def _check_twin(run: Run, first: Run) -> None:
     _check_setting(run.task, run.method, [first, run])
     if not run.bins.equals(first.bins) or not run.evaluations.equals(first.evaluations):
         raise AnalysisError(
-            f"{run.source}: the same setting and seed as {first.source} ({run.name}), with different results; name only one of them"
+            f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
+            "with different results; name only one of them"
         )
 
 

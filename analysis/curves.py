@@ -31,7 +31,6 @@ FIGURES = {
     "baselines": lambda method: not method.startswith(LANGUAGE) or method == f"{LANGUAGE}word",
 }
 """By name, which methods a figure shows."""
-Z95 = 1.959964
 
 
 def make(options: argparse.Namespace) -> list[Path]:
@@ -50,17 +49,19 @@ def make(options: argparse.Namespace) -> list[Path]:
 
 
 def plotted(task: str, methods: Mapping[str, Sequence[Run]], options: argparse.Namespace) -> pd.DataFrame:
-    """The numbers that are drawn of a task: a row per method and point, for a policy that was only evaluated one row at step 0."""
+    """The numbers that are drawn of a task: a row per method and point; one at step 0 for what was only evaluated."""
     bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
     tables = []
     for method in style.order(list(methods)):
         runs = methods[method]
-        trained = [run for run in runs if run.steps]
-        at, found = _curve(trained, options, bootstrap) if trained else (np.zeros(1), _level(runs, options, bootstrap))
+        if trained := any(run.steps for run in runs):
+            at, found = _curve(runs, options, bootstrap)
+        else:
+            at, found = np.zeros(1), measures.level(runs, options.window, options.stat, bootstrap)
         table = pd.DataFrame({"env_steps": at.astype(int), "center": found.center, "low": found.low, "high": found.high})
         table.insert(0, "task", task)
         table.insert(1, "method", method)
-        tables.append(table.assign(seeds=len(trained or runs), kind="training" if trained else "evaluation").dropna(subset="center"))
+        tables.append(table.assign(seeds=len(runs), kind="training" if trained else "evaluation").dropna(subset="center"))
     return pd.concat(tables)
 
 
@@ -70,17 +71,6 @@ def _curve(runs: Sequence[Run], options: argparse.Namespace, bootstrap: Bootstra
     at, _ = measures.smoothed(shortest, options.window)
     curves = [np.interp(at, *measures.smoothed(run, options.window), right=math.nan) for run in runs]
     return at, over_runs(np.array(curves), options.stat, bootstrap)
-
-
-def _level(runs: Sequence[Run], options: argparse.Namespace, bootstrap: Bootstrap) -> Estimate:
-    """Of a policy that was only evaluated. A single evaluation has the band of its episodes: the mean's normal 95 % interval, or one
-    standard deviation with --stat mean-std."""
-    returns = np.array([[measures.final_return(run, options.window)] for run in runs])
-    if len(runs) > 1:
-        return over_runs(returns, options.stat, bootstrap)
-    record = runs[0].evaluation("after", "sampled") or {"return_std": math.nan, "episodes": 1}
-    half = record["return_std"] * (1 if options.stat == "mean-std" else Z95 / math.sqrt(record["episodes"]))
-    return Estimate(returns[0], returns[0] - half, returns[0] + half)
 
 
 def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Namespace, methods: Sequence[str]) -> Figure:
@@ -106,7 +96,8 @@ def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Name
         if task in optima:
             _draw_optimum(each, optima[task])
     band = "interquartile mean, 95 % bootstrap interval" if options.stat == "iqm" else "mean ± population std"
-    axes[-1].set_xlabel(f"environment steps\nmean of the last {options.window:,}; {band}", fontsize=7.5, color=style.INK)
+    told = f"environment steps; mean of the last {options.window:,}\nover seeds: {band}"
+    axes[-1].set_xlabel(told, fontsize=7.5, color=style.INK)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
                   labelcolor=style.INK, handlelength=2.2, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
     return figure

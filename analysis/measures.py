@@ -1,12 +1,13 @@
 """What is measured of one run: a smoothed learning curve, and numbers made of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from commands import AnalysisError
 from runs import BIN, Run
+from stats import Z95, Bootstrap, Estimate, over_runs
 
 GOOD = 0.9
 """Share of the optimum that counts as having learned the task."""
@@ -59,7 +60,7 @@ def steps_to_good(run: Run, window: int) -> float:
     """
     if not run.steps or math.isnan(run.optimum):
         return math.nan
-    at, values = smoothed(run, window)
+    at, values = _settled(run, window)
     reached = at[values >= GOOD * run.optimum]  # nan reaches nothing
     return float(reached[0]) if len(reached) else math.inf
 
@@ -77,11 +78,23 @@ def area(run: Run, window: int, share: float = 1.0) -> float:
 
 
 def fall(run: Run, window: int) -> float:
-    """How far below its highest value the smoothed return ends."""
+    """How far the smoothed return falls, at most, below an earlier value of it; nan where nothing was trained."""
     if not run.steps:
         return math.nan
-    _, values = smoothed(run, window)
-    return float(np.max(values[~np.isnan(values)], initial=-math.inf) - values[-1])
+    _, values = _settled(run, window)
+    return deepest(values[~np.isnan(values)])
+
+
+def deepest(values: np.ndarray) -> float:
+    """The largest difference between an earlier and a later value; nan of none."""
+    return float(np.max(np.maximum.accumulate(values) - values)) if len(values) else math.nan
+
+
+def _settled(run: Run, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The smoothed curve from the first whole window on: the very first episodes to end are the short, lucky ones."""
+    at, values = smoothed(run, window)
+    whole = at >= min(window, at[-1])
+    return at[whole], values[whole]
 
 
 def evaluated(run: Run, what: str, mode: str, when: str = "after") -> float:
@@ -90,11 +103,26 @@ def evaluated(run: Run, what: str, mode: str, when: str = "after") -> float:
     return float(record[what]) if record else math.nan
 
 
+def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap) -> Estimate:
+    """The final return of a method, by the statistic that --stat names.
+
+    A single run that was only evaluated has the band of its episodes: the mean's normal 95 % interval, or with mean-std one
+    standard deviation.
+    """
+    returns = np.array([final_return(run, window) for run in runs])
+    if len(runs) > 1 or runs[0].steps:
+        return over_runs(returns, stat, bootstrap)
+    std, episodes = (evaluated(runs[0], what, "sampled") for what in ("return_std", "episodes"))
+    half = std if stat == "mean-std" else Z95 * std / math.sqrt(episodes)
+    return Estimate(returns[0], returns[0] - half, returns[0] + half)
+
+
 Measure = Callable[[Run, int], float]
 MEASURES: dict[str, Measure] = {
-    "final_return": final_return,
-    "steps_to_good": steps_to_good,
-    "early_return": partial(area, share=EARLY),
+    "final return": final_return,
+    "quickness": lambda run, window: -steps_to_good(run, window),
+    "early return": partial(area, share=EARLY),
     "fall": fall,
+    "steadiness": lambda run, window: -fall(run, window),
 }
 """What claims may be about (claims.yaml, "measure"): functions of a run and the window in environment steps."""

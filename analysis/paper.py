@@ -18,16 +18,22 @@ TAGS = {
 
 @dataclass(frozen=True)
 class Curve:
-    """What the figure shows of a method on a task: the return at the end (lowest and highest reading) and points (from, to, return)."""
+    """What the figure shows of a method on a task.
+
+    final: the return at the end, lowest and highest reading. steps: of the x-axis. optimum: the figure's line. points: (from
+    step, to step, return). peak: a highest return whose step is not known.
+    """
 
     final: tuple[float, float]
+    steps: int
+    optimum: float
     points: list[tuple[int, int, float]] = field(default_factory=list)
+    peak: float | None = None
 
     @property
-    def shown(self) -> str:
-        """The final return as a table shows it, with its tag."""
-        low, high = (f"{value:.3g}" for value in self.final)
-        return f"{low if low == high else f'{low} to {high}'} [{content()['tag']}]"
+    def values(self) -> list[float]:
+        """All returns that were read, in the order of their steps; readings of the end by their middle."""
+        return [*([] if self.peak is None else [self.peak]), *(value for _, _, value in self.points), sum(self.final) / 2]
 
 
 @cache
@@ -38,14 +44,32 @@ def content() -> dict[str, Any]:
 
 def curve(task: str, method: str) -> Curve | None:
     """The paper's curve of a method; None where the paper has none."""
-    methods = content()["tasks"].get(task, {}).get("methods", {})
-    if method not in methods:
+    panel = content()["tasks"].get(task)
+    if panel is None or method not in panel["methods"]:
         return None
-    final = methods[method]["final"]
-    low, high = final if isinstance(final, list) else (final, final)
-    return Curve((low, high), [tuple(point) for point in methods[method].get("points", [])])
+    told = panel["methods"][method]
+    low, high = told["final"] if isinstance(told["final"], list) else (told["final"], told["final"])
+    points = [tuple(point) for point in told.get("points", [])]
+    return Curve((low, high), panel["steps"], panel["optimum"], points, told.get("peak"))
 
 
-def legend(tags: str) -> str:
-    """What these tags mean, in one sentence."""
-    return "; ".join(f"[{tag}] {TAGS[tag]}" for tag in tags)
+def final(task: str, method: str) -> str | None:
+    """The paper's return at the end as a table shows it, without its tag."""
+    found = curve(task, method)
+    return None if found is None else " to ".join(dict.fromkeys(decimal(value) for value in found.final))
+
+
+def decimal(value: float) -> str:
+    """A reading with as many decimals as were read, two at least."""
+    return f"{value:.2f}" if round(value, 2) == value else f"{value:.3f}"
+
+
+def tag() -> str:
+    """The tag of the curves' numbers, in brackets."""
+    return f"[{content()['tag']}]"
+
+
+def legend() -> str:
+    """Where the curves' numbers come from, with the tag's meaning."""
+    told = content()
+    return f"{told['source']}, {told['model']}; {tag()} {TAGS[told['tag']]}"

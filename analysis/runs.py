@@ -115,7 +115,7 @@ def read_folder(folder: Path) -> Run:
     choices = _parsed(folder / "choices.json", json.loads)
     for group in ("env", "norm", "baseline", "model", "seed"):
         if group not in config:
-            raise AnalysisError(f"{folder / 'config.yaml'}: expected an entry {group}; the run is of another version, run it again")
+            raise AnalysisError(f"{folder / 'config.yaml'}: expected an entry {group}; it is of another version, run it again")
     steps, seconds = 0, 0.0
     if (folder / "metrics.csv").exists():
         metrics = _csv(folder / "metrics.csv", {"env_steps": int, "rollout_seconds": float, "update_seconds": float})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.95
+Z95 = 1.959964  # the normal distribution's 97.5 % quantile
 Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 

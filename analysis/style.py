@@ -23,7 +23,12 @@ COLORS = {
     "optimal": "#000000",
 }
 OTHERS = ("#332288", "#999933", "#44AA99", "#AA4499", "#661100", "#117733")  # of methods that are not named above
-DASHES = {"saycan-oracle": (0, (5, 1.5)), "saycan-value": (0, (3, 1, 1, 1)), "saycan-none": (0, (4, 1, 1, 1, 1, 1)), "random": (0, (1, 1))}
+DASHES = {
+    "saycan-oracle": (0, (5, 1.5)),
+    "saycan-value": (0, (3, 1, 1, 1)),
+    "saycan-none": (0, (4, 1, 1, 1, 1, 1)),
+    "random": (0, (1, 1)),
+}
 LABELS = {
     "twosome-word": "TWOSOME, word",
     "twosome-token": "TWOSOME, token",
