@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import paper
 import style
-from ledger import CONTRADICTED, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
+from ledger import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
 from stats import Bootstrap
 from tables import NONE, Table, bracketed, write_table
 
@@ -73,7 +73,11 @@ def make(options: argparse.Namespace) -> list[Path]:
     rows: list[list[str]] = []
     data: list[dict[str, Any]] = []
     for claim in ledger.load():
-        outcomes = [(task, check, ledger.judge(check, tasks[task], options.window, bootstrap)) for task in tasks for check in claim.checks]
+        outcomes = [
+            (task, check, ledger.judge(check, methods, options.window, bootstrap))
+            for task, methods in tasks.items()
+            for check in claim.checks
+        ]
         verdict = ledger.overall([outcome.verdict for _, _, outcome in outcomes])
         named = ", ".join(map(style.title, tasks))
         rows.append([claim.claim, f"{claim.says} ({claim.source})", named, "all of the following", "", "", verdict])
@@ -106,8 +110,9 @@ def _data(claim: Claim, task: str, check: Check, outcome: Outcome) -> dict[str, 
 def _notes(options: argparse.Namespace) -> list[str]:
     return [
         f"Verdicts: {SUPPORTED} where the 95 % interval lies above the threshold, {CONTRADICTED} where it lies below it, {OPEN} "
-        f"otherwise, and wherever a method that learns has fewer than {MIN_SEEDS} seeds. A claim is {SUPPORTED} where all of its "
-        f"tests are on all tasks that have runs, {CONTRADICTED} where any is.",
+        f"otherwise, and wherever a method that learns has fewer than {MIN_SEEDS} seeds or one that does not was evaluated over "
+        f"fewer than {MIN_EPISODES} episodes. A claim is {SUPPORTED} where all of its tests are on all tasks that have runs, "
+        f"{CONTRADICTED} where any is.",
         "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
         f"Measures of a run, from its curve smoothed over {options.window:,} steps: final return (of what is not trained, "
         "its evaluation); quickness, by the step at which 90 % of the optimum is first reached; early return, the mean over the "

@@ -95,7 +95,7 @@ def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Name
                 _draw_paper(each, paper.curve(task, str(method)), style.color(str(method), methods), end)
         if task in optima:
             _draw_optimum(each, optima[task])
-    band = "interquartile mean, 95 % bootstrap interval" if options.stat == "iqm" else "mean ± population std"
+    band = "IQM, 95 % bootstrap interval" if options.stat == "iqm" else "mean, population std"
     told = f"environment steps; mean of the last {options.window:,}\nover seeds: {band}"
     axes[-1].set_xlabel(told, fontsize=7.5, color=style.INK)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,

@@ -14,6 +14,8 @@ from stats import Bootstrap, Estimate, Statistic, difference, improvement, poole
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not enough data"
 MIN_SEEDS = 3
 """Of each method that learns; nothing is called supported or contradicted on fewer."""
+MIN_EPISODES = 100
+"""Of the evaluation of each policy that does not learn, for which one run is enough."""
 STATISTICS: dict[str, Statistic] = {"difference": difference, "improvement": improvement, "level": pooled_iqm}
 
 
@@ -77,14 +79,22 @@ def judge(check: Check, methods: Mapping[str, Sequence[Run]], window: int, boots
     if any(np.isnan(values).any() for values in strata):
         return Outcome(OPEN, None, seeds, f"no {check.measure} of some run")
     estimate = bootstrap.estimate(STATISTICS[check.statistic], strata)
-    for method, each in zip(check.methods, runs, strict=True):
-        if each[0].steps and len(each) < MIN_SEEDS:
-            return Outcome(OPEN, estimate, seeds, f"{style.label(method)} has {len(each)} of at least {MIN_SEEDS} seeds")
+    if lack := next(filter(None, map(_lack, runs)), None):
+        return Outcome(OPEN, estimate, seeds, lack)
     if estimate.low > check.above:
         return Outcome(SUPPORTED, estimate, seeds)
     if estimate.high < check.above:
         return Outcome(CONTRADICTED, estimate, seeds)
     return Outcome(OPEN, estimate, seeds, "the interval holds the threshold")
+
+
+def _lack(runs: Sequence[Run]) -> str | None:
+    """What a method's runs lack for a verdict."""
+    name = style.label(runs[0].method)
+    if any(run.steps for run in runs):
+        return None if len(runs) >= MIN_SEEDS else f"{name} has {len(runs)} of at least {MIN_SEEDS} seeds"
+    episodes = min(measures.evaluated(run, "episodes", "sampled") for run in runs)
+    return None if episodes >= MIN_EPISODES else f"{name} has {episodes:.0f} of at least {MIN_EPISODES} episodes"
 
 
 def overall(verdicts: Sequence[str]) -> str:

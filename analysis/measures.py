@@ -106,11 +106,12 @@ def evaluated(run: Run, what: str, mode: str, when: str = "after") -> float:
 def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap) -> Estimate:
     """The final return of a method, by the statistic that --stat names.
 
-    A single run that was only evaluated has the band of its episodes: the mean's normal 95 % interval, or with mean-std one
-    standard deviation.
+    A policy that is only evaluated plays the same episodes whatever the run's seed, unless it learned something first: where all
+    returns are the same there is one evaluation, and its episodes give the band, the mean's normal 95 % interval or, with
+    mean-std, one standard deviation.
     """
     returns = np.array([final_return(run, window) for run in runs])
-    if len(runs) > 1 or runs[0].steps:
+    if any(run.steps for run in runs) or len(set(returns)) > 1:
         return over_runs(returns, stat, bootstrap)
     std, episodes = (evaluated(runs[0], what, "sampled") for what in ("return_std", "episodes"))
     half = std if stat == "mean-std" else Z95 * std / math.sqrt(episodes)

@@ -73,7 +73,7 @@ def _escaped(cell: str) -> str:
 
 
 def to_html(table: Table) -> str:
-    """A table that scrolls sideways where the page is narrower, with the notes below it."""
+    """A table that scrolls sideways where the page is narrower; without title and notes."""
     kinds = ["words"] * table.left + ["number"] * (len(table.columns) - table.left)
 
     def row(tag: str, cells: Sequence[str]) -> str:
@@ -81,11 +81,7 @@ def to_html(table: Table) -> str:
         return "<tr>" + "".join(f'<{tag} class="{kind}">{html.escape(cell)}</{tag}>' for kind, cell in pairs) + "</tr>"
 
     head, rows = row("th", table.columns), "\n".join(row("td", cells) for cells in table.rows)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
-    return (
-        f'<div class="scroll" tabindex="0"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>\n'
-        f'<ul class="notes">{notes}</ul>\n'
-    )
+    return f'<div class="scroll" tabindex="0"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>\n'
 
 
 def number(value: float, digits: int = 2) -> str:
