@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 import collection
 import commands
 import ledger
 import measures
-import numpy as np
-import pandas as pd
 import paper
 import style
 from ledger import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
@@ -93,13 +94,13 @@ def _shown(claim: Claim, task: str, check: Check, outcome: Outcome) -> list[str]
     found, seeds = outcome.estimate, " and ".join(map(str, outcome.seeds))
     ours = NONE
     if found is not None:
-        ours = f"{bracketed(float(found.center), float(found.low), float(found.high), 3)}, {seeds} runs"
+        ours = f"{bracketed([float(end) for end in vars(found).values()], 3)}, {seeds} runs"
     verdict = outcome.verdict + (f": {outcome.why}" if outcome.why else "")
     return [claim.claim, check.says, style.title(task), check.told, shown_by_paper(check, task), ours, verdict]
 
 
 def _data(claim: Claim, task: str, check: Check, outcome: Outcome) -> dict[str, Any]:
-    row = {"claim": claim.claim, "says": check.says, "task": task, "verdict": outcome.verdict, "why": outcome.why}
+    row: dict[str, Any] = {"claim": claim.claim, "says": check.says, "task": task, "verdict": outcome.verdict, "why": outcome.why}
     row |= {"measure": check.measure, "statistic": check.statistic, "of": check.of, "than": check.than, "above": check.above}
     row |= {"paper": shown_by_paper(check, task), "seeds_of": outcome.seeds[0]}
     row |= {"seeds_than": outcome.seeds[1] if check.than else None}

@@ -11,16 +11,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import collection
-import commands
-import measures
 import numpy as np
 import pandas as pd
-import paper
-import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+import collection
+import commands
+import measures
+import paper
+import style
 from runs import Run
 from stats import Bootstrap, Estimate, over_runs
 from writing import write_csv, write_figure

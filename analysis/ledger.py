@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import measures
 import numpy as np
-import style
 import yaml
+
+import measures
+import style
 from runs import Run
 from stats import Bootstrap, Estimate, Statistic, difference, improvement, pooled_iqm
 

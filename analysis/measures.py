@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+
 from commands import AnalysisError
 from runs import BIN, Run
 from stats import Z95, Bootstrap, Estimate, over_runs

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from commands import AnalysisError
 from runs import BINS, EVALUATIONS, Run
 from writing import write_csv

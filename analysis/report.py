@@ -16,10 +16,11 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
+import yaml
+
 import collection
 import commands
 import style
-import yaml
 from ledger import CONTRADICTED, SUPPORTED
 from runs import Run
 from tables import Table, read_markdown, to_html
@@ -98,7 +99,7 @@ def claims(page: Page) -> str:
         body = to_html(Table("", table.columns[1:], tests, left=len(whole)))
         for row in {row[-1] for row in tests}:
             body = body.replace(f">{html.escape(row)}</td>", f">{verdict(row)}</td>")
-        parts.append(body)
+        parts.append(f'<div class="ledger">{body}</div>')
     return "".join(parts) + notes(table) + '<p class="soft">As <a href="claims.csv">csv</a>, <a href="claims.md">md</a>.</p>'
 
 

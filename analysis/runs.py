@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+
 from commands import AnalysisError
 
 BIN = 256

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 import collection
 import commands
 import measures
-import numpy as np
-import pandas as pd
 import paper
 import style
 from runs import Run
@@ -36,9 +37,8 @@ def make(options: argparse.Namespace) -> list[Path]:
     tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished))
     summary = Summary(options)
     rows = [summary.row(task, method, methods) for task, methods in tasks.items() for method in style.order(list(methods))]
-    rows += summary.aggregate(tasks)
-    data = pd.DataFrame(rows)
-    shown = [_shown(row) for row in data.to_dict("records")]
+    data = pd.DataFrame(rows + summary.aggregate(tasks))
+    shown = [_shown(dict(row)) for _, row in data.iterrows()]
     return write_table(options.out / "summary", Table("Summary", COLUMNS, shown, _notes(options)), data)
 
 
@@ -114,28 +114,28 @@ def _paper(task: str, method: str) -> dict[str, Any]:
     return {"paper_low": low, "paper_high": high, "paper_tag": paper.content()["tag"] if curve else ""}
 
 
-def _shown(row: dict[str, Any]) -> list[str]:
+def _shown(row: dict[Any, Any]) -> list[str]:
     final = paper.final(row["task"], row["method"])
     return [
         row["task"] if row["task"] == ALL else style.title(row["task"]),
         style.label(row["method"]),
         f"{row['seeds']:.0f}",
-        bracketed(*_ends(row, "final_return"), digits=3),
+        bracketed(_ends(row, "final_return"), 3),
         number(row["success"]),
         _steps(row),
         number(row["area"], 3),
         number(row["evaluated_sampled"], 3),
         number(row["evaluated_greedy"], 3),
-        bracketed(*_ends(row, "improvement")),
+        bracketed(_ends(row, "improvement")),
         f"{final} {paper.tag()}" if final else NONE,
     ]
 
 
-def _ends(row: dict[str, Any], name: str) -> list[float]:
+def _ends(row: dict[Any, Any], name: str) -> list[float]:
     return [row[f"{name}{end}"] for end in ("", "_low", "_high")]
 
 
-def _steps(row: dict[str, Any]) -> str:
+def _steps(row: dict[Any, Any]) -> str:
     """The median over seeds, and how many reached it."""
     if pd.isna(row["steps_to_good"]):
         return NONE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+
 from writing import write, write_csv
 
 NONE = "—"
@@ -76,12 +77,16 @@ def to_html(table: Table) -> str:
     """A table that scrolls sideways where the page is narrower; without title and notes."""
     kinds = ["words"] * table.left + ["number"] * (len(table.columns) - table.left)
 
-    def row(tag: str, cells: Sequence[str]) -> str:
-        pairs = zip(kinds, cells, strict=True)
-        return "<tr>" + "".join(f'<{tag} class="{kind}">{html.escape(cell)}</{tag}>' for kind, cell in pairs) + "</tr>"
+    head = "".join(f'<th class="{kind}">{html.escape(name)}</th>' for kind, name in zip(kinds, table.columns, strict=True))
 
-    head, rows = row("th", table.columns), "\n".join(row("td", cells) for cells in table.rows)
-    return f'<div class="scroll" tabindex="0"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>\n'
+    def row(cells: Sequence[str]) -> str:
+        named = zip(kinds, table.columns, cells, strict=True)  # the column's name, for narrow pages that stack the cells
+        shown = (f'<td class="{k}" data-column="{html.escape(name)}">{html.escape(cell)}</td>' for k, name, cell in named)
+        return f"<tr>{''.join(shown)}</tr>"
+
+    rows = "\n".join(map(row, table.rows))
+    table_body = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>\n{table_body}\n</table></div>\n'
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -89,6 +94,7 @@ def number(value: float, digits: int = 2) -> str:
     return NONE if pd.isna(value) else f"{value:.{digits}f}"
 
 
-def bracketed(center: float, low: float, high: float, digits: int = 2) -> str:
-    """A number with its interval, if it has one."""
+def bracketed(values: Sequence[float], digits: int = 2) -> str:
+    """A number with its interval, if it has one. values: the number, the interval's ends."""
+    center, low, high = values
     return number(center, digits) + ("" if pd.isna(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
