@@ -23,9 +23,13 @@ def check_window(window: int) -> None:
 
 
 def grid(steps: int, window: int) -> np.ndarray:
-    """The environment steps at which a curve is computed: four in each window, the last one at the end of the run."""
+    """The environment steps at which a curve is computed: four in each window, the last one at the end of the run.
+
+    The first has a whole window behind it, if the run is that long: the very first episodes to end are the short, lucky ones.
+    """
     end = -(-steps // BIN) * BIN
-    return np.arange(end, 0, -max(BIN, window // 4 // BIN * BIN))[::-1]
+    at = np.arange(end, 0, -max(BIN, window // 4 // BIN * BIN))[::-1]
+    return at[at >= min(window, end)]
 
 
 def smoothed(run: Run, window: int, column: str = "return_sum") -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +65,7 @@ def steps_to_good(run: Run, window: int) -> float:
     """
     if not run.steps or math.isnan(run.optimum):
         return math.nan
-    at, values = _settled(run, window)
+    at, values = smoothed(run, window)
     reached = at[values >= GOOD * run.optimum]  # nan reaches nothing
     return float(reached[0]) if len(reached) else math.inf
 
@@ -82,20 +86,13 @@ def fall(run: Run, window: int) -> float:
     """How far the smoothed return falls, at most, below an earlier value of it; nan where nothing was trained."""
     if not run.steps:
         return math.nan
-    _, values = _settled(run, window)
+    _, values = smoothed(run, window)
     return deepest(values[~np.isnan(values)])
 
 
 def deepest(values: np.ndarray) -> float:
     """The largest difference between an earlier and a later value; nan of none."""
     return float(np.max(np.maximum.accumulate(values) - values)) if len(values) else math.nan
-
-
-def _settled(run: Run, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The smoothed curve from the first whole window on: the very first episodes to end are the short, lucky ones."""
-    at, values = smoothed(run, window)
-    whole = at >= min(window, at[-1])
-    return at[whole], values[whole]
 
 
 def evaluated(run: Run, what: str, mode: str, when: str = "after") -> float:

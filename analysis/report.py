@@ -121,7 +121,8 @@ def runs(page: Page) -> str:
 
 def _run(run: Run, out: Path) -> str:
     """A run's block."""
-    length = f"{run.steps:,} environment steps in {run.seconds / 60:.1f} minutes" if run.steps else "only evaluated"
+    time = f"{run.seconds / 60:.0f} minutes" if run.seconds >= 120 else f"{run.seconds:.0f} seconds"
+    length = f"{run.steps:,} environment steps in {time}" if run.steps else "only evaluated"
     told = [style.label(run.method), f"seed {run.seed}", *([run.model] if run.model else []), length]
     link = quote(os.path.relpath(run.source, out))
     origin = yaml.safe_dump(run.provenance, sort_keys=False, allow_unicode=True)

@@ -19,7 +19,6 @@ from commands import AnalysisError
 BIN = 256
 """Environment steps in a bin; a bin's step is its end, so that bin 256 holds the episodes that ended in steps 1 to 256."""
 
-GROUPS = ("env", "norm", "baseline", "model", "preset", "trainer", "logger", "experiment")
 SETTING = ("env", "norm", "baseline", "model", "ppo", "total_steps")
 INCIDENTAL = ("model.seed", "model.device", "model.attn_implementation", "baseline.engine.")  # how, not what, is computed
 
@@ -72,11 +71,12 @@ class Run:
     def method(self) -> str:
         """The baseline's name and what distinguishes its variants.
 
-        That is the choice in a group of its own (conf/affordance, say), else an option of the baseline that is a word
-        (affordance: oracle), else, where a language model acts, the norm.
+        That are the options of the baseline that are a choice in a group of the same name (conf/affordance, say) or else a word;
+        where there is none and a language model acts, the norm.
         """
-        options = [value for name, value in self.config["baseline"].items() if isinstance(value, str) and name != "_target_"]
-        variant = [str(choice) for group, choice in self.choices.items() if group not in GROUPS and choice] or options
+        options = {name: value for name, value in self.config["baseline"].items() if name != "_target_"}
+        chosen = {name: self.choices.get(name, value) for name, value in options.items()}
+        variant = [choice for choice in chosen.values() if isinstance(choice, str)]
         if not variant and self.model:
             variant = [str(self.choices["norm"])]
         return "-".join([str(self.choices["baseline"]), *variant])

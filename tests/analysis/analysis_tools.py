@@ -41,12 +41,11 @@ def make_run(
         "ppo": {"num_envs": NUM_ENVS, "learning_rate": 1e-3},
         "trainer": {"accelerator": "cpu"},
     }
+    choices = {"env": "overcooked", "norm": variant if baseline == "twosome" else "word", "baseline": baseline, "experiment": None}
     if baseline == "saycan":
-        config["baseline"]["affordance"] = variant
-    write_json(folder / "choices.json", {
-        "env": "overcooked", "norm": variant if baseline == "twosome" else "word", "baseline": baseline,
-        "model": "smollm2_135m", "preset": "wide", "trainer": "cpu", "logger": "tensorboard", "experiment": None,
-    })  # fmt: skip
+        config["baseline"]["affordance"] = {"_target_": f"twosome.policies.affordances.{variant}", "_partial_": True}
+        choices["affordance"] = variant
+    write_json(folder / "choices.json", choices)
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
     write_json(folder / "provenance.json", {
         "packages": {"torch": "2.13.0"}, "git_commit": "0123abc", "seed": seed, "started": "2026-01-31T12:00:00+00:00",
