@@ -1,7 +1,6 @@
 """Run folders with known numbers."""
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,17 +30,18 @@ def make_run(
     """
     baseline, _, variant = method.partition("-")
     language = baseline in ("twosome", "saycan")
+    norm = variant if baseline == "twosome" else "word"
     config = {
         "seed": seed,
         "total_steps": steps or 36_864,
         "env": {"id": "twosome/Overcooked-v0", "task": task, "prompt": "default", "gamma": 0.99, "kwargs": {"map": "A"}},
-        "norm": {"_target_": f"twosome.language.norms.{variant if baseline == 'twosome' else 'word'}", "_partial_": True},
+        "norm": {"_target_": f"twosome.language.norms.{norm}", "_partial_": True},
         "baseline": {"_target_": f"twosome.policies.{baseline}.build"},
         "model": {"source": "smollm2" if language else "other", "seed": seed, "device": "auto"},
         "ppo": {"num_envs": NUM_ENVS, "learning_rate": 1e-3},
         "trainer": {"accelerator": "cpu"},
     }
-    choices = {"env": "overcooked", "norm": variant if baseline == "twosome" else "word", "baseline": baseline, "experiment": None}
+    choices = {"env": "overcooked", "norm": norm, "baseline": baseline, "experiment": None}
     if baseline == "saycan":
         config["baseline"]["affordance"] = {"_target_": f"twosome.policies.affordances.{variant}", "_partial_": True}
         choices["affordance"] = variant
@@ -108,8 +108,3 @@ def make_study(folder: Path, seeds: Sequence[int] = (0, 1, 2), steps: int = 8192
     for method, value in {"saycan-none": -0.03, "saycan-oracle": 0.3, "random": -0.4, "optimal": OPTIMUM}.items():
         make_run(folder / method, method, 0, steps=0, task=task, after=value)
     return folder
-
-
-def drop(folder: Path) -> None:
-    """Remove a folder."""
-    shutil.rmtree(folder)
