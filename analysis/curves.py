@@ -62,7 +62,7 @@ def plotted(task: str, methods: Mapping[str, Sequence[Run]], options: argparse.N
         table = pd.DataFrame({"env_steps": at.astype(int), "center": found.center, "low": found.low, "high": found.high})
         table.insert(0, "task", task)
         table.insert(1, "method", method)
-        tables.append(table.assign(seeds=len(runs), kind="training" if trained else "evaluation").dropna(subset="center"))
+        tables.append(table.assign(seeds=len(runs), kind="training" if trained else "evaluation"))
     return pd.concat(tables)
 
 

@@ -20,7 +20,9 @@ BIN = 256
 """Environment steps in a bin; a bin's step is its end, so that bin 256 holds the episodes that ended in steps 1 to 256."""
 
 SETTING = ("env", "norm", "baseline", "model", "ppo", "total_steps")
-INCIDENTAL = ("model.seed", "model.device", "model.attn_implementation", "baseline.engine.")  # how, not what, is computed
+"""Entries of the configuration that say what is computed, besides the seed."""
+INCIDENTAL = ("model.seed", "model.device", "model.attn_implementation", "model.packed_weights", "baseline.engine.")
+"""Options that say how something is computed, not what."""
 
 BINS = {"step": int, "episodes": int, "return_sum": float, "successes": int}
 EVALUATIONS = {

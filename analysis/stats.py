@@ -45,9 +45,13 @@ class Bootstrap:
 
 
 def iqm(values: np.ndarray) -> np.ndarray:
-    """Interquartile mean over the first axis: the mean without the floor(n / 4) lowest and as many of the highest."""
+    """Interquartile mean over the first axis: the mean without the floor(n / 4) lowest and as many of the highest.
+
+    nan where any of the values is.
+    """
     cut = len(values) // 4
-    return np.sort(values, axis=0)[cut : len(values) - cut].mean(axis=0)
+    middle = np.sort(values, axis=0)[cut : len(values) - cut].mean(axis=0)
+    return np.where(np.isnan(values).any(axis=0), np.nan, middle)
 
 
 def pooled_iqm(strata: Sequence[np.ndarray]) -> np.ndarray:

@@ -146,6 +146,14 @@ def test_paper_is_drawn_unless_switched_off(study, tmp_path, monkeypatch):
     assert labels(plain[1]) == ["TWOSOME, word", "PPO from scratch", "SayCan, oracle", "not finetuned", "random"]
 
 
+def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
+    make_run(tmp_path / "runs" / "0", curve=[], steps=32)
+    make_run(tmp_path / "runs" / "1", curve=[], steps=32, seed=1)
+    for script, names in WRITES.items():
+        assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
+    assert "| — | — | > 32 (0 of 2) | — |" in (tmp_path / "summary.md").read_text()
+
+
 def test_a_method_has_one_colour_and_the_optimum_a_line(study, tmp_path, monkeypatch):
     norms, baselines = drawn(study, tmp_path, monkeypatch, "--no-paper")
     colours = [figure.legends[0].get_lines()[0].get_color() for figure in (norms, baselines)]

@@ -27,6 +27,12 @@ def test_iqm_by_hand(values, expected):
     assert iqm(np.array(values, dtype=float)) == pytest.approx(expected)
 
 
+def test_iqm_does_not_cut_what_is_missing():
+    assert np.isnan(iqm(np.array([0.1, 0.2, 0.3, np.nan])))
+    found = Bootstrap(100).estimate(pooled_iqm, [np.array([0.1, 0.2, 0.3, np.nan])])
+    assert np.isnan([found.center, found.low, found.high]).all()
+
+
 def test_iqm_is_over_runs_not_points():
     assert iqm(np.array([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0], [9.0, 99.0]])).tolist() == [1.5, 11.5]
 
