@@ -26,7 +26,7 @@ for number, argv in enumerate(json.loads(sys.stdin.read())):
         os.dup2(output, 2)
         code = 0
         try:
-            sys.argv = argv
+            sys.argv, sys.path[0] = argv, os.path.abspath(os.path.dirname(argv[0]))
             runpy.run_path(argv[0], run_name="__main__")
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -50,7 +50,7 @@ class Finished:
 
 def checkout(folder: Path) -> Path:
     """Copy what a user has of the suite, to be changed and run, into a folder."""
-    for name in ("src", "conf", "experiments"):
+    for name in ("src", "conf", "experiments", "analysis"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
@@ -89,7 +89,7 @@ def commands(page: str) -> list[str]:
 
 def python_commands(page: str) -> list[str]:
     """Those that start one of the suite's scripts."""
-    return [command for command in commands(page) if command.startswith("python src/")]
+    return [command for command in commands(page) if command.startswith(("python src/", "python analysis/"))]
 
 
 def added_files(page: str) -> dict[str, str]:

@@ -1,0 +1,135 @@
+"""The papers' claims as a ledger: what each is tested by, what the paper shows, what these runs show, and the verdict.
+
+The claims are data: claims.yaml.
+
+python analysis/claims.py multirun --out results
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import collection
+import commands
+import ledger
+import measures
+import paper
+import style
+from ledger import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
+from stats import Bootstrap
+from tables import NONE, Table, bracketed, write_table
+
+COLUMNS = ("claim", "what it says", "task", "test", "the paper", "these runs", "verdict")
+
+
+def _early(curve: paper.Curve) -> str | None:
+    """The highest point that was read in what counts as early."""
+    early = [(value, first, last) for first, last, value in curve.points if last <= measures.EARLY * curve.steps]
+    if not early:
+        return None
+    value, *stretch = max(early)
+    return f"{paper.decimal(value)} at {'-'.join(dict.fromkeys(map(style.thousands, stretch)))}"
+
+
+def _quick(curve: paper.Curve) -> str:
+    """The first point that was read at 90 % of the optimum or more."""
+    points = [*curve.points, (curve.steps, curve.steps, sum(curve.final) / 2)]
+    last = next((last for _, last, value in points if value >= measures.GOOD * curve.optimum), None)
+    return f"not at {style.thousands(curve.steps)}" if last is None else f"by {style.thousands(last)}"
+
+
+def _fall(curve: paper.Curve) -> str | None:
+    """The points that were read show the least that a curve falls."""
+    fall = measures.deepest(np.array(curve.values))
+    return f"falls by at least {paper.decimal(round(fall, 3))}" if fall > 0 else None
+
+
+PAPER: dict[str, Callable[[paper.Curve], str | None]] = {
+    "final return": lambda curve: paper.decimal(sum(curve.final) / 2),
+    "quickness": _quick,
+    "early return": _early,
+    "fall": _fall,
+    "steadiness": _fall,
+}
+"""What the paper's figure shows of a measure."""
+
+
+def shown_by_paper(check: Check, task: str) -> str:
+    """The paper's numbers behind a test, of each of its methods."""
+    curves = [paper.curve(task, method) for method in check.methods]
+    told = [PAPER[check.measure](curve) if curve and check.measure in PAPER else None for curve in curves]
+    return f"{'; '.join(text or NONE for text in told)} {paper.tag()}" if any(told) else NONE
+
+
+def make(options: argparse.Namespace) -> list[Path]:
+    """Write the ledger; returns the paths."""
+    measures.check_window(options.window)
+    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished))
+    bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
+    rows: list[list[str]] = []
+    data: list[dict[str, Any]] = []
+    for claim in ledger.load():
+        outcomes = [
+            (task, check, ledger.judge(check, methods, options.window, bootstrap))
+            for task, methods in tasks.items()
+            for check in claim.checks
+        ]
+        verdict = ledger.overall([outcome.verdict for _, _, outcome in outcomes])
+        named = ", ".join(map(style.title, tasks))
+        rows.append([claim.claim, f"{claim.says} ({claim.source})", named, "all of the following", "", "", verdict])
+        data.append({"claim": claim.claim, "says": claim.says, "task": "all", "verdict": verdict})
+        for task, check, outcome in outcomes:
+            rows.append(_shown(claim, task, check, outcome))
+            data.append(_data(claim, task, check, outcome))
+    table = Table("Claims", COLUMNS, rows, _notes(options), left=len(COLUMNS))
+    return write_table(options.out / "claims", table, pd.DataFrame(data), latex=False)
+
+
+def _shown(claim: Claim, task: str, check: Check, outcome: Outcome) -> list[str]:
+    found, seeds = outcome.estimate, " and ".join(map(str, outcome.seeds))
+    ours = NONE
+    if found is not None:
+        ours = f"{bracketed([float(end) for end in vars(found).values()], 3)}, {seeds} runs"
+    verdict = outcome.verdict + (f": {outcome.why}" if outcome.why else "")
+    return [claim.claim, check.says, style.title(task), check.told, shown_by_paper(check, task), ours, verdict]
+
+
+def _data(claim: Claim, task: str, check: Check, outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = {"claim": claim.claim, "says": check.says, "task": task, "verdict": outcome.verdict, "why": outcome.why}
+    row |= {"measure": check.measure, "statistic": check.statistic, "of": check.of, "than": check.than, "above": check.above}
+    row |= {"paper": shown_by_paper(check, task), "seeds_of": outcome.seeds[0]}
+    row |= {"seeds_than": outcome.seeds[1] if check.than else None}
+    ends = {} if outcome.estimate is None else vars(outcome.estimate)
+    return row | {name: float(value) for name, value in ends.items()}
+
+
+def _notes(options: argparse.Namespace) -> list[str]:
+    return [
+        f"Verdicts: {SUPPORTED} where the 95 % interval lies above the threshold, {CONTRADICTED} where it lies below it, {OPEN} "
+        f"otherwise, and wherever a method that learns has fewer than {MIN_SEEDS} seeds or one that does not was evaluated over "
+        f"fewer than {MIN_EPISODES} episodes. A claim is {SUPPORTED} where all of its tests are on all tasks that have runs, "
+        f"{CONTRADICTED} where any is.",
+        "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
+        f"Measures of a run, from its curve smoothed over {options.window:,} steps: final return (of what is not trained, "
+        "its evaluation); quickness, by the step at which 90 % of the optimum is first reached; early return, the mean over the "
+        "first 15 % of the steps; fall, the largest below an earlier value; steadiness, the same, negative.",
+        "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
+        "(quicker), ties half; level, an interquartile mean.",
+        f"The paper: of each method, {paper.legend()}.",
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = commands.parser(__doc__)
+    commands.add_statistics(parser)
+    return commands.run(parser, make, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

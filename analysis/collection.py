@@ -1,0 +1,114 @@
+"""Which runs a figure is made of: found below the named folders, checked to belong together, sorted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import paper
+import published
+from commands import AnalysisError, warn
+from runs import Run, read_folder
+
+Grouped = dict[str, dict[str, list[Run]]]
+"""Runs by task, then by method, then by seed."""
+
+
+def read(folders: Sequence[Path], seeds: Sequence[int] | None = None, unfinished: bool = False) -> list[Run]:
+    """All runs at and below the folders, sorted by task, method and seed; a run found twice counts once.
+
+    seeds: take only these; every trained method must have them all. unfinished: whether to take runs that are not finished.
+    Raises AnalysisError where there is none, or where runs do not belong together.
+    """
+    found = [run for folder in folders for run in _below(folder)]
+    if not unfinished:
+        for run in found:
+            _check_finished(run)
+    chosen: dict[str, Run] = {}
+    papers = list(paper.content()["tasks"])
+    for run in sorted(found, key=lambda run: (_place(run.task, papers), run.method, run.seed)):
+        if seeds is None or run.seed in seeds or not run.steps:
+            _check_twin(run, chosen.setdefault(run.name, run))
+    runs = list(chosen.values())
+    for task, methods in by_task(runs).items():
+        for method, of_method in methods.items():
+            _check_setting(task, method, of_method)
+        _check_seeds(task, methods, seeds)
+    if not runs:
+        raise AnalysisError(f"--seeds {','.join(map(str, seeds or ()))}: expected seeds that the runs have; leave the option out")
+    return runs
+
+
+def by_task(runs: Sequence[Run]) -> Grouped:
+    """Group runs, in their order."""
+    grouped: Grouped = {}
+    for run in runs:
+        grouped.setdefault(run.task, {}).setdefault(run.method, []).append(run)
+    return grouped
+
+
+def _place(task: str, papers: Sequence[str]) -> tuple[int, str]:
+    """The paper's tasks first, in its order."""
+    return (papers.index(task) if task in papers else len(papers), task)
+
+
+def _below(folder: Path) -> list[Run]:
+    if not folder.is_dir():
+        raise AnalysisError(f"{folder}: no such folder; expected a run folder, or one that holds some")
+    files = (path for name in ("config.yaml", published.FILES[0]) for path in folder.rglob(name))
+    runs: list[Run] = []
+    for file in sorted(files):
+        if file.name == published.FILES[0]:
+            runs += published.read(file.parent)
+        elif (file.parent / "provenance.json").exists():
+            runs.append(read_folder(file.parent))
+    if not runs:
+        raise AnalysisError(
+            f"{folder}: no run in it; expected folders with config.yaml and provenance.json, as src/run.py writes them, "
+            f"or published tables ({', '.join(published.FILES)})"
+        )
+    return runs
+
+
+def _check_finished(run: Run) -> None:
+    if run.finished:
+        return
+    way = f"finish it with python src/run.py resume={run.source}"
+    if not (run.source / "config.yaml").exists():  # published as it was
+        way = f"finish {run.name} and publish it again"
+    raise AnalysisError(f"{run.source}: expected finished runs, found an unfinished one; {way}, or add --unfinished")
+
+
+def _check_twin(run: Run, first: Run) -> None:
+    """The same setting and seed has one result."""
+    _check_setting(run.task, run.method, [first, run])
+    if not run.bins.equals(first.bins) or not run.evaluations.equals(first.evaluations):
+        raise AnalysisError(
+            f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
+            "with different results; name only one of them"
+        )
+
+
+def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:
+    """Runs of a method differ in nothing but the seed. Options that one of them does not know yet are not compared."""
+    first = runs[0]
+    for run in runs[1:]:
+        for name in first.setting.keys() & run.setting.keys():
+            ours, theirs = first.setting[name], run.setting[name]
+            if ours != theirs:
+                raise AnalysisError(
+                    f"{task}, {method}: expected runs of one setting, found {name}={ours} in {first.source} and "
+                    f"{name}={theirs} in {run.source}; name only folders of one setting"
+                )
+
+
+def _check_seeds(task: str, methods: dict[str, list[Run]], seeds: Sequence[int] | None) -> None:
+    """Methods that learn are compared on the same seeds."""
+    there = {method: [run.seed for run in runs] for method, runs in methods.items() if any(run.steps for run in runs)}
+    for method, own in there.items():
+        if missing := sorted(set(seeds or ()) - set(own)):
+            raise AnalysisError(
+                f"--seeds {','.join(map(str, seeds or ()))}: {task}, {method} has no run with seed {missing[0]}; "
+                f"train it, or ask for seeds {','.join(map(str, own))}"
+            )
+    if len(set(map(tuple, there.values()))) > 1:
+        told = "; ".join(f"{method} has {','.join(map(str, own))}" for method, own in there.items())
+        warn(f"{task}: methods have different seeds: {told}")

@@ -1,0 +1,71 @@
+"""What the commands of this folder share: options, one-line errors with exit code 2, and saying what was written."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+Make = Callable[[argparse.Namespace], Iterable[Path]]
+
+
+class AnalysisError(ValueError):
+    """Bad input: one line that names the folder or option, what was expected and how to fix it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports bad options like any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse."""
+        raise AnalysisError(f"{message}; --help lists the options")
+
+
+def parser(description: str | None, default_out: str = "results") -> Parser:
+    """A command's parser with the options that all have: which runs, and where to write."""
+    made = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("runs", nargs="+", type=Path, help="folders, searched for run folders and for published tables")
+    made.add_argument("--out", type=Path, default=Path(default_out), help="folder to write into")
+    made.add_argument("--seeds", type=seeds, help="only these seeds, as in 0,1,2; a method that lacks one is an error")
+    made.add_argument("--unfinished", action="store_true", help="take unfinished runs as far as they are")
+    return made
+
+
+def add_statistics(made: argparse.ArgumentParser) -> None:
+    """The options of what is computed from the runs."""
+    made.add_argument("--window", type=positive, default=4096, help="environment steps that a curve's mean looks back over")
+    made.add_argument("--stat", choices=("iqm", "mean-std"), default="iqm", help="over seeds: interquartile mean with a "
+                      "95%% stratified bootstrap interval, or the paper's mean and population standard deviation")  # fmt: skip
+    made.add_argument("--bootstrap-seed", type=int, default=0, help="of the resampling")
+    made.add_argument("--bootstrap-samples", type=positive, default=2000, help="how often to resample")
+
+
+def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, make the files, print their names; returns the exit code."""
+    try:
+        for path in make(made.parse_args(arguments)):
+            print(f"wrote {path}")
+    except AnalysisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def warn(message: str) -> None:
+    """Say what the reader of a figure should know."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """The type of --seeds."""
+    try:
+        return tuple(sorted({int(word) for word in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected integers with commas between them, as in 0,1,2") from None
+
+
+def positive(text: str) -> int:
+    """The type of counts."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer above 0")
+    return int(text)

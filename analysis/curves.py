@@ -1,0 +1,144 @@
+"""Learning curves: discounted return against environment steps, a panel per task.
+
+Two figures, as in the paper: norms against each other, and word against the baselines. With the plotted numbers as CSV.
+
+python analysis/curves.py multirun --out results
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import collection
+import commands
+import measures
+import paper
+import style
+from runs import Run
+from stats import Bootstrap, Estimate, over_runs
+from writing import write_csv, write_figure
+
+LANGUAGE = "twosome-"  # what the names of the norms' methods begin with
+FIGURES = {
+    "norms": lambda method: method.startswith(LANGUAGE),
+    "baselines": lambda method: not method.startswith(LANGUAGE) or method == f"{LANGUAGE}word",
+}
+"""By name, which methods a figure shows."""
+
+
+def make(options: argparse.Namespace) -> list[Path]:
+    """Draw both figures and write the numbers; returns the paths."""
+    measures.check_window(options.window)
+    runs = collection.read(options.runs, options.seeds, options.unfinished)
+    rows = pd.concat([plotted(task, methods, options) for task, methods in collection.by_task(runs).items()])
+    paths = [write_csv(options.out / "curves.csv", rows)]
+    optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}
+    for name, shows in FIGURES.items():
+        chosen = rows[rows.method.map(shows)]
+        if len(chosen):
+            figure = draw(chosen, optima, options, sorted(set(rows.method)))
+            paths += write_figure(options.out / f"curves_{name}", figure)
+    return paths
+
+
+def plotted(task: str, methods: Mapping[str, Sequence[Run]], options: argparse.Namespace) -> pd.DataFrame:
+    """The numbers that are drawn of a task: a row per method and point; one at step 0 for what was only evaluated."""
+    bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
+    tables = []
+    for method in style.order(list(methods)):
+        runs = methods[method]
+        if trained := any(run.steps for run in runs):
+            at, found = _curve(runs, options, bootstrap)
+        else:
+            at, found = np.zeros(1), measures.level(runs, options.window, options.stat, bootstrap)
+        table = pd.DataFrame({"env_steps": at.astype(int), "center": found.center, "low": found.low, "high": found.high})
+        table.insert(0, "task", task)
+        table.insert(1, "method", method)
+        tables.append(table.assign(seeds=len(runs), kind="training" if trained else "evaluation"))
+    return pd.concat(tables)
+
+
+def _curve(runs: Sequence[Run], options: argparse.Namespace, bootstrap: Bootstrap) -> tuple[np.ndarray, Estimate]:
+    """Where all runs have a value, up to the end of the shortest."""
+    shortest = min(runs, key=lambda run: run.steps)
+    at, _ = measures.smoothed(shortest, options.window)
+    curves = [np.interp(at, *measures.smoothed(run, options.window), right=math.nan) for run in runs]
+    return at, over_runs(np.array(curves), options.stat, bootstrap)
+
+
+def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Namespace, methods: Sequence[str]) -> Figure:
+    """A figure of plotted rows. optima: by task. methods: of all figures, for the colours."""
+    tasks = list(dict.fromkeys(rows.task))
+    shown = [method for method in style.order(list(set(rows.method))) if method != "optimal"]
+    with_paper = options.paper and any(paper.curve(task, method) for task in tasks for method in shown)
+    handles = [_handle(method, methods) for method in shown]
+    if with_paper:
+        handles.append(Line2D([], [], color=style.INK, lw=1.1, marker="o", ms=3.5, mfc="white", ls="",
+                              label=f"paper, {paper.content()['model']},\nread off the figure"))  # fmt: skip
+    figure, axes = style.panels(len(tasks), legend_rows=-(-len(handles) // 2) + 1 + with_paper)
+    for each, task in zip(axes, tasks, strict=True):
+        of_task = rows[rows.task == task]
+        each.set_title(style.title(task), fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
+        each.set_ylabel("discounted return", fontsize=8, color=style.INK)
+        end = max(int(of_task.env_steps.max()), 1)
+        each.set_xlim(0, end)
+        for method, points in of_task[of_task.method != "optimal"].groupby("method"):
+            _draw_method(each, points, str(method), style.color(str(method), methods), end)
+            if with_paper:
+                _draw_paper(each, paper.curve(task, str(method)), style.color(str(method), methods), end)
+        if task in optima:
+            _draw_optimum(each, optima[task])
+    band = "IQM, 95 % bootstrap interval" if options.stat == "iqm" else "mean, population std"
+    told = f"environment steps; mean of the last {options.window:,}\nover seeds: {band}"
+    axes[-1].set_xlabel(told, fontsize=7.5, color=style.INK)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
+                  labelcolor=style.INK, handlelength=2.2, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
+    return figure
+
+
+def _handle(method: str, methods: Sequence[str]) -> Line2D:
+    return Line2D([], [], color=style.color(method, methods), ls=style.DASHES.get(method, "-"), lw=1.6, label=style.label(method))
+
+
+def _draw_method(axes: Axes, points: pd.DataFrame, method: str, color: str, end: int) -> None:
+    at, center, low, high = (points[name].to_numpy(float) for name in ("env_steps", "center", "low", "high"))
+    if points.kind.iloc[0] == "evaluation":
+        at, center, low, high = np.array([0, end]), *(np.repeat(values, 2) for values in (center, low, high))
+    axes.plot(at, center, color=color, lw=1.6, ls=style.DASHES.get(method, "-"), solid_capstyle="round", zorder=3)
+    axes.fill_between(at, low, high, color=color, alpha=0.18, lw=0, zorder=2)
+
+
+def _draw_paper(axes: Axes, curve: paper.Curve | None, color: str, end: int) -> None:
+    """The paper's points as far as the panel goes; a stretch of constant return as a line between two."""
+    for first, last, value in curve.points if curve else []:
+        if first <= end:
+            at = sorted({first, min(last, end)})
+            axes.plot(at, [value] * len(at), color=color, lw=1.1, marker="o", ms=3.5, mfc="white", zorder=4, clip_on=False)
+
+
+def _draw_optimum(axes: Axes, optimum: float) -> None:
+    axes.axhline(optimum, color=style.COLORS["optimal"], lw=0.9, ls=(0, (4, 2.5)), zorder=1)
+    axes.annotate(f"optimum {optimum:.3f}", (0.01, optimum), (0, 2), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", color=style.INK, fontsize=7, ha="left", va="bottom")  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, max(high, optimum + 0.1 * (optimum - low)))  # room for the label
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = commands.parser(__doc__)
+    commands.add_statistics(parser)
+    parser.add_argument("--no-paper", dest="paper", action="store_false", help="without the paper's points")
+    return commands.run(parser, make, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""A ledger's parts: claims as data (claims.yaml), and how one is judged by runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+import measures
+import style
+from runs import Run
+from stats import Bootstrap, Estimate, Statistic, difference, improvement, pooled_iqm
+
+SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not enough data"
+MIN_SEEDS = 3
+"""Of each method that learns; nothing is called supported or contradicted on fewer."""
+MIN_EPISODES = 100
+"""Of the evaluation of each policy that does not learn, for which one run is enough."""
+STATISTICS: dict[str, Statistic] = {"difference": difference, "improvement": improvement, "level": pooled_iqm}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test of a claim; the fields are explained in claims.yaml."""
+
+    says: str
+    measure: str
+    statistic: str
+    of: str
+    above: float
+    than: str | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that it is about."""
+        return [self.of, *([self.than] if self.than else [])]
+
+    @property
+    def told(self) -> str:
+        """The test in words."""
+        names = " against ".join(map(style.label, self.methods))
+        return f"{self.measure}, {self.statistic} > {self.above:g}: {names}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and its tests."""
+
+    claim: str
+    says: str
+    source: str
+    checks: list[Check]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A test on a task. estimate: of the statistic, None where there are no runs. seeds: of each method. why: what is missing."""
+
+    verdict: str
+    estimate: Estimate | None
+    seeds: list[int]
+    why: str = ""
+
+
+def load() -> list[Claim]:
+    """claims.yaml."""
+    entries = yaml.safe_load((Path(__file__).parent / "claims.yaml").read_text())
+    return [Claim(str(e["claim"]), e["says"], e["source"], [Check(**check) for check in e["tests"]]) for e in entries]
+
+
+def judge(check: Check, methods: Mapping[str, Sequence[Run]], window: int, bootstrap: Bootstrap) -> Outcome:
+    """Make a test on one task's runs."""
+    runs = [methods.get(method, []) for method in check.methods]
+    seeds = [len(each) for each in runs]
+    for method, each in zip(check.methods, runs, strict=True):
+        if not each:
+            return Outcome(OPEN, None, seeds, f"no run of {style.label(method)}")
+    strata = [np.array([measures.MEASURES[check.measure](run, window) for run in each]) for each in runs]
+    if any(np.isnan(values).any() for values in strata):
+        return Outcome(OPEN, None, seeds, f"no {check.measure} of some run")
+    estimate = bootstrap.estimate(STATISTICS[check.statistic], strata)
+    if lack := next(filter(None, map(_lack, runs)), None):
+        return Outcome(OPEN, estimate, seeds, lack)
+    if estimate.low > check.above:
+        return Outcome(SUPPORTED, estimate, seeds)
+    if estimate.high < check.above:
+        return Outcome(CONTRADICTED, estimate, seeds)
+    return Outcome(OPEN, estimate, seeds, "the interval holds the threshold")
+
+
+def _lack(runs: Sequence[Run]) -> str | None:
+    """What a method's runs lack for a verdict."""
+    name = style.label(runs[0].method)
+    if any(run.steps for run in runs):
+        return None if len(runs) >= MIN_SEEDS else f"{name} has {len(runs)} of at least {MIN_SEEDS} seeds"
+    episodes = min(measures.evaluated(run, "episodes", "sampled") for run in runs)
+    return None if episodes >= MIN_EPISODES else f"{name} has {episodes:.0f} of at least {MIN_EPISODES} episodes"
+
+
+def overall(verdicts: Sequence[str]) -> str:
+    """A claim's verdict: contradicted where any of its tests is, supported where all are."""
+    if CONTRADICTED in verdicts:
+        return CONTRADICTED
+    return SUPPORTED if verdicts and set(verdicts) == {SUPPORTED} else OPEN

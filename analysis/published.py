@@ -1,0 +1,92 @@
+"""Runs condensed to three tables: small enough to commit, and all that figures and tables are made of."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from commands import AnalysisError
+from runs import BINS, EVALUATIONS, Run
+from writing import write_csv
+
+FORMAT = 1
+FILES = ("runs.csv", "curves.csv", "evaluations.csv")
+TOLD = ("task", "method", "seed", "model", "steps", "seconds", "finished")  # of a run, besides what it is read back from
+DETAILS = ("config", "choices", "provenance")  # as JSON
+
+RUNS = {
+    **{"format": int, "run": str, "task": str, "method": str, "seed": int, "model": str},
+    **{"steps": int, "seconds": float, "finished": bool},
+    **{"model_checksum": str, "git_commit": str, "started": str, "ended": str, "config": str, "choices": str, "provenance": str},
+}
+
+
+def write(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write the three tables; returns their paths.
+
+    runs.csv has a row per run: what people look for, then its configuration, choices and provenance as JSON. curves.csv has a
+    row per run and bin, evaluations.csv one per run and evaluation.
+    """
+    rows = [{"format": FORMAT, "run": run.name, **_told(run), **_details(run)} for run in runs]
+    tables = (
+        pd.DataFrame(rows, columns=list(RUNS)),
+        _stacked(runs, [run.bins for run in runs], BINS),
+        _stacked(runs, [run.evaluations for run in runs], EVALUATIONS),
+    )
+    return [write_csv(folder / name, table) for name, table in zip(FILES, tables, strict=True)]
+
+
+def _told(run: Run) -> dict[str, Any]:
+    origin = {name: run.provenance.get(name) or "" for name in ("model_checksum", "git_commit", "started")}
+    return {name: getattr(run, name) for name in TOLD} | origin | {"ended": run.provenance.get("finished") or ""}
+
+
+def _details(run: Run) -> dict[str, str]:
+    return {name: json.dumps(getattr(run, name), separators=(",", ":")) for name in DETAILS}
+
+
+def _stacked(runs: Sequence[Run], tables: Sequence[pd.DataFrame], columns: dict[str, type]) -> pd.DataFrame:
+    """The runs' tables below each other, with the run's name in front."""
+    named = [table.assign(run=run.name) for run, table in zip(runs, tables, strict=True) if len(table)]
+    return pd.concat(named)[["run", *columns]] if named else pd.DataFrame(columns=["run", *columns])
+
+
+def read(folder: Path) -> list[Run]:
+    """The runs of a folder of published tables; raises AnalysisError where they are not of this format."""
+    rows, curves, evaluations = (
+        _table(folder / name, {"run": str, **columns})
+        for name, columns in zip(FILES, (RUNS, BINS, EVALUATIONS), strict=True)
+    )
+    if strange := sorted(set(rows["format"]) - {FORMAT}):
+        raise AnalysisError(
+            f"{folder / FILES[0]}: expected format {FORMAT}, found {strange[0]}; publish the runs again with analysis/publish.py"
+        )
+    runs = []
+    for row in rows.to_dict("records"):
+        config, choices, provenance = (json.loads(row[name]) for name in DETAILS)
+        bins = curves[curves.run == row["run"]].drop(columns="run").reset_index(drop=True)
+        records = evaluations[evaluations.run == row["run"]].drop(columns="run").reset_index(drop=True)
+        progress = (bool(row["finished"]), int(row["steps"]), float(row["seconds"]))
+        runs.append(Run(folder, config, choices, provenance, *progress, bins, records))
+    return runs
+
+
+def _table(file: Path, columns: dict[str, type]) -> pd.DataFrame:
+    """One of the tables, with columns of the right types."""
+    again = "publish the runs again with analysis/publish.py"
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        if missing := [name for name in columns if name not in table]:
+            raise AnalysisError(f"{file}: expected a column {missing[0]}; {again}")
+        for name, kind in columns.items():
+            if kind is float:
+                table[name] = table[name].replace("", "nan")
+            if kind is bool:
+                table[name] = table[name].map({"True": True, "False": False})
+        return table[list(columns)].astype(columns)
+    except AnalysisError:
+        raise
+    except (ValueError, OSError) as error:
+        raise AnalysisError(f"{file}: expected a published table ({' '.join(str(error).split())}); {again}") from None

@@ -1,0 +1,110 @@
+"""Run folders with known numbers."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+OPTIMUM = 0.92
+NUM_ENVS, EPISODE = 4, 16  # in every run: so many environments end an episode together after so many decisions of each
+
+
+def make_run(
+    folder: Path,
+    method: str = "twosome-word",
+    seed: int = 0,
+    curve: Callable[[int], float] | Sequence[float] = lambda step: 0.5,
+    steps: int = 8192,
+    task: str = "tomato_salad",
+    after: float | None = 0.5,
+    before: float | None = None,
+    **changes: Any,
+) -> Path:
+    """Write a finished run's folder; returns it.
+
+    method: baseline, then norm or affordance. curve: the discounted return of the episodes that end at an environment step
+    (every 64, by all of 4 environments). steps: 0 for a policy that is only evaluated. after, before: mean return of the
+    evaluations; None for none. changes: of the configuration, by top-level entry.
+    """
+    baseline, _, variant = method.partition("-")
+    language = baseline in ("twosome", "saycan")
+    norm = variant if baseline == "twosome" else "word"
+    config = {
+        "seed": seed,
+        "total_steps": steps or 36_864,
+        "env": {"id": "twosome/Overcooked-v0", "task": task, "prompt": "default", "gamma": 0.99, "kwargs": {"map": "A"}},
+        "norm": {"_target_": f"twosome.language.norms.{norm}", "_partial_": True},
+        "baseline": {"_target_": f"twosome.policies.{baseline}.build"},
+        "model": {"source": "smollm2" if language else "other", "seed": seed, "device": "auto"},
+        "ppo": {"num_envs": NUM_ENVS, "learning_rate": 1e-3},
+        "trainer": {"accelerator": "cpu"},
+    }
+    choices = {"env": "overcooked", "norm": norm, "baseline": baseline, "experiment": None}
+    if baseline == "saycan":
+        config["baseline"]["affordance"] = {"_target_": f"twosome.policies.affordances.{variant}", "_partial_": True}
+        choices["affordance"] = variant
+    write_json(folder / "choices.json", choices)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
+    write_json(folder / "provenance.json", {
+        "packages": {"torch": "2.13.0"}, "git_commit": "0123abc", "seed": seed, "started": "2026-01-31T12:00:00+00:00",
+        **({"model": "SmolLM2-135M-Instruct", "model_checksum": "c0ffee"} if language else {}),
+        "finished": "2026-01-31T12:05:00+00:00",
+    })  # fmt: skip
+    records = [record(task, when, mode, value) for when, value in (("before", before), ("after", after)) if value is not None
+               for mode in ("sampled", "greedy")]  # fmt: skip
+    write_json(folder / "evaluation.json", records)
+    if steps:
+        write_training(folder, curve, steps)
+    (folder / "DONE").write_text("")
+    return folder
+
+
+def write_training(folder: Path, curve: Callable[[int], float] | Sequence[float], steps: int) -> None:
+    """metrics.csv and episodes.csv."""
+    ends = range(NUM_ENVS * EPISODE, steps + 1, NUM_ENVS * EPISODE)
+    rows = ["env_step,env,discounted_return,raw_return,decisions,primitive_steps,terminated,success"]
+    for number, end in enumerate(ends):
+        value = curve(end) if callable(curve) else curve[number]
+        rows += [f"{end},{env},{value!r},1.0,{EPISODE},40,True,{value > 0.4}" for env in range(NUM_ENVS)]
+    (folder / "episodes.csv").write_text("\n".join(rows) + "\n")
+    updates = [f"{n},{n * steps // 4},1.5,0.5" for n in (1, 2, 3, 4)]
+    (folder / "metrics.csv").write_text("\n".join(["update,env_steps,rollout_seconds,update_seconds", *updates]) + "\n")
+
+
+def record(task: str, when: str, mode: str, value: float) -> dict[str, Any]:
+    """A record of evaluation.json."""
+    return {
+        "when": when, "env": "twosome/Overcooked-v0", "task": task, "prompt": "default", "options": {}, "mode": mode,
+        "seed": 1000, "episodes": 100, "success_rate": 0.75, "return_mean": value, "return_std": 0.1, "decisions_mean": 16.5,
+        "primitive_steps_mean": 40.0, "optimum": OPTIMUM,
+    }  # fmt: skip
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, and the folder that it is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def rising(final: float, half: int, start: float = -0.5) -> Callable[[int], float]:
+    """A curve that starts low and has half of its way behind it after so many steps."""
+    return lambda step: final - (final - start) * 0.5 ** (step / half)
+
+
+def make_study(folder: Path, seeds: Sequence[int] = (0, 1, 2), steps: int = 8192, task: str = "tomato_salad") -> Path:
+    """All methods on a task, as the paper has them: word learns fastest, no norm collapses, PPO is slow."""
+    for seed in seeds:
+        off = 0.01 * seed
+        curves = {
+            "twosome-word": rising(0.92 - off / 10, steps // 16),
+            "twosome-token": rising(0.90 - off, steps // 8),
+            "twosome-none": lambda step, off=off: rising(0.9, steps // 20)(step) if step < steps / 2 else 0.5 - off,
+            "ppo": rising(0.86 - off, steps // 6),
+        }
+        for method, curve in curves.items():
+            make_run(folder / f"{method}-{seed}", method, seed, curve, steps, task, after=curve(steps), before=-0.03)
+    for method, value in {"saycan-none": -0.03, "saycan-oracle": 0.3, "random": -0.4, "optimal": OPTIMUM}.items():
+        make_run(folder / method, method, 0, steps=0, task=task, after=value)
+    return folder

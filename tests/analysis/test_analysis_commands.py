@@ -1,0 +1,287 @@
+"""The commands as a user runs them: what they write, that it is the same each time, and how they refuse."""
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib import import_module
+
+import pandas as pd
+import pytest
+from analysis_tools import OPTIMUM, make_run, make_study
+from checkout import ROOT, environment
+from PIL import Image
+
+import claims
+import commands
+import curves
+import publish
+import report
+import summary
+import tables
+from writing import DPI
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text())
+FEW = ["--bootstrap-samples", "50", "--window", "512"]
+WRITES = {
+    "curves": {"curves.csv", "curves_norms.png", "curves_norms.pdf", "curves_baselines.png", "curves_baselines.pdf"},
+    "summary": {"summary.md", "summary.csv", "summary.tex"},
+    "claims": {"claims.md", "claims.csv"},
+    "report": {"report.html"},
+}
+
+
+def made(script, *words):
+    """What a command wrote, by name."""
+    module = import_module(script)
+    parser = commands.parser("")
+    if script in ("curves", "summary", "claims"):
+        commands.add_statistics(parser)
+        parser.set_defaults(paper="--no-paper" not in words, bootstrap_samples=50, window=512)
+    options = parser.parse_args([word for word in map(str, words) if word != "--no-paper"])
+    return {path.name: path for path in module.make(options)}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def results(study, tmp_path_factory):
+    """The folder into which all commands wrote."""
+    out = tmp_path_factory.mktemp("results")
+    for script, names in WRITES.items():
+        assert set(made(script, study, "--out", out)) == names
+    return out
+
+
+def test_every_command_is_tested():
+    assert set(SCRIPTS) == {*WRITES, "publish"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_command_imports_its_neighbours_only(script):
+    neighbours = {path.stem for path in (ROOT / "analysis").glob("*.py")}
+    allowed = {*sys.stdlib_module_names, *neighbours, "matplotlib", "numpy", "pandas", "seaborn", "yaml"}
+    for module in neighbours:
+        for node in ast.walk(ast.parse((ROOT / "analysis" / f"{module}.py").read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert {name.split(".")[0] for name in names} <= allowed
+    assert not neighbours & set(sys.stdlib_module_names)
+
+
+def test_script_runs_from_the_root(study, tmp_path):
+    words = [sys.executable, "analysis/summary.py", str(study), "--out", str(tmp_path), *FEW]
+    variables = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"wrote {tmp_path / name}" for name in ("summary.md", "summary.csv", "summary.tex")]
+    assert done.stderr == ""
+
+
+def test_published_tables_give_the_same_bytes(study, results, tmp_path):
+    """And so does a second time."""
+    made("publish", study, "--out", tmp_path / "published")
+    for script in ("curves", "summary", "claims"):
+        for name, path in made(script, tmp_path / "published", "--out", tmp_path / "results").items():
+            assert path.read_bytes() == (results / name).read_bytes(), name
+    again = made("publish", tmp_path / "published", "--out", tmp_path / "again")
+    assert sorted(again) == ["curves.csv", "evaluations.csv", "runs.csv"]
+    for name, path in again.items():
+        assert path.read_bytes() == (tmp_path / "published" / name).read_bytes(), name
+
+
+def test_nothing_of_a_file_is_left_behind(results):
+    assert {path.name for path in results.iterdir()} == set.union(*WRITES.values())
+
+
+def test_plotted_numbers(results):
+    rows = pd.read_csv(results / "curves.csv").set_index("method")
+    word, random = rows.loc["twosome-word"], rows.loc["random"]
+    assert word.env_steps.tolist() == list(range(512, 8193, 256))  # every bin, since a quarter of the window is less
+    assert (word.seeds == 3).all()
+    assert ((word.low <= word.center) & (word.center <= word.high)).all()
+    assert word.center.iloc[-1] == pytest.approx(0.919, abs=0.002)  # 0.92, 0.919, 0.918
+    assert word.low.iloc[-1] == pytest.approx(0.918, abs=0.001)
+    assert (random.kind, random.center) == ("evaluation", -0.4)
+
+
+def test_mean_and_std_as_the_paper_draws_them(study, tmp_path):
+    path = made("curves", study, "--out", tmp_path, "--stat", "mean-std")["curves.csv"]
+    rows = pd.read_csv(path).set_index("method")
+    last = rows.loc["ppo"].iloc[-1]
+    assert last.high - last.center == pytest.approx(0.01 * (2 / 3) ** 0.5, rel=0.05)  # of 0.86, 0.85, 0.84
+    assert last.center - last.low == pytest.approx(last.high - last.center, abs=1e-5)
+
+
+def test_figures_are_a_column_wide_and_have_no_date(results):
+    for name in ("norms", "baselines"):
+        picture = Image.open(results / f"curves_{name}.png")
+        assert (picture.width, picture.info["dpi"][0]) == (round(3.3 * DPI), pytest.approx(DPI, abs=0.1))
+        assert "Software" not in picture.info
+        assert b"CreationDate" not in (results / f"curves_{name}.pdf").read_bytes()
+
+
+def drawn(study, tmp_path, monkeypatch, *words):
+    """The figures' axes."""
+    figures = []
+    monkeypatch.setattr(curves, "write_figure", lambda stem, figure: figures.append(figure) or [])
+    made("curves", study, "--out", tmp_path, *words)
+    return figures
+
+
+def test_paper_is_drawn_unless_switched_off(study, tmp_path, monkeypatch):
+    def labels(figure):
+        return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+    shown = drawn(study, tmp_path, monkeypatch)
+    assert all("paper, LLaMA-7B,\nread off the figure" in labels(figure) for figure in shown)
+    plain = drawn(study, tmp_path, monkeypatch, "--no-paper")
+    assert not any("paper" in text for figure in plain for text in labels(figure))
+    assert labels(plain[0]) == ["TWOSOME, word", "TWOSOME, token", "TWOSOME, no norm"]
+    assert labels(plain[1]) == ["TWOSOME, word", "PPO from scratch", "SayCan, oracle", "not finetuned", "random"]
+
+
+def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
+    make_run(tmp_path / "runs" / "0", curve=[], steps=32)
+    make_run(tmp_path / "runs" / "1", curve=[], steps=32, seed=1)
+    for script, names in WRITES.items():
+        assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
+    assert "| — | — | > 32 (0 of 2) | — |" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_method_has_one_colour_and_the_optimum_a_line(study, tmp_path, monkeypatch):
+    norms, baselines = drawn(study, tmp_path, monkeypatch, "--no-paper")
+    colours = [figure.legends[0].get_lines()[0].get_color() for figure in (norms, baselines)]
+    assert colours[0] == colours[1]  # word is in both
+    for figure in (norms, baselines):
+        assert any(set(line.get_ydata()) == {OPTIMUM} for line in figure.axes[0].get_lines())
+
+
+def test_summary_numbers(results):
+    rows = pd.read_csv(results / "summary.csv").set_index("method")
+    word, none, random = (rows.loc[name] for name in ("twosome-word", "twosome-none", "random"))
+    assert word.final_return == pytest.approx(0.919, abs=0.002)
+    assert (word.seeds, word.reached, none.reached) == (3, 3, 3)
+    assert none.steps_to_good < word.steps_to_good < rows.loc["ppo"].steps_to_good
+    assert word.improvement == word.improvement_low == 1
+    assert none.improvement == 0
+    assert (word.paper_low, none.paper_low, word.paper_tag) == (0.92, 0.585, "F")
+    assert random.final_return == -0.4
+    assert pd.isna(random.steps_to_good)
+    assert "0.92 [F]" in (results / "summary.md").read_text()
+
+
+def test_seeds_that_never_get_there_count_as_later(tmp_path):
+    for seed, final in enumerate((0.92, 0.92, 0.5, 0.5)):
+        make_run(tmp_path / str(seed), seed=seed, curve=lambda _, final=final: final)
+    written = made("summary", tmp_path, "--out", tmp_path)
+    assert "| > 8,192 (2 of 4) |" in written["summary.md"].read_text()
+    assert pd.read_csv(written["summary.csv"]).steps_to_good[0] == float("inf")
+    assert "| 512 (2 of 3) |" in made("summary", tmp_path, "--out", tmp_path, "--seeds", "0,1,2")["summary.md"].read_text()
+
+
+def test_aggregate_over_tasks(study, tmp_path):
+    make_study(tmp_path / "other", task="tomato_lettuce_salad")
+    rows = pd.read_csv(made("summary", study, tmp_path / "other", "--out", tmp_path)["summary.csv"])
+    both = rows[rows.task == summary.ALL].set_index("method")
+    assert set(both.index) == {"twosome-word", "twosome-token", "twosome-none", "ppo"}
+    episodes = [pd.read_csv(study / f"ppo-{seed}" / "episodes.csv") for seed in (0, 1, 2)]
+    finals = sorted([run.discounted_return[run.env_step > 8192 - 512].mean() for run in episodes] * 2)  # the same on both tasks
+    assert both.final_return["ppo"] == pytest.approx(sum(finals[1:-1]) / 4 / OPTIMUM, abs=1e-5)  # of six, one cut at each end
+    assert both.improvement["twosome-word"] == 1
+
+
+def test_ledger_of_the_study(results):
+    rows = pd.read_csv(results / "claims.csv")
+    whole = rows[rows.task == "all"].set_index("claim").verdict
+    assert whole.to_dict() == dict.fromkeys((1, 2, 3, 4), "supported")
+    assert rows.center[rows.of.notna()].notna().all()
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to, and which tags it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.sources, self.links, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "srcset", "data", "poster")]
+        self.links += [value for name, value in attrs if name == "href"]
+
+
+def test_report_is_one_file_with_working_links(study, results):
+    page, text = Links(), (results / "report.html").read_text()
+    page.feed(text)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert len(page.sources) == 2
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not re.search(r"url\(|@import|https?://", text)
+    for link in page.links:
+        if link.startswith("#"):
+            assert f'id="{link[1:]}"' in text
+        else:
+            assert (results / link).exists(), link
+    assert page.tags.count("details") == len(list(study.glob("*/config.yaml")))
+    assert "learning_rate: 0.001" in text
+    assert "0123abc" in text
+    assert text.count('class="verdict supported"') > 10
+
+
+def test_report_says_what_is_missing(study, tmp_path, capsys):
+    text = made("report", study, "--out", tmp_path)["report.html"].read_text()
+    assert f"python analysis/claims.py {study} --out {tmp_path}" in text
+    assert "warning: " in capsys.readouterr().err
+
+
+def test_report_escapes_what_runs_say(tmp_path):
+    make_run(tmp_path / "run", task="<script>alert(1)</script>")
+    page = Links()
+    page.feed(made("report", tmp_path / "run", "--out", tmp_path)["report.html"].read_text())
+    assert "script" not in page.tags
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["nowhere"], "nowhere: no such folder"),
+        ([], "the following arguments are required: runs; --help lists the options"),
+        (["STUDY", "--window", "1000"], "--window 1000: expected a multiple of 256"),
+        (["STUDY", "--window", "0"], "argument --window: '0': expected an integer above 0"),
+        (["STUDY", "--seeds", "one"], "argument --seeds: 'one': expected integers with commas"),
+        (["STUDY", "--seeds", "0,9"], "--seeds 0,9: tomato_salad, ppo has no run with seed 9"),
+        (["STUDY", "--stat", "median"], "argument --stat: invalid choice"),
+        (["STUDY", "--windo", "1", "--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_bad_input_is_one_line(study, tmp_path, capsys, words, match):
+    code = curves.main([word.replace("STUDY", str(study)) for word in words])
+    told = capsys.readouterr().err
+    assert code == 2
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert match in told
+
+
+@pytest.mark.parametrize("module", [curves, summary, claims, report, publish])
+def test_commands_share_their_options(module):
+    assert callable(module.make)
+    assert "runs" in vars(commands.parser("").parse_args(["x"]))
+    assert isinstance(commands.parser(""), argparse.ArgumentParser)
+
+
+def test_table_is_read_back():
+    table = tables.Table("A | b", ["x|y", "n"], [["a | b", "1"], ["", "—"]], ["A note.", "Another | one."], left=1)
+    assert tables.read_markdown(tables.markdown(table)) == table
+
+
+def test_latex_is_escaped():
+    table = tables.Table("T", ["a_b", "50 %"], [["> 3 & more", "±1"]], left=1)
+    assert r"a\_b & 50 \% \\" in tables.to_latex(table)
+    assert r"$>$ 3 \& more & $\pm$1 \\" in tables.to_latex(table)

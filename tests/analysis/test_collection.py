@@ -1,0 +1,220 @@
+"""Reading runs: from folders, from published tables, and what is refused."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from analysis_tools import make_run, make_study, record, write_json
+from checkout import checkout, run
+
+import collection
+import published
+from commands import AnalysisError
+from runs import read_folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("study"))
+
+
+def test_bins_hold_all_episodes(study):
+    episodes = pd.read_csv(study / "ppo-1" / "episodes.csv")
+    bins = read_folder(study / "ppo-1").bins
+    assert bins.step.is_monotonic_increasing
+    assert set(bins.step % 256) == {0}
+    assert bins.episodes.sum() == len(episodes)
+    assert bins.successes.sum() == episodes.success.sum()
+    first = episodes[episodes.env_step <= 256].discounted_return
+    assert bins.iloc[0][["step", "episodes", "return_sum"]].tolist() == pytest.approx([256, 16, first.sum()], abs=1e-5)
+
+
+def test_found_runs_are_sorted_and_named_by_what_distinguishes_them(study):
+    runs = collection.read([study])
+    assert [run.name for run in runs][:4] == [f"tomato_salad/{name}" for name in ("optimal/0", "ppo/0", "ppo/1", "ppo/2")]
+    assert {run.method for run in runs} == {
+        *("twosome-word", "twosome-token", "twosome-none", "ppo", "saycan-none", "saycan-oracle", "random", "optimal")
+    }
+    assert {run.optimum for run in runs} == {0.92}
+
+
+def test_paper_tasks_come_first(tmp_path):
+    for task in ("another", "tomato_lettuce_salad", "tomato_salad"):
+        make_run(tmp_path / task, task=task)
+    assert [run.task for run in collection.read([tmp_path])] == ["tomato_salad", "tomato_lettuce_salad", "another"]
+
+
+def test_another_prompt_is_another_task(tmp_path):
+    env = {"id": "twosome/Overcooked-v0", "task": "tomato_salad", "prompt": "no_context", "gamma": 0.99}
+    make_run(tmp_path / "0")
+    make_run(tmp_path / "1", env=env)
+    assert [run.task for run in collection.read([tmp_path])] == ["tomato_salad", "tomato_salad (no_context)"]
+
+
+def test_evaluation_is_of_the_own_task_only(tmp_path):
+    folder = make_run(tmp_path, after=0.5)
+    other = record("lettuce_salad", "after", "sampled", 0.1)
+    changed = record("tomato_salad", "after", "sampled", 0.2) | {"options": {"kwargs.map": "B"}}
+    records = json.loads((folder / "evaluation.json").read_text())
+    write_json(folder / "evaluation.json", [*records, other, changed])
+    assert read_folder(folder).evaluation("after", "sampled")["return_mean"] == 0.5
+    assert len(read_folder(folder).evaluations) == 4
+
+
+def test_published_runs_are_the_same_runs(study, tmp_path):
+    runs = collection.read([study])
+    published.write(runs, tmp_path)
+    again = collection.read([tmp_path])
+    assert [run.name for run in again] == [run.name for run in runs]
+    for ours, theirs in zip(runs, again, strict=True):
+        pd.testing.assert_frame_equal(ours.bins, theirs.bins)
+        pd.testing.assert_frame_equal(ours.evaluations, theirs.evaluations)
+        for name in ("config", "choices", "provenance", "finished", "steps", "seconds", "setting", "model"):
+            assert getattr(ours, name) == getattr(theirs, name)
+    both = collection.read([study, tmp_path])  # found twice, counted once
+    assert len(both) == len(runs)
+
+
+def test_real_run_is_read(tmp_path):
+    """Whatever changes in the run folders has to be followed here."""
+    small = "model=tiny_random norm=token seed=3 total_steps=256 ppo.num_envs=4 ppo.num_steps=32 evaluation.episodes=2"
+    words = ["src/run.py", *small.split(), "env.kwargs.max_primitive_steps=30", "hydra.run.dir=runs/it"]
+    (ended,) = run(checkout(tmp_path), [words])
+    assert ended.code == 0, ended.output
+    (found,) = collection.read([tmp_path / "runs"])
+    episodes = pd.read_csv(tmp_path / "runs" / "it" / "episodes.csv")
+    after = [r for r in json.loads((tmp_path / "runs" / "it" / "evaluation.json").read_text()) if r["when"] == "after"]
+    assert (found.method, found.seed, found.task, found.steps) == ("twosome-token", 3, "tomato_salad", 256)
+    assert found.model == "tiny_random/llama"
+    assert found.finished
+    assert found.seconds > 0
+    assert found.bins.episodes.sum() == len(episodes) > 0
+    assert found.bins.return_sum.sum() == pytest.approx(episodes.discounted_return.sum(), rel=1e-4)
+    assert found.evaluation("after", "greedy")["return_mean"] == pytest.approx(after[1]["return_mean"], rel=1e-4)
+    assert found.optimum == pytest.approx(0.920518)
+    assert collection.read(published_folder([found], tmp_path / "published"))[0].bins.equals(found.bins)
+
+
+def published_folder(runs, folder):
+    published.write(runs, folder)
+    return [folder]
+
+
+def refused(match, *folders, **options):
+    with pytest.raises(AnalysisError, match=match) as caught:
+        collection.read(list(folders), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path):
+    refused("nowhere: no such folder", tmp_path / "nowhere")
+    refused("no run in it; expected folders with config.yaml", tmp_path)
+
+
+def test_unfinished_run_is_refused_unless_asked_for(tmp_path):
+    folder = make_run(tmp_path / "run")
+    (folder / "DONE").unlink()
+    refused(f"finish it with python src/run.py resume={folder}, or add --unfinished", tmp_path)
+    (found,) = collection.read([tmp_path], unfinished=True)
+    assert not found.finished
+    refused("finish tomato_salad/twosome-word/0 and publish it again", *published_folder([found], tmp_path / "published"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "match"),
+    [
+        ("config.yaml", "seed: [1", "config.yaml: expected a readable file"),
+        ("config.yaml", "seed: 1", "config.yaml: expected an entry env; it is of another version"),
+        ("choices.json", None, "choices.json: not there"),
+        ("provenance.json", "{", "provenance.json: expected a readable file"),
+        ("episodes.csv", "env_step,reward\n1,2\n", "episodes.csv: expected a column discounted_return; the run is"),
+        ("episodes.csv", "env_step,discounted_return,success\nx,2,True\n", "episodes.csv: expected numbers"),
+        ("metrics.csv", "update\n1\n", "metrics.csv: expected a column env_steps"),
+        ("evaluation.json", '[{"when": "after"}]', "evaluation.json: expected env in each record"),
+    ],
+)
+def test_damaged_folder_is_refused(tmp_path, file, content, match):
+    folder = make_run(tmp_path / "run")
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_text(content)
+    refused(match, folder)
+
+
+def test_run_that_lost_its_results_is_refused(tmp_path):
+    folder = make_run(tmp_path / "run")
+    for name in ("metrics.csv", "evaluation.json"):
+        (folder / name).unlink()
+    refused("expected a metrics.csv or an evaluation.json, found neither", folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "match"),
+    [
+        ("runs.csv", "\n1,tomato", "\n2,tomato", "expected format 1, found 2; publish the runs again"),
+        ("runs.csv", "format,", "version,", "runs.csv: expected a column format"),
+        ("curves.csv", ",return_sum", ",sum", "curves.csv: expected a column return_sum"),
+        ("evaluations.csv", ",sampled,1000", ",sampled,many", "evaluations.csv: expected a published table"),
+    ],
+)
+def test_damaged_tables_are_refused(tmp_path, file, old, new, match):
+    published.write([read_folder(make_run(tmp_path / "run"))], tmp_path / "published")
+    path = tmp_path / "published" / file
+    path.write_text(path.read_text().replace(old, new))
+    refused(match, tmp_path / "published")
+
+
+def test_same_run_with_other_results_is_refused(tmp_path):
+    make_run(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert len(collection.read([tmp_path])) == 1
+    shutil.rmtree(tmp_path / "b")
+    make_run(tmp_path / "b", curve=lambda step: 0.4)
+    refused("the same setting and seed as .*a .tomato_salad/twosome-word/0., with different results", tmp_path)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_settings_are_not_mixed(tmp_path, seed):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", seed=seed, ppo={"num_envs": 4, "learning_rate": 1e-4})
+    refused("found ppo.learning_rate=0.001 in .*a and ppo.learning_rate=0.0001 in .*b; name only", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainer": {"accelerator": "gpu"}},
+        {"model": {"source": "smollm2", "seed": 1, "device": "cuda"}},
+        {"ppo": {"num_envs": 4, "learning_rate": 1e-3, "added_later": True}},
+    ],
+)
+def test_what_does_not_change_the_setting_is_not_compared(tmp_path, changes):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", seed=1, **changes)
+    assert len(collection.read([tmp_path])) == 2
+
+
+def test_ppo_does_not_depend_on_a_language_model(tmp_path):
+    make_run(tmp_path / "a", "ppo")
+    make_run(tmp_path / "b", "ppo", seed=1, model={"source": "another"})
+    assert len(collection.read([tmp_path])) == 2
+
+
+def test_different_seeds_are_told(tmp_path, capsys):
+    for seed in (0, 1):
+        make_run(tmp_path / f"word-{seed}", seed=seed)
+    make_run(tmp_path / "ppo-0", "ppo")
+    make_run(tmp_path / "random", "random", seed=7, steps=0)  # does not learn, so that its seed is not compared
+    assert len(collection.read([tmp_path])) == 4
+    assert capsys.readouterr().err == (
+        "warning: tomato_salad: methods have different seeds: ppo has 0; twosome-word has 0,1\n"
+    )
+    refused("--seeds 0,1: tomato_salad, ppo has no run with seed 1; train it, or ask for seeds 0", tmp_path, seeds=(0, 1))
+    assert len(collection.read([tmp_path], seeds=(0,))) == 3
+
+
+def test_config_is_the_one_of_the_folder(tmp_path):
+    folder = make_run(tmp_path)
+    assert read_folder(folder).config == yaml.safe_load((folder / "config.yaml").read_text())
