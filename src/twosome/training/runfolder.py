@@ -15,6 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from twosome.errors import UserError
 from twosome.policies.agent import Agent
 
+RESULTS = ("config.yaml", "overrides.yaml", "choices.json", "provenance.json", "metrics.csv", "episodes.csv", "evaluation.json", "DONE")
+"""The small files of a run, which figures and tables are drawn from."""
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
@@ -93,6 +96,11 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def started(self) -> bool:
+        """Whether there is a run in the folder."""
+        return (self.path / "config.yaml").exists()
+
+    @property
     def done(self) -> bool:
         """Whether the run finished."""
         return (self.path / "DONE").exists()
@@ -102,15 +110,7 @@ class RunFolder:
         return max(self.checkpoints.glob("update=*.ckpt"), default=None)
 
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
-        """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
-
-        Raises UserError where there is a run already.
-        """
-        if (self.path / "config.yaml").exists():
-            raise UserError(
-                f"hydra.run.dir={self.path}: there is a run in this folder already; expected a new folder, "
-                f"or go on with that run by resume={self.path}"
-            )
+        """Write down what the folder's run is. choices: the name chosen in each group of the configuration."""
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
         self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
@@ -137,6 +137,12 @@ class RunFolder:
         """Read a JSON file, or give default where there is none."""
         file = self.path / name
         return json.loads(file.read_text()) if file.exists() else default
+
+    def copy_results(self, to: Path) -> None:
+        """Copy what figures and tables need of a finished run into another folder."""
+        for file in RESULTS:
+            if (self.path / file).exists():
+                write_atomic(to / file, (self.path / file).read_bytes())
 
     def finish(self) -> None:
         """Mark the run as finished."""
