@@ -15,9 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from twosome.errors import UserError
 from twosome.policies.agent import Agent
 
-RESULTS = ("config.yaml", "overrides.yaml", "choices.json", "provenance.json", "metrics.csv", "episodes.csv", "evaluation.json", "DONE")
-"""The small files of a run, which figures and tables are drawn from."""
-
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
@@ -66,6 +63,13 @@ def _line(values: Iterable[Any]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()
+
+
+RESULTS = (
+    *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
+    *("metrics.csv", "episodes.csv", "evaluation.json", "DONE"),
+)
+"""The small files of a run: what figures and tables are drawn from."""
 
 
 @dataclass(frozen=True)
