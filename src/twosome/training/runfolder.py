@@ -101,8 +101,8 @@ class RunFolder:
 
     @property
     def started(self) -> bool:
-        """Whether there is a run in the folder."""
-        return (self.path / "config.yaml").exists()
+        """Whether there is a run in it."""
+        return (self.path / "config.yaml").is_file()
 
     @property
     def done(self) -> bool:
@@ -114,7 +114,7 @@ class RunFolder:
         return max(self.checkpoints.glob("update=*.ckpt"), default=None)
 
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
-        """Write down what the folder's run is. choices: the name chosen in each group of the configuration."""
+        """Claim the folder for a new run. choices: the name chosen in each group of the configuration."""
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
         self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
