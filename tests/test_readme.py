@@ -90,7 +90,7 @@ def test_profile_by_cprofile_runs(folder):
 
 
 def test_every_other_command_is_known():
-    kinds = ("python src/", "python -m cProfile ", "python -c ", "make ", ".venv/bin/pytest ", ".venv/bin/pre-commit ")
+    kinds = ("python src/", "python -m cProfile ", "python -c ", "make ", "dvc repro", ".venv/bin/pytest ", ".venv/bin/pre-commit ")
     assert [command for command in EVERY if not command.startswith(kinds)] == []
 
 
@@ -98,6 +98,7 @@ def test_every_other_command_is_known():
 def test_make_target_runs_its_command(target):
     does = {
         "demo": "src/run.py experiment=demo",
+        "reproduce": "dvc repro",
         "test": "-m pytest",
         "test-slow": "-m pytest -m slow",
         "lint": "ruff check src tests",

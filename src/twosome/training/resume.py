@@ -29,7 +29,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
         shown = ", ".join(f"{key}={OmegaConf.select(config, key)}" for key in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
         raise UserError(
-            f"hydra.run.dir={folder.path}: there is another run in this folder, with {shown}{more}; expected a new folder"
+            f"run folder {folder.path}: expected a new folder, or the same run; there is another one in it, with {shown}{more}"
         )
     config.resume = str(folder.path)
     return config

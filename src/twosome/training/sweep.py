@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from twosome.errors import UserError, unknown_choice
-from twosome.training.resume import differences, fingerprint
+from twosome.training.resume import fingerprint, same_config
 from twosome.training.runfolder import RunFolder
 
 Grid = Mapping[str, Any]
@@ -29,13 +29,17 @@ class Planned:
 
     @classmethod
     def at(cls, runs: Path, overrides: list[str], config: DictConfig) -> "Planned":
-        """A run with its place below the folder runs. config: what the overrides compose, Hydra's node included."""
+        """A run with its place below the folder runs. config: what the overrides compose, Hydra's node included.
+
+        Raises UserError where another run has its place.
+        """
         chosen = config.hydra.runtime.choices
         world = "-".join(filter(None, [chosen.env, config.env.get("task")]))
         name = f"{world}/{chosen.baseline}-seed{config.seed}-{fingerprint(config)}"
         folder, state = RunFolder(runs / name), "trained"
         if folder.started:
-            state = "finished" if folder.done and not differences(config, folder.config) else "resumed"
+            same_config(config, folder)
+            state = "finished" if folder.done else "resumed"
         return cls(name, overrides, folder, state)
 
 
