@@ -98,7 +98,7 @@ def test_everything_once_then_what_changed(clone, stages):
     calls = repro(clone)
     assert trained(calls) == ["tomato_lettuce_salad-language"]
     assert "seed=0,1" in calls[0].split()
-    assert {call.split()[0] for call in calls[1:]} == {f"analysis/{name}.py" for name in ("curves", "summary", "claims", "report")}
+    assert {Path(call.split()[0]).stem for call in calls[1:]} == set(stages) - {"train"}
     assert repro(clone) == []
 
     change(clone / "params.yaml", "tomato_salad:", 'env: ""', "env: env.kwargs.map=B")

@@ -73,7 +73,7 @@ def fingerprint(config: DictConfig) -> str:
 
 
 def _relevant(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [key for key in config if key not in IRRELEVANT])
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key not in IRRELEVANT])
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
