@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow lint
+.PHONY: help install demo reproduce test test-slow lint
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
@@ -21,6 +21,10 @@ install: $(STAMP) ## make .venv with the locked dependencies; nothing to do if t
 
 demo: $(STAMP) ## train SmolLM2-135M to make a tomato salad on the CPU, under ten minutes on two cores
 	$(BIN)/python src/run.py experiment=demo
+
+# The pipeline's commands are `python ...`: the one of .venv has to come first.
+reproduce: $(STAMP) ## every experiment, figure and table at the size of the profile smoke, in minutes: results/smoke
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 test: $(STAMP) ## the test suite
 	$(BIN)/python -m pytest

@@ -21,8 +21,11 @@ BAD = {
     "model.dtype=float3": "model.dtype=float3: expected one of bfloat16, float16, float32; did you mean model.dtype=float32?",
     "norm._target_=os.system": "norm._target_=os.system: expected",
     "resume=/nowhere": "/nowhere: expected a config.yaml in it",
+    "experiment=overcooked_curves norm=words": "norm=words: expected one of none, token, word; did you mean norm=word?",
+    "experiment=overcooked_curves baseline=ppo norm=word": "none is left with baseline=ppo and norm=word",
+    "experiment=overcooked_curves hydra.sweeper.grids=[]": "hydra.sweeper.grids: expected at least one run",
     "trainer=gpu": "trainer.accelerator=gpu: PyTorch sees no CUDA device; use trainer=cpu",
-    "experiment=dem": "experiment=dem: expected one of demo; did you mean experiment=demo?",
+    "experiment=dem": "experiment=dem: expected one of demo, overcooked_curves; did you mean experiment=demo?",
 }
 
 if torch.cuda.is_available():
@@ -34,7 +37,7 @@ def answers(tmp_path_factory):
     """How each of the wrong command lines ended."""
     folder = checkout(tmp_path_factory.mktemp("bad"))
     place = ["hydra.run.dir=run"]  # and the default model, which must not be loaded
-    commands = [["src/run.py", word, *([] if "resume" in word else place)] for word in BAD]
+    commands = [["src/run.py", *word.split(), *([] if "resume" in word else place)] for word in BAD]
     return dict(zip(BAD, run(folder, commands), strict=True)), folder
 
 

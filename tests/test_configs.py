@@ -16,6 +16,7 @@ from twosome.cli import CONFIGS
 from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
 from twosome.language.loading import ModelConfig
 from twosome.ppo.config import PPOConfig
+from twosome.training.sweep import combinations
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
@@ -55,6 +56,11 @@ def test_choice_composes_to_checked_settings(choice):
     if choice.startswith("hydra"):
         assert all(map(get_object, targets(OmegaConf.to_container(config.hydra.launcher))))
         return
+    check(config)
+
+
+def check(config) -> None:
+    """Every setting is of its type, and all that is named can be found."""
     OmegaConf.resolve(config)
     assert all(map(get_object, targets(OmegaConf.to_container(config))))
     check_targets(config)
@@ -115,6 +121,14 @@ def test_experiment_begins_with_its_own_command(path):
     overrides = [word for word in words[2:] if word != "-m"]
     if "-m" not in words:
         compose(*overrides)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_run_of_an_experiment_composes(path):
+    sweeper = compose(f"experiment={path.stem}", "hydra.verbose=false").hydra.sweeper
+    if "grids" in sweeper:
+        for overrides in combinations(OmegaConf.to_container(sweeper.grids), []):
+            check(compose(*overrides))
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -78,12 +78,12 @@ def test_without_python_one_line_says_so(make):
 
 def test_help_lists_every_target():
     done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
-    targets = {"help", "install", "demo", "test", "test-slow", "lint"}
+    targets = {"help", "install", "demo", "reproduce", "test", "test-slow", "lint"}
     assert {line.split()[1] for line in done.stdout.splitlines()} == targets
 
 
-def test_ci_runs_the_tests_then_the_linters():
+def test_ci_runs_the_tests_then_the_linters_then_the_pipeline():
     script = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert "set -euo pipefail" in script
-    assert script.splitlines()[-2:] == ["make test", "make lint"]
+    assert script.splitlines()[-3:] == ["make test", "make lint", "make reproduce"]

@@ -59,7 +59,7 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
             except KeyboardInterrupt:
                 sys.exit(130)
-            except (HydraException, OmegaConfBaseException) as error:
+            except ONE_LINE as error:
                 if full_error:
                     raise
                 failures.append(("", error))

@@ -136,8 +136,10 @@ def test_ctrl_c_says_how_to_go_on_and_options_may_be_repeated_but_not_changed(un
     assert "finished already" in finish(start(f"resume={folder}"))
 
 
-def test_a_second_run_in_the_folder_is_refused(undisturbed):
-    process = start(*OPTIONS, f"hydra.run.dir={undisturbed}")
+def test_the_same_run_in_the_folder_goes_on_and_another_is_refused(undisturbed):
+    again = (*OPTIONS, f"hydra.run.dir={undisturbed}")
+    assert f"{undisturbed}: finished already" in finish(start(*again))
+    process = start(*again, "seed=4", "logger=tensorboard")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "there is a run in this folder already" in errors
+    assert errors.strip().endswith("there is another one in it, with model.seed=3, seed=3")

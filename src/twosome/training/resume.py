@@ -1,9 +1,11 @@
 """Going on with a run: its own configuration, and nothing else."""
 
+import hashlib
 import json
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import UserError
 from twosome.training.runfolder import RunFolder
+
+IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every")
+"""Options that say nothing about what a run computes; every other one makes it another run."""
+
+
+def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
+    """The configuration of the run that is in the folder already, with ``resume`` set.
+
+    Raises UserError where asked, what the command line composed, would be another run.
+    """
+    config = folder.config
+    if different := differences(asked, config):
+        shown = ", ".join(f"{key}={OmegaConf.select(config, key)}" for key in different[:5])
+        more = f" and {len(different) - 5} more" if len(different) > 5 else ""
+        raise UserError(
+            f"run folder {folder.path}: expected a new folder, or the same run; there is another one in it, with {shown}{more}"
+        )
+    config.resume = str(folder.path)
+    return config
 
 
 def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
@@ -37,6 +58,30 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
             )
     config.resume = str(folder.path)
     return config
+
+
+def differences(config: DictConfig, other: DictConfig) -> list[str]:
+    """The options, dotted, in which two configurations would train different runs."""
+    one, two = (dict(_leaves(_plain(_relevant(each)))) for each in (config, other))
+    return sorted(key for key in one.keys() | two.keys() if (key in one, one.get(key)) != (key in two, two.get(key)))
+
+
+def fingerprint(config: DictConfig) -> str:
+    """Eight hexadecimal digits that are the same for configurations without differences."""
+    text = json.dumps(_plain(_relevant(config)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _relevant(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key not in IRRELEVANT])
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield prefix, value
+        return
+    for key, inner in value.items():
+        yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
 
 
 def resume_command(folder: Path) -> str:

@@ -24,12 +24,12 @@ from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Progress, Recorder, checkpoints
 from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
-from twosome.training.resume import resume_command, resumed_config
+from twosome.training.resume import resume_command, resumed_config, same_config
 from twosome.training.runfolder import RunFolder
 
 
 def run(config: DictConfig) -> float:
-    """Train, evaluate and export; or go on with a run that was interrupted.
+    """Train, evaluate and export; or go on with the run that ``resume`` names or that this job's folder holds.
 
     Returns the agent's mean discounted return at the end when sampled (nan without an evaluation). Raises UserError for bad
     input before anything is computed or written, KeyboardInterrupt after saying how to go on.
@@ -37,12 +37,12 @@ def run(config: DictConfig) -> float:
     folder = RunFolder(Path(config.resume or HydraConfig.get().runtime.output_dir).absolute())
     if config.resume is not None:
         config = resumed_config(config, folder, list(HydraConfig.get().overrides.task))
+    elif folder.started:
+        config = same_config(config, folder)
     job = Job.checked(config, folder)
     if config.resume is not None and folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
-    if config.resume is None:
-        folder.expect_new()
     try:
         agent = experiment.agent(config, job.make_env)
         if config.resume is None:

@@ -65,6 +65,13 @@ def _line(values: Iterable[Any]) -> str:
     return buffer.getvalue()
 
 
+RESULTS = (
+    *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
+    *("metrics.csv", "episodes.csv", "evaluation.json", "DONE"),
+)
+"""The small files of a run: what figures and tables are drawn from."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Where everything of one run lies; the names of its files are the properties below."""
@@ -101,14 +108,6 @@ class RunFolder:
         """The newest checkpoint, or None before the first."""
         return max(self.checkpoints.glob("update=*.ckpt"), default=None)
 
-    def expect_new(self) -> None:
-        """Raises UserError where there is a run already."""
-        if self.started:
-            raise UserError(
-                f"hydra.run.dir={self.path}: there is a run in this folder already; expected a new folder, "
-                f"or go on with that run by resume={self.path}"
-            )
-
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
         """Claim the folder for a new run. choices: the name chosen in each group of the configuration."""
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
@@ -143,6 +142,12 @@ class RunFolder:
         """Read a JSON file, or give default where there is none."""
         file = self.path / name
         return json.loads(file.read_text()) if file.exists() else default
+
+    def copy_results(self, to: Path) -> None:
+        """Copy what figures and tables need of a finished run into another folder."""
+        for file in RESULTS:
+            if (self.path / file).exists():
+                write_atomic(to / file, (self.path / file).read_bytes())
 
     def finish(self) -> None:
         """Mark the run as finished."""

@@ -1,0 +1,142 @@
+"""dvc repro does what is missing and nothing else, in every profile; its commands are good ones. Nothing is trained here.
+
+The stages are run by a stand-in for Python, which writes down what it was asked and makes the stage's files from what they
+depend on; that the real commands make them is shown by `make reproduce`, which .ci/run does.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import ROOT, environment
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from test_configs import check, compose
+
+from twosome.training.sweep import combinations
+
+PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
+FAKE = f"""#!{sys.executable}
+import sys
+from pathlib import Path
+
+with open("calls", "a") as calls:
+    print(*sys.argv[1:], file=calls)
+results = [word.partition("=")[2] for word in sys.argv if word.startswith("hydra.sweeper.results=")]
+if results:
+    Path(results[0]).mkdir(parents=True)
+    Path(results[0], "config.yaml").write_text(" ".join(sys.argv))
+else:
+    out = Path(sys.argv[-1])
+    content = "".join(file.read_text() for file in sorted(out.glob("runs/*/*")))
+    for name in OUTS[Path(sys.argv[1]).stem]:
+        (out / name).write_text(content)
+"""
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict:
+    """The stages of dvc.yaml."""
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, stages) -> Path:
+    """What DVC needs of a fresh clone, and the stand-in for Python."""
+    clone = tmp_path_factory.mktemp("pipeline")
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config"):
+        (clone / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, clone / name)
+    shutil.copytree(ROOT / "experiments", clone / "experiments", symlinks=True)
+    (clone / "analysis").mkdir()
+    (clone / "analysis" / "curves.py").write_text("")
+    outs = {name: [Path(out).name for out in stage["outs"]] for name, stage in stages.items() if "outs" in stage}
+    (clone / "bin").mkdir()
+    (clone / "bin" / "python").write_text(FAKE.replace("OUTS", repr(outs)))
+    (clone / "bin" / "python").chmod(0o755)
+    return clone
+
+
+def repro(clone: Path, *arguments: str) -> list[str]:
+    """Run dvc repro; returns the commands that it ran."""
+    calls = clone / "calls"
+    calls.write_text("")
+    variables = environment() | {"PATH": f"{clone / 'bin'}:{os.environ['PATH']}", "SHELL": "/bin/sh"}
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    done = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return calls.read_text().splitlines()
+
+
+def change(path: Path, part: str, old: str, new: str) -> None:
+    """Change a line in a part of a file."""
+    head, mark, tail = path.read_text().partition(part)
+    assert mark
+    assert old in tail
+    path.write_text(head + mark + tail.replace(old, new, 1))
+
+
+def trained(calls: list[str]) -> list[str]:
+    """The parts whose experiments were run."""
+    return [Path(word).name for call in calls for word in call.split() if word.startswith("hydra.sweeper.results=")]
+
+
+def test_everything_once_then_what_changed(clone, stages):
+    parts = set(stages["train"]["foreach"])
+    calls = repro(clone)
+    assert set(trained(calls)) == parts
+    assert [call.split()[0] for call in calls[-4:]][-1] == "analysis/report.py"
+    assert len(calls) == len(parts) + len(stages) - 1
+    assert repro(clone) == []
+
+    change(clone / "params.yaml", "tomato_lettuce_salad:", "seed: 0", "seed: 0,1")
+    calls = repro(clone)
+    assert trained(calls) == ["tomato_lettuce_salad-language"]
+    assert "seed=0,1" in calls[0].split()
+    assert {Path(call.split()[0]).stem for call in calls[1:]} == set(stages) - {"train"}
+    assert repro(clone) == []
+
+    change(clone / "params.yaml", "tomato_salad:", 'env: ""', "env: env.kwargs.map=B")
+    calls = repro(clone)
+    assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others"]
+    assert all("env.kwargs.map=B" in call for call in calls[:2])
+
+    shutil.rmtree(clone / "results" / "smoke" / "runs" / "tomato_salad-others")
+    assert trained(repro(clone)) in ([], ["tomato_salad-others"])  # DVC may have kept it
+    assert (clone / "results" / "smoke" / "runs" / "tomato_salad-others").is_dir()
+
+
+def grids(name: str) -> list:
+    """The grids of an experiment."""
+    return OmegaConf.to_container(compose(f"experiment={name}", "hydra.verbose=false").hydra.sweeper.grids)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_commands_of_a_profile_compose(clone, profile):
+    calls = repro(clone, PROFILES[profile], "--force")
+    for call in calls:
+        script, *words = shlex.split(call)
+        if script != "src/run.py":
+            assert words == [f"results/{profile}/runs", "--out", f"results/{profile}"]
+            continue
+        given = OverridesParser.create().parse_overrides(words[1:])
+        assert [override.key_or_group for override in given if override.key_or_group.startswith("hydra")] == [
+            "hydra.sweeper.results"
+        ]
+        named = [override for override in given if not override.key_or_group.startswith("hydra")]
+        (experiment,) = [override.value() for override in given if override.key_or_group == "experiment"]
+        for overrides in combinations(grids(experiment), named):
+            check(compose(*overrides))
+
+
+def test_profiles_have_the_same_parts():
+    names = [yaml.safe_load((ROOT / path).with_name("params.yaml").read_text()) for path in PROFILES.values()]
+    assert all(list(each) == list(names[0]) for each in names)
+    assert [each["results"] for each in names] == [f"results/{profile}" for profile in PROFILES]
+    for path in PROFILES.values():
+        assert (ROOT / path).read_text() == (ROOT / "dvc.yaml").read_text()
