@@ -3,13 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from twosome.decision import Decision
 from twosome.errors import UserError
+
+if TYPE_CHECKING:
+    from twosome.language.loading import LanguageModel
 
 
 class Agent(nn.Module, ABC):
@@ -21,6 +24,11 @@ class Agent(nn.Module, ABC):
     """
 
     critic: nn.Module
+
+    @property
+    def language_model(self) -> "LanguageModel | None":
+        """The language model that this agent trains; by default it trains none."""
+        return None
 
     @abstractmethod
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:

@@ -13,15 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.evaluation.retention.report import record_drift
 from twosome.evaluation.video import can_film, record
 from twosome.policies.agent import Agent
 from twosome.ppo.config import PPOConfig
-from twosome.training.callbacks import Progress, Recorder, checkpoints
+from twosome.training.callbacks import Forgetting, Progress, Recorder, checkpoints
 from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
 from twosome.training.resume import resume_command, resumed_config
@@ -60,6 +62,7 @@ class Job:
     settings: RunConfig
     ppo: PPOConfig
     evaluation: EvaluationConfig
+    retention: RetentionConfig
     make_env: experiment.MakeEnv
 
     @classmethod
@@ -69,10 +72,11 @@ class Job:
         settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
         ppo = typed(PPOConfig, config.ppo, "ppo")
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
+        retention = typed(RetentionConfig, config.retention, "retention")
         experiment.model_config(config.model, config.trainer.accelerator)
         for group in ("baseline", "norm", "logger"):
             check_targets(config[group], group)
-        return cls(config, folder, settings, ppo, evaluation, experiment.environment(config.env))
+        return cls(config, folder, settings, ppo, evaluation, retention, experiment.environment(config.env))
 
     def execute(self) -> None:
         """Evaluate, train, export, evaluate; then mark the folder as finished."""
@@ -81,21 +85,32 @@ class Job:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
         if self.folder.latest_checkpoint() is None:
             self.evaluate(agent, "before")
-        self.train(agent)
+        probe = self.drift_probe(agent)
+        self.train(agent, probe)
         self.folder.export(agent)
         self.evaluate(agent, "after")
+        if probe and self.retention.drift:
+            record_drift(probe, self.folder)
         self.illustrate(agent)
         ended = self.folder.read_json("provenance.json", default={}) | {"finished": now()}
         self.folder.write_json("provenance.json", ended)
         self.folder.finish()
         print_summary(self.folder, self.config)
 
-    def train(self, agent: Agent) -> None:
+    def drift_probe(self, agent: Agent) -> DriftProbe | None:
+        """What measures the agent's language model, where it trains one and the configuration asks for it."""
+        if agent.language_model is None or not (self.retention.drift or self.retention.every):
+            return None
+        return DriftProbe(agent.language_model, self.retention.limit)
+
+    def train(self, agent: Agent, probe: DriftProbe | None) -> None:
         """Fit from the latest checkpoint, or from the start."""
         num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
         envs = DecisionEnvs(self.make_env, self.ppo.num_envs)
         module = PPOModule(agent, envs, self.ppo, num_updates, self.settings.seed)
         callbacks = [Recorder(self.folder), Progress(num_updates), checkpoints(self.folder, self.settings.checkpoint_every)]
+        if probe and self.retention.every:
+            callbacks.append(Forgetting(self.folder, probe, self.retention.every))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on data loaders, of which there are none
             trainer = pl.Trainer(
