@@ -15,7 +15,8 @@ from checkout import ROOT, environment
 TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
 UPDATES, MANY_UPDATES = 12, 40
 OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
-           "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3"]  # fmt: skip
+           "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3",
+           "retention.every=3", "retention.limit=2"]  # fmt: skip
 LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
 
@@ -45,12 +46,12 @@ def wait_for(folder: Path, updates: int, process: subprocess.Popen[str]) -> None
 
 
 def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:
-    """What must be equal: metrics without timing; episodes, evaluation and adapter to the byte."""
+    """What must be equal: metrics without timing; episodes, evaluation, retention and adapter to the byte."""
     with (folder / "metrics.csv").open() as file:
         table = list(csv.reader(file))
     keep = [column for column, name in enumerate(table[0]) if name not in TIMING]
     metrics = [[row[column] for column in keep] for row in table]
-    files = ("episodes.csv", "evaluation.json", "adapter/adapter_model.safetensors")
+    files = ("episodes.csv", "evaluation.json", "retention.csv", "retention.json", "adapter/adapter_model.safetensors")
     return metrics, [(folder / file).read_bytes() for file in files]
 
 

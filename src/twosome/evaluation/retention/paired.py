@@ -48,7 +48,7 @@ def compare(before: Sequence[bool] | np.ndarray, after: Sequence[bool] | np.ndar
         lost=lost,
         gained=gained,
         p_value=mcnemar(lost, gained),
-        no_loss_above=loss_bound(items, lost, gained),
+        no_loss_above=max(0.0, loss_bound(items, lost, gained)),
     )
 
 

@@ -30,16 +30,17 @@ def print_drift(drift: dict[str, Any]) -> None:
     ratio = f"x {drift['perplexity_ratio']:.4f}"
     table.add_row("perplexity", *_both(perplexity, ".3f"), ratio, _interval(drift["perplexity_ratio_interval"], ".4f"))
     table.add_row("bits per byte", *_both(bits, ".4f"), f"{bits['after'] - bits['before']:+.4f}")
-    table.add_row("KL divergence, nats", "", "", f"{drift['kl']:.5f}", _interval(drift["kl_interval"], ".5f"))
+    table.add_row("KL (nats)", "", "", f"{drift['kl']:.5f}", _interval(drift["kl_interval"], ".5f"))
     agreement = f"{drift['top1_agreement']:.3f}"
     table.add_row("same top token", "", "", agreement, _interval(drift["top1_agreement_interval"], ".3f"))
     for name in ("acc", "acc_norm"):
         paired = drift[name]
         change = f"{paired['difference']:+.3f}"
         p_value = f"{paired['p_value']:.3f}"
-        table.add_row(f"accuracy ({name})", *_both(paired, ".3f"), change, _interval(paired["interval"], "+.3f"), p_value)
+        table.add_row(name, *_both(paired, ".3f"), change, _interval(paired["interval"], "+.3f"), p_value)
     Console().print(table)
-    print(f"{verdict(drift['acc'])} (acc), {verdict(drift['acc_norm'])} (acc_norm)")
+    for name in ("acc", "acc_norm"):
+        print(f"{name}: {verdict(drift[name])}")
 
 
 def verdict(paired: dict[str, Any]) -> str:
