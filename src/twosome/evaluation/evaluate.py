@@ -66,7 +66,7 @@ def run(asked: DictConfig) -> float:
     agent = experiment.agent(config, make_env)
     agent.load(folder.adapter)
     if options.suite == "drift":
-        return drift(agent, folder)
+        return drift(agent, folder, OmegaConf.select(config, "retention.limit"))
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
@@ -82,14 +82,15 @@ def run(asked: DictConfig) -> float:
     return float(records[0]["return_mean"])
 
 
-def drift(agent: Agent, folder: RunFolder) -> float:
-    """Compare the agent's language model with its base, on all bundled texts; into retention.json, and printed.
+def drift(agent: Agent, folder: RunFolder, limit: int | None) -> float:
+    """Compare the agent's language model with its base, on the bundled texts; into retention.json, and printed.
 
+    limit: questions, and pieces of prose, at most.
     Returns the mean KL divergence per token. Raises UserError where the agent trains no language model.
     """
     if agent.language_model is None:
         raise UserError(f"suite=drift: expected a run that trained a language model; {folder.path} trained none")
-    found = record_drift(DriftProbe(agent.language_model), folder)
+    found = record_drift(DriftProbe(agent.language_model, limit), folder)
     print_drift(found)
     print_files(folder, {FILE: "the numbers above"})
     return float(found["kl"])
