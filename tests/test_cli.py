@@ -15,6 +15,8 @@ BAD = {
     "total_steps=0": "total_steps=0: expected an integer above 0",
     "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
     "evaluation.episodes=-5": "evaluation.episodes=-5: expected 0 (no evaluation) or more",
+    "retention.every=-1": "retention.every=-1: expected 0 (no probe during training) or a number of updates",
+    "retention.limit=0": "retention.limit=0: expected an integer above 0, or null for all texts",
     "env.task=tomato_soup": "did you mean task=tomato_salad?",
     "env.prompt=polite": "prompt=polite: expected one of default, no_adaptation, no_articles, no_cohesion, no_context",
     "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=",
@@ -53,7 +55,7 @@ def test_one_line_and_exit_code_2(answers, word):
 
 def test_a_failing_job_does_not_stop_a_sweep(tmp_path):
     words = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "evaluation.episodes=0",
-             "seed=-1,0", "hydra.sweep.dir=sweep", "-m"]  # fmt: skip
+             "retention.drift=false", "seed=-1,0", "hydra.sweep.dir=sweep", "-m"]  # fmt: skip
     (finished,) = run(checkout(tmp_path), [["src/run.py", *words]])
     assert finished.code == 2
     assert "seed=-1: expected an integer" in finished.output

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from twosome import experiment
 from twosome.cli import CONFIGS
-from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
 from twosome.language.loading import ModelConfig
 from twosome.ppo.config import PPOConfig
 from twosome.training.sweep import combinations
@@ -66,6 +66,7 @@ def check(config) -> None:
     check_targets(config)
     typed(PPOConfig, config.ppo, "ppo")
     typed(EvaluationConfig, config.evaluation, "evaluation")
+    typed(RetentionConfig, config.retention, "retention")
     typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")
     typed(ModelConfig, config.model, "model")
     assert callable(experiment.normalization(config.norm))

@@ -13,7 +13,7 @@ from twosome.language import tiny
 from twosome.language.loading import ModelConfig, load_language_model
 
 ADDED = ("env=corridor", "norm=characters", "model=my_model")
-SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3"
+SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3 retention.limit=2"
 
 
 @pytest.fixture(scope="module")

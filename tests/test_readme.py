@@ -18,7 +18,7 @@ ADDED = ("env=corridor", "norm=characters", "model=my_model")  # test_extending 
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
 SMALL = {
     "src/run.py": "model=tiny_random ppo.num_envs=2 ppo.num_steps=16 total_steps=32 evaluation.episodes=2 "
-    "env.kwargs.max_primitive_steps=10",
+    "retention.limit=2 retention.every=1 env.kwargs.max_primitive_steps=10",
     "src/evaluate.py": "episodes=2",
     "src/probe.py": "model=tiny_random",
     "src/benchmark.py": "model=tiny_random",
@@ -134,7 +134,7 @@ def test_pre_commit_hooks_are_local_and_installed_by_make():
     assert "\npre_commit==" in locked
 
 
-@pytest.mark.parametrize("table", ["metrics.csv", "episodes.csv"])
+@pytest.mark.parametrize("table", ["metrics.csv", "episodes.csv", "retention.csv"])
 def test_glossary_names_the_columns(folder, ended, table):
     header = (folder / "documented" / table).read_text().splitlines()[0].split(",")
     assert tables("README.md", f"### Columns of {table}") == header

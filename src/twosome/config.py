@@ -29,6 +29,21 @@ class EvaluationConfig:
 
 
 @dataclass
+class RetentionConfig:
+    """The drift probe: what training does to the language model's English; see conf/config.yaml."""
+
+    drift: bool
+    every: int
+    limit: int | None
+
+    def __post_init__(self) -> None:
+        if self.every < 0:
+            raise UserError(f"retention.every={self.every}: expected 0 (no probe during training) or a number of updates")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"retention.limit={self.limit}: expected an integer above 0, or null for all texts")
+
+
+@dataclass
 class RunConfig:
     """The run's own settings; see conf/config.yaml."""
 

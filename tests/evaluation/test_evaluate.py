@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from evaluation_tools import composed, refused, script
+from evaluation_tools import Fixed, composed, refused, script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
@@ -21,7 +21,7 @@ from twosome.training.runfolder import RunFolder
 def trained(tmp_path_factory):
     """A finished run's folder; its policy after training differs from that before."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    options = ("ppo.num_envs=8", "total_steps=512", "ppo.learning_rate=0.01", "evaluation.episodes=6",
+    options = ("ppo.num_envs=8", "total_steps=512", "ppo.learning_rate=0.01", "evaluation.episodes=6", "retention.limit=3",
                "env.kwargs.max_primitive_steps=60")  # fmt: skip
     code, output, errors = script("run", "model=tiny_random", "norm=word", *options, f"hydra.run.dir={path}")
     assert code == 0, errors
@@ -44,7 +44,7 @@ def records(path):
 
 
 def options(path, **env):
-    return EvaluateConfig(str(path), 3, None, False, "cpu", False, env)
+    return EvaluateConfig(str(path), "episodes", 3, None, False, "cpu", False, env)
 
 
 def test_the_trained_agent_comes_back(run):
@@ -56,6 +56,22 @@ def test_the_trained_agent_comes_back(run):
     assert sampled["before"] != sampled["after"]
     assert "optimum" in output
     assert max(map(len, output.splitlines()[:-2])) <= 80
+
+
+def test_the_drift_of_a_finished_run_is_what_the_run_found(run):
+    found = (run / "retention.json").read_bytes()
+    (run / "retention.json").unlink()
+    code, output, errors = script("evaluate", f"run={run}", "suite=drift")
+    assert code == 0, errors
+    assert (run / "retention.json").read_bytes() == found
+    assert 0 < json.loads(found)["drift"]["kl"] < 1
+    assert "no loss detected larger than" in output
+    assert max(map(len, output.splitlines()[:-2])) <= 80
+
+
+def test_an_agent_without_a_language_model_has_no_drift(run):
+    with pytest.raises(UserError, match="suite=drift: expected a run that trained a language model"):
+        evaluate.drift(Fixed([0]), RunFolder(run), None)
 
 
 def test_another_task_gets_its_own_records_and_film(run):
@@ -104,9 +120,9 @@ def test_an_incomplete_folder_is_refused(run, name, said):
         finished_run(run)
 
 
-@pytest.mark.parametrize("field", [{"episodes": 0}, {"seed": -1}, {"run": None}])
+@pytest.mark.parametrize("field", [{"episodes": 0}, {"seed": -1}, {"run": None}, {"suite": "drifts"}])
 def test_bad_values_are_refused(field):
-    given = {"run": "x", "episodes": 1, "seed": None, "gif": False, "device": "cpu", "trust": False, "env": {}}
+    given = {"run": "x", "suite": "drift", "episodes": 1, "seed": None, "gif": False, "device": "cpu", "trust": False, "env": {}}
     with pytest.raises(UserError, match=f"{next(iter(field))}=.*expected"):
         EvaluateConfig(**given | field)
 

@@ -15,7 +15,8 @@ from checkout import ROOT, environment
 TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
 UPDATES, MANY_UPDATES = 12, 40
 OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
-           "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3"]  # fmt: skip
+           "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3",
+           "retention.every=3", "retention.limit=2"]  # fmt: skip
 PPO = [*OPTIONS, "baseline=ppo", f"total_steps={10 * UPDATES * 8 * 16}"]  # its updates are as much faster
 LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
@@ -46,13 +47,14 @@ def wait_for(folder: Path, updates: int, process: subprocess.Popen[str]) -> None
 
 
 def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:
-    """What must be equal: metrics without timing; episodes, evaluation and trained weights to the byte."""
+    """What must be equal: metrics without timing; episodes, evaluation, retention and trained weights to the byte."""
     with (folder / "metrics.csv").open() as file:
         table = list(csv.reader(file))
     keep = [column for column, name in enumerate(table[0]) if name not in TIMING]
     metrics = [[row[column] for column in keep] for row in table]
     (weights,) = folder.glob("*/*model.safetensors")
-    return metrics, [file.read_bytes() for file in (folder / "episodes.csv", folder / "evaluation.json", weights)]
+    files = [folder / name for name in ("episodes.csv", "evaluation.json", "retention.csv", "retention.json")]
+    return metrics, [file.read_bytes() for file in [*files, weights] if file.exists()]
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from twosome import experiment
 from twosome.config import EvaluationConfig, check_targets, typed
-from twosome.errors import UserError
+from twosome.errors import UserError, unknown_choice
 from twosome.evaluation.report import evaluate, of_setting, print_files, print_records
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.evaluation.retention.report import FILE, print_drift, record_drift
 from twosome.evaluation.video import can_film, record
 from twosome.language.loading import resolve_device
+from twosome.policies.agent import Agent
 from twosome.training.runfolder import RunFolder
+
+SUITES = ("episodes", "drift")
 
 
 @dataclass
@@ -24,6 +29,7 @@ class EvaluateConfig:
     """What to play; see conf/evaluate.yaml."""
 
     run: str | None
+    suite: str
     episodes: int
     seed: int | None
     gif: bool
@@ -34,6 +40,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if not self.run:
             raise UserError("run=None: expected the folder of a finished run: run=<folder>")
+        if self.suite not in SUITES:
+            raise unknown_choice("suite", self.suite, SUITES)
         if self.episodes < 1:
             raise UserError(f"episodes={self.episodes}: expected an integer above 0")
         if self.seed is not None and not 0 <= self.seed < 2**32:
@@ -43,7 +51,8 @@ class EvaluateConfig:
 def run(asked: DictConfig) -> float:
     """Evaluate a run's agent; the results go into its evaluation.json as when="after", and are printed.
 
-    asked: conf/evaluate.yaml with the command line's changes. Returns the sampled policy's mean discounted return.
+    asked: conf/evaluate.yaml with the command line's changes. Returns the sampled policy's mean discounted return, or what
+    another suite returns.
     Raises UserError for bad input before a model is loaded.
     """
     if not OmegaConf.is_dict(asked.env):
@@ -56,6 +65,8 @@ def run(asked: DictConfig) -> float:
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
     agent = experiment.agent(config, make_env)
     folder.load(agent)
+    if options.suite == "drift":
+        return drift(agent, folder, OmegaConf.select(config, "retention.limit"))
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
@@ -69,6 +80,20 @@ def run(asked: DictConfig) -> float:
         files[name] = "one greedy episode"
     print_files(folder, files)
     return float(records[0]["return_mean"])
+
+
+def drift(agent: Agent, folder: RunFolder, limit: int | None) -> float:
+    """Compare the agent's language model with its base, on the bundled texts; into retention.json, and printed.
+
+    limit: questions, and pieces of prose, at most.
+    Returns the mean KL divergence per token. Raises UserError where the agent trains no language model.
+    """
+    if agent.language_model is None:
+        raise UserError(f"suite=drift: expected a run that trained a language model; {folder.path} trained none")
+    found = record_drift(DriftProbe(agent.language_model, limit), folder)
+    print_drift(found)
+    print_files(folder, {FILE: "the numbers above"})
+    return float(found["kl"])
 
 
 def finished_run(path: Path) -> RunFolder:

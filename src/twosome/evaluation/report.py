@@ -12,6 +12,7 @@ from rich.table import Table
 from twosome.config import EvaluationConfig
 from twosome.envs.optimum import optimal_return
 from twosome.evaluation.episodes import play, summarize
+from twosome.evaluation.retention.report import FILE, print_drift
 from twosome.experiment import MakeEnv
 from twosome.policies.agent import Agent
 from twosome.training.runfolder import RunFolder
@@ -22,6 +23,7 @@ Record = dict[str, Any]
 
 FILES = {
     "evaluation.json": "the numbers above",
+    "retention.json": "what became of the model's English",
     "learning_curve.png": "return and success over training",
     "episode.gif": "the agent, and how likely its actions were",
     "episodes.csv": "every training episode",
@@ -75,10 +77,12 @@ def of_setting(records: Sequence[Record], setting: Record) -> list[Record]:
 
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
-    """Print the evaluations, a table for each task and prompt, and where everything lies."""
+    """Print the evaluations, a table for each task and prompt, the language model's drift, and where everything lies."""
     records = folder.read_json("evaluation.json", default=[])
     for setting in {_key(record, SETTING): record for record in records}.values():
         print_records(of_setting(records, setting), config.seed)
+    if drift := folder.read_json(FILE, default={}).get("drift"):
+        print_drift(drift)
     print_files(folder, FILES)
 
 

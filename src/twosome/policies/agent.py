@@ -3,12 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from twosome.decision import Decision
+
+if TYPE_CHECKING:
+    from twosome.language.loading import LanguageModel
 
 
 class Agent(nn.Module, ABC):
@@ -21,6 +24,11 @@ class Agent(nn.Module, ABC):
 
     export_folder: str | None = None
     """The folder in a run's folder that is for export and load; None where there is nothing to keep."""
+
+    @property
+    def language_model(self) -> "LanguageModel | None":
+        """The language model that this agent trains; by default it trains none."""
+        return None
 
     @abstractmethod
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from twosome.decision import Decision, Text
 from twosome.language.adapter import load_adapter
-from twosome.language.loading import load_language_model, save_adapter
+from twosome.language.loading import LanguageModel, load_language_model, save_adapter
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.agent import LearningAgent
 from twosome.policies.critic import mlp
@@ -40,6 +40,11 @@ class LanguageAgent(LearningAgent):
         self._recent: dict[Text, None] = {}
         self._features: dict[str, Tensor] = {}
         self._distinct, self._tokens = 0, 0
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """See Agent."""
+        return self.scorer.lm
 
     def begin_rollout(self) -> None:
         """Score all decisions of the last rollout anew when the first policy is asked for."""

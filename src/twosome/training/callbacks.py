@@ -10,24 +10,40 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from twosome.envs.episode import Episode
-from twosome.training.runfolder import RunFolder
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.training.runfolder import RunFolder, Table
 
 
-class Recorder(pl.Callback):
-    """Writes metrics.csv and episodes.csv after each update and hands the metrics to Lightning's loggers.
+class TableWriter(pl.Callback):
+    """Writes tables that grow with training.
 
-    Its checkpoint state is how many rows there were: rows that a killed run wrote after its last checkpoint are taken
-    back before the resumed run writes them again.
+    Its checkpoint state is how many rows each had: rows that a killed run wrote after its last checkpoint are taken back
+    before the resumed run writes them again.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.metrics, self.episodes = folder.table("metrics.csv"), folder.table("episodes.csv")
-        self._rows = {"metrics": 0, "episodes": 0}
+    def __init__(self, **tables: Table) -> None:
+        self.tables = tables
+        self._rows = dict.fromkeys(tables, 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go back to the rows of the checkpoint (none for a fresh run)."""
-        self.metrics.truncate(self._rows["metrics"])
-        self.episodes.truncate(self._rows["episodes"])
+        for name, table in self.tables.items():
+            table.truncate(self._rows[name])
+
+    def state_dict(self) -> dict[str, int]:
+        """Rows written so far."""
+        return {name: len(table) for name, table in self.tables.items()}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Remember how many rows to keep."""
+        self._rows = dict(state_dict)
+
+
+class Recorder(TableWriter):
+    """Writes metrics.csv and episodes.csv after each update and hands the metrics to Lightning's loggers."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(metrics=folder.table("metrics.csv"), episodes=folder.table("episodes.csv"))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -35,19 +51,28 @@ class Recorder(pl.Callback):
         """Write the update's rows."""
         metrics: dict[str, float] = outputs["metrics"]
         episodes: list[Episode] = outputs["episodes"]
-        self.episodes.extend(asdict(episode) for episode in episodes)
-        self.metrics.extend([metrics])
+        self.tables["episodes"].extend(asdict(episode) for episode in episodes)
+        self.tables["metrics"].extend([metrics])
         for logger in trainer.loggers:
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             logger.log_metrics(finite, step=int(metrics["env_steps"]))
 
-    def state_dict(self) -> dict[str, int]:
-        """Rows written so far."""
-        return {"metrics": len(self.metrics), "episodes": len(self.episodes)}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Remember how many rows to keep."""
-        self._rows = dict(state_dict)
+class Forgetting(TableWriter):
+    """Writes retention.csv: how far the language model has moved from its base, every so many updates."""
+
+    def __init__(self, folder: RunFolder, probe: DriftProbe, every_n_updates: int) -> None:
+        super().__init__(retention=folder.table("retention.csv"))
+        self.probe, self.every_n_updates = probe, every_n_updates
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Probe after the update."""
+        metrics: dict[str, float] = outputs["metrics"]
+        if metrics["update"] % self.every_n_updates == 0:
+            head = {name: metrics[name] for name in ("update", "env_steps", "return", "success_rate")}
+            self.tables["retention"].extend([head | self.probe.measure().point()])
 
 
 class Progress(pl.Callback):

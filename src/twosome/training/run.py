@@ -13,15 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, RunConfig, check_targets, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.evaluation.retention.report import record_drift
 from twosome.evaluation.video import can_film, record
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
-from twosome.training.callbacks import Progress, Recorder, checkpoints
+from twosome.training.callbacks import Forgetting, Progress, Recorder, checkpoints
 from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
 from twosome.training.resume import resume_command, resumed_config, same_config
@@ -64,6 +66,7 @@ class Job:
     settings: RunConfig
     ppo: PPOConfig
     evaluation: EvaluationConfig
+    retention: RetentionConfig
     make_env: experiment.MakeEnv
 
     @classmethod
@@ -73,40 +76,52 @@ class Job:
         settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
         ppo = typed(PPOConfig, config.ppo, "ppo")
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
+        retention = typed(RetentionConfig, config.retention, "retention")
         experiment.model_config(config.model, config.trainer.accelerator)
         for group in ("baseline", "norm", "logger"):
             check_targets(config[group], group)
-        return cls(config, folder, settings, ppo, evaluation, experiment.environment(config.env))
+        return cls(config, folder, settings, ppo, evaluation, retention, experiment.environment(config.env))
 
     def execute(self, agent: Agent) -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""
         self.folder.write_json("provenance.json", provenance(self.config, agent))
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
         agent.prepare()
+        probe = self.drift_probe(agent)
         if isinstance(agent, LearningAgent):
-            self.learn(agent)
+            self.learn(agent, probe)
         self.folder.export(agent)
         self.evaluate(agent, "after")
+        if probe and self.retention.drift:
+            record_drift(probe, self.folder)
         self.film(agent)
         ended = self.folder.read_json("provenance.json", default={}) | agent.provenance() | {"finished": now()}
         self.folder.write_json("provenance.json", ended)
         self.folder.finish()
         print_summary(self.folder, self.config)
 
-    def learn(self, agent: LearningAgent) -> None:
+    def learn(self, agent: LearningAgent, probe: DriftProbe | None) -> None:
         """Evaluate, train and draw the learning curve."""
         if self.folder.latest_checkpoint() is None:
             self.evaluate(agent, "before")
-        self.train(agent)
+        self.train(agent, probe)
         optimum = optimal_return(self.make_env, self.config.env.gamma)
         learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
 
-    def train(self, agent: LearningAgent) -> None:
+    def drift_probe(self, agent: Agent) -> DriftProbe | None:
+        """What measures the agent's language model, where it trains one and the configuration asks for it."""
+        if agent.language_model is None or not (self.retention.drift or self.retention.every):
+            return None
+        return DriftProbe(agent.language_model, self.retention.limit)
+
+    def train(self, agent: LearningAgent, probe: DriftProbe | None) -> None:
         """Fit from the latest checkpoint, or from the start."""
         num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
         envs = DecisionEnvs(self.make_env, self.ppo.num_envs)
         module = PPOModule(agent, envs, self.ppo, num_updates, self.settings.seed)
         callbacks = [Recorder(self.folder), Progress(num_updates), checkpoints(self.folder, self.settings.checkpoint_every)]
+        if probe and self.retention.every:
+            callbacks.append(Forgetting(self.folder, probe, self.retention.every))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on data loaders, of which there are none
             trainer = pl.Trainer(

@@ -1,0 +1,58 @@
+"""What a drift probe found, in the run's folder and on the screen."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from twosome.evaluation.retention import texts
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.training.runfolder import RunFolder
+
+FILE = "retention.json"
+
+
+def record_drift(probe: DriftProbe, folder: RunFolder) -> dict[str, Any]:
+    """Measure, and keep the summary as "drift" in the folder's retention.json; returns it."""
+    drift = {"texts": texts.checksum(), **probe.measure().summary()}
+    folder.write_json(FILE, folder.read_json(FILE, default={}) | {"drift": drift})
+    return drift
+
+
+def print_drift(drift: dict[str, Any]) -> None:
+    """Print a drift of retention.json as a table."""
+    title = f"language retention: {drift['tokens']:,} tokens of prose, {drift['acc']['items']} questions"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in ("before", "after", "change", "95 % interval", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    perplexity, bits = drift["perplexity"], drift["bits_per_byte"]
+    ratio = f"x {drift['perplexity_ratio']:.4f}"
+    table.add_row("perplexity", *_both(perplexity, ".3f"), ratio, _interval(drift["perplexity_ratio_interval"], ".4f"))
+    table.add_row("bits per byte", *_both(bits, ".4f"), f"{bits['after'] - bits['before']:+.4f}")
+    table.add_row("KL (nats)", "", "", f"{drift['kl']:.5f}", _interval(drift["kl_interval"], ".5f"))
+    agreement = f"{drift['top1_agreement']:.3f}"
+    table.add_row("same top token", "", "", agreement, _interval(drift["top1_agreement_interval"], ".3f"))
+    for name in ("acc", "acc_norm"):
+        paired = drift[name]
+        change = f"{paired['difference']:+.3f}"
+        p_value = f"{paired['p_value']:.3f}"
+        table.add_row(name, *_both(paired, ".3f"), change, _interval(paired["interval"], "+.3f"), p_value)
+    Console().print(table)
+    for name in ("acc", "acc_norm"):
+        print(f"{name}: {verdict(drift[name])}")
+
+
+def verdict(paired: dict[str, Any]) -> str:
+    """What a paired comparison says of a loss: the data never show that there is none."""
+    if paired["difference"] < 0 and paired["p_value"] < 0.05:
+        return f"accuracy lost: {-paired['difference']:.3f}"
+    return f"no loss detected larger than {paired['no_loss_above']:.3f}"
+
+
+def _both(figures: dict[str, Any], form: str) -> tuple[str, str]:
+    return format(figures["before"], form), format(figures["after"], form)
+
+
+def _interval(ends: tuple[float, float], form: str) -> str:
+    return f"{format(ends[0], form)} to {format(ends[1], form)}"
