@@ -70,30 +70,27 @@ def _curve(runs: Sequence[Run], options: argparse.Namespace, bootstrap: Bootstra
     """Where all runs have a value, up to the end of the shortest."""
     shortest = min(runs, key=lambda run: run.steps)
     at, _ = measures.smoothed(shortest, options.window)
-    curves = [np.interp(at, *measures.smoothed(run, options.window), right=math.nan) for run in runs]
+    curves = [np.interp(at, *measures.smoothed(run, options.window), left=math.nan) for run in runs]
     return at, over_runs(np.array(curves), options.stat, bootstrap)
 
 
 def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Namespace, methods: Sequence[str]) -> Figure:
     """A figure of plotted rows. optima: by task. methods: of all figures, for the colours."""
     tasks = list(dict.fromkeys(rows.task))
+    ends = {task: max(int(rows[rows.task == task].env_steps.max()), 1) for task in tasks}
     shown = [method for method in style.order(list(set(rows.method))) if method != "optimal"]
-    with_paper = options.paper and any(paper.curve(task, method) for task in tasks for method in shown)
-    handles = [_handle(method, methods) for method in shown]
-    if with_paper:
-        handles.append(Line2D([], [], color=style.INK, lw=1.1, marker="o", ms=3.5, mfc="white", ls="",
-                              label=f"paper, {paper.content()['model']},\nread off the figure"))  # fmt: skip
+    with_paper = options.paper and any(_paper_points(task, method, end) for task, end in ends.items() for method in shown)
+    handles = [_handle(method, methods) for method in shown] + ([_paper_handle()] if with_paper else [])
     figure, axes = style.panels(len(tasks), legend_rows=-(-len(handles) // 2) + 1 + with_paper)
-    for each, task in zip(axes, tasks, strict=True):
-        of_task = rows[rows.task == task]
+    for each, (task, end) in zip(axes, ends.items(), strict=True):
         each.set_title(style.title(task), fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
         each.set_ylabel("discounted return", fontsize=8, color=style.INK)
-        end = max(int(of_task.env_steps.max()), 1)
         each.set_xlim(0, end)
-        for method, points in of_task[of_task.method != "optimal"].groupby("method"):
-            _draw_method(each, points, str(method), style.color(str(method), methods), end)
+        for method in shown:
+            color = style.color(method, methods)
+            _draw_method(each, rows[(rows.task == task) & (rows.method == method)], method, color, end)
             if with_paper:
-                _draw_paper(each, paper.curve(task, str(method)), style.color(str(method), methods), end)
+                _draw_paper(each, _paper_points(task, method, end), color)
         if task in optima:
             _draw_optimum(each, optima[task])
     band = "IQM, 95 % bootstrap interval" if options.stat == "iqm" else "mean, population std"
@@ -108,20 +105,29 @@ def _handle(method: str, methods: Sequence[str]) -> Line2D:
     return Line2D([], [], color=style.color(method, methods), ls=style.DASHES.get(method, "-"), lw=1.6, label=style.label(method))
 
 
+def _paper_handle() -> Line2D:
+    label = f"paper, {paper.content()['model']},\nread off the figure"
+    return Line2D([], [], color=style.INK, lw=1.1, marker="o", ms=3.5, mfc="white", ls="", label=label)
+
+
 def _draw_method(axes: Axes, points: pd.DataFrame, method: str, color: str, end: int) -> None:
+    """A line and its band, level where a policy was only evaluated; nothing where the method has no run on the task."""
     at, center, low, high = (points[name].to_numpy(float) for name in ("env_steps", "center", "low", "high"))
-    if points.kind.iloc[0] == "evaluation":
+    if (points.kind == "evaluation").any():
         at, center, low, high = np.array([0, end]), *(np.repeat(values, 2) for values in (center, low, high))
     axes.plot(at, center, color=color, lw=1.6, ls=style.DASHES.get(method, "-"), solid_capstyle="round", zorder=3)
     axes.fill_between(at, low, high, color=color, alpha=0.18, lw=0, zorder=2)
 
 
-def _draw_paper(axes: Axes, curve: paper.Curve | None, color: str, end: int) -> None:
-    """The paper's points as far as the panel goes; a stretch of constant return as a line between two."""
-    for first, last, value in curve.points if curve else []:
-        if first <= end:
-            at = sorted({first, min(last, end)})
-            axes.plot(at, [value] * len(at), color=color, lw=1.1, marker="o", ms=3.5, mfc="white", zorder=4, clip_on=False)
+def _paper_points(task: str, method: str, end: int) -> list[tuple[list[int], float]]:
+    """The paper's points as far as the panel goes: steps (one, or the two between which the return stays) and return."""
+    curve = paper.curve(task, method)
+    return [(sorted({first, min(last, end)}), value) for first, last, value in (curve.points if curve else []) if first <= end]
+
+
+def _draw_paper(axes: Axes, points: Sequence[tuple[list[int], float]], color: str) -> None:
+    for at, value in points:
+        axes.plot(at, [value] * len(at), color=color, lw=1.1, marker="o", ms=3.5, mfc="white", zorder=4, clip_on=False)
 
 
 def _draw_optimum(axes: Axes, optimum: float) -> None:

@@ -110,6 +110,16 @@ def test_plotted_numbers(results):
     assert (random.kind, random.center) == ("evaluation", -0.4)
 
 
+def test_unfinished_runs_are_drawn_as_far_as_all_of_them_are(tmp_path):
+    for seed, steps in enumerate((8192, 5000)):
+        folder = make_run(tmp_path / str(seed), seed=seed, curve=lambda step: step / 10_000, steps=steps, total_steps=8192)
+    (folder / "DONE").unlink()
+    rows = pd.read_csv(made("curves", tmp_path, "--out", tmp_path, "--unfinished")["curves.csv"])
+    assert rows.env_steps.max() == 5120
+    assert rows.center.notna().all()
+    assert rows.center.to_numpy() == pytest.approx((rows.env_steps - 224).to_numpy() / 10_000, abs=0.005)
+
+
 def test_mean_and_std_as_the_paper_draws_them(study, tmp_path):
     path = made("curves", study, "--out", tmp_path, "--stat", "mean-std")["curves.csv"]
     rows = pd.read_csv(path).set_index("method")
@@ -138,12 +148,18 @@ def test_paper_is_drawn_unless_switched_off(study, tmp_path, monkeypatch):
     def labels(figure):
         return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
-    shown = drawn(study, tmp_path, monkeypatch)
-    assert all("paper, LLaMA-7B,\nread off the figure" in labels(figure) for figure in shown)
-    plain = drawn(study, tmp_path, monkeypatch, "--no-paper")
-    assert not any("paper" in text for figure in plain for text in labels(figure))
-    assert labels(plain[0]) == ["TWOSOME, word", "TWOSOME, token", "TWOSOME, no norm"]
-    assert labels(plain[1]) == ["TWOSOME, word", "PPO from scratch", "SayCan, oracle", "not finetuned", "random"]
+    def points(figure):
+        return [step for line in figure.axes[0].get_lines() if line.get_marker() == "o" for step in line.get_xdata()]
+
+    longer = make_study(tmp_path / "longer", seeds=(0,), steps=16_384)
+    for figure in drawn(longer, tmp_path, monkeypatch):
+        assert labels(figure)[-1] == "paper, LLaMA-7B,\nread off the figure"
+        assert 10_000 <= max(points(figure)) <= 16_384  # no further than the runs go
+    for folder, words in ((longer, ["--no-paper"]), (study, [])):  # the study ends before the paper's first point
+        norms, baselines = drawn(folder, tmp_path, monkeypatch, *words)
+        assert points(norms) == points(baselines) == []
+        assert labels(norms) == ["TWOSOME, word", "TWOSOME, token", "TWOSOME, no norm"]
+        assert labels(baselines) == ["TWOSOME, word", "PPO from scratch", "SayCan, oracle", "not finetuned", "random"]
 
 
 def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
