@@ -14,6 +14,7 @@ from writing import write_csv
 FORMAT = 1
 FILES = ("runs.csv", "curves.csv", "evaluations.csv")
 TOLD = ("task", "method", "seed", "model", "steps", "seconds", "finished")  # of a run, besides what it is read back from
+AGAIN = "publish the runs again with analysis/publish.py"
 DETAILS = ("config", "choices", "provenance")  # as JSON
 
 RUNS = {
@@ -60,12 +61,14 @@ def read(folder: Path) -> list[Run]:
         for name, columns in zip(FILES, (RUNS, BINS, EVALUATIONS), strict=True)
     )
     if strange := sorted(set(rows["format"]) - {FORMAT}):
-        raise AnalysisError(
-            f"{folder / FILES[0]}: expected format {FORMAT}, found {strange[0]}; publish the runs again with analysis/publish.py"
-        )
+        raise AnalysisError(f"{folder / FILES[0]}: expected format {FORMAT}, found {strange[0]}; {AGAIN}")
     runs = []
     for row in rows.to_dict("records"):
-        config, choices, provenance = (json.loads(row[name]) for name in DETAILS)
+        try:
+            config, choices, provenance = (json.loads(row[name]) for name in DETAILS)
+        except ValueError as error:
+            told = f"expected JSON in {', '.join(DETAILS)} of {row['run']} ({error})"
+            raise AnalysisError(f"{folder / FILES[0]}: {told}; {AGAIN}") from None
         bins = curves[curves.run == row["run"]].drop(columns="run").reset_index(drop=True)
         records = evaluations[evaluations.run == row["run"]].drop(columns="run").reset_index(drop=True)
         progress = (bool(row["finished"]), int(row["steps"]), float(row["seconds"]))
@@ -75,11 +78,10 @@ def read(folder: Path) -> list[Run]:
 
 def _table(file: Path, columns: dict[str, type]) -> pd.DataFrame:
     """One of the tables, with columns of the right types."""
-    again = "publish the runs again with analysis/publish.py"
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
         if missing := [name for name in columns if name not in table]:
-            raise AnalysisError(f"{file}: expected a column {missing[0]}; {again}")
+            raise AnalysisError(f"{file}: expected a column {missing[0]}; {AGAIN}")
         for name, kind in columns.items():
             if kind is float:
                 table[name] = table[name].replace("", "nan")
@@ -89,4 +91,4 @@ def _table(file: Path, columns: dict[str, type]) -> pd.DataFrame:
     except AnalysisError:
         raise
     except (ValueError, OSError) as error:
-        raise AnalysisError(f"{file}: expected a published table ({' '.join(str(error).split())}); {again}") from None
+        raise AnalysisError(f"{file}: expected a published table ({' '.join(str(error).split())}); {AGAIN}") from None

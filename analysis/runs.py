@@ -114,8 +114,8 @@ class Run:
 
 def read_folder(folder: Path) -> Run:
     """The run of a run's folder; raises AnalysisError where the folder is not of this version's format."""
-    config = _parsed(folder / "config.yaml", yaml.safe_load)
-    choices = _parsed(folder / "choices.json", json.loads)
+    config = _parsed(folder / "config.yaml", yaml.safe_load, dict)
+    choices = _parsed(folder / "choices.json", json.loads, dict)
     for group in ("env", "norm", "baseline", "model", "seed"):
         if group not in config:
             raise AnalysisError(f"{folder / 'config.yaml'}: expected an entry {group}; it is of another version, run it again")
@@ -129,7 +129,7 @@ def read_folder(folder: Path) -> Run:
         source=folder,
         config=config,
         choices=choices,
-        provenance=_parsed(folder / "provenance.json", json.loads),
+        provenance=_parsed(folder / "provenance.json", json.loads, dict),
         finished=(folder / "DONE").exists(),
         steps=steps,
         seconds=significant(seconds),
@@ -153,7 +153,7 @@ def _bins(folder: Path) -> pd.DataFrame:
 
 def _evaluations(folder: Path) -> pd.DataFrame:
     """The records of a folder's evaluation.json."""
-    records = _parsed(folder / "evaluation.json", json.loads) if (folder / "evaluation.json").exists() else []
+    records = _parsed(folder / "evaluation.json", json.loads, list) if (folder / "evaluation.json").exists() else []
     rows = []
     for record in records:
         if missing := [name for name in EVALUATIONS if name not in {"options", "optimum", *record}]:
@@ -168,10 +168,13 @@ def _value(value: Any, kind: type) -> Any:
     return math.nan if value is None else significant(value) if kind is float else value
 
 
-def _parsed(file: Path, parse: Any) -> Any:
-    """A YAML or JSON file's content."""
+def _parsed(file: Path, parse: Any, kind: type) -> Any:
+    """A YAML or JSON file's content, a mapping or a list."""
     try:
-        return parse(file.read_text())
+        content = parse(file.read_text())
+        if not isinstance(content, kind):
+            raise ValueError(f"it holds no {kind.__name__}")
+        return content
     except OSError:
         raise AnalysisError(f"{file}: not there; expected the folder that src/run.py wrote; run it again") from None
     except (ValueError, yaml.YAMLError) as error:

@@ -127,6 +127,8 @@ def test_unfinished_run_is_refused_unless_asked_for(tmp_path):
     [
         ("config.yaml", "seed: [1", "config.yaml: expected a readable file"),
         ("config.yaml", "seed: 1", "config.yaml: expected an entry env; it is of another version"),
+        ("config.yaml", "", "config.yaml: expected a readable file .it holds no dict."),
+        ("evaluation.json", "{}", "evaluation.json: expected a readable file .it holds no list."),
         ("choices.json", None, "choices.json: not there"),
         ("provenance.json", "{", "provenance.json: expected a readable file"),
         ("episodes.csv", "env_step,reward\n1,2\n", "episodes.csv: expected a column discounted_return; the run is"),
@@ -155,6 +157,7 @@ def test_run_that_lost_its_results_is_refused(tmp_path):
     [
         ("runs.csv", "\n1,tomato", "\n2,tomato", "expected format 1, found 2; publish the runs again"),
         ("runs.csv", "format,", "version,", "runs.csv: expected a column format"),
+        ("runs.csv", ',"{', ',"<', "expected JSON in config, choices, provenance of tomato_salad/twosome-word/0"),
         ("curves.csv", ",return_sum", ",sum", "curves.csv: expected a column return_sum"),
         ("evaluations.csv", ",sampled,1000", ",sampled,many", "evaluations.csv: expected a published table"),
     ],

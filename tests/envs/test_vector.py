@@ -1,11 +1,13 @@
 """Environments side by side: every step is a transition inside one episode."""
 
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 
+import twosome.envs  # noqa: F401 - registers the environments
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
@@ -184,3 +186,23 @@ def test_a_restored_vector_goes_on_as_the_first(steps: int) -> None:
         assert one.obs.tolist() == other.obs.tolist()
         assert one.action_prompts == other.action_prompts
     assert play(resumed, 7) == play(envs, 7)
+
+
+def test_what_only_some_environments_tell_comes_with_the_decision() -> None:
+    silent = DecisionEnvs(Corridor, 2)
+    assert [(each.affordances, each.state) for each in silent.reset(0)] == [(None, None)] * 2
+    silent.close()
+    envs = DecisionEnvs(partial(gymnasium.make, "twosome/Overcooked-v0", max_primitive_steps=20), 3)
+    envs.reset(0)
+    ended = 0
+    for step in range(30):
+        after = envs.step([step % 5, (step + 1) % 5, 4])
+        ended += len(after.final)
+        for env, decision in zip(envs.envs, after.decisions, strict=True):
+            assert decision.state == env.unwrapped._state
+            assert decision.affordances == env.unwrapped._automaton.view(decision.state).affordances
+        for decision in after.final.values():
+            assert decision.state is not None
+            assert len(decision.affordances or ()) == 5
+    assert ended > 3
+    envs.close()
