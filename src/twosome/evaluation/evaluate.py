@@ -1,6 +1,5 @@
 """Playing a trained agent again, as the run's folder describes it: on its own task or on one that it never saw."""
 
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,15 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from twosome import experiment
 from twosome.config import EvaluationConfig, check_targets, typed
 from twosome.errors import UserError, unknown_choice
-from twosome.evaluation.report import evaluate, of_setting, print_files, print_records
-from twosome.evaluation.retention.drift import DriftProbe
-from twosome.evaluation.retention.report import FILE, print_drift, record_drift
-from twosome.evaluation.video import can_film, record
+from twosome.evaluation.suites import SUITES, Finished
+from twosome.evaluation.video import can_film
 from twosome.language.loading import resolve_device
-from twosome.policies.agent import Agent
 from twosome.training.runfolder import RunFolder
-
-SUITES = ("episodes", "drift")
 
 
 @dataclass
@@ -49,11 +43,10 @@ class EvaluateConfig:
 
 
 def run(asked: DictConfig) -> float:
-    """Evaluate a run's agent; the results go into its evaluation.json as when="after", and are printed.
+    """Do what ``suite`` names with a finished run's agent; the results go into the run's folder, and are printed.
 
-    asked: conf/evaluate.yaml with the command line's changes. Returns the sampled policy's mean discounted return, or what
-    another suite returns.
-    Raises UserError for bad input before a model is loaded.
+    asked: conf/evaluate.yaml with the command line's changes. Returns the suite's main figure. Raises UserError for
+    bad input before a model is loaded.
     """
     if not OmegaConf.is_dict(asked.env):
         raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
@@ -63,37 +56,10 @@ def run(asked: DictConfig) -> float:
     make_env = experiment.environment(config.env)
     if options.gif and not can_film(make_env):
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
-    agent = experiment.agent(config, make_env)
-    folder.load(agent)
-    if options.suite == "drift":
-        return drift(agent, folder, OmegaConf.select(config, "retention.limit"))
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
-    changes = changed(config.env, folder.config.env)
-    records = evaluate(agent, make_env, folder, config.env, evaluation, "after", changes)
-    print_records(of_setting(folder.read_json("evaluation.json", default=[]), records[0]), config.seed)
-    files = {"evaluation.json": "the numbers above"}
-    if options.gif:
-        name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(config.env.get('task') or config.env.id))}.gif"
-        rgb = experiment.environment(config.env, render_mode="rgb_array")
-        record(agent, rgb, folder.path / name, config.env.gamma, seed)
-        files[name] = "one greedy episode"
-    print_files(folder, files)
-    return float(records[0]["return_mean"])
-
-
-def drift(agent: Agent, folder: RunFolder, limit: int | None) -> float:
-    """Compare the agent's language model with its base, on the bundled texts; into retention.json, and printed.
-
-    limit: questions, and pieces of prose, at most.
-    Returns the mean KL divergence per token. Raises UserError where the agent trains no language model.
-    """
-    if agent.language_model is None:
-        raise UserError(f"suite=drift: expected a run that trained a language model; {folder.path} trained none")
-    found = record_drift(DriftProbe(agent.language_model, limit), folder)
-    print_drift(found)
-    print_files(folder, {FILE: "the numbers above"})
-    return float(found["kl"])
+    agent = experiment.agent(config, make_env)
+    return SUITES[options.suite](Finished(folder, config, changed(config.env, folder.config.env), make_env, agent, evaluation))
 
 
 def finished_run(path: Path) -> RunFolder:

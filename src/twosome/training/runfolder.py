@@ -67,7 +67,7 @@ def _line(values: Iterable[Any]) -> str:
 
 RESULTS = (
     *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
-    *("metrics.csv", "episodes.csv", "evaluation.json", "DONE"),
+    *("metrics.csv", "episodes.csv", "evaluation.json", "retention.json", "retention.csv", "DONE"),
 )
 """The small files of a run: what figures and tables are drawn from."""
 

@@ -1,7 +1,7 @@
 """The gymnasium environment over the kitchen."""
 
 from math import isfinite
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -115,6 +115,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | `render_mode` | None | `"rgb_array"`: a picture; `"ansi"`: text |
     """
 
+    tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
     metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own declaration
         "render_modes": ["rgb_array", "ansi"],
         "render_fps": 6,

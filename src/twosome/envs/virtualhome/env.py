@@ -1,6 +1,6 @@
 """The gymnasium environment over the apartment."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -13,6 +13,7 @@ from twosome.envs.virtualhome.automaton import View, shared_automaton
 from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter
 from twosome.envs.virtualhome.render import draw, write
 from twosome.envs.virtualhome.simulator import State
+from twosome.envs.virtualhome.task import task_names
 from twosome.envs.wording import find_prompter
 from twosome.errors import UserError
 
@@ -108,6 +109,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | `render_mode` | None | `"rgb_array"`: a picture; `"ansi"`: text |
     """
 
+    tasks: ClassVar[tuple[str, ...]] = task_names()
     metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own declaration
         "render_modes": ["rgb_array", "ansi"],
         "render_fps": 2,

@@ -1,0 +1,130 @@
+"""What src/evaluate.py can do with a finished run: a function for each choice of ``suite``."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from twosome import experiment
+from twosome.config import EvaluationConfig
+from twosome.envs.tasks import task_names
+from twosome.errors import UserError
+from twosome.evaluation.report import evaluate, of_setting, print_files, print_records
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.evaluation.retention.report import FILE, print_drift, record_drift
+from twosome.evaluation.video import record
+from twosome.experiment import MakeEnv
+from twosome.policies.agent import Agent
+from twosome.policies.bounds import RandomAgent
+from twosome.training.runfolder import RunFolder
+
+RESULTS = {"evaluation.json": "the numbers above"}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, to be looked at again.
+
+    config: its configuration, with the environment that was asked for. changes: the options of the environment that are not
+    the run's own. agent: as it was before training. evaluation: how many episodes, from which seed, with a film or not.
+    """
+
+    folder: RunFolder
+    config: DictConfig
+    changes: dict[str, Any]
+    make_env: MakeEnv
+    agent: Agent
+    evaluation: EvaluationConfig
+
+
+def episodes(run: Finished) -> float:
+    """Play one task; returns the sampled policy's mean discounted return."""
+    run.folder.load(run.agent)
+    records = evaluate(run.agent, run.make_env, run.folder, run.config.env, run.evaluation, "after", run.changes)
+    print_records(of_setting(run.folder.read_json("evaluation.json", default=[]), records[0]), run.config.seed)
+    files = dict(RESULTS)
+    if run.evaluation.gif:
+        name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
+        rgb = experiment.environment(run.config.env, render_mode="rgb_array")
+        record(run.agent, rgb, run.folder.path / name, run.config.env.gamma, run.evaluation.seed)
+        files[name] = "one greedy episode"
+    print_files(run.folder, files)
+    return float(records[0]["return_mean"])
+
+
+def unseen(run: Finished) -> float:
+    """Play every other task of the run's environment (the paper's figure 6; its VirtualHome episodes have at most 50 steps)."""
+    own = run.folder.config.env
+    return play_all(run, [(env, run.changes) for env in other_tasks(run.config.env) if env.task != own.task])
+
+
+def cross(run: Finished) -> float:
+    """Play every task of every environment of the suite: does learning one change what the model can do in others?"""
+    own = run.config.env
+    settings = [(own, run.changes)] + [(env, run.changes) for env in other_tasks(own)]
+    for choice in GlobalHydra.instance().config_loader().get_group_options("env"):
+        env = compose("config", overrides=[f"env={choice}"]).env
+        if env.id != own.id:
+            settings += [(env, {}), *((other, {}) for other in other_tasks(env))]
+    return play_all(run, settings)
+
+
+def drift(run: Finished) -> float:
+    """Compare the language model with its base on the bundled texts; returns the mean KL divergence per token."""
+    model = language_model(run, "drift")
+    run.folder.load(run.agent)
+    found = record_drift(DriftProbe(model, OmegaConf.select(run.config, "retention.limit")), run.folder)
+    print_drift(found)
+    print_files(run.folder, {FILE: "the numbers above"})
+    return float(found["kl"])
+
+
+Suite = Callable[[Finished], float]
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift)}
+
+
+def play_all(run: Finished, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
+    """Play several tasks by random play, by the agent before training and by the trained one.
+
+    settings: environments, and for each its options that are not the run's own. Returns the trained agent's mean success
+    rate when sampled. Raises UserError where there is no other task, or where the agent trained no language model: one that
+    reads observations cannot act where these are others.
+    """
+    if not settings:
+        raise UserError(f"suite=unseen: expected an environment with several tasks, got env.id={run.config.env.id}")
+    language_model(run, "unseen or suite=cross")
+    makers = [experiment.environment(env) for env, _ in settings]
+    rates = []
+    for when, agent in stages(run):
+        for (env, changes), make_env in zip(settings, makers, strict=True):
+            records = evaluate(agent, make_env, run.folder, env, run.evaluation, when, changes)
+            rates.append(records[0]["success_rate"])
+            print_records(records, run.config.seed)
+    print_files(run.folder, RESULTS)
+    return sum(rates[-len(settings) :]) / len(settings)
+
+
+def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
+    """Who plays, as records call it, and the agent."""
+    yield "random", RandomAgent()
+    yield "before", run.agent
+    run.folder.load(run.agent)
+    yield "after", run.agent
+
+
+def other_tasks(env: DictConfig) -> Iterator[DictConfig]:
+    """The environment with each of its tasks but the one that it has."""
+    for task in task_names(experiment.environment(env)):
+        if task != env.get("task"):
+            yield OmegaConf.merge(env, {"task": task})  # type: ignore[misc]
+
+
+def language_model(run: Finished, suite: str) -> Any:
+    """The model that the run trained; raises UserError where it trained none."""
+    if run.agent.language_model is None:
+        raise UserError(f"suite={suite}: expected a run that trained a language model; {run.folder.path} trained none")
+    return run.agent.language_model
