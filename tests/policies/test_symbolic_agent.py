@@ -174,7 +174,7 @@ def test_what_was_exported_can_be_loaded(tmp_path: Any) -> None:
 
 def test_no_language_model_is_loaded_and_sizes_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twosome.policies.language.load_language_model", pytest.fail)
-    context = AgentContext(OvercookedEnv, ModelConfig(source="hf", path="nowhere", device="cpu"), word, 0)
+    context = AgentContext(OvercookedEnv, ModelConfig(source="hf", path="nowhere", device="cpu"), word, 0, 0.99)
     made = build(context, [3])
     assert made.actor[0].weight.shape == (3, 18)
     assert made.actor[-1].weight.shape == (5, 3)
@@ -197,7 +197,7 @@ class Continuous(gymnasium.Env):
 @pytest.mark.parametrize(("env", "said"), [(Unreadable, "are a Text: expected a Box"), (Continuous, "expected a Discrete")])
 def test_environments_that_it_cannot_act_in_are_refused(env: type[gymnasium.Env], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        build(AgentContext(env, ModelConfig(device="cpu"), word, 0), [64, 64])
+        build(AgentContext(env, ModelConfig(device="cpu"), word, 0, 0.99), [64, 64])
 
 
 def test_a_network_without_width_is_refused() -> None:
