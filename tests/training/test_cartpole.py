@@ -1,7 +1,8 @@
 """PPO from scratch, by the code that trains every agent, on a task whose solution everybody knows.
 
-With CleanRL's own learning rate of 2.5e-4 CartPole needs more than 100k steps, for a plain implementation with one Adam and
-one gradient norm too: falling to 0 over 100k, that had greedy returns of 460 and sampled ones of 250.
+CleanRL's settings but for two: its learning rate of 2.5e-4 needs more than 100k steps (a plain implementation with one Adam and
+one gradient norm had greedy returns of 460 then, and sampled ones of 250, as this one has), and with an entropy bonus one seed in
+eight wanders off at the end.
 """
 
 from typing import Any
@@ -19,10 +20,9 @@ from twosome.ppo.config import PPOConfig
 from twosome.training.module import PPOModule
 
 SOLVED = 475.0  # gymnasium's own threshold for CartPole-v1, whose episodes are truncated at 500
-FAST = PPOConfig(num_envs=4, num_steps=128, update_epochs=4, num_minibatches=4, gradient_accumulation_steps=1,
-                 value_update_epochs=4, value_num_minibatches=4, learning_rate=1e-3, value_learning_rate=1e-3,
-                 target_kl=None)  # fmt: skip
-"""CleanRL's settings but for the learning rate, which is the paper's for food preparation."""
+CONFIG = PPOConfig(num_envs=4, num_steps=128, update_epochs=4, num_minibatches=4, gradient_accumulation_steps=1,
+                   value_update_epochs=4, value_num_minibatches=4, learning_rate=2.5e-3, value_learning_rate=2.5e-3,
+                   ent_coef=0.0, target_kl=None)  # fmt: skip
 
 
 class Worded(gymnasium.Wrapper):
@@ -51,10 +51,11 @@ def make_env() -> gymnasium.Env:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_cartpole_is_solved_in_100k_steps(seed: int) -> None:
     agent = SymbolicAgent(4, 2, [64, 64], torch.Generator().manual_seed(seed))
-    num_updates = 100_000 // FAST.batch_size
-    module = PPOModule(agent, DecisionEnvs(make_env, FAST.num_envs), FAST, num_updates, seed)
+    num_updates = 100_000 // CONFIG.batch_size
+    module = PPOModule(agent, DecisionEnvs(make_env, CONFIG.num_envs), CONFIG, num_updates, seed)
     trainer = pl.Trainer(max_epochs=num_updates, accelerator="cpu", logger=False, enable_checkpointing=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     trainer.fit(module)
-    episodes = play(agent, make_env, 50, FAST.gamma, seed=99, greedy=True)
-    assert np.mean([episode.raw_return for episode in episodes]) >= SOLVED
+    for greedy in (False, True):
+        episodes = play(agent, make_env, 50, CONFIG.gamma, seed=99, greedy=greedy)
+        assert np.mean([episode.raw_return for episode in episodes]) >= SOLVED

@@ -104,7 +104,7 @@ def test_a_killed_run_ends_with_the_same_bytes(undisturbed, tmp_path):
 
 def test_a_killed_run_of_ppo_from_scratch_ends_with_the_same_bytes(tmp_path):
     finish(start(*PPO, f"hydra.run.dir={tmp_path / 'undisturbed'}"))
-    disturbed(tmp_path / "run", kills=3, seed=0, options=PPO)
+    disturbed(tmp_path / "run", kills=2, seed=0, options=PPO)
     assert len(result(tmp_path / "run")[0]) == 10 * UPDATES + 1
     assert result(tmp_path / "run") == result(tmp_path / "undisturbed")
 
