@@ -59,7 +59,7 @@ def episodes(run: Finished) -> float:
 def unseen(run: Finished) -> float:
     """Play every other task of the run's environment (the paper's figure 6; its VirtualHome episodes have at most 50 steps)."""
     own = run.folder.config.env
-    return play_all(run, [(env, run.changes) for env in other_tasks(run.config.env) if env.task != own.task])
+    return play_all(run, "unseen", [(env, run.changes) for env in other_tasks(run.config.env) if env.task != own.task])
 
 
 def cross(run: Finished) -> float:
@@ -70,7 +70,7 @@ def cross(run: Finished) -> float:
         env = compose("config", overrides=[f"env={choice}"]).env
         if env.id != own.id:
             settings += [(env, {}), *((other, {}) for other in other_tasks(env))]
-    return play_all(run, settings)
+    return play_all(run, "cross", settings)
 
 
 def drift(run: Finished) -> float:
@@ -87,16 +87,16 @@ Suite = Callable[[Finished], float]
 SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift)}
 
 
-def play_all(run: Finished, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
+def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
     """Play several tasks by random play, by the agent before training and by the trained one.
 
     settings: environments, and for each its options that are not the run's own. Returns the trained agent's mean success
     rate when sampled. Raises UserError where there is no other task, or where the agent trained no language model: one that
     reads observations cannot act where these are others.
     """
+    language_model(run, suite)
     if not settings:
-        raise UserError(f"suite=unseen: expected an environment with several tasks, got env.id={run.config.env.id}")
-    language_model(run, "unseen or suite=cross")
+        raise UserError(f"suite={suite}: expected an environment with several tasks, got env.id={run.config.env.id}")
     makers = [experiment.environment(env) for env, _ in settings]
     rates = []
     for when, agent in stages(run):
