@@ -135,8 +135,8 @@ def _notes(options: argparse.Namespace) -> list[str]:
         f"Measures of a run, from its curve smoothed over {options.window:,} steps: final return (of what is not trained, "
         "its evaluation); quickness, by the step at which 90 % of the optimum is first reached; early return, the mean over the "
         "first 15 % of the steps; fall, the largest below an earlier value; steadiness, the same, negative.",
-        "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the untrained "
-        "model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",
+        "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
+        "untrained model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
         "(quicker), ties half; level, an interquartile mean.",
         f"The paper: of each method, {paper.legend()}; "

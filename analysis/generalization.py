@@ -30,6 +30,13 @@ COLUMNS = (
     *("paper, untrained", "paper, trained"),
 )
 
+NOTES = (
+    "In brackets: 95 % Wilson intervals. They are those of the episodes of these very agents, and ignore that agents differ from seed "
+    "to seed: of what another training would give they say nothing. For that, see the rates and gains by seed, few as these are.",
+    "Random play and the untrained model are the same for all seeds and play the same episodes: these count once.",
+    "Gain: the trained agent's rate less the untrained model's, mean over seeds, and from the lowest to the highest.",
+)
+
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write both tables and figures; returns the paths."""
@@ -76,11 +83,11 @@ def unseen_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
         by = {str(row["when"]): row for row in group.to_dict("records")}
         after = by["after"]
         rows.append([
-            style.title(trained), style.title(task), f"{after['seeds']}", *(_rate(by[when]) for when in transfer.WHEN),
+            style.title(str(trained)), style.title(str(task)), f"{after['seeds']}", *(_rate(by[when]) for when in transfer.WHEN),
             " ".join(f"{float(rate):.2f}" for rate in after["by_seed"].split()), _gain(after),
             *(_paper(by[when]["paper"]) for when in ("before", "after")),
         ])  # fmt: skip
-    return Table("Generalisation to unseen tasks", COLUMNS, rows, [*_notes(options), _paper_note()])
+    return Table("Generalisation to unseen tasks", COLUMNS, rows, [_note(options), *NOTES, _paper_note()])
 
 
 def transfer_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
@@ -88,10 +95,11 @@ def transfer_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
     trained = list(dict.fromkeys(data.trained_on))
     rows = []
     for (_, task), group in data.groupby(["env", "task"], sort=False):
-        cells = {row["trained_on"]: f"{row['rate']:.2f} ({row['gain']:+.2f})" for row in group.to_dict("records")}
+        cells = {row["trained_on"]: f"{row['rate']:.2f} ({_signed(row['gain'])})" for row in group.to_dict("records")}
         rows.append([style.title(str(task)), *(cells.get(name, NONE) for name in trained)])
-    notes = ["Cells: success of the trained agent, and in brackets how much more that is than the untrained model's."]
-    return Table("Transfer between tasks", ["tested on", *map(style.title, trained)], rows, [*notes, *_notes(options)], left=1)
+    columns = ["tested on", *(f"trained on {style.title(task).lower()}" for task in trained)]
+    cells_are = "In brackets: the gain over the untrained model. Intervals, and what each seed shows, are in transfer.csv."
+    return Table("Transfer between tasks", columns, rows, [_note(options), cells_are], left=1)
 
 
 def _rate(row: dict[Any, Any]) -> str:
@@ -99,28 +107,25 @@ def _rate(row: dict[Any, Any]) -> str:
 
 
 def _gain(row: dict[Any, Any]) -> str:
-    ends = " to ".join(dict.fromkeys(f"{row[end]:+.2f}" for end in ("gain_low", "gain_high")))
-    return f"{row['gain']:+.2f} ({ends})"
+    ends = " to ".join(dict.fromkeys(_signed(row[end]) for end in ("gain_low", "gain_high")))
+    return f"{_signed(row['gain'])} ({ends})"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # no -0.00
 
 
 def _paper(rate: float) -> str:
     return NONE if math.isnan(rate) else f"{number(rate)} {paper.tag(paper.content()['unseen'])}"
 
 
-def _notes(options: argparse.Namespace) -> list[str]:
-    return [
-        f"Success rates of {style.label(options.method)}, {options.mode}. Each run is tested on each task in as many episodes as its "
-        "evaluation has; rates are of the episodes of all seeds together, with 95 % Wilson intervals.",
-        "The intervals are those of the episodes of these very agents. They ignore that agents differ from seed to seed, so they say "
-        "nothing of what another training would give: for that, see the rates and gains by seed, of which there are few.",
-        "Random play and the untrained model are the same for all seeds and play the same episodes: these count once.",
-        "Gain: the trained agent's rate less the untrained model's, mean over seeds, and from the lowest to the highest.",
-    ]
+def _note(options: argparse.Namespace) -> str:
+    return f"Success rates of {style.label(options.method)}, {options.mode}: of the episodes of all seeds together."
 
 
 def _paper_note() -> str:
     told = paper.content()["unseen"]
-    return f"Paper: {paper.legend(told)}; {told['episodes']} episodes, sampled."
+    return f"Paper: {paper.legend(told)}; {told['episodes']} episodes."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> commands.Parser:
     """The command's options."""
     made = commands.parser(__doc__)
-    made.add_argument("--mode", choices=("sampled", "greedy"), default="sampled", help="how actions are chosen; the paper samples")
+    made.add_argument("--mode", choices=("sampled", "greedy"), default="sampled", help="how the agents choose actions")
     made.add_argument("--method", default="twosome-word", help="whose agents; the paper's have the word norm")
     return made
 

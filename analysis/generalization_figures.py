@@ -28,8 +28,9 @@ def bars(data: pd.DataFrame, method: str) -> Figure:
     for each, (trained, rows) in zip(axes, panels.items(), strict=True):
         style.decorate(each)
         _bars(each, rows, colors)
-        each.set_title(f"trained on {style.title(str(trained)).lower()}", fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
-    axes[-1].set_xlabel("success rate; 95 % Wilson interval of the pooled episodes", fontsize=7.5, color=style.INK)
+        told = f"trained on {style.title(str(trained)).lower()}"
+        each.set_title(told, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
+    figure.supxlabel("success rate; 95 % Wilson interval of the episodes", fontsize=7.5, color=style.INK)
     handles: list[Patch | Line2D] = [Patch(color=colors[when], label=name) for when, name in WHEN.items()]
     handles.append(Line2D([], [], color=style.INK, marker="|", ms=5, ls="", label="each seed"))
     if data.paper.notna().any():
@@ -65,10 +66,10 @@ def matrix(data: pd.DataFrame) -> Figure:
     """Success, and success less the untrained model's, in percent. data: rows of transfer.csv."""
     columns = list(dict.fromkeys(data.trained_on))
     tested = list(dict.fromkeys(zip(data.env, data.task, strict=True)))
-    figure = _figure(CELL * len(tested) + 1.75)
+    figure = _figure(CELL * len(tested) + 1.85)
     axes = list(figure.subplots(1, 2, sharey=True))
     for each, value, low, colours, title in zip(
-        axes, ("rate", "gain"), (0.0, -1.0), ("Blues", "PuOr"), ("success, %", "less untrained"), strict=True
+        axes, ("rate", "gain"), (0.0, -1.0), ("Blues", "PuOr"), ("success", "gain"), strict=True
     ):
         cells = np.full((len(tested), len(columns)), np.nan)
         for row in data.to_dict("records"):
@@ -76,13 +77,13 @@ def matrix(data: pd.DataFrame) -> Figure:
         _heatmap(each, cells, low, colours, signed=low < 0)
         each.set_title(title, fontsize=8.5, color=style.INK, fontweight="bold")
         each.set_xticks(range(len(columns)), list(map(style.title, columns)), rotation=90)
-        each.set_xlabel("trained on", fontsize=7.5, color=style.INK)
     for row in data[data.own].to_dict("records"):
         place = (columns.index(row["trained_on"]) - 0.5, tested.index((row["env"], row["task"])) - 0.5)
         for each in axes:
             each.add_patch(Rectangle(place, 1, 1, fill=False, ec=style.INK, lw=1.3, zorder=4, clip_on=False))
     axes[0].set_yticks(range(len(tested)), [style.title(task) for _, task in tested])
-    axes[0].set_ylabel("tested on (framed: trained on)", fontsize=7.5, color=style.INK)
+    told = "columns: trained on; rows: tested on; framed: the same\npercent of episodes; gain: over the untrained model"
+    figure.supxlabel(told, fontsize=7.5, color=style.INK)
     _divide(axes, [env for env, _ in tested])
     return figure
 
@@ -90,7 +91,7 @@ def matrix(data: pd.DataFrame) -> Figure:
 def _heatmap(axes: Axes, cells: np.ndarray, low: float, colours: str, signed: bool) -> None:
     axes.imshow(cells, cmap=colours, vmin=low, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(cells):
-        text = "–" if np.isnan(value) else f"{100 * value:{'+' if signed else ''}.0f}".replace("+0", "0").replace("-0", "0")
+        text = "" if np.isnan(value) else f"{100 * value:{'+' if signed else ''}.0f}".replace("+0", "0").replace("-0", "0")
         dark = abs(value) > 0.65  # nan is not
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark else style.INK)
     axes.tick_params(labelsize=7.5, colors=style.INK, length=0)

@@ -52,7 +52,7 @@ def pooled(runs: Sequence[Run], mode: str = "sampled") -> pd.DataFrame:
 
 def _of(table: pd.DataFrame, env: str, task: str, when: str) -> dict[str, Any] | None:
     row = table[(table.env == env) & (table.task == task) & (table.when == when)]
-    return row.iloc[-1].to_dict() if len(row) else None
+    return {str(name): value for name, value in row.iloc[-1].items()} if len(row) else None
 
 
 def _check_there(runs: Sequence[Run], records: Sequence[Any], task: str, when: str, suite: str, mode: str) -> None:
