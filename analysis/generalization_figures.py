@@ -30,13 +30,13 @@ def bars(data: pd.DataFrame, method: str) -> Figure:
         _bars(each, rows, colors)
         told = f"trained on {style.title(str(trained)).lower()}"
         each.set_title(told, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
-    figure.supxlabel("success rate; 95 % Wilson interval of the episodes", fontsize=7.5, color=style.INK)
     handles: list[Patch | Line2D] = [Patch(color=colors[when], label=name) for when, name in WHEN.items()]
     handles.append(Line2D([], [], color=style.INK, marker="|", ms=5, ls="", label="each seed"))
     if data.paper.notna().any():
         label = f"paper, {paper.content()['model']}, read off the figure"
         handles.append(Line2D([], [], color=style.INK, marker="o", ms=3.5, mfc="white", ls="", label=label))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
+    told = "success rate; 95 % Wilson interval of the episodes"
+    figure.legend(handles=handles, title=told, title_fontsize=7.5, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
                   labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
     return figure
 
@@ -92,7 +92,7 @@ def _heatmap(axes: Axes, cells: np.ndarray, low: float, colours: str, signed: bo
     axes.imshow(cells, cmap=colours, vmin=low, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(cells):
         text = "" if np.isnan(value) else f"{100 * value:{'+' if signed else ''}.0f}".replace("+0", "0").replace("-0", "0")
-        dark = abs(value) > 0.65  # nan is not
+        dark = abs(value) > 0.55  # nan is not
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark else style.INK)
     axes.tick_params(labelsize=7.5, colors=style.INK, length=0)
     for side in axes.spines.values():

@@ -92,7 +92,7 @@ def generalization(page: Page) -> str:
     parts = [
         '<div class="figures">',
         page.figure("generalization", "generalization", "Success on the other tasks of the environment."),
-        page.figure("transfer", "generalization", "Success by the task trained on and the task tested on, and the gain by training."),
+        page.figure("transfer", "generalization", "Success by task trained on and task tested on, and the gain by training."),
         "</div>",
     ]
     for name in ("generalization", "transfer"):
