@@ -32,7 +32,7 @@ COLUMNS = (
 
 NOTES = (
     "In brackets: 95 % Wilson intervals. They are those of the episodes of these very agents, and ignore that agents differ from "
-    "seed to seed: of what another training would give they say nothing. For that, see the rates and gains by seed, few as these are.",
+    "seed to seed: they say nothing of what another training would give. For that see the rates and gains by seed.",
     "Random play and the untrained model are the same for all seeds and play the same episodes: these count once.",
     "Gain: the trained agent's rate less the untrained model's, mean over seeds, and from the lowest to the highest.",
 )

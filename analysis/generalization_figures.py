@@ -36,8 +36,8 @@ def bars(data: pd.DataFrame, method: str) -> Figure:
         label = f"paper, {paper.content()['model']}, read off the figure"
         handles.append(Line2D([], [], color=style.INK, marker="o", ms=3.5, mfc="white", ls="", label=label))
     told = "success rate; 95 % Wilson interval of the episodes"
-    figure.legend(handles=handles, title=told, title_fontsize=7.5, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
-                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, title_fontsize=7.5, frameon=False,
+                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35, title=told)  # fmt: skip
     return figure
 
 
@@ -46,9 +46,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
     for offset, (when, color) in zip((-BAR, 0, BAR), colors.items(), strict=True):
         found = rows[rows.when == when].set_index("task").loc[tasks]
         at, rate = np.arange(len(tasks)) + offset, found.rate.to_numpy()
-        ends = np.clip([rate - found.low, found.high - rate], 0, None)
         axes.barh(at, rate, BAR * 0.92, color=color, zorder=2)
-        axes.errorbar(rate, at, xerr=ends, fmt="none", ecolor=style.INK, elinewidth=0.8, capsize=1.6, capthick=0.8, zorder=3)
+        axes.errorbar(rate, at, xerr=[rate - found.low, found.high - rate], fmt="none", ecolor=style.INK, elinewidth=0.8, capsize=1.6, capthick=0.8, zorder=3)
         if when == "after":
             for place, rates in zip(at, found.by_seed, strict=True):
                 seeds = [float(each) for each in rates.split()]

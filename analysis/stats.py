@@ -92,4 +92,5 @@ def wilson(successes: int, trials: int) -> Estimate:
     share, shrink = successes / trials, 1 + Z95**2 / trials
     middle = (share + Z95**2 / (2 * trials)) / shrink
     half = Z95 / shrink * math.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))
-    return Estimate(np.array(share), np.array(max(middle - half, 0.0)), np.array(min(middle + half, 1.0)))
+    low, high = max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))  # rounding errors at 0 and 1
+    return Estimate(np.array(share), np.array(low), np.array(high))
