@@ -47,7 +47,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
         found = rows[rows.when == when].set_index("task").loc[tasks]
         at, rate = np.arange(len(tasks)) + offset, found.rate.to_numpy()
         axes.barh(at, rate, BAR * 0.92, color=color, zorder=2)
-        axes.errorbar(rate, at, xerr=[rate - found.low, found.high - rate], fmt="none", ecolor=style.INK, elinewidth=0.8, capsize=1.6, capthick=0.8, zorder=3)
+        ends = [rate - found.low, found.high - rate]
+        axes.errorbar(rate, at, xerr=ends, fmt="none", ecolor=style.INK, elinewidth=0.8, capsize=1.6, capthick=0.8, zorder=3)
         if when == "after":
             for place, rates in zip(at, found.by_seed, strict=True):
                 seeds = [float(each) for each in rates.split()]

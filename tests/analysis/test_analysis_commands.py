@@ -29,7 +29,9 @@ FEW = ["--bootstrap-samples", "50", "--window", "512"]
 WRITES = {
     "curves": {"curves.csv", "curves_norms.png", "curves_norms.pdf", "curves_baselines.png", "curves_baselines.pdf"},
     "summary": {"summary.md", "summary.csv", "summary.tex"},
-    "generalization": {f"{name}.{kind}" for name in ("generalization", "transfer") for kind in "csv md tex pdf png".split()},
+    "generalization": {
+        f"{name}.{suffix}" for name in ("generalization", "transfer") for suffix in ("csv", "md", "tex", "pdf", "png")
+    },
     "claims": {"claims.md", "claims.csv"},
     "report": {"report.html"},
 }

@@ -130,7 +130,7 @@ def test_results_are_copied_and_nothing_else(folder):
         copied = folder / "results" / "tiny" / path.name
         assert {file.name for file in copied.iterdir()} == {
             *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
-            *("metrics.csv", "episodes.csv", "evaluation.json", "DONE"),
+            *("metrics.csv", "episodes.csv", "evaluation.json", "retention.json", "DONE"),
         }
         assert all((path / file.name).read_bytes() == file.read_bytes() for file in copied.iterdir())
 
