@@ -102,7 +102,7 @@ def test_everything_once_then_what_changed(clone, stages):
     assert {Path(call.split()[0]).stem for call in calls[2:]} == set(stages) - {"train", "unseen"}
     assert repro(clone) == []
 
-    change(clone / "params.yaml", "tomato_salad:", 'env: ""', "env: env.kwargs.map=B")
+    change(clone / "params.yaml", "tomato_salad:", "env: env.prompt=default", "env: env.kwargs.map=B")
     calls = repro(clone)
     assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others", "tomato_salad-unseen"]
     assert all("env.kwargs.map=B" in call for call in calls[:3])
