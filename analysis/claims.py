@@ -56,14 +56,29 @@ PAPER: dict[str, Callable[[paper.Curve], str | None]] = {
     "fall": _fall,
     "steadiness": _fall,
 }
-"""What the paper's figure shows of a measure."""
+"""What the paper's figure 5 shows of a measure."""
+UNSEEN = {"success on new tasks": False, "gain on new tasks": False, "gain on the crossover": True}
+"""What its figure 6 has of a measure: of tasks that the paper trains other agents on, or not."""
 
 
 def shown_by_paper(check: Check, task: str) -> str:
     """The paper's numbers behind a test, of each of its methods."""
+    if check.measure in UNSEEN:
+        return _unseen(check, task)
     curves = [paper.curve(task, method) for method in check.methods]
     told = [PAPER[check.measure](curve) if curve and check.measure in PAPER else None for curve in curves]
     return f"{'; '.join(text or NONE for text in told)} {paper.tag()}" if any(told) else NONE
+
+
+def _unseen(check: Check, task: str) -> str:
+    """Mean success rates of the tasks that a measure is about."""
+    found = paper.unseen(task, check.of)
+    rates = [pair for name, pair in found.items() if (name in paper.content()["tasks"]) == UNSEEN[check.measure]]
+    if not rates:
+        return NONE
+    before, after = np.mean(rates, axis=0)
+    told = f"{after:.2f}" if check.measure.startswith("success") else f"{after - before:.2f}, from {before:.2f} to {after:.2f}"
+    return f"{told} {paper.tag(paper.content()['unseen'])}"
 
 
 def make(options: argparse.Namespace) -> list[Path]:
@@ -78,9 +93,10 @@ def make(options: argparse.Namespace) -> list[Path]:
             (task, check, ledger.judge(check, methods, options.window, bootstrap))
             for task, methods in tasks.items()
             for check in claim.checks
+            if check.concerns(task)
         ]
         verdict = ledger.overall([outcome.verdict for _, _, outcome in outcomes])
-        named = ", ".join(map(style.title, tasks))
+        named = ", ".join(dict.fromkeys(style.title(task) for task, _, _ in outcomes)) or NONE
         rows.append([claim.claim, f"{claim.says} ({claim.source})", named, "all of the following", "", "", verdict])
         data.append({"claim": claim.claim, "says": claim.says, "task": "all", "verdict": verdict})
         for task, check, outcome in outcomes:
@@ -112,15 +128,19 @@ def _notes(options: argparse.Namespace) -> list[str]:
     return [
         f"Verdicts: {SUPPORTED} where the 95 % interval lies above the threshold, {CONTRADICTED} where it lies below it, {OPEN} "
         f"otherwise, and wherever a method that learns has fewer than {MIN_SEEDS} seeds or one that does not was evaluated over "
-        f"fewer than {MIN_EPISODES} episodes. A claim is {SUPPORTED} where all of its tests are on all tasks that have runs, "
+        f"fewer than {MIN_EPISODES} episodes. A claim is {SUPPORTED} where all of its tests are on all tasks that have runs "
+        f"and that it is about, "
         f"{CONTRADICTED} where any is.",
         "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
         f"Measures of a run, from its curve smoothed over {options.window:,} steps: final return (of what is not trained, "
         "its evaluation); quickness, by the step at which 90 % of the optimum is first reached; early return, the mean over the "
         "first 15 % of the steps; fall, the largest below an earlier value; steadiness, the same, negative.",
+        "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
+        "untrained model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
         "(quicker), ties half; level, an interquartile mean.",
-        f"The paper: of each method, {paper.legend()}.",
+        f"The paper: of each method, {paper.legend()}; "
+        f"on tasks that were not trained on, means over tasks, {paper.content()['unseen']['source']}.",
     ]
 
 

@@ -26,7 +26,7 @@ def read(folders: Sequence[Path], seeds: Sequence[int] | None = None, unfinished
     papers = list(paper.content()["tasks"])
     for run in sorted(found, key=lambda run: (_place(run.task, papers), run.method, run.seed)):
         if seeds is None or run.seed in seeds or not run.steps:
-            _check_twin(run, chosen.setdefault(run.name, run))
+            chosen[run.name] = _fuller(run, chosen.get(run.name, run))
     runs = list(chosen.values())
     for task, methods in by_task(runs).items():
         for method, of_method in methods.items():
@@ -77,14 +77,16 @@ def _check_finished(run: Run) -> None:
     raise AnalysisError(f"{run.source}: expected finished runs, found an unfinished one; {way}, or add --unfinished")
 
 
-def _check_twin(run: Run, first: Run) -> None:
-    """The same setting and seed has one result."""
+def _fuller(run: Run, first: Run) -> Run:
+    """The same setting and seed has one result; of two copies of it, the one that was evaluated further counts."""
     _check_setting(run.task, run.method, [first, run])
-    if not run.bins.equals(first.bins) or not run.evaluations.equals(first.evaluations):
+    few, many = sorted((first, run), key=lambda each: len(each.evaluations))
+    if not run.bins.equals(first.bins) or len(few.evaluations.merge(many.evaluations)) != len(few.evaluations):
         raise AnalysisError(
             f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
             "with different results; name only one of them"
         )
+    return many if len(many.evaluations) > len(few.evaluations) else first
 
 
 def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:

@@ -30,6 +30,11 @@ class Check:
     of: str
     above: float
     than: str | None = None
+    tasks: list[str] | None = None
+
+    def concerns(self, task: str) -> bool:
+        """Whether the test is made on a task."""
+        return self.tasks is None or task in self.tasks
 
     @property
     def methods(self) -> list[str]:

@@ -6,6 +6,8 @@ from functools import partial
 
 import numpy as np
 
+import paper
+import transfer
 from commands import AnalysisError
 from runs import BIN, Run
 from stats import Z95, Bootstrap, Estimate, over_runs
@@ -116,12 +118,27 @@ def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap) -> 
     return Estimate(returns[0], returns[0] - half, returns[0] + half)
 
 
+def unseen(run: Run, window: int, crossover: bool, gain: bool) -> float:
+    """The trained agent's mean success rate over tasks of its environment that it was not trained on; nan where none was played.
+
+    crossover: whether on those that the paper trains other agents on, or on those that it only tests on. gain: less the untrained
+    model's.
+    """
+    table = transfer.played(run)
+    table = table[(table.env == run.config["env"]["id"]) & ~table.own & (table.task.isin(paper.content()["tasks"]) == crossover)]
+    after, before = (table[table.when == when].set_index("task").success_rate for when in ("after", "before"))
+    return float((after - before if gain else after).mean(skipna=False))
+
+
 Measure = Callable[[Run, int], float]
 MEASURES: dict[str, Measure] = {
     "final return": final_return,
     "quickness": lambda run, window: -steps_to_good(run, window),
     "early return": partial(area, share=EARLY),
     "fall": fall,
+    "success on new tasks": partial(unseen, crossover=False, gain=False),
+    "gain on new tasks": partial(unseen, crossover=False, gain=True),
+    "gain on the crossover": partial(unseen, crossover=True, gain=True),
     "steadiness": lambda run, window: -fall(run, window),
 }
 """What claims may be about (claims.yaml, "measure"): functions of a run and the window in environment steps."""

@@ -1,5 +1,6 @@
 """The papers' numbers (paper.yaml), with the tag that says how each was obtained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -64,12 +65,19 @@ def decimal(value: float) -> str:
     return f"{value:.2f}" if round(value, 2) == value else f"{value:.3f}"
 
 
-def tag() -> str:
-    """The tag of the curves' numbers, in brackets."""
-    return f"[{content()['tag']}]"
+def unseen(trained: str, method: str) -> dict[str, tuple[float, float]]:
+    """Success rates of a method's agent, trained on one task, by the task it is tested on: without finetuning, and trained."""
+    told = content()["unseen"]
+    found = told["tasks"].get(trained, {}) if method == told["method"] else {}
+    return {task: (before, after) for task, (before, after) in found.items()}
 
 
-def legend() -> str:
-    """Where the curves' numbers come from, with the tag's meaning."""
-    told = content()
-    return f"{told['source']}, {told['model']}; {tag()} {TAGS[told['tag']]}"
+def tag(told: Mapping[str, Any] | None = None) -> str:
+    """The tag of the curves' numbers, or of another part of paper.yaml, in brackets."""
+    return f"[{(told or content())['tag']}]"
+
+
+def legend(told: Mapping[str, Any] | None = None) -> str:
+    """Where these numbers come from, with the tag's meaning."""
+    told = told or content()
+    return f"{told['source']}, {content()['model']}; {tag(told)} {TAGS[told['tag']]}"

@@ -78,8 +78,30 @@ def summary(page: Page) -> str:
     parts = []
     for task, rows in groupby(table.rows, key=lambda row: row[0]):
         parts += [f"<h3>{html.escape(task)}</h3>", to_html(Table("", table.columns[1:], [row[1:] for row in rows], left=1))]
-    links = ", ".join(f'<a href="summary.{suffix}">{suffix}</a>' for suffix in ("csv", "md", "tex"))
-    return "".join(parts) + notes(table) + f'<p class="soft">As {links}.</p>'
+    return "".join(parts) + notes(table) + formats("summary")
+
+
+def formats(name: str) -> str:
+    """Links to a table's files."""
+    links = ", ".join(f'<a href="{name}.{suffix}">{suffix}</a>' for suffix in ("csv", "md", "tex"))
+    return f'<p class="soft">As {links}.</p>'
+
+
+def generalization(page: Page) -> str:
+    """Success on tasks that were not trained on: both figures, both tables."""
+    parts = [
+        '<div class="figures">',
+        page.figure("generalization", "generalization", "Success on the other tasks of the environment."),
+        page.figure("transfer", "generalization", "Success by task trained on and task tested on, and the gain by training."),
+        "</div>",
+    ]
+    for name in ("generalization", "transfer"):
+        table = page.table(name, "generalization")
+        if isinstance(table, str):
+            parts.append(table)
+        else:
+            parts += [f"<h3>{html.escape(table.title)}</h3>", to_html(table), notes(table), formats(name)]
+    return "".join(parts)
 
 
 def notes(table: Table) -> str:
@@ -137,6 +159,7 @@ def _run(run: Run, out: Path) -> str:
 SECTIONS: dict[str, Callable[[Page], str]] = {
     "Learning curves": curves,
     "Summary": summary,
+    "Generalisation": generalization,
     "Claims of the paper": claims,
     "Runs": runs,
 }

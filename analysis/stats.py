@@ -5,6 +5,7 @@ interquartile mean is the mean (floor(3 / 4) = 0 runs are cut from each end), an
 three runs: a resample that holds the lowest run only has probability 1/27, which is more than 2.5 %.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -84,3 +85,12 @@ def over_runs(values: np.ndarray, stat: str, bootstrap: Bootstrap) -> Estimate:
     if len(values) == 1:
         return Estimate(values[0], np.full_like(values[0], np.nan), np.full_like(values[0], np.nan))
     return mean_std(values) if stat == "mean-std" else bootstrap.estimate(pooled_iqm, [values])
+
+
+def wilson(successes: int, trials: int) -> Estimate:
+    """The share of successes and Wilson's 95 % score interval, of trials of one probability that do not depend on each other."""
+    share, shrink = successes / trials, 1 + Z95**2 / trials
+    middle = (share + Z95**2 / (2 * trials)) / shrink
+    half = Z95 / shrink * math.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))
+    low, high = max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))  # rounding errors at 0 and 1
+    return Estimate(np.array(share), np.array(low), np.array(high))

@@ -27,7 +27,7 @@ BAD = {
     "experiment=overcooked_curves baseline=ppo norm=word": "none is left with baseline=ppo and norm=word",
     "experiment=overcooked_curves hydra.sweeper.grids=[]": "hydra.sweeper.grids: expected at least one run",
     "trainer=gpu": "trainer.accelerator=gpu: PyTorch sees no CUDA device; use trainer=cpu",
-    "experiment=dem": "experiment=dem: expected one of demo, overcooked_curves; did you mean experiment=demo?",
+    "experiment=dem": "expected one of demo, overcooked_curves, virtualhome_curves; did you mean experiment=demo?",
 }
 
 if torch.cuda.is_available():

@@ -18,6 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from test_configs import check, compose
 
+from twosome.evaluation.suites import SUITES
 from twosome.training.sweep import combinations
 
 PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
@@ -87,24 +88,24 @@ def trained(calls: list[str]) -> list[str]:
 
 
 def test_everything_once_then_what_changed(clone, stages):
-    parts = set(stages["train"]["foreach"])
+    parts = set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]}
     calls = repro(clone)
     assert set(trained(calls)) == parts
     assert [call.split()[0] for call in calls[-4:]][-1] == "analysis/report.py"
-    assert len(calls) == len(parts) + len(stages) - 1
+    assert len(calls) == len(parts) + len(stages) - 2
     assert repro(clone) == []
 
     change(clone / "params.yaml", "tomato_lettuce_salad:", "seed: 0", "seed: 0,1")
     calls = repro(clone)
-    assert trained(calls) == ["tomato_lettuce_salad-language"]
-    assert "seed=0,1" in calls[0].split()
-    assert {Path(call.split()[0]).stem for call in calls[1:]} == set(stages) - {"train"}
+    assert trained(calls) == ["tomato_lettuce_salad-language", "tomato_lettuce_salad-unseen"]
+    assert all("seed=0,1" in call.split() for call in calls[:2])
+    assert {Path(call.split()[0]).stem for call in calls[2:]} == set(stages) - {"train", "unseen"}
     assert repro(clone) == []
 
-    change(clone / "params.yaml", "tomato_salad:", 'env: ""', "env: env.kwargs.map=B")
+    change(clone / "params.yaml", "tomato_salad:", "env: env.prompt=default", "env: env.kwargs.map=B")
     calls = repro(clone)
-    assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others"]
-    assert all("env.kwargs.map=B" in call for call in calls[:2])
+    assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others", "tomato_salad-unseen"]
+    assert all("env.kwargs.map=B" in call for call in calls[:3])
 
     shutil.rmtree(clone / "results" / "smoke" / "runs" / "tomato_salad-others")
     assert trained(repro(clone)) in ([], ["tomato_salad-others"])  # DVC may have kept it
@@ -125,9 +126,10 @@ def test_commands_of_a_profile_compose(clone, profile):
             assert [words[0], *words[-2:]] == [f"results/{profile}/runs", "--out", f"results/{profile}"]
             continue
         given = OverridesParser.create().parse_overrides(words[1:])
-        assert [override.key_or_group for override in given if override.key_or_group.startswith("hydra")] == [
-            "hydra.sweeper.results"
-        ]
+        told = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
+        assert told.pop("hydra.sweeper.results").startswith(f"results/{profile}/runs/")
+        assert set(told) <= {"hydra.sweeper.suite"}
+        assert told.get("hydra.sweeper.suite") in (None, *SUITES)
         named = [override for override in given if not override.key_or_group.startswith("hydra")]
         (experiment,) = [override.value() for override in given if override.key_or_group == "experiment"]
         for overrides in combinations(grids(experiment), named):

@@ -18,9 +18,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 class GridSweeper(Sweeper):
     """Launches the runs that are not finished, says how it went, and fails if a run did."""
 
-    def __init__(self, grids: ListConfig, runs: str, results: str | None) -> None:
+    def __init__(self, grids: ListConfig, runs: str, suite: str | None, results: str | None) -> None:
         self.grids: list[dict[str, Any]] = OmegaConf.to_container(grids)  # type: ignore[assignment]
-        self.runs, self.results = Path(runs).absolute(), None if results is None else Path(results)
+        self.runs, self.suite = Path(runs).absolute(), suite
+        self.results = None if results is None else Path(results)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the launcher; what it writes itself goes below the folder of the runs."""
@@ -45,5 +46,5 @@ class GridSweeper(Sweeper):
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         for job in returns:
             _ = job.return_value  # raises what the job raised
-        conclude(list(runs.values()), self.results)
+        conclude(list(runs.values()), self.suite, self.results)
         return returns

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 OPTIMUM = 0.92
+OVERCOOKED, VIRTUALHOME = "twosome/Overcooked-v0", "twosome/VirtualHome-v0"
 NUM_ENVS, EPISODE = 4, 16  # in every run: so many environments end an episode together after so many decisions of each
 
 
@@ -34,7 +35,7 @@ def make_run(
     config = {
         "seed": seed,
         "total_steps": steps or 36_864,
-        "env": {"id": "twosome/Overcooked-v0", "task": task, "prompt": "default", "gamma": 0.99, "kwargs": {"map": "A"}},
+        "env": {"id": OVERCOOKED, "task": task, "prompt": "default", "gamma": 0.99, "kwargs": {"map": "A"}},
         "norm": {"_target_": f"twosome.language.norms.{norm}", "_partial_": True},
         "baseline": {"_target_": f"twosome.policies.{baseline}.build"},
         "model": {"source": "smollm2" if language else "other", "seed": seed, "device": "auto"},
@@ -52,7 +53,8 @@ def make_run(
         **({"model": "SmolLM2-135M-Instruct", "model_checksum": "c0ffee"} if language else {}),
         "finished": "2026-01-31T12:05:00+00:00",
     })  # fmt: skip
-    records = [record(task, when, mode, value) for when, value in (("before", before), ("after", after)) if value is not None
+    records = [record(task, when, mode, value) | {"env": (config | changes)["env"]["id"]}
+               for when, value in (("before", before), ("after", after)) if value is not None
                for mode in ("sampled", "greedy")]  # fmt: skip
     write_json(folder / "evaluation.json", records)
     if steps:
@@ -76,10 +78,30 @@ def write_training(folder: Path, curve: Callable[[int], float] | Sequence[float]
 def record(task: str, when: str, mode: str, value: float) -> dict[str, Any]:
     """A record of evaluation.json."""
     return {
-        "when": when, "env": "twosome/Overcooked-v0", "task": task, "prompt": "default", "options": {}, "mode": mode,
+        "when": when, "env": OVERCOOKED, "task": task, "prompt": "default", "options": {}, "mode": mode,
         "seed": 1000, "episodes": 100, "success_rate": 0.75, "return_mean": value, "return_std": 0.1, "decisions_mean": 16.5,
         "primitive_steps_mean": 40.0, "optimum": OPTIMUM,
     }  # fmt: skip
+
+
+def unseen_records(
+    task: str, trained: float, untrained: float = 0.5, random: float = 0.2, episodes: int = 100, env: str = OVERCOOKED
+) -> list[dict[str, Any]]:
+    """What suite=unseen adds to evaluation.json for a task; greedy agents succeed half as often."""
+    rates = {"random": random, "before": untrained, "after": trained}
+    changes = {"env": env, "episodes": episodes}
+    return [
+        record(task, when, mode, rate) | changes | {"success_rate": rate if mode == "sampled" else rate / 2}
+        for when, rate in rates.items()
+        for mode in ("sampled", "greedy")
+    ]
+
+
+def add_records(folder: Path, records: Sequence[dict[str, Any]]) -> Path:
+    """Evaluate a run further; returns its folder."""
+    file = folder / "evaluation.json"
+    write_json(file, [*json.loads(file.read_text()), *records])
+    return folder
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -104,7 +126,9 @@ def make_study(folder: Path, seeds: Sequence[int] = (0, 1, 2), steps: int = 8192
             "ppo": rising(0.86 - off, steps // 6),
         }
         for method, curve in curves.items():
-            make_run(folder / f"{method}-{seed}", method, seed, curve, steps, task, after=curve(steps), before=-0.03)
+            made = make_run(folder / f"{method}-{seed}", method, seed, curve, steps, task, after=curve(steps), before=-0.03)
+            if method == "twosome-word":
+                add_records(made, unseen_records("lettuce_salad", 0.9 - off))
     for method, value in {"saycan-none": -0.03, "saycan-oracle": 0.3, "random": -0.4, "optimal": OPTIMUM}.items():
         make_run(folder / method, method, 0, steps=0, task=task, after=value)
     return folder

@@ -17,6 +17,7 @@ from PIL import Image
 import claims
 import commands
 import curves
+import generalization
 import publish
 import report
 import summary
@@ -28,6 +29,9 @@ FEW = ["--bootstrap-samples", "50", "--window", "512"]
 WRITES = {
     "curves": {"curves.csv", "curves_norms.png", "curves_norms.pdf", "curves_baselines.png", "curves_baselines.pdf"},
     "summary": {"summary.md", "summary.csv", "summary.tex"},
+    "generalization": {
+        f"{name}.{suffix}" for name in ("generalization", "transfer") for suffix in ("csv", "md", "tex", "pdf", "png")
+    },
     "claims": {"claims.md", "claims.csv"},
     "report": {"report.html"},
 }
@@ -36,7 +40,7 @@ WRITES = {
 def made(script, *words):
     """What a command wrote, by name."""
     module = import_module(script)
-    parser = commands.parser("")
+    parser = getattr(module, "parser", lambda: commands.parser(""))()
     if script in ("curves", "summary", "claims"):
         commands.add_statistics(parser)
         parser.set_defaults(paper="--no-paper" not in words, bootstrap_samples=50, window=512)
@@ -86,7 +90,7 @@ def test_script_runs_from_the_root(study, tmp_path):
 def test_published_tables_give_the_same_bytes(study, results, tmp_path):
     """And so does a second time."""
     made("publish", study, "--out", tmp_path / "published")
-    for script in ("curves", "summary", "claims"):
+    for script in ("curves", "summary", "generalization", "claims"):
         for name, path in made(script, tmp_path / "published", "--out", tmp_path / "results").items():
             assert path.read_bytes() == (results / name).read_bytes(), name
     again = made("publish", tmp_path / "published", "--out", tmp_path / "again")
@@ -129,11 +133,11 @@ def test_mean_and_std_as_the_paper_draws_them(study, tmp_path):
 
 
 def test_figures_are_a_column_wide_and_have_no_date(results):
-    for name in ("norms", "baselines"):
-        picture = Image.open(results / f"curves_{name}.png")
+    for name in ("curves_norms", "curves_baselines", "generalization", "transfer"):
+        picture = Image.open(results / f"{name}.png")
         assert (picture.width, picture.info["dpi"][0]) == (round(3.3 * DPI), pytest.approx(DPI, abs=0.1))
         assert "Software" not in picture.info
-        assert b"CreationDate" not in (results / f"curves_{name}.pdf").read_bytes()
+        assert b"CreationDate" not in (results / f"{name}.pdf").read_bytes()
 
 
 def drawn(study, tmp_path, monkeypatch, *words):
@@ -166,7 +170,8 @@ def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
     make_run(tmp_path / "runs" / "0", curve=[], steps=32)
     make_run(tmp_path / "runs" / "1", curve=[], steps=32, seed=1)
     for script, names in WRITES.items():
-        assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
+        if script != "generalization":  # which is of evaluations alone
+            assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
     assert "| — | — | > 32 (0 of 2) | — |" in (tmp_path / "summary.md").read_text()
 
 
@@ -215,7 +220,7 @@ def test_aggregate_over_tasks(study, tmp_path):
 def test_ledger_of_the_study(results):
     rows = pd.read_csv(results / "claims.csv")
     whole = rows[rows.task == "all"].set_index("claim").verdict
-    assert whole.to_dict() == dict.fromkeys((1, 2, 3, 4), "supported")
+    assert whole.to_dict() == dict.fromkeys((1, 2, 3, 4), "supported") | dict.fromkeys((5, 6), "not enough data")
     assert rows.center[rows.of.notna()].notna().all()
 
 
@@ -236,7 +241,7 @@ def test_report_is_one_file_with_working_links(study, results):
     page, text = Links(), (results / "report.html").read_text()
     page.feed(text)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert len(page.sources) == 2
+    assert len(page.sources) == 4
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert not re.search(r"url\(|@import|https?://", text)
     for link in page.links:
@@ -285,7 +290,7 @@ def test_bad_input_is_one_line(study, tmp_path, capsys, words, match):
     assert match in told
 
 
-@pytest.mark.parametrize("module", [curves, summary, claims, report, publish])
+@pytest.mark.parametrize("module", [curves, summary, generalization, claims, report, publish])
 def test_commands_share_their_options(module):
     assert callable(module.make)
     assert "runs" in vars(commands.parser("").parse_args(["x"]))

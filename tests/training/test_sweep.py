@@ -1,5 +1,6 @@
 """Experiments: which runs a sweep has, that each is done once, and that a broken one goes on."""
 
+import json
 import shutil
 from itertools import product
 from pathlib import Path
@@ -129,9 +130,24 @@ def test_results_are_copied_and_nothing_else(folder):
         copied = folder / "results" / "tiny" / path.name
         assert {file.name for file in copied.iterdir()} == {
             *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
-            *("metrics.csv", "episodes.csv", "evaluation.json", "DONE"),
+            *("metrics.csv", "episodes.csv", "evaluation.json", "retention.json", "DONE"),
         }
         assert all((path / file.name).read_bytes() == file.read_bytes() for file in copied.iterdir())
+
+
+def test_finished_runs_are_evaluated_by_a_suite_once(folder):
+    words = [*TINY, "seed=0", "hydra.sweeper.suite=unseen", "hydra.sweeper.results=results/unseen"]
+    (first,) = run(folder, [words])
+    assert first.code == 0, first.output
+    (copied,) = (folder / "results" / "unseen").iterdir()
+    records = json.loads((copied / "evaluation.json").read_text())
+    assert {record["when"] for record in records if record["task"] == "onion_salad"} == {"random", "before", "after"}
+    assert {record["episodes"] for record in records} == {1}  # as in the run's own evaluation
+    played = [path / "evaluation.json" for path in found(folder) if path.name == copied.name]
+    times = [path.stat().st_mtime_ns for path in played]
+    (again,) = run(folder, [words])
+    assert again.code == 0, again.output
+    assert [path.stat().st_mtime_ns for path in played] == times
 
 
 def test_finished_runs_are_skipped_broken_ones_go_on_and_shared_ones_are_done_once(folder):

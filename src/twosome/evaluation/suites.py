@@ -13,7 +13,7 @@ from twosome import experiment
 from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
-from twosome.evaluation.report import evaluate, of_setting, print_files, print_records
+from twosome.evaluation.report import Record, evaluate, of_setting, print_files, print_records, setting_of
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.report import FILE, print_drift, record_drift
 from twosome.evaluation.video import record
@@ -90,7 +90,8 @@ SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen
 def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
     """Play several tasks by random play, by the agent before training and by the trained one.
 
-    settings: environments, and for each its options that are not the run's own. Returns the trained agent's mean success
+    settings: environments, and for each its options that are not the run's own. What the run's folder has of it, in as many
+    episodes from the same seed, is not played again: it would be the same. Returns the trained agent's mean success
     rate when sampled. Raises UserError where there is no other task, or where the agent trained no language model: one that
     reads observations cannot act where these are others.
     """
@@ -101,11 +102,19 @@ def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[st
     rates = []
     for when, agent in stages(run):
         for (env, changes), make_env in zip(settings, makers, strict=True):
-            records = evaluate(agent, make_env, run.folder, env, run.evaluation, when, changes)
+            records = played(run, when, setting_of(env, changes))
+            records = records or evaluate(agent, make_env, run.folder, env, run.evaluation, when, changes)
             rates.append(records[0]["success_rate"])
             print_records(records, run.config.seed)
     print_files(run.folder, RESULTS)
     return sum(rates[-len(settings) :]) / len(settings)
+
+
+def played(run: Finished, when: str, setting: Record) -> list[Record]:
+    """The records of an evaluation, sampled and greedy, where the run's folder has them from the same episodes."""
+    asked = (when, run.evaluation.episodes, run.evaluation.seed)
+    records = of_setting(run.folder.read_json("evaluation.json", default=[]), setting)
+    return [record for record in records if (record["when"], record["episodes"], record["seed"]) == asked]
 
 
 def stages(run: Finished) -> Iterator[tuple[str, Agent]]:

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
@@ -43,10 +44,10 @@ class Planned:
         return cls(name, overrides, folder, state)
 
 
-def conclude(runs: Sequence[Planned], results: Path | None) -> None:
-    """Say what became of the runs, as their folders tell; copy their results, where a folder is given for them.
+def conclude(runs: Sequence[Planned], suite: str | None, results: Path | None) -> None:
+    """Say what became of the runs, as their folders tell; evaluate them and copy their results, where that is asked for.
 
-    Raises UserError where a run is not finished.
+    suite: of src/evaluate.py. results: a folder. Raises UserError where a run is not finished.
     """
     failed = [run for run in runs if not run.folder.done]
     states = ["failed" if run in failed else run.state for run in runs]
@@ -57,9 +58,18 @@ def conclude(runs: Sequence[Planned], results: Path | None) -> None:
     if failed:
         paths = " ".join(str(run.folder.path) for run in failed)
         raise UserError(f"{len(failed)} of {len(runs)} runs failed; the same command goes on with them: {paths}")
-    if results is not None:
-        for run in runs:
+    for run in runs:
+        if suite is not None:
+            evaluate(run.folder, suite)
+        if results is not None:
             run.folder.copy_results(results / run.folder.path.name)
+
+
+def evaluate(folder: RunFolder, suite: str) -> None:
+    """Do what src/evaluate.py does with suite=<suite>, in as many episodes as the run's own evaluation has."""
+    from twosome.evaluation.evaluate import run
+
+    run(compose("evaluate", [f"run='{folder.path}'", f"suite={suite}", f"episodes={folder.config.evaluation.episodes}"]))
 
 
 def combinations(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
