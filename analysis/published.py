@@ -57,8 +57,7 @@ def _stacked(runs: Sequence[Run], tables: Sequence[pd.DataFrame], columns: dict[
 def read(folder: Path) -> list[Run]:
     """The runs of a folder of published tables; raises AnalysisError where they are not of this format."""
     rows, curves, evaluations = (
-        _table(folder / name, {"run": str, **columns})
-        for name, columns in zip(FILES, (RUNS, BINS, EVALUATIONS), strict=True)
+        _table(folder / name, {"run": str, **columns}) for name, columns in zip(FILES, (RUNS, BINS, EVALUATIONS), strict=True)
     )
     if strange := sorted(set(rows["format"]) - {FORMAT}):
         raise AnalysisError(f"{folder / FILES[0]}: expected format {FORMAT}, found {strange[0]}; {AGAIN}")

@@ -211,9 +211,7 @@ def test_different_seeds_are_told(tmp_path, capsys):
     make_run(tmp_path / "ppo-0", "ppo")
     make_run(tmp_path / "random", "random", seed=7, steps=0)  # does not learn, so that its seed is not compared
     assert len(collection.read([tmp_path])) == 4
-    assert capsys.readouterr().err == (
-        "warning: tomato_salad: methods have different seeds: ppo has 0; twosome-word has 0,1\n"
-    )
+    assert capsys.readouterr().err == ("warning: tomato_salad: methods have different seeds: ppo has 0; twosome-word has 0,1\n")
     refused("--seeds 0,1: tomato_salad, ppo has no run with seed 1; train it, or ask for seeds 0", tmp_path, seeds=(0, 1))
     assert len(collection.read([tmp_path], seeds=(0,))) == 3
 

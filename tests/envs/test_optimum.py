@@ -24,9 +24,7 @@ class Game(gymnasium.Env):
         return Transition(*self.table[state][action])
 
 
-@pytest.mark.parametrize(
-    ("task", "value", "states"), [("tomato_salad", 0.920518, 24), ("tomato_lettuce_salad", 0.947656, 1156)]
-)
+@pytest.mark.parametrize(("task", "value", "states"), [("tomato_salad", 0.920518, 24), ("tomato_lettuce_salad", 0.947656, 1156)])
 def test_overcooked(task, value, states):
     assert optimal_return(partial(make, task=task), 0.99) == pytest.approx(value, abs=1e-6)
     assert best_play(make(task=task), 0.99).states == states

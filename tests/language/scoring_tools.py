@@ -52,9 +52,7 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Ten
     return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
 
 
-def assert_close_gradients(
-    one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 1e-4
-) -> None:
+def assert_close_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 1e-4) -> None:
     """Every parameter's gradient is there (not zero) and differs by at most tolerance of its norm."""
     assert one.keys() == other.keys()
     for name, gradient in other.items():

@@ -110,9 +110,7 @@ def test_rank_zero_trains_nothing() -> None:
 )
 def test_target_modules(architecture: str, options: dict[str, object], expected: set[str]) -> None:
     model = load(architecture, lora={"rank": 2, **options}).model
-    assert {
-        name.split(".lora_")[0].rsplit(".", 1)[1] for name, _ in model.named_parameters() if "lora_" in name
-    } == expected
+    assert {name.split(".lora_")[0].rsplit(".", 1)[1] for name, _ in model.named_parameters() if "lora_" in name} == expected
 
 
 @architectures
@@ -177,26 +175,20 @@ def test_shards_are_read_and_hashed_like_sha256sum(saved: Callable[..., Path]) -
     assert len(files) > 1
     again = load_language_model(ModelConfig(source="hf", path=str(folder)))
     assert torch.equal(logits(again), logits(load()))
-    listed = subprocess.run(
-        "sha256sum model-*.safetensors | sha256sum", shell=True, cwd=folder, capture_output=True, text=True
-    )
+    listed = subprocess.run("sha256sum model-*.safetensors | sha256sum", shell=True, cwd=folder, capture_output=True, text=True)
     assert again.checksum == listed.stdout.split()[0]
 
 
 def test_random_takes_the_architecture_but_not_the_weights(saved: Callable[..., Path]) -> None:
     folder = saved()
     (folder / "model.safetensors").unlink()  # not even looked at
-    one, again, other = (
-        load_language_model(ModelConfig(source="hf", path=str(folder), random=True, seed=s)) for s in (3, 3, 4)
-    )
+    one, again, other = (load_language_model(ModelConfig(source="hf", path=str(folder), random=True, seed=s)) for s in (3, 3, 4))
     assert same(weights(one), weights(again))
     assert one.checksum == again.checksum != other.checksum
 
 
 @architectures
-def test_the_exported_adapter_loads_with_peft_alone(
-    architecture: str, saved: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_exported_adapter_loads_with_peft_alone(architecture: str, saved: Callable[..., Path], tmp_path: Path) -> None:
     language = load(architecture)
     disturb_adapter(language)
     save_adapter(language.model, tmp_path / "adapter")
@@ -388,9 +380,7 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert capsys.readouterr().err == ""
 
 
-def test_the_loser_of_two_conversions_leaves_the_winner_alone(
-    fake_package: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_loser_of_two_conversions_leaves_the_winner_alone(fake_package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = fake_package / "model"
 
     def read_while_another_wins(_: Path) -> tuple[object, object]:
@@ -452,9 +442,7 @@ def test_smollm2_tokenizes_as_published(real: LanguageModel) -> None:
         "Ġthe",
         "Ġtomato",
     ]
-    assert (
-        tokenizer("a")["input_ids"] == tokenizer("a", add_special_tokens=False)["input_ids"]
-    )  # no token at the beginning
+    assert tokenizer("a")["input_ids"] == tokenizer("a", add_special_tokens=False)["input_ids"]  # no token at the beginning
     assert tokenizer.convert_ids_to_tokens(tokenizer("to  13")["input_ids"]) == ["to", "ĠĠ", "1", "3"]
     assert tokenizer.pad_token == "<|im_end|>"
     for text in (PROMPT, "new\n\nline  3 héé\t", " leading and trailing "):

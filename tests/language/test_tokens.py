@@ -93,9 +93,7 @@ phrases = st.lists(words, min_size=1, max_size=4).map(" ".join)
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 @settings(max_examples=50, deadline=None)
 @given(prompt=phrases, actions=st.lists(phrases, min_size=1, max_size=3).map(tuple))
-def test_prompt_and_action_tokens_are_the_joined_texts(
-    architecture: str, prompt: str, actions: tuple[str, ...]
-) -> None:
+def test_prompt_and_action_tokens_are_the_joined_texts(architecture: str, prompt: str, actions: tuple[str, ...]) -> None:
     tokenizer = tiny.build_tokenizer(architecture)
     (decision,) = DecisionTokenizer(tokenizer)([(prompt, actions)])
     assert list(decision.prompt) == tokenizer(prompt)["input_ids"]

@@ -130,9 +130,7 @@ def test_actions_that_begin_with_other_actions_share_nodes_and_edges() -> None:
 
 @thorough
 @given(many, budgets, st.integers(1, 200))
-def test_batches_hold_each_row_once_within_the_budget(
-    items: list[TokenizedDecision], budget: int, batch_tokens: int
-) -> None:
+def test_batches_hold_each_row_once_within_the_budget(items: list[TokenizedDecision], budget: int, batch_tokens: int) -> None:
     rows = pack(items, budget)
     grouped = batches(rows, batch_tokens)
     assert sorted(id(row) for batch in grouped for row in batch) == sorted(map(id, rows))

@@ -41,9 +41,7 @@ class Brush:
     def _width(self, width: float) -> int:
         return max(1, round(width * self._scale * self._cell))
 
-    def oval(
-        self, x: float, y: float, rx: float, ry: float, fill: Colour, line: Colour = OUTLINE, w: float = 0
-    ) -> None:
+    def oval(self, x: float, y: float, rx: float, ry: float, fill: Colour, line: Colour = OUTLINE, w: float = 0) -> None:
         """An ellipse with half axes rx, ry."""
         box = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
         self._draw.ellipse(box, fill=fill, outline=line if w else None, width=self._width(w) if w else 0)
@@ -62,9 +60,7 @@ class Brush:
         """A rectangle with half sides rx, ry and rounded corners."""
         corners = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
         radius = round_ * self._scale * self._cell
-        self._draw.rounded_rectangle(
-            corners, radius, fill=fill, outline=line if w else None, width=self._width(w) if w else 0
-        )
+        self._draw.rounded_rectangle(corners, radius, fill=fill, outline=line if w else None, width=self._width(w) if w else 0)
 
     def polygon(self, points: Iterable[Point], fill: Colour) -> None:
         """A filled polygon."""

@@ -59,9 +59,7 @@ def record(
     return episode
 
 
-def _play(
-    agent: Agent, env: gymnasium.Env, episode: Episode, gamma: float, seed: int, greedy: bool
-) -> Iterator[Image.Image]:
+def _play(agent: Agent, env: gymnasium.Env, episode: Episode, gamma: float, seed: int, greedy: bool) -> Iterator[Image.Image]:
     """The film's pictures; a decision is shown before it is carried out."""
     generator = torch.Generator().manual_seed(seed)
     obs, info = env.reset(seed=seed)
@@ -102,9 +100,7 @@ def _pictures(env: gymnasium.Env) -> list[np.ndarray]:
     frames = getattr(env.unwrapped, "frames", None)
     pictures: Any = frames() if callable(frames) else [env.render()]
     if not pictures or not all(isinstance(picture, np.ndarray) for picture in pictures):
-        raise UserError(
-            "render_mode=rgb_array: expected the environment to draw a picture, got none; use evaluation.gif=false"
-        )
+        raise UserError("render_mode=rgb_array: expected the environment to draw a picture, got none; use evaluation.gif=false")
     return pictures
 
 

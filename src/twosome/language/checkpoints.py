@@ -38,9 +38,7 @@ def find_folder(path: str, weights: bool, trust_remote_code: bool = False, allow
     folder = Path(path).expanduser()
     if not folder.is_dir():
         if folder.exists() or path.startswith((".", "/", "~")) or path.count("/") > 1:
-            raise _path_error(
-                path, "no such folder", "expected a local folder with config.json, or owner/name on the hub"
-            )
+            raise _path_error(path, "no such folder", "expected a local folder with config.json, or owner/name on the hub")
         patterns = ["*.json", "*.txt", "*.model", "*.jinja"] + ["*.py"] * trust_remote_code
         patterns += [*_SAFE, *(_PICKLE if allow_pickle else ())] if weights else []
         folder = _download(path, patterns)
@@ -64,9 +62,7 @@ def _download(name: str, patterns: list[str]) -> Path:
         raise _path_error(name, "neither a local folder nor a valid hub name", "expected owner/name") from error
     except (OSError, RuntimeError) as error:  # HTTP, connection, timeout, offline mode, a client that is closed
         remedy = "connect, or copy the model here and give its folder"
-        raise _path_error(
-            name, f"not a local folder, and huggingface.co gave no answer ({_line(error)})", remedy
-        ) from error
+        raise _path_error(name, f"not a local folder, and huggingface.co gave no answer ({_line(error)})", remedy) from error
 
 
 def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
@@ -80,9 +76,7 @@ def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
             return files
     if any(file for pattern in _PICKLE for file in folder.glob(pattern)):
         problem = "its weights are pickled (.bin), which can run code when opened"
-        raise _path_error(
-            path, problem, "convert them to safetensors, or set model.allow_pickle=true if you trust them"
-        )
+        raise _path_error(path, problem, "convert them to safetensors, or set model.allow_pickle=true if you trust them")
     remedy = "expected model.safetensors; if the repository has only .bin files, model.allow_pickle=true reads them"
     raise _path_error(path, "no weights in safetensors format", remedy)
 
@@ -143,9 +137,7 @@ def read(
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, config=config, **options)
     except Exception as error:  # safetensors' errors derive from Exception only
-        raise _path_error(
-            path, f"its weights cannot be read ({_line(error)})", "download or copy them again"
-        ) from error
+        raise _path_error(path, f"its weights cannot be read ({_line(error)})", "download or copy them again") from error
     return model, tokenizer
 
 
@@ -161,9 +153,7 @@ def no_progress_bars() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-_TRUST_HINT = (
-    "expected an architecture that transformers knows; model.trust_remote_code=true runs the repository's own code"
-)
+_TRUST_HINT = "expected an architecture that transformers knows; model.trust_remote_code=true runs the repository's own code"
 
 
 def _path_error(path: str, problem: str, remedy: str) -> UserError:

@@ -218,7 +218,5 @@ def _add_adapter(base: PreTrainedModel, lora: LoraOptions) -> PeftModel | PreTra
         fan_in_fan_out=transposed,
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "`is_gradient_checkpointing`", FutureWarning
-        )  # peft 0.21 on transformers 5.23
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft 0.21 on transformers 5.23
         return get_peft_model(base, adapter)  # casts the adapter to float32 by default

@@ -64,7 +64,5 @@ def features(scorer: Scorer, prompts: Sequence[str]) -> Tensor:
         mask[row, : len(sequence)] = 1
     scorer.tokens_computed += ids.numel()
     with scorer.model.disable_adapter():
-        output = scorer.backbone(
-            input_ids=ids.to(scorer.device), attention_mask=mask.to(scorer.device), use_cache=False
-        )
+        output = scorer.backbone(input_ids=ids.to(scorer.device), attention_mask=mask.to(scorer.device), use_cache=False)
     return output.last_hidden_state[torch.arange(len(prompts)), mask.sum(dim=1) - 1].float()

@@ -104,7 +104,5 @@ def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         del model.config.quantization_config
     # GGUF names the pre-tokenizer ("smollm") instead of holding it, and transformers takes GPT-2's. SmolLM2's own first
     # cuts single digits off, which decides whether "to  3" has one token of two spaces or two of one.
-    tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers(
-        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
-    )
+    tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     return model, tokenizer

@@ -49,9 +49,7 @@ def build_tokenizer(architecture: str) -> PreTrainedTokenizerBase:
     backend.decoder = decoders.ByteLevel()
     specials = ["<pad>", "<bos>", "<eos>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        special_tokens=specials, initial_alphabet=alphabet, min_frequency=2, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(special_tokens=specials, initial_alphabet=alphabet, min_frequency=2, show_progress=False)
     backend.train_from_iterator(CORPUS.strip().splitlines(), trainer)
     names = {"pad_token": "<pad>", "eos_token": "<eos>"}
     if architecture == "qwen2":  # transformers reads this family with its own class, whatever class a folder names

@@ -70,9 +70,7 @@ class SayCanAgent(Agent):
         load_weights(self.affordance, folder)
 
 
-def build(
-    context: "AgentContext", affordance: Callable[["AgentContext"], Affordance], engine: dict[str, Any]
-) -> SayCanAgent:
+def build(context: "AgentContext", affordance: Callable[["AgentContext"], Affordance], engine: dict[str, Any]) -> SayCanAgent:
     """The builder that conf/baseline/saycan.yaml names.
 
     affordance: builds it; first, since its complaints come sooner than a model. engine: row_tokens and batch_tokens of the

@@ -23,9 +23,7 @@ class PolicyTerms(NamedTuple):
     clipped: Tensor
 
 
-def policy_terms(
-    log_policy: Tensor, choices: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_coef: float
-) -> PolicyTerms:
+def policy_terms(log_policy: Tensor, choices: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_coef: float) -> PolicyTerms:
     """Terms of the policy loss.
 
     log_policy: (n, actions) log-probabilities of a decision's actions (absent ones very negative, but finite).

@@ -55,9 +55,7 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
     sums = torch.zeros(4, device=batch.advantages.device)
     for members, log_policy in agent.log_policy_parts([batch.decisions[index] for index in chosen.tolist()]):
         index = chosen[torch.tensor(members)]
-        terms = policy_terms(
-            log_policy, batch.choices[index], batch.logprobs[index], advantages[index], config.clip_coef
-        )
+        terms = policy_terms(log_policy, batch.choices[index], batch.logprobs[index], advantages[index], config.clip_coef)
         ((terms.loss - config.ent_coef * terms.entropy).sum() / len(chosen)).backward()
         sums += torch.stack([term.detach().sum() for term in terms])
     names = ("policy_loss", "entropy", "approx_kl", "clipfrac")

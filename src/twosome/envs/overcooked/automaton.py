@@ -126,8 +126,6 @@ def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def shared_automaton(
-    task: str, map_name: str, obs_radius: int, rewards: Rewards, gamma: float, prompter: Prompter
-) -> Automaton:
+def shared_automaton(task: str, map_name: str, obs_radius: int, rewards: Rewards, gamma: float, prompter: Prompter) -> Automaton:
     """The automaton that all environments with these options use."""
     return Automaton(make_kitchen(task, map_name, obs_radius), rewards, gamma, prompter)

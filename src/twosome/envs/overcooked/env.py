@@ -164,9 +164,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
         action = int(action)
         if not 0 <= action < len(self._automaton.action_ids):
-            raise UserError(
-                f"action={action}: expected 0 to {len(self._automaton.action_ids) - 1}, a macro-action's id"
-            )
+            raise UserError(f"action={action}: expected 0 to {len(self._automaton.action_ids) - 1}, a macro-action's id")
         state, reward, duration, terminated = self._automaton.outcome(self._state, action)
         self._state, self._last = state, (self._state, action)
         self._primitive_steps += duration

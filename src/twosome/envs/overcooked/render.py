@@ -104,10 +104,7 @@ def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Ima
 
 def write(kitchen: Kitchen, state: State) -> str:
     """The kitchen as text: the letters of `maps`, `@` the agent, small letters for chopped foods."""
-    lines = [
-        "".join(_letter(kitchen, state, (row, column)) for column in range(kitchen.columns))
-        for row in range(kitchen.rows)
-    ]
+    lines = ["".join(_letter(kitchen, state, (row, column)) for column in range(kitchen.columns)) for row in range(kitchen.rows)]
     names = (*kitchen.foods, "bowl")
     held = held_item(state)
     content = ", ".join(kitchen.foods[food] for food in sorted(bowl_content(state)))

@@ -47,9 +47,7 @@ class PrinciplePrompter:
     def __call__(self, situation: Situation) -> tuple[str, tuple[str, ...]]:
         """The prompt and the action prompts of a situation."""
         prompt = " ".join(filter(None, (*_sentences(situation), self._ending(situation.task))))
-        phrases = tuple(
-            adapted_phrase(situation, action) if self.adaptation else action.phrase for action in situation.actions
-        )
+        phrases = tuple(adapted_phrase(situation, action) if self.adaptation else action.phrase for action in situation.actions)
         if self.articles:
             return prompt, phrases
         return without_articles(prompt), tuple(without_articles(words) for words in phrases)

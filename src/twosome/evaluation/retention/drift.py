@@ -116,9 +116,7 @@ class DriftProbe:
         ids = pad_sequence(windows, batch_first=True).to(self.scorer.device)
         return self.scorer.backbone(input_ids=ids, use_cache=False).last_hidden_state
 
-    def _figures(
-        self, owners: list[int], windows: list[Tensor], before: Tensor, after: Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _figures(self, owners: list[int], windows: list[Tensor], before: Tensor, after: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """For each predicted token of a batch, (tokens,) the piece that it belongs to, and (tokens, len(SUMS)) its SUMS."""
         places = [(row, position) for row, ids in enumerate(windows) for position in range(len(ids) - 1)]
         rows, positions = torch.tensor(places, device=self.scorer.device).unbind(dim=1)
