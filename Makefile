@@ -34,6 +34,7 @@ test-slow: $(STAMP) ## the tests that train for minutes
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check $(wildcard src tests analysis)
+	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis)
 	$(BIN)/mypy
 
 # The stamp is written last, so that an interrupted installation is taken up again.

@@ -112,3 +112,10 @@ def check_targets(config: Any, option: str = "") -> None:
     elif isinstance(config, list):
         for value in config:
             check_targets(value, option)
+
+
+def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """The values of nested dictionaries, named by dotted paths."""
+    if not isinstance(tree, dict) or not tree:
+        return [(prefix, tree)] if prefix else []
+    return [leaf for key, value in tree.items() for leaf in leaves(value, f"{prefix}.{key}" if prefix else str(key))]

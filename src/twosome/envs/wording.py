@@ -1,11 +1,39 @@
-"""What prompters of all environments share: finding one by name, and small words."""
+"""What prompters of all environments share: the principles of prompt design, finding one by name, and small words."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from importlib import import_module
-from typing import Any
+from typing import Any, Self
 
 from twosome.errors import UserError, unknown_choice
+
+
+@dataclass(frozen=True)
+class Principles:
+    """The paper's four principles of prompt design; dropping one of them is an ablation."""
+
+    cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
+    articles: bool = True  # "the tomato", not "tomato"
+    context: bool = True  # the goal, with the key objects, is repeated at every decision
+    adaptation: bool = True  # an action's phrase says what it would do in this state; up to the environment's phrases
+
+    @classmethod
+    def named(cls) -> dict[str, Self]:
+        """The prompters by name: default has all principles, each of the others drops the one that it names."""
+        return {"default": cls(), **{f"no_{each.name}": cls(**{each.name: False}) for each in fields(cls)}}
+
+    def worded(self, scene: Iterable[str], goal: str, phrases: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+        """The prompt and the action prompts. scene: sentences. goal, phrases: as in "serve the dish"."""
+        prompt = " ".join(filter(None, (*scene, self._ending(goal))))
+        if self.articles:
+            return prompt, tuple(phrases)
+        return without_articles(prompt), tuple(map(without_articles, phrases))
+
+    def _ending(self, goal: str) -> str:
+        if not self.context:
+            return "You should first" if self.cohesion else ""
+        return f"To {goal}, you should first" if self.cohesion else f"Your task is to {goal}."
 
 
 def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]], arguments: str) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, check_targets, typed
+from twosome.config import EvaluationConfig, check_targets, leaves, typed
 from twosome.errors import UserError, unknown_choice
 from twosome.evaluation.suites import SUITES, Finished
 from twosome.evaluation.video import can_film
@@ -127,10 +127,3 @@ def check_trust(config: DictConfig) -> None:
             f"run: its config.yaml has {name}={value}, which runs code from outside the suite; expected none; "
             "if you trust where the run comes from, add trust=true"
         )
-
-
-def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """The values of nested dictionaries, named by dotted paths."""
-    if not isinstance(tree, dict) or not tree:
-        return [(prefix, tree)] if prefix else []
-    return [leaf for key, value in tree.items() for leaf in leaves(value, f"{prefix}.{key}" if prefix else str(key))]

@@ -18,6 +18,7 @@ from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.report import FILE, print_drift, record_drift
 from twosome.evaluation.video import record
 from twosome.experiment import MakeEnv
+from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent
 from twosome.policies.bounds import RandomAgent
 from twosome.training.runfolder import RunFolder
@@ -132,7 +133,7 @@ def other_tasks(env: DictConfig) -> Iterator[DictConfig]:
             yield OmegaConf.merge(env, {"task": task})  # type: ignore[misc]
 
 
-def language_model(run: Finished, suite: str) -> Any:
+def language_model(run: Finished, suite: str) -> LanguageModel:
     """The model that the run trained; raises UserError where it trained none."""
     if run.agent.language_model is None:
         raise UserError(f"suite={suite}: expected a run that trained a language model; {run.folder.path} trained none")

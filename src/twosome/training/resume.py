@@ -5,13 +5,13 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from twosome.config import leaves
 from twosome.errors import UserError
 from twosome.training.runfolder import RunFolder
 
@@ -62,7 +62,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
 
 def differences(config: DictConfig, other: DictConfig) -> list[str]:
     """The options, dotted, in which two configurations would train different runs."""
-    one, two = (dict(_leaves(_plain(_relevant(each)))) for each in (config, other))
+    one, two = (dict(leaves(_plain(_relevant(each)))) for each in (config, other))
     return sorted(key for key in one.keys() | two.keys() if (key in one, one.get(key)) != (key in two, two.get(key)))
 
 
@@ -74,14 +74,6 @@ def fingerprint(config: DictConfig) -> str:
 
 def _relevant(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key not in IRRELEVANT])
-
-
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict):
-        yield prefix, value
-        return
-    for key, inner in value.items():
-        yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
 
 
 def resume_command(folder: Path) -> str:

@@ -5,51 +5,29 @@ order of their ids. ``prompt + " " + action_prompt`` reads as a text. `PROMPTERS
 environment's option ``prompt`` also takes any such function, or its import path ``package.module:function``.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from twosome.envs.overcooked.kitchen import Kitchen, State, bowl_content, held_item, is_chopped, item_at
 from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach, macro_actions, unfinished_board
-from twosome.envs.wording import join, without_articles
+from twosome.envs.wording import Principles, join
 
 Prompter = Callable[[Kitchen, State], tuple[str, tuple[str, ...]]]
 ORDINALS: Final = ("first", "second", "third", "fourth")
 
 
-@dataclass(frozen=True)
-class PrinciplePrompter:
-    """Words that follow the paper's four principles of prompt design; dropping one of them is an ablation."""
-
-    cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
-    articles: bool = True  # "the tomato", not "tomato"
-    context: bool = True  # the goal, with the key objects, is repeated at every decision
-    adaptation: bool = True  # an action's phrase says what it would do in this state
+class PrinciplePrompter(Principles):
+    """Words for a kitchen that follow the principles of prompt design."""
 
     def __call__(self, kitchen: Kitchen, state: State) -> tuple[str, tuple[str, ...]]:
         """The prompt and the action prompts of a state."""
-        prompt = " ".join(filter(None, (*_scene(kitchen, state), self._ending(kitchen))))
         phrase = adapted_phrase if self.adaptation else fixed_phrase
-        phrases = tuple(phrase(kitchen, state, macro_action) for macro_action in macro_actions(kitchen))
-        if self.articles:
-            return prompt, phrases
-        return without_articles(prompt), tuple(without_articles(words) for words in phrases)
-
-    def _ending(self, kitchen: Kitchen) -> str:
-        if not self.context:
-            return "You should first" if self.cohesion else ""
         foods = join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
-        goal = f"put {foods} in the bowl and serve the dish"
-        return f"To {goal}, you should first" if self.cohesion else f"Your task is to {goal}."
+        phrases = [phrase(kitchen, state, macro_action) for macro_action in macro_actions(kitchen)]
+        return self.worded(_scene(kitchen, state), f"put {foods} in the bowl and serve the dish", phrases)
 
 
-PROMPTERS: Final[dict[str, Prompter]] = {
-    "default": PrinciplePrompter(),
-    "no_cohesion": PrinciplePrompter(cohesion=False),
-    "no_articles": PrinciplePrompter(articles=False),
-    "no_context": PrinciplePrompter(context=False),
-    "no_adaptation": PrinciplePrompter(adaptation=False),
-}
+PROMPTERS: Final[Mapping[str, Prompter]] = PrinciplePrompter.named()
 
 
 def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:

@@ -5,14 +5,13 @@ action prompt per admissible action. ``prompt + " " + action_prompt`` reads as a
 the environment's option ``prompt`` also takes any such function, or its import path ``package.module:function``.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from twosome.envs.virtualhome.scene import CHARACTER
 from twosome.envs.virtualhome.simulator import Fact, held
 from twosome.envs.virtualhome.task import SEEN, Action, Task
-from twosome.envs.wording import join, without_articles
+from twosome.envs.wording import Principles, join
 
 
 class Situation(NamedTuple):
@@ -35,36 +34,16 @@ class Situation(NamedTuple):
 Prompter = Callable[[Situation], tuple[str, tuple[str, ...]]]
 
 
-@dataclass(frozen=True)
-class PrinciplePrompter:
-    """Words that follow the paper's four principles of prompt design; dropping one of them is an ablation."""
-
-    cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
-    articles: bool = True  # "the pancake", not "pancake"
-    context: bool = True  # the goal, with the key objects, is repeated at every decision
-    adaptation: bool = True  # an action's phrase says what it would do in this state
+class PrinciplePrompter(Principles):
+    """Words for a household that follow the principles of prompt design."""
 
     def __call__(self, situation: Situation) -> tuple[str, tuple[str, ...]]:
         """The prompt and the action prompts of a situation."""
-        prompt = " ".join(filter(None, (*_sentences(situation), self._ending(situation.task))))
-        phrases = tuple(adapted_phrase(situation, action) if self.adaptation else action.phrase for action in situation.actions)
-        if self.articles:
-            return prompt, phrases
-        return without_articles(prompt), tuple(without_articles(words) for words in phrases)
-
-    def _ending(self, task: Task) -> str:
-        if not self.context:
-            return "You should first" if self.cohesion else ""
-        return f"To {task.goal}, you should first" if self.cohesion else f"Your task is to {task.goal}."
+        phrases = [adapted_phrase(situation, action) if self.adaptation else action.phrase for action in situation.actions]
+        return self.worded(_sentences(situation), situation.task.goal, phrases)
 
 
-PROMPTERS: Final[dict[str, Prompter]] = {
-    "default": PrinciplePrompter(),
-    "no_cohesion": PrinciplePrompter(cohesion=False),
-    "no_articles": PrinciplePrompter(articles=False),
-    "no_context": PrinciplePrompter(context=False),
-    "no_adaptation": PrinciplePrompter(adaptation=False),
-}
+PROMPTERS: Final[Mapping[str, Prompter]] = PrinciplePrompter.named()
 
 
 def _sentences(situation: Situation) -> Iterable[str]:
