@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from twosome import experiment
 from twosome.config import EvaluationConfig, check_targets, leaves, typed
 from twosome.errors import UserError, unknown_choice
+from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import SUITES, Finished
 from twosome.evaluation.video import can_film
 from twosome.language.loading import resolve_device
@@ -30,6 +31,7 @@ class EvaluateConfig:
     device: str
     trust: bool
     env: dict[str, Any]
+    retention: BenchmarkConfig
 
     def __post_init__(self) -> None:
         if not self.run:
@@ -58,8 +60,8 @@ def run(asked: DictConfig) -> float:
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
-    agent = experiment.agent(config, make_env)
-    return SUITES[options.suite](Finished(folder, config, changed(config.env, folder.config.env), make_env, agent, evaluation))
+    changes = changed(config.env, folder.config.env)
+    return SUITES[options.suite](Finished(folder, config, changes, make_env, evaluation, options.retention))
 
 
 def finished_run(path: Path) -> RunFolder:

@@ -1,8 +1,10 @@
 """What src/evaluate.py can do with a finished run: a function for each choice of ``suite``."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 from hydra import compose
@@ -14,8 +16,11 @@ from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
 from twosome.evaluation.report import Record, evaluate, of_setting, print_files, print_records, setting_of
+from twosome.evaluation.retention import benchmarks, results
+from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe
-from twosome.evaluation.retention.report import FILE, print_drift, record_drift
+from twosome.evaluation.retention.harness import Harness
+from twosome.evaluation.retention.report import FILE, print_benchmarks, print_drift, record_benchmark, record_drift
 from twosome.evaluation.video import record
 from twosome.experiment import MakeEnv
 from twosome.language.loading import LanguageModel
@@ -31,15 +36,20 @@ class Finished:
     """A finished run, to be looked at again.
 
     config: its configuration, with the environment that was asked for. changes: the options of the environment that are not
-    the run's own. agent: as it was before training. evaluation: how many episodes, from which seed, with a film or not.
+    the run's own. evaluation: how many episodes, from which seed, with a film or not. benchmarks: for suite=retention.
     """
 
     folder: RunFolder
     config: DictConfig
     changes: dict[str, Any]
     make_env: MakeEnv
-    agent: Agent
     evaluation: EvaluationConfig
+    benchmarks: BenchmarkConfig
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The agent as it was before training; its models are loaded when it is first asked for."""
+        return experiment.agent(self.config, self.make_env)
 
 
 def episodes(run: Finished) -> float:
@@ -84,8 +94,37 @@ def drift(run: Finished) -> float:
     return float(found["kl"])
 
 
+def retention(run: Finished) -> float:
+    """Ask lm-eval's benchmarks of the model with its adapter off and on; returns the mean change of accuracy.
+
+    Each benchmark is kept as soon as it is done. Raises UserError for bad data before a model is loaded.
+    """
+    adapter = run.folder.path / "adapter"
+    if not adapter.is_dir():
+        raise no_language_model(run, "retention")
+    asked = benchmarks.load(run.benchmarks)
+    model = language_model(run, "retention")
+    run.folder.load(run.agent)
+    harness = Harness(model, run.benchmarks.batch_tokens)
+    key = {"model": model.checksum, "dtype": run.config.model.get("dtype"), "lm_eval": benchmarks.version()}
+    changes = []
+    for number, benchmark in enumerate(asked, 1):
+        print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, adapter off and on", file=sys.stderr)
+        own = key | {"task": benchmark.name, "data": benchmark.checksum, "limit": run.benchmarks.limit}
+        before, after = (
+            results.kept(own | {"adapter": checksum}, partial(harness.ask, benchmark, adapter=checksum is not None))
+            for checksum in (None, results.file_checksum(adapter))
+        )
+        entry = results.comparison(benchmark, before, after, local=run.benchmarks.data_dir is not None)
+        record_benchmark(benchmark.name, entry, run.folder)
+        changes.append(next(iter(entry["metrics"].values()))["difference"])
+    print_benchmarks({benchmark.name: run.folder.read_json(FILE, {})["benchmarks"][benchmark.name] for benchmark in asked})
+    print_files(run.folder, {FILE: "the numbers above"})
+    return sum(changes) / len(changes)
+
+
 Suite = Callable[[Finished], float]
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift)}
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift, retention)}
 
 
 def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
@@ -136,5 +175,10 @@ def other_tasks(env: DictConfig) -> Iterator[DictConfig]:
 def language_model(run: Finished, suite: str) -> LanguageModel:
     """The model that the run trained; raises UserError where it trained none."""
     if run.agent.language_model is None:
-        raise UserError(f"suite={suite}: expected a run that trained a language model; {run.folder.path} trained none")
+        raise no_language_model(run, suite)
     return run.agent.language_model
+
+
+def no_language_model(run: Finished, suite: str) -> UserError:
+    """The error for a run that has none."""
+    return UserError(f"suite={suite}: expected a run that trained a language model; {run.folder.path} trained none")

@@ -84,7 +84,7 @@ class Scorer:
         tokenized = self.tokenize(texts)
         for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
             indices = [index for row in rows for index in row.decisions]
-            hidden = self._hidden(rows)
+            hidden = self.hidden(rows)
             yield indices, self._gather(rows, hidden, [texts[i] for i in indices], [tokenized[i] for i in indices])
 
     @torch.no_grad()
@@ -97,7 +97,7 @@ class Scorer:
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
         with self.model.disable_adapter():
             for rows in batches(pack(ends, self.row_tokens), self.batch_tokens):
-                hidden = self._hidden(rows)
+                hidden = self.hidden(rows)
                 for place, row in enumerate(rows):
                     out[row.decisions] = hidden[place, row.prompt_ends].float()
         return out
@@ -110,7 +110,7 @@ class Scorer:
     def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
         return tuple(self.lm.tokenizer(prompt)["input_ids"])
 
-    def _hidden(self, rows: Sequence[Row]) -> Tensor:
+    def hidden(self, rows: Sequence[Row]) -> Tensor:
         """Last hidden states of a batch of trees, (rows, longest row, hidden)."""
         length = max(map(len, rows))
         ids = np.zeros((len(rows), length), dtype=np.int64)
@@ -130,6 +130,13 @@ class Scorer:
             use_cache=False,
         )
         return output.last_hidden_state
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """Log-probabilities of the next token after last hidden states (n, hidden): (n, vocabulary), float32."""
+        logits = self.head(states).float()
+        if self.softcap:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        return logits.log_softmax(dim=-1)
 
     def _gather(
         self, rows: Sequence[Row], hidden: Tensor, texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]

@@ -123,19 +123,12 @@ class DriftProbe:
         targets = torch.cat([ids[1:] for ids in windows]).to(self.scorer.device)
         parts = []
         for row, position, target in zip(*(tensor.split(PREDICTIONS) for tensor in (rows, positions, targets)), strict=True):
-            base, tuned = (self._log_probs(states.to(row.device)[row, position]) for states in (before, after))
+            base, tuned = (self.scorer.log_probs(states.to(row.device)[row, position]) for states in (before, after))
             nats = [-log_probs.gather(1, target[:, None]).squeeze(1) for log_probs in (base, tuned)]
             kl = (base.exp() * (base - tuned)).sum(dim=-1)
             agreed = base.argmax(dim=-1) == tuned.argmax(dim=-1)
             parts.append(torch.stack([torch.ones_like(kl), *nats, kl, agreed.float()], dim=1).double().cpu())
         return np.repeat(owners, [len(ids) - 1 for ids in windows]), torch.cat(parts).numpy()
-
-    def _log_probs(self, states: Tensor) -> Tensor:
-        """Log-probabilities of the next token after last hidden states (n, hidden): (n, vocabulary), float32."""
-        logits = self.scorer.head(states).float()
-        if self.scorer.softcap:
-            logits = self.scorer.softcap * torch.tanh(logits / self.scorer.softcap)
-        return logits.log_softmax(dim=-1)
 
     def _answers(self) -> dict[str, np.ndarray]:
         """Which questions the model answers right, (questions,), by summed (acc) and by normalised log-probability (acc_norm)."""

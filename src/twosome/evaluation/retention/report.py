@@ -1,4 +1,4 @@
-"""What a drift probe found, in the run's folder and on the screen."""
+"""What a drift probe and the benchmarks found, in the run's folder and on the screen."""
 
 from typing import Any
 
@@ -17,6 +17,28 @@ def record_drift(probe: DriftProbe, folder: RunFolder) -> dict[str, Any]:
     drift = {"texts": texts.checksum(), **probe.measure().summary()}
     folder.write_json(FILE, folder.read_json(FILE, default={}) | {"drift": drift})
     return drift
+
+
+def record_benchmark(name: str, entry: dict[str, Any], folder: RunFolder) -> None:
+    """Keep what a benchmark found, results.comparison, among the "benchmarks" of the folder's retention.json."""
+    content = folder.read_json(FILE, default={})
+    folder.write_json(FILE, content | {"benchmarks": content.get("benchmarks", {}) | {name: entry}})
+
+
+def print_benchmarks(entries: dict[str, dict[str, Any]]) -> None:
+    """Print benchmarks of retention.json as a table, and a sentence for each."""
+    table = Table(title="language retention: benchmarks", title_justify="left", title_style="bold")
+    table.add_column("task", no_wrap=True)
+    for column in ("items", "before", "after", "change", "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True)
+    sentences = []
+    for name, entry in entries.items():
+        for metric, paired in entry["metrics"].items():
+            cells = (f"{paired['items']:,}", *_both(paired, ".3f"), f"{paired['difference']:+.3f}")
+            table.add_row(f"{name} {metric}", *cells, _interval(paired["interval"], "+.3f"))
+            sentences.append(f"{name} {metric}: {verdict(paired)} (McNemar's p {paired['p_value']:.3f})")
+    Console().print(table)
+    print("\n".join(sentences))
 
 
 def print_drift(drift: dict[str, Any]) -> None:

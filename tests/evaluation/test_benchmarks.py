@@ -1,0 +1,283 @@
+"""suite=retention: answers against lm-eval's own evaluation and against plain log-probabilities; files, limits, cache, errors."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
+from checkout import checkout, run
+from hypothesis import given
+from hypothesis import strategies as st
+from test_drift import model, plain_log_probs
+
+from twosome.errors import UserError
+from twosome.evaluation.retention import local, results
+from twosome.evaluation.retention.benchmarks import BenchmarkConfig, choose, load, quiet
+from twosome.evaluation.retention.harness import Harness
+from twosome.evaluation.retention.paired import compare
+from twosome.language.tiny import ARCHITECTURES
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_benchmarks(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path / "cache"))
+
+
+def plain(lm, context, continuation, adapter):
+    """log P(continuation | context) by the whole model on the joined text, and whether it is the greedy continuation."""
+    start, ids = len(lm.tokenizer(context)["input_ids"]), torch.tensor(lm.tokenizer(context + continuation)["input_ids"])
+    log_probs = plain_log_probs(lm, ids)[int(adapter)][start - 1 : -1]
+    return float(log_probs.gather(1, ids[start:, None]).sum()), bool((log_probs.argmax(-1) == ids[start:]).all())
+
+
+def expected(lm, task, adapter):
+    """acc and acc_norm as lm-eval's documentation defines them, by plain log-probabilities."""
+    right = {"acc": [], "acc_norm": []}
+    for item in ITEMS[task]:
+        if task == "arc_challenge":
+            context, choices = f"Question: {item['question']}\nAnswer:", item["choices"]["text"]
+            gold = item["choices"]["label"].index(item["answerKey"])
+        elif task == "piqa":
+            context, choices, gold = f"Question: {item['goal']}\nAnswer:", [item["sol1"], item["sol2"]], item["label"]
+        else:
+            context = f"{item['activity_label']}: {item['ctx'].replace('the person', 'The person')}"
+            choices = [ending.replace("[small]", "").replace("  ", " ") for ending in item["endings"]]
+            choices = [choice.replace("  ", " ") for choice in choices]
+            gold = int(item["label"])
+        scores = np.array([plain(lm, context, f" {choice}", adapter)[0] for choice in choices])
+        right["acc"].append(scores.argmax() == gold)
+        right["acc_norm"].append((scores / [len(choice) for choice in choices]).argmax() == gold)
+    return right
+
+
+@pytest.mark.parametrize("task", ["arc_challenge", "hellaswag", "piqa"])
+def test_answers_agree_with_plain_log_probabilities(task, data):
+    lm = model()
+    (benchmark,) = load(BenchmarkConfig([task], str(data)))
+    for adapter in (False, True):
+        found = Harness(lm, 2048).ask(benchmark, adapter)
+        wanted = expected(lm, task, adapter)
+        assert {name: own.tolist() for name, own in found.items()} == wanted
+
+
+def test_mmlu_asks_each_subject_by_letters(data):
+    lm = model()
+    (benchmark,) = load(BenchmarkConfig(["mmlu"], str(data)))
+    assert list(benchmark.tasks) == [f"mmlu_{subject}" for subject in SUBJECTS]
+    wanted = []
+    for subject in SUBJECTS:
+        for item in (item for item in ITEMS["mmlu"] if item["subject"] == subject):
+            head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
+            choices = "".join(f"{letter}. {choice}\n" for letter, choice in zip("ABCD", item["choices"], strict=True))
+            scores = [
+                plain(lm, f"{head}{item['question'].strip()}\n{choices}Answer:", f" {letter}", True)[0] for letter in "ABCD"
+            ]
+            wanted.append(np.argmax(scores) == item["answer"])
+    found = Harness(lm, 2048).ask(benchmark, adapter=True)
+    assert {name: own.tolist() for name, own in found.items()} == {"acc": wanted}
+
+
+def test_accuracies_are_those_of_lm_evals_own_evaluation(data):
+    """lm-eval's simple_evaluate with its own HFLM, on the same files by its own loader."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    lm, tasks = model(), ["arc_challenge", "piqa"]
+    asked = load(BenchmarkConfig(tasks, str(data)))
+    with quiet():
+        import lm_eval.tasks as package
+
+        folders = [f"{next(iter(package.__path__))}/{name}" for name in ("arc", "piqa")]
+        manager = TaskManager(include_defaults=False, include_path=folders)
+        files = [
+            {"task": name, "dataset_path": "json", "dataset_name": None, "training_split": None, "validation_split": None,
+             "test_split": "test", "dataset_kwargs": {"data_files": {"test": str(data / f"{name}.jsonl")}}}
+            for name in tasks
+        ]  # fmt: skip
+        group = manager.load({"group": "files", "task": files})["tasks"]
+        theirs = simple_evaluate(
+            model=HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=3),
+            tasks=list(group.values()), task_manager=manager, bootstrap_iters=0,
+        )["results"]  # fmt: skip
+    for benchmark in asked:
+        for metric, right in Harness(lm, 2048).ask(benchmark, adapter=True).items():
+            assert right.mean() == pytest.approx(theirs[benchmark.name][f"{metric},none"])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_log_probabilities_agree_with_hflm(architecture):
+    from lm_eval.models.huggingface import HFLM
+
+    lm = model(architecture)
+    with quiet():
+        theirs = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=2, max_length=40)
+    texts = ["Question: what is in the kitchen?\nAnswer:", "To serve the dish you should first", "Next, " * 30]
+    ends = [" a tomato", " a lettuce", " take", " take the bowl, walk to the living room"]
+    requests = [((), lm.tokenizer(text)["input_ids"], lm.tokenizer(end)["input_ids"]) for text in texts for end in ends]
+    greedy = lm.model(input_ids=torch.tensor([requests[0][1]])).logits[0, -1].argmax()
+    requests.append(((), requests[0][1], [int(greedy)]))
+    wanted = theirs._loglikelihood_tokens(requests, disable_tqdm=True)
+    harness = Harness(lm, 64)
+    harness.hflm._max_length = 40  # the third text is too long for it: its beginning is left out
+    found = harness.hflm._loglikelihood_tokens(requests, disable_tqdm=True)
+    assert [one for one, _ in found] == pytest.approx([one for one, _ in wanted], abs=2e-4)
+    assert [one for _, one in found] == [one for _, one in wanted]
+    assert found[-1][1]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.integers(0, 9), min_size=1), st.none() | st.integers(1, 60))
+def test_limit_is_spread_over_tasks_and_within_them(sizes, limit):
+    chosen = choose(sizes, limit)
+    total = sum(sizes.values())
+    assert sum(map(len, chosen.values())) == (total if limit is None else min(limit, total))
+    for name, own in chosen.items():
+        assert own == sorted(set(own))
+        assert set(own) <= set(range(sizes[name]))
+    fewest = min((len(chosen.get(name, ())) for name in sizes if len(chosen.get(name, ())) < sizes[name]), default=9)
+    assert all(len(own) <= fewest + 1 for own in chosen.values())  # nobody has two more than one who could have more
+
+
+def test_limit_takes_items_at_even_distances():
+    assert choose({"only": 9}, 3) == {"only": [0, 3, 6]}
+    assert choose({"a": 4, "b": 4, "c": 1}, 5) == {"a": [0, 2], "b": [0, 2], "c": [0]}
+    assert choose({"a": 4, "b": 4}, 1) == {"a": [0]}
+
+
+def test_checksum_follows_the_items_that_are_asked(data, tmp_path):
+    def checksum(folder, limit=None):
+        return load(BenchmarkConfig(["piqa"], str(folder), limit))[0].checksum
+
+    other = write_benchmarks(tmp_path, {"goal": "Carry a bowl and a half."}, "piqa", 2)
+    assert checksum(data) == checksum(write_benchmarks(tmp_path / "again"))
+    assert checksum(data) != checksum(other)
+    assert checksum(data, 2) == checksum(other, 2)  # items 1 and 3
+    assert checksum(data, 2) != checksum(data)
+
+
+BAD = [
+    ("arc_challenge", {"question": None}, 2, "field question: expected a text, there is none"),
+    ("arc_challenge", {"answerKey": "E"}, 1, 'field answerKey: expected one of the labels A, B, C, D, found "E"'),
+    ("arc_challenge", {"choices": ["a", "b"]}, 1, "field choices: expected an object with text and label"),
+    ("hellaswag", {"endings": ["one", "two"]}, 5, "field endings: expected a list of 4 texts"),
+    ("hellaswag", {"label": "4"}, 1, 'field label: expected an integer from 0 to 3, found "4"'),
+    ("hellaswag", {"ctx": None}, 3, "field ctx: expected a text, there is none"),
+    ("piqa", {"label": True}, 4, "field label: expected an integer from 0 to 1, found true"),
+    ("piqa", {"sol2": " "}, 1, 'field sol2: expected a text, found " "'),
+    ("mmlu", {"answer": "B"}, 12, 'field answer: expected an integer from 0 to 3, found "B"'),
+    ("mmlu", {"subject": "virolgy"}, 7, "field subject=virolgy: expected one of"),
+]
+
+
+@pytest.mark.parametrize(("task", "changes", "line", "told"), BAD)
+def test_bad_field_is_named_with_file_and_line(task, changes, line, told, tmp_path):
+    write_benchmarks(tmp_path, changes, task, line)
+    with pytest.raises(UserError) as error:
+        load(BenchmarkConfig([task], str(tmp_path)))
+    assert str(error.value).startswith(f"{tmp_path / task}.jsonl, line {line}: {told}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "told"), [("", "line 1: expected a JSON object"), ("[1]\n", "line 1: expected a JSON object")])
+def test_a_line_that_is_no_object(text, told, tmp_path):
+    (tmp_path / "piqa.jsonl").write_text(text)
+    with pytest.raises(UserError, match=told):
+        local.read(tmp_path / "piqa.jsonl", "piqa")
+
+
+@pytest.mark.parametrize(
+    ("context", "first", "second"),
+    [
+        ("He sits. He eats. the man", "He sits. He eats.", "the man"),
+        ("Is it? then she", "Is it?", "then she"),
+        ("[header] How to cook [step] Take a pan. Heat it.", "[header] How to cook [step] Take a pan. Heat it.", ""),
+        ("A man in a room", "A man in a room", ""),
+    ],
+)
+def test_context_of_hellaswag_is_taken_apart(context, first, second):
+    item = {"activity_label": "x", "endings": list("abcd"), "label": "0"}
+    parts = local.hellaswag(item | {"ctx": context})
+    assert (parts["ctx_a"], parts["ctx_b"]) == (first, second)
+    assert local.hellaswag(item | {"ctx_a": first, "ctx_b": second}) == parts
+
+
+def test_answers_are_asked_once_and_kept_whole(tmp_path):
+    asked = []
+
+    def ask():
+        asked.append(1)
+        return {"acc": np.array([True, False]), "acc_norm": np.array([False, False])}
+
+    for key in ({"task": "a"}, {"task": "a"}, {"task": "a", "limit": 1}):
+        found = results.kept(key, ask)
+        assert {name: own.tolist() for name, own in found.items()} == {"acc": [True, False], "acc_norm": [False, False]}
+    assert len(asked) == 2
+    assert len(list((tmp_path / "cache" / "retention").iterdir())) == 2
+
+
+OPTIONS = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "ppo.learning_rate=0.1",
+           "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = checkout(tmp_path_factory.mktemp("trained"))
+    (outcome,) = run(folder, [["src/run.py", *OPTIONS, "hydra.run.dir=run"]])
+    assert outcome.code == 0, outcome.output
+    return folder
+
+
+def test_suite_compares_and_keeps_each_task(trained, data, tmp_path):
+    suite = ["src/evaluate.py", "run=run", "suite=retention", f"retention.data_dir={data}", "retention.limit=4"]
+    bad = write_benchmarks(tmp_path / "bad", {"goal": 1}, "piqa")
+    commands = [[*suite, "retention.tasks=[piqa]"], suite, [*suite, f"retention.data_dir={bad}"]]
+    first, again, broken = run(trained, commands)
+    assert (first.code, again.code, broken.code) == (0, 0, 2), first.output + again.output + broken.output
+    assert "no loss detected larger than" in again.output
+    assert len(list((tmp_path / "cache" / "retention").iterdir())) == 8  # four tasks, adapter off and on: piqa's once
+    kept = json.loads((trained / "run" / "retention.json").read_text())["benchmarks"]
+    assert list(kept) == ["piqa", "arc_challenge", "hellaswag", "mmlu"]
+    for entry in kept.values():
+        assert (entry["items"], entry["source"]) == (4, "local files")
+        for paired in entry["metrics"].values():
+            before, after = (np.array([letter in letters for letter in paired["outcomes"]]) for letters in ("lr", "gr"))
+            own = {name: value for name, value in paired.items() if name != "outcomes"}
+            assert own == json.loads(json.dumps(vars(compare(before, after))))
+
+
+REFUSED = {
+    "retention.tasks=[piqaa]": "retention.tasks=piqaa: lm-eval 0.4.13 has no such task; did you mean retention.tasks=piqa?",
+    "retention.tasks=[piqa,piqa]": "expected the names of one or more tasks, each once",
+    "retention.limit=0": "retention.limit=0: expected an integer above 0",
+    "retention.batch_tokens=many": "retention.batch_tokens=many: expected integer",
+    "retention.data_dir=/nowhere": "retention.data_dir=/nowhere: no such folder; docs/retention.md describes what is in it",
+    "retention.data_dir=src": "expected arc_challenge.jsonl in it (No such file or directory)",
+    "retention.data_dir=src retention.tasks=[gsm8k]": "retention.tasks=gsm8k: expected one of arc_challenge, hellaswag",
+    "retention.task=[piqa]": "retention.task: no such option; did you mean retention.tasks?",
+    "retention.tasks=[piqa]": "retention.tasks=piqa: cannot get its data (",
+}
+
+
+@pytest.fixture(scope="module")
+def answers(trained):
+    """How each of the wrong command lines ended, with a hub that nobody answers for."""
+    variables = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(trained / "nothing_cached")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        commands = [["src/evaluate.py", "run=run", "suite=retention", *words.split()] for words in REFUSED]
+        return dict(zip(REFUSED, run(trained, commands), strict=True))
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_bad_input_is_one_line(answers, words):
+    outcome = answers[words]
+    assert (outcome.code, len(outcome.output.splitlines())) == (2, 1), outcome.output
+    assert outcome.output.startswith("error: ")
+    assert REFUSED[words] in outcome.output
