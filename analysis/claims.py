@@ -65,6 +65,9 @@ def shown_by_paper(check: Check, task: str) -> str:
     """The paper's numbers behind a test, of each of its methods."""
     if check.measure in UNSEEN:
         return _unseen(check, task)
+    if check.measure.startswith("change on"):
+        told = paper.content()["retention"]
+        return f"{told['says']} {paper.tag(told)}"
     curves = [paper.curve(task, method) for method in check.methods]
     told = [PAPER[check.measure](curve) if curve and check.measure in PAPER else None for curve in curves]
     return f"{'; '.join(text or NONE for text in told)} {paper.tag()}" if any(told) else NONE
@@ -137,6 +140,9 @@ def _notes(options: argparse.Namespace) -> list[str]:
         "first 15 % of the steps; fall, the largest below an earlier value; steadiness, the same, negative.",
         "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
         "untrained model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",
+        "Change on benchmarks: accuracy (acc) after training less before, on the same items, each benchmark counting the same; "
+        "the interval is from what the seeds make of the low ends of their 95 % bootstrap intervals over items to what they make of "
+        "the high ends.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
         "(quicker), ties half; level, an interquartile mean.",
         f"The paper: of each method, {paper.legend()}; "

@@ -80,13 +80,19 @@ def _check_finished(run: Run) -> None:
 def _fuller(run: Run, first: Run) -> Run:
     """The same setting and seed has one result; of two copies of it, the one that was evaluated further counts."""
     _check_setting(run.task, run.method, [first, run])
-    few, many = sorted((first, run), key=lambda each: len(each.evaluations))
-    if not run.bins.equals(first.bins) or len(few.evaluations.merge(many.evaluations)) != len(few.evaluations):
+    few, many = sorted((first, run), key=_extent)
+    tables = [(few.evaluations, many.evaluations), (few.retained.accuracies, many.retained.accuracies)]
+    if not run.bins.equals(first.bins) or any(len(less.merge(more)) != len(less) for less, more in tables):
         raise AnalysisError(
             f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
             "with different results; name only one of them"
         )
-    return many if len(many.evaluations) > len(few.evaluations) else first
+    return many if _extent(many) > _extent(few) else first
+
+
+def _extent(run: Run) -> tuple[int, int]:
+    """How far a run was evaluated."""
+    return len(run.evaluations), len(run.retained.accuracies)
 
 
 def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:

@@ -84,7 +84,7 @@ def judge(check: Check, methods: Mapping[str, Sequence[Run]], window: int, boots
     strata = [np.array([measures.MEASURES[check.measure](run, window) for run in each]) for each in runs]
     if any(np.isnan(values).any() for values in strata):
         return Outcome(OPEN, None, seeds, f"no {check.measure} of some run")
-    estimate = bootstrap.estimate(STATISTICS[check.statistic], strata)
+    estimate = _outermost(bootstrap.estimate(STATISTICS[check.statistic], strata))
     if lack := next(filter(None, map(_lack, runs)), None):
         return Outcome(OPEN, estimate, seeds, lack)
     if estimate.low > check.above:
@@ -92,6 +92,13 @@ def judge(check: Check, methods: Mapping[str, Sequence[Run]], window: int, boots
     if estimate.high < check.above:
         return Outcome(CONTRADICTED, estimate, seeds)
     return Outcome(OPEN, estimate, seeds, "the interval holds the threshold")
+
+
+def _outermost(estimate: Estimate) -> Estimate:
+    """Of numbers with intervals of their own: from what the seeds make of their low ends to what they make of the high ends."""
+    if not np.ndim(estimate.center):
+        return estimate
+    return Estimate(estimate.center[0], estimate.low[1], estimate.high[2])
 
 
 def _lack(runs: Sequence[Run]) -> str | None:

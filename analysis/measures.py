@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 import paper
+import retained
 import transfer
 from commands import AnalysisError
 from runs import BIN, Run
@@ -130,7 +131,12 @@ def unseen(run: Run, window: int, crossover: bool, gain: bool) -> float:
     return float((after - before if gain else after).mean(skipna=False))
 
 
-Measure = Callable[[Run, int], float]
+def change(run: Run, window: int, benchmarks: Sequence[str]) -> np.ndarray:
+    """The change of accuracy on benchmarks, and its 95 % interval over their items; nan where one was not asked."""
+    return retained.change(run.retained, benchmarks)
+
+
+Measure = Callable[[Run, int], float | np.ndarray]
 MEASURES: dict[str, Measure] = {
     "final return": final_return,
     "quickness": lambda run, window: -steps_to_good(run, window),
@@ -140,5 +146,10 @@ MEASURES: dict[str, Measure] = {
     "gain on new tasks": partial(unseen, crossover=False, gain=True),
     "gain on the crossover": partial(unseen, crossover=True, gain=True),
     "steadiness": lambda run, window: -fall(run, window),
+    "change on benchmarks": partial(change, benchmarks=paper.content()["retention"]["benchmarks"]),
+    **{f"change on {name}": partial(change, benchmarks=[name]) for name in paper.content()["retention"]["benchmarks"]},
 }
-"""What claims may be about (claims.yaml, "measure"): functions of a run and the window in environment steps."""
+"""What claims may be about (claims.yaml, "measure"): functions of a run and the window in environment steps.
+
+A number; or three, where a run's number has a 95 % interval of its own: the number and the interval's ends.
+"""

@@ -1,4 +1,4 @@
-"""Condense runs to three small tables that every figure and table can be made of: runs.csv, curves.csv, evaluations.csv.
+"""Condense runs to a few small tables that every figure and table can be made of: runs.csv, curves.csv, evaluations.csv, ...
 
 python analysis/publish.py multirun --out results/published/smollm2_135m
 """

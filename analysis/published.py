@@ -1,4 +1,4 @@
-"""Runs condensed to three tables: small enough to commit, and all that figures and tables are made of."""
+"""Runs condensed to a few tables: small enough to commit, and all that figures and tables are made of."""
 
 import json
 from collections.abc import Sequence
@@ -8,11 +8,14 @@ from typing import Any
 import pandas as pd
 
 from commands import AnalysisError
+from retained import ACCURACIES, DRIFT, FORGETTING, Retained
 from runs import BINS, EVALUATIONS, Run
 from writing import write_csv
 
 FORMAT = 1
 FILES = ("runs.csv", "curves.csv", "evaluations.csv")
+RETAINED = {"accuracies": ACCURACIES, "drift": DRIFT, "forgetting": FORGETTING}
+"""Further tables, of what language models still know; each is there if it has a row."""
 TOLD = ("task", "method", "seed", "model", "steps", "seconds", "finished")  # of a run, besides what it is read back from
 AGAIN = "publish the runs again with analysis/publish.py"
 DETAILS = ("config", "choices", "provenance")  # as JSON
@@ -25,10 +28,10 @@ RUNS = {
 
 
 def write(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write the three tables; returns their paths.
+    """Write the tables; returns their paths.
 
     runs.csv has a row per run: what people look for, then its configuration, choices and provenance as JSON. curves.csv has a
-    row per run and bin, evaluations.csv one per run and evaluation.
+    row per run and bin, evaluations.csv one per run and evaluation; RETAINED names the others.
     """
     rows = [{"format": FORMAT, "run": run.name, **_told(run), **_details(run)} for run in runs]
     tables = (
@@ -36,7 +39,9 @@ def write(runs: Sequence[Run], folder: Path) -> list[Path]:
         _stacked(runs, [run.bins for run in runs], BINS),
         _stacked(runs, [run.evaluations for run in runs], EVALUATIONS),
     )
-    return [write_csv(folder / name, table) for name, table in zip(FILES, tables, strict=True)]
+    further = {f"{name}.csv": _stacked(runs, [getattr(run.retained, name) for run in runs], RETAINED[name]) for name in RETAINED}
+    named = dict(zip(FILES, tables, strict=True)) | {name: table for name, table in further.items() if len(table)}
+    return [write_csv(folder / name, table) for name, table in named.items()]
 
 
 def _told(run: Run) -> dict[str, Any]:
@@ -61,6 +66,11 @@ def read(folder: Path) -> list[Run]:
     )
     if strange := sorted(set(rows["format"]) - {FORMAT}):
         raise AnalysisError(f"{folder / FILES[0]}: expected format {FORMAT}, found {strange[0]}; {AGAIN}")
+    further = {
+        name: _table(folder / f"{name}.csv", {"run": str, **columns})
+        for name, columns in RETAINED.items()
+        if (folder / f"{name}.csv").exists()
+    }
     runs = []
     for row in rows.to_dict("records"):
         try:
@@ -68,11 +78,15 @@ def read(folder: Path) -> list[Run]:
         except ValueError as error:
             told = f"expected JSON in {', '.join(DETAILS)} of {row['run']} ({error})"
             raise AnalysisError(f"{folder / FILES[0]}: {told}; {AGAIN}") from None
-        bins = curves[curves.run == row["run"]].drop(columns="run").reset_index(drop=True)
-        records = evaluations[evaluations.run == row["run"]].drop(columns="run").reset_index(drop=True)
+        bins, records = _of_run(curves, row["run"]), _of_run(evaluations, row["run"])
+        kept = Retained(**{name: _of_run(table, row["run"]) for name, table in further.items()})
         progress = (bool(row["finished"]), int(row["steps"]), float(row["seconds"]))
-        runs.append(Run(folder, config, choices, provenance, *progress, bins, records))
+        runs.append(Run(folder, config, choices, provenance, *progress, bins, records, kept))
     return runs
+
+
+def _of_run(table: pd.DataFrame, run: str) -> pd.DataFrame:
+    return table[table.run == run].drop(columns="run").reset_index(drop=True)
 
 
 def _table(file: Path, columns: dict[str, type]) -> pd.DataFrame:

@@ -95,13 +95,32 @@ def generalization(page: Page) -> str:
         page.figure("transfer", "generalization", "Success by task trained on and task tested on, and the gain by training."),
         "</div>",
     ]
-    for name in ("generalization", "transfer"):
-        table = page.table(name, "generalization")
+    return "".join(parts) + titled(page, ("generalization", "transfer"), "generalization")
+
+
+def titled(page: Page, names: Sequence[str], script: str) -> str:
+    """Tables that a script wrote, each under its title."""
+    parts = []
+    for name in names:
+        table = page.table(name, script)
         if isinstance(table, str):
             parts.append(table)
         else:
             parts += [f"<h3>{html.escape(table.title)}</h3>", to_html(table), notes(table), formats(name)]
     return "".join(parts)
+
+
+def retention(page: Page) -> str:
+    """What the language model still knows: figures, and the tables of benchmarks and drift."""
+    parts = [
+        '<div class="figures">',
+        page.figure("retention", "retention", "Accuracy of the language model before and after training."),
+        page.figure("forgetting", "retention", "Drift from the base model over training.")
+        if (page.out / "forgetting.png").exists()
+        else "",  # of runs that were probed during training only
+        "</div>",
+    ]
+    return "".join(parts) + titled(page, ("retention", "drift"), "retention")
 
 
 def notes(table: Table) -> str:
@@ -160,6 +179,7 @@ SECTIONS: dict[str, Callable[[Page], str]] = {
     "Learning curves": curves,
     "Summary": summary,
     "Generalisation": generalization,
+    "Language retention": retention,
     "Claims of the paper": claims,
     "Runs": runs,
 }

@@ -7,14 +7,16 @@ what is drawn from published tables equals what is drawn from the folders.
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+import retained
 from commands import AnalysisError
+from retained import Retained
 
 BIN = 256
 """Environment steps in a bin; a bin's step is its end, so that bin 256 holds the episodes that ended in steps 1 to 256."""
@@ -39,7 +41,7 @@ class Run:
     source: the run's folder, or the folder of published tables. config, choices, provenance: the folder's files.
     finished: whether it was. steps: environment steps that it trained for, 0 for a policy that is only evaluated.
     seconds: time that these took. bins: a row per bin in which an episode ended, columns BINS. evaluations: columns EVALUATIONS,
-    options as JSON.
+    options as JSON. retained: what the language model still knows.
     """
 
     source: Path
@@ -51,6 +53,7 @@ class Run:
     seconds: float
     bins: pd.DataFrame
     evaluations: pd.DataFrame
+    retained: Retained = field(default_factory=Retained)
 
     @property
     def seed(self) -> int:
@@ -135,7 +138,19 @@ def read_folder(folder: Path) -> Run:
         seconds=significant(seconds),
         bins=_bins(folder),
         evaluations=_evaluations(folder),
+        retained=_retained(folder),
     )
+
+
+def _retained(folder: Path) -> Retained:
+    """What retention.json and retention.csv of a folder hold."""
+    tables = {}
+    if (folder / "retention.json").exists():
+        tables = retained.tables(_parsed(folder / "retention.json", json.loads, dict), folder / "retention.json")
+    if (folder / "retention.csv").exists():
+        probes = _csv(folder / "retention.csv", retained.FORGETTING)
+        tables["forgetting"] = probes.map(lambda value: significant(value) if isinstance(value, float) else value)
+    return Retained(**tables)
 
 
 def _bins(folder: Path) -> pd.DataFrame:

@@ -1,0 +1,160 @@
+"""What runs kept of the language model's knowledge: the tables of retention.json and retention.csv, and how seeds are pooled."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from commands import AnalysisError
+from stats import Z95, Bootstrap, Estimate
+
+QUESTIONS = "drift"
+"""The task of the drift probe's own questions, among benchmarks."""
+HEADLINE = "acc"
+"""The metric that figures and claims are about: all four benchmarks have it, and POAD's numbers are of its size."""
+
+ACCURACIES = {
+    **{"task": str, "metric": str, "items": int},
+    **dict.fromkeys(("before", "after", "difference", "low", "high"), float),
+    **{"lost": int, "gained": int, "p_value": float, "no_loss_above": float, "lm_eval": str, "data": str, "outcomes": str},
+}
+DRIFT = {
+    "tokens": int,
+    **{f"{name}{end}": float for name in ("kl", "perplexity_ratio", "top1_agreement") for end in ("", "_low", "_high")},
+    **{"perplexity_before": float, "perplexity_after": float, "texts": str},
+}
+FORGETTING = {
+    **{"update": int, "env_steps": int, "return": float, "success_rate": float, "kl": float, "perplexity_ratio": float},
+    **{"top1_agreement": float, "acc": float, "acc_norm": float},
+}
+RIGHT = {"before": "lr", "after": "gr"}
+"""The letters of outcomes that say right: lost (before only), gained (after only), right both times; - is neither."""
+
+
+def empty(columns: Mapping[str, type]) -> pd.DataFrame:
+    """A table without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Retained:
+    """A run's tables: accuracies, a row per benchmark and metric; drift, one row or none; forgetting, a row per probe."""
+
+    accuracies: pd.DataFrame = field(default_factory=lambda: empty(ACCURACIES))
+    drift: pd.DataFrame = field(default_factory=lambda: empty(DRIFT))
+    forgetting: pd.DataFrame = field(default_factory=lambda: empty(FORGETTING))
+
+
+def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
+    """Accuracies and drift of a retention.json; raises AnalysisError where it is of another version."""
+    try:
+        rows = [_accuracy(QUESTIONS, name, content["drift"][name], {}) for name in ("acc", "acc_norm") if "drift" in content]
+        for task, entry in content.get("benchmarks", {}).items():
+            rows += [_accuracy(task, name, paired, entry) for name, paired in entry["metrics"].items()]
+        drift = [_drift(content["drift"])] if "drift" in content else []
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnalysisError(f"{file}: expected what this version writes ({error!r}); evaluate the run again") from None
+    return {
+        "accuracies": _rounded(pd.DataFrame(rows, columns=list(ACCURACIES)), ACCURACIES),
+        "drift": _rounded(pd.DataFrame(drift, columns=list(DRIFT)), DRIFT),
+    }
+
+
+def _accuracy(task: str, metric: str, paired: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    low, high = paired["interval"]
+    told = {"task": task, "metric": metric, "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
+    told |= {name: entry.get(name, "") for name in ("lm_eval", "data")}
+    return told | {name: paired[name] for name in ACCURACIES if name not in told}
+
+
+def _drift(drift: dict[str, Any]) -> dict[str, Any]:
+    row = {name: drift[name] for name in ("tokens", "texts", "kl", "perplexity_ratio", "top1_agreement")}
+    for name in ("kl", "perplexity_ratio", "top1_agreement"):
+        row[f"{name}_low"], row[f"{name}_high"] = drift[f"{name}_interval"]
+    return row | {f"perplexity_{when}": drift["perplexity"][when] for when in ("before", "after")}
+
+
+def _rounded(table: pd.DataFrame, columns: Mapping[str, type]) -> pd.DataFrame:
+    """Floats with six significant digits, as they are published."""
+    table = table.astype(columns)
+    for name, kind in columns.items():
+        if kind is float:
+            table[name] = table[name].map(lambda value: float(f"{value:.6g}"))
+    return table
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A benchmark's metric over runs that differ in nothing but the seed.
+
+    before, after: accuracy, the latter a mean over seeds. change: after - before, and its 95 % interval over items. by_seed:
+    each run's change; p_values: each run's, by McNemar's test. no_loss_above: the smallest loss that is excluded.
+    """
+
+    items: int
+    before: float
+    after: float
+    change: Estimate
+    by_seed: list[float]
+    p_values: list[float]
+    no_loss_above: float
+
+
+def pooled(rows: pd.DataFrame, bootstrap: Bootstrap) -> Pooled:
+    """Pool the rows of one benchmark and metric, one of each run.
+
+    The items are the same for all seeds, so that seeds are averaged item by item, and items are what is resampled: more seeds
+    do not make more items. The bound is the mean of the seeds' own (Tango's), no less than that of their mean would be, since
+    the mean of several has no larger standard error than they have on average. Where a run kept no outcomes (the drift probe's
+    questions), the interval's ends are averaged in the same way. Raises AnalysisError where runs were asked different items.
+    """
+    if len(asked := set(zip(rows["items"], rows.data, rows.before, strict=True))) > 1:
+        task, metric = rows.iloc[0][["task", "metric"]]
+        raise AnalysisError(
+            f"{task}, {metric}: expected the same items and the same base model in all runs, found {len(asked)} different; do "
+            "src/evaluate.py suite=retention with the same data and retention.limit for each"
+        )
+    if all(rows.outcomes):
+        change = bootstrap.estimate(_mean, [np.mean([changes(outcomes) for outcomes in rows.outcomes], axis=0)])
+    else:
+        change = Estimate(*(np.array(rows[name].mean()) for name in ("difference", "low", "high")))
+    return Pooled(
+        *(int(rows["items"].iloc[0]), float(rows.before.iloc[0]), float(rows.after.mean()), change),
+        *(rows.difference.tolist(), rows.p_value.tolist(), float(rows.no_loss_above.mean())),
+    )
+
+
+def changes(outcomes: str) -> np.ndarray:
+    """For each item 1 if it was gained, -1 if it was lost, otherwise 0, (items,)."""
+    after, before = (np.array([letter in RIGHT[when] for letter in outcomes], dtype=float) for when in ("after", "before"))
+    return after - before
+
+
+def _mean(strata: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over tasks of the mean over items: each task counts the same."""
+    return np.mean([stratum.mean() for stratum in strata])
+
+
+def change(retained: Retained, benchmarks: Sequence[str]) -> np.ndarray:
+    """A run's change of accuracy, mean over benchmarks, and its 95 % interval over items, (3,); nan where one was not asked.
+
+    The interval is not narrower than Tango's would be had no item changed, z² / (items + z²) to each side: where few did, the
+    bootstrap would claim a certainty that so many items cannot give.
+    """
+    rows = retained.accuracies[retained.accuracies.metric == HEADLINE].set_index("task")
+    if not set(benchmarks) <= set(rows.index):
+        return np.full(3, math.nan)
+    found = Bootstrap().estimate(_mean, [changes(rows.outcomes[name]) for name in benchmarks])
+    least = Z95**2 / (rows["items"][list(benchmarks)].sum() + Z95**2)
+    return np.array([found.center, min(found.low, found.center - least), max(found.high, found.center + least)])
+
+
+def over_training(tables: Sequence[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The steps at which all runs were probed, and at each the runs' rows of their forgetting tables."""
+    common = set.intersection(*(set(table.env_steps) for table in tables))
+    for step in sorted(common):
+        yield step, pd.concat([table[table.env_steps == step] for table in tables])

@@ -1,0 +1,98 @@
+"""The figures of retention.py: accuracies before and after, and forgetting over training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import style
+from retained import HEADLINE
+
+ROW = 0.3  # inches: height of a benchmark, and of each method beyond the first
+DRIFTS = {"kl": "KL (nats)", "perplexity_ratio": "perplexity ratio"}
+AGAINST = {"env_steps": "environment steps", "return": "discounted return"}
+
+
+def accuracies(data: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """A panel for each trained-on task, a row for each benchmark. data: rows of retention.csv."""
+    data = data[data.metric == HEADLINE] if (data.metric == HEADLINE).any() else data
+    panels = {task: rows for task, rows in data.groupby("trained_on", sort=False)}
+    methods = style.order(list(set(data.method)))
+    counts = [max(2.0, rows.benchmark.nunique() * (1 + 0.4 * (len(methods) - 1))) for rows in panels.values()]
+    figure = _figure(ROW * sum(counts) + 0.42 * len(counts) + 1.1)
+    axes = figure.subplots(len(counts), 1, squeeze=False, sharex=True, height_ratios=counts)[:, 0]
+    for each, (task, rows) in zip(axes, panels.items(), strict=True):
+        style.decorate(each)
+        _panel(each, rows, methods, titles)
+        told = f"trained on {style.title(str(task)).lower()}"
+        each.set_title(told, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
+    handles = [Line2D([], [], color=style.color(m, methods), marker="o", ms=4, lw=1.2, label=style.label(m)) for m in methods]
+    handles.append(Line2D([], [], color=style.INK, marker="|", ms=9, mew=1.4, ls="", label="before"))
+    if data.poad_before.notna().any():
+        handles.append(Line2D([], [], color=style.INK, marker="d", ms=3.5, mfc="white", ls="", label="POAD, LLaMA2-7B"))
+    told = f"accuracy ({HEADLINE}) before and after training\nbar: 95 % interval of the paired change"
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, title_fontsize=7.5, frameon=False,
+                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35, title=told)  # fmt: skip
+    return figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, methods: list[str], titles: Mapping[str, str]) -> None:
+    names = list(dict.fromkeys(rows.benchmark))
+    offsets = dict(zip(methods, (np.arange(len(methods)) - (len(methods) - 1) / 2) * 0.22, strict=True))
+    for row in rows.to_dict("records"):
+        at, color = names.index(row["benchmark"]), style.color(row["method"], methods)
+        place = at + offsets[row["method"]]
+        ends = [[row["before"] + row["low"]], [row["before"] + row["high"]]]
+        axes.plot(np.ravel(ends), [place] * 2, color=color, lw=1.2, zorder=3, solid_capstyle="butt")
+        axes.plot(row["after"], place, color=color, marker="o", ms=4, zorder=4)
+        axes.plot([row["before"]] * 2, [at - 0.38, at + 0.38], color=style.INK, lw=1.1, zorder=2)
+        for when in ("poad_before", "poad_after"):
+            axes.plot(row[when], at + 0.36, color=style.INK, marker="d", ms=3.5, mfc="white", ls="", zorder=5)
+    axes.set_yticks(range(len(names)), [titles.get(name, name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+def forgetting(data: pd.DataFrame) -> Figure:
+    """For each task KL and perplexity ratio against steps and against return. data: rows of forgetting.csv."""
+    tasks, methods = list(dict.fromkeys(data.task)), style.order(list(set(data.method)))
+    height = len(tasks) * len(DRIFTS) * 1.25
+    figure = _figure(height + 0.17 * -(-len(methods) // 2) + 0.35)
+    grid = figure.subplots(len(tasks) * len(DRIFTS), len(AGAINST), squeeze=False, sharey="row")
+    places = [(task, drift) for task in tasks for drift in DRIFTS]
+    for (task, drift), row in zip(places, grid, strict=True):
+        for axes, against in zip(row, AGAINST, strict=True):
+            style.decorate(axes)
+            axes.tick_params(labelsize=7)
+            for method in methods:
+                points = data[(data.task == task) & (data.method == method)]
+                _curve(axes, points, against, drift, style.color(method, methods))
+            axes.set_xlabel(AGAINST[against] if drift == list(DRIFTS)[-1] else "", fontsize=7.5, color=style.INK)
+        row[0].set_ylabel(DRIFTS[drift], fontsize=7.5, color=style.INK)
+        if drift == next(iter(DRIFTS)):
+            row[0].set_title(style.title(task), fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
+    handles = [Line2D([], [], color=style.color(m, methods), marker="o", ms=2.5, lw=1.4, label=style.label(m)) for m in methods]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False, labelcolor=style.INK,
+                  handlelength=1.6, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
+    return figure
+
+
+def _curve(axes: Axes, points: pd.DataFrame, against: str, drift: str, color: str) -> None:
+    """Training goes along the line; over steps with the band over seeds."""
+    points = points[points[against].notna()]
+    x = points[against].to_numpy(float)
+    axes.plot(x, points[drift], color=color, lw=1.4, marker="o", ms=2.5, zorder=3)
+    if against == "env_steps":
+        axes.fill_between(x, points[f"{drift}_low"], points[f"{drift}_high"], color=color, alpha=0.18, lw=0, zorder=2)
+
+
+def _figure(height: float) -> Figure:
+    figure = Figure(figsize=(style.WIDTH, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
