@@ -141,8 +141,8 @@ def _notes(options: argparse.Namespace) -> list[str]:
         "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
         "untrained model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",
         "Change on benchmarks: accuracy (acc) after training less before, on the same items, each benchmark counting the same; "
-        "the interval is from what the seeds make of the low ends of their 95 % bootstrap intervals over items to what they make of "
-        "the high ends.",
+        "the interval is from what the seeds make of the low ends of their 95 % bootstrap intervals over items to what they make "
+        "of the high ends.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
         "(quicker), ties half; level, an interquartile mean.",
         f"The paper: of each method, {paper.legend()}; "

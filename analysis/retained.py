@@ -52,10 +52,11 @@ class Retained:
 def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
     """Accuracies and drift of a retention.json; raises AnalysisError where it is of another version."""
     try:
-        rows = [_accuracy(QUESTIONS, name, content["drift"][name], {}) for name in ("acc", "acc_norm") if "drift" in content]
+        probe = content.get("drift", {})
+        rows = [_accuracy(QUESTIONS, name, probe[name], {"data": probe["texts"]}) for name in ("acc", "acc_norm") if probe]
         for task, entry in content.get("benchmarks", {}).items():
             rows += [_accuracy(task, name, paired, entry) for name, paired in entry["metrics"].items()]
-        drift = [_drift(content["drift"])] if "drift" in content else []
+        drift = [_drift(probe)] if probe else []
     except (KeyError, TypeError, ValueError) as error:
         raise AnalysisError(f"{file}: expected what this version writes ({error!r}); evaluate the run again") from None
     return {
@@ -91,7 +92,7 @@ def _rounded(table: pd.DataFrame, columns: Mapping[str, type]) -> pd.DataFrame:
 class Pooled:
     """A benchmark's metric over runs that differ in nothing but the seed.
 
-    before, after: accuracy, the latter a mean over seeds. change: after - before, and its 95 % interval over items. by_seed:
+    before, after: accuracies, means over seeds. change: after - before, and its 95 % interval over items. by_seed:
     each run's change; p_values: each run's, by McNemar's test. no_loss_above: the smallest loss that is excluded.
     """
 
@@ -112,10 +113,10 @@ def pooled(rows: pd.DataFrame, bootstrap: Bootstrap) -> Pooled:
     the mean of several has no larger standard error than they have on average. Where a run kept no outcomes (the drift probe's
     questions), the interval's ends are averaged in the same way. Raises AnalysisError where runs were asked different items.
     """
-    if len(asked := set(zip(rows["items"], rows.data, rows.before, strict=True))) > 1:
+    if len(asked := set(zip(rows["items"], rows.data, strict=True))) > 1:
         task, metric = rows.iloc[0][["task", "metric"]]
         raise AnalysisError(
-            f"{task}, {metric}: expected the same items and the same base model in all runs, found {len(asked)} different; do "
+            f"{task}, {metric}: expected the same items in all runs, found {len(asked)} different choices of them; do "
             "src/evaluate.py suite=retention with the same data and retention.limit for each"
         )
     if all(rows.outcomes):
@@ -123,7 +124,7 @@ def pooled(rows: pd.DataFrame, bootstrap: Bootstrap) -> Pooled:
     else:
         change = Estimate(*(np.array(rows[name].mean()) for name in ("difference", "low", "high")))
     return Pooled(
-        *(int(rows["items"].iloc[0]), float(rows.before.iloc[0]), float(rows.after.mean()), change),
+        *(int(rows["items"].iloc[0]), float(rows.before.mean()), float(rows.after.mean()), change),
         *(rows.difference.tolist(), rows.p_value.tolist(), float(rows.no_loss_above.mean())),
     )
 

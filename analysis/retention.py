@@ -136,8 +136,9 @@ def _drift_table(data: pd.DataFrame) -> Table:
         for row in data.to_dict("records")
     ]  # fmt: skip
     note = (
-        "Ratio: perplexity of the bundled prose after training over before. KL: divergence of the next token's distributions from "
-        "the base, nats per token. Same top token: the share of tokens where both find the same one most likely. Means over seeds."
+        "Ratio: perplexity of the bundled prose after training over before. KL: divergence of the next token's distributions "
+        "from the base, nats per token. Same top token: where both find the same one most likely, share of tokens. Means over "
+        "seeds."
     )
     return Table("Drift of the language model", DRIFT_COLUMNS, rows, [note])
 

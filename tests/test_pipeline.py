@@ -128,8 +128,12 @@ def test_commands_of_a_profile_compose(clone, profile):
         given = OverridesParser.create().parse_overrides(words[1:])
         told = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
         assert told.pop("hydra.sweeper.results").startswith(f"results/{profile}/runs/")
-        assert set(told) <= {"hydra.sweeper.suite"}
-        assert told.get("hydra.sweeper.suite") in (None, *SUITES)
+        options = {name.removeprefix("hydra.sweeper.evaluate."): value for name, value in told.items() if ".evaluate." in name}
+        assert set(told) <= {"hydra.sweeper.suite", *(f"hydra.sweeper.evaluate.{name}" for name in options)}
+        suites = told.get("hydra.sweeper.suite") or []
+        for suite in [suites] if isinstance(suites, str) else suites:
+            assert suite in SUITES
+            assert compose(f"suite={suite}", *(f"{name}={value}" for name, value in options.items()), entry="evaluate")
         named = [override for override in given if not override.key_or_group.startswith("hydra")]
         (experiment,) = [override.value() for override in given if override.key_or_group == "experiment"]
         for overrides in combinations(grids(experiment), named):

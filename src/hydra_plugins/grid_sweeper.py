@@ -18,9 +18,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 class GridSweeper(Sweeper):
     """Launches the runs that are not finished, says how it went, and fails if a run did."""
 
-    def __init__(self, grids: ListConfig, runs: str, suite: str | None, results: str | None) -> None:
+    def __init__(
+        self, grids: ListConfig, runs: str, suite: str | ListConfig | None, evaluate: DictConfig, results: str | None
+    ) -> None:
         self.grids: list[dict[str, Any]] = OmegaConf.to_container(grids)  # type: ignore[assignment]
-        self.runs, self.suite = Path(runs).absolute(), suite
+        self.runs, self.evaluate = Path(runs).absolute(), evaluate
+        self.suites: list[str] = [] if suite is None else [suite] if isinstance(suite, str) else list(suite)
         self.results = None if results is None else Path(results)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -34,8 +37,9 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Do the experiment, narrowed and changed by the words of the command line. Raises UserError if a run failed."""
-        from twosome.training.sweep import Planned, combinations, conclude
+        from twosome.training.sweep import Planned, combinations, conclude, evaluations
 
+        asked = evaluations(self.suites, self.evaluate)
         given = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         runs = {}
         for overrides in combinations(self.grids, given):
@@ -46,5 +50,5 @@ class GridSweeper(Sweeper):
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         for job in returns:
             _ = job.return_value  # raises what the job raised
-        conclude(list(runs.values()), self.suite, self.results)
+        conclude(list(runs.values()), asked, self.results)
         return returns

@@ -104,6 +104,40 @@ def add_records(folder: Path, records: Sequence[dict[str, Any]]) -> Path:
     return folder
 
 
+BENCHMARKS = ("arc_challenge", "hellaswag", "piqa", "mmlu")
+
+
+def paired(outcomes: str, interval: tuple[float, float] = (-0.1, 0.1), p_value: float = 0.5) -> dict[str, Any]:
+    """A paired comparison of retention.json, of a letter for each item: - l g r."""
+    items, lost, gained, both = len(outcomes), outcomes.count("l"), outcomes.count("g"), outcomes.count("r")
+    return {
+        "items": items, "before": (lost + both) / items, "after": (gained + both) / items,
+        "difference": (gained - lost) / items, "interval": list(interval), "lost": lost, "gained": gained,
+        "p_value": p_value, "no_loss_above": 0.05, "outcomes": outcomes,
+    }  # fmt: skip
+
+
+def add_retention(folder: Path, outcomes: dict[str, str], kl: float = 0.1, probes: int = 0) -> Path:
+    """What the drift probe and suite=retention left: outcomes of acc by benchmark; probes during training."""
+    drift = {"texts": "0f", "tokens": 1000, "perplexity": {"before": 20.0, "after": 20.0 * (1 + kl)}, "kl": kl,
+             "kl_interval": [kl / 2, kl * 2], "perplexity_ratio": 1 + kl, "perplexity_ratio_interval": [1.0, 1 + 2 * kl],
+             "top1_agreement": 0.9, "top1_agreement_interval": [0.8, 0.95]}  # fmt: skip
+    for metric in ("acc", "acc_norm"):
+        drift[metric] = {name: value for name, value in paired("rrl-g-rrrr").items() if name != "outcomes"}
+    entries = {
+        name: {"lm_eval": "0.4.13", "source": "local files", "data": f"{len(own)} of {name}", "items": len(own),
+               "metrics": {"acc": paired(own)}}
+        for name, own in outcomes.items()
+    }  # fmt: skip
+    write_json(folder / "retention.json", {"drift": drift, **({"benchmarks": entries} if entries else {})})
+    if probes:
+        rows = [f"{n},{n * 1024},{0.1 * n:.17g},{0.2 * n},{kl * n / probes!r},{1 + kl * n / probes!r},0.9,0.5,0.4"
+                for n in range(1, probes + 1)]  # fmt: skip
+        head = "update,env_steps,return,success_rate,kl,perplexity_ratio,top1_agreement,acc,acc_norm"
+        (folder / "retention.csv").write_text("\n".join([head, *rows]) + "\n")
+    return folder
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, and the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +163,7 @@ def make_study(folder: Path, seeds: Sequence[int] = (0, 1, 2), steps: int = 8192
             made = make_run(folder / f"{method}-{seed}", method, seed, curve, steps, task, after=curve(steps), before=-0.03)
             if method == "twosome-word":
                 add_records(made, unseen_records("lettuce_salad", 0.9 - off))
+                add_retention(made, dict.fromkeys(BENCHMARKS, "r" * 140 + "-" * 140 + "lg" * 10), 0.2 + off, probes=4)
     for method, value in {"saycan-none": -0.03, "saycan-oracle": 0.3, "random": -0.4, "optimal": OPTIMUM}.items():
         make_run(folder / method, method, 0, steps=0, task=task, after=value)
     return folder

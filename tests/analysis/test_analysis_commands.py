@@ -32,6 +32,10 @@ WRITES = {
     "generalization": {
         f"{name}.{suffix}" for name in ("generalization", "transfer") for suffix in ("csv", "md", "tex", "pdf", "png")
     },
+    "retention": {
+        *(f"retention.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")),
+        *("drift.csv", "drift.md", "drift.tex", "forgetting.csv", "forgetting.pdf", "forgetting.png"),
+    },
     "claims": {"claims.md", "claims.csv"},
     "report": {"report.html"},
 }
@@ -90,11 +94,11 @@ def test_script_runs_from_the_root(study, tmp_path):
 def test_published_tables_give_the_same_bytes(study, results, tmp_path):
     """And so does a second time."""
     made("publish", study, "--out", tmp_path / "published")
-    for script in ("curves", "summary", "generalization", "claims"):
+    for script in ("curves", "summary", "generalization", "retention", "claims"):
         for name, path in made(script, tmp_path / "published", "--out", tmp_path / "results").items():
             assert path.read_bytes() == (results / name).read_bytes(), name
     again = made("publish", tmp_path / "published", "--out", tmp_path / "again")
-    assert sorted(again) == ["curves.csv", "evaluations.csv", "runs.csv"]
+    assert sorted(again) == ["accuracies.csv", "curves.csv", "drift.csv", "evaluations.csv", "forgetting.csv", "runs.csv"]
     for name, path in again.items():
         assert path.read_bytes() == (tmp_path / "published" / name).read_bytes(), name
 
@@ -133,7 +137,7 @@ def test_mean_and_std_as_the_paper_draws_them(study, tmp_path):
 
 
 def test_figures_are_a_column_wide_and_have_no_date(results):
-    for name in ("curves_norms", "curves_baselines", "generalization", "transfer"):
+    for name in ("curves_norms", "curves_baselines", "generalization", "transfer", "retention", "forgetting"):
         picture = Image.open(results / f"{name}.png")
         assert (picture.width, picture.info["dpi"][0]) == (round(3.3 * DPI), pytest.approx(DPI, abs=0.1))
         assert "Software" not in picture.info
@@ -170,7 +174,7 @@ def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
     make_run(tmp_path / "runs" / "0", curve=[], steps=32)
     make_run(tmp_path / "runs" / "1", curve=[], steps=32, seed=1)
     for script, names in WRITES.items():
-        if script != "generalization":  # which is of evaluations alone
+        if script not in ("generalization", "retention"):  # which are of evaluations alone
             assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
     assert "| — | — | > 32 (0 of 2) | — |" in (tmp_path / "summary.md").read_text()
 
@@ -220,7 +224,7 @@ def test_aggregate_over_tasks(study, tmp_path):
 def test_ledger_of_the_study(results):
     rows = pd.read_csv(results / "claims.csv")
     whole = rows[rows.task == "all"].set_index("claim").verdict
-    assert whole.to_dict() == dict.fromkeys((1, 2, 3, 4), "supported") | dict.fromkeys((5, 6), "not enough data")
+    assert whole.to_dict() == dict.fromkeys((1, 2, 3, 4, 7), "supported") | dict.fromkeys((5, 6), "not enough data")
     assert rows.center[rows.of.notna()].notna().all()
 
 
@@ -241,7 +245,7 @@ def test_report_is_one_file_with_working_links(study, results):
     page, text = Links(), (results / "report.html").read_text()
     page.feed(text)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert len(page.sources) == 4
+    assert len(page.sources) == 6
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert not re.search(r"url\(|@import|https?://", text)
     for link in page.links:

@@ -10,8 +10,9 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from twosome.config import typed
 from twosome.errors import UserError, unknown_choice
 from twosome.training.resume import fingerprint, same_config
 from twosome.training.runfolder import RunFolder
@@ -44,10 +45,10 @@ class Planned:
         return cls(name, overrides, folder, state)
 
 
-def conclude(runs: Sequence[Planned], suite: str | None, results: Path | None) -> None:
+def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results: Path | None) -> None:
     """Say what became of the runs, as their folders tell; evaluate them and copy their results, where that is asked for.
 
-    suite: of src/evaluate.py. results: a folder. Raises UserError where a run is not finished.
+    evaluations: what `evaluations` gave. results: a folder. Raises UserError where a run is not finished.
     """
     failed = [run for run in runs if not run.folder.done]
     states = ["failed" if run in failed else run.state for run in runs]
@@ -59,17 +60,31 @@ def conclude(runs: Sequence[Planned], suite: str | None, results: Path | None) -
         paths = " ".join(str(run.folder.path) for run in failed)
         raise UserError(f"{len(failed)} of {len(runs)} runs failed; the same command goes on with them: {paths}")
     for run in runs:
-        if suite is not None:
-            evaluate(run.folder, suite)
+        for asked in evaluations:
+            evaluate(run.folder, asked)
         if results is not None:
             run.folder.copy_results(results / run.folder.path.name)
 
 
-def evaluate(folder: RunFolder, suite: str) -> None:
-    """Do what src/evaluate.py does with suite=<suite>, in as many episodes as the run's own evaluation has."""
+def evaluations(suites: Sequence[str], options: DictConfig) -> list[DictConfig]:
+    """What src/evaluate.py is to be asked of each run, for each suite; raises UserError where options or suites are bad."""
+    from twosome.evaluation.evaluate import EvaluateConfig
+
+    asked = [_with(compose("evaluate", [f"suite={suite}"]), options) for suite in suites]
+    for each in asked:
+        typed(EvaluateConfig, _with(each, {"run": "each run"}), "")
+    return asked
+
+
+def evaluate(folder: RunFolder, asked: DictConfig) -> None:
+    """Do what src/evaluate.py does, in as many episodes as the run's own evaluation has."""
     from twosome.evaluation.evaluate import run
 
-    run(compose("evaluate", [f"run='{folder.path}'", f"suite={suite}", f"episodes={folder.config.evaluation.episodes}"]))
+    run(_with(asked, {"run": str(folder.path), "episodes": folder.config.evaluation.episodes}))
+
+
+def _with(config: DictConfig, options: Mapping[str, Any] | DictConfig) -> DictConfig:
+    return OmegaConf.merge(config, options)  # type: ignore[return-value]
 
 
 def combinations(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
