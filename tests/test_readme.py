@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from benchmark_tools import write_benchmarks
 from checkout import PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
 
 ADDED = ("env=corridor", "norm=characters", "model=my_model")  # test_extending runs these
@@ -41,6 +42,7 @@ def small(command: str) -> list[str]:
 def folder(tmp_path_factory) -> Path:
     """A checkout with one finished run, where the pages say that one is, and one of baseline=ppo."""
     folder = checkout(tmp_path_factory.mktemp("readme"))
+    write_benchmarks(folder / "benchmarks")
     small = ["src/run.py", *SMALL["src/run.py"].split()]
     for outcome in run(folder, [[*small, f"hydra.run.dir={EXAMPLE}"], [*small, "baseline=ppo", "hydra.run.dir=symbolic"]]):
         assert outcome.code == 0, outcome.output

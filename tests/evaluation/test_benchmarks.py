@@ -112,7 +112,7 @@ def test_accuracies_are_those_of_lm_evals_own_evaluation(data):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_log_probabilities_agree_with_hflm(architecture):
+def test_log_probabilities_agree_with_hflm(architecture, capsys):
     from lm_eval.models.huggingface import HFLM
 
     lm = model(architecture)
@@ -130,6 +130,9 @@ def test_log_probabilities_agree_with_hflm(architecture):
     assert [one for one, _ in found] == pytest.approx([one for one, _ in wanted], abs=2e-4)
     assert [one for _, one in found] == [one for _, one in wanted]
     assert found[-1][1]
+    cut = sum(len(context) + len(end) > 41 for _, context, end in requests)
+    assert 4 <= cut < len(requests)
+    assert f"warning: {cut} of {len(requests)} texts are longer than the model's context" in capsys.readouterr().err
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), st.integers(0, 9), min_size=1), st.none() | st.integers(1, 60))

@@ -4,6 +4,7 @@ What a task asks, and when an answer is right, is lm-eval's; log-probabilities a
 HFLM repeats the context for each choice and projects every position onto the vocabulary, which takes many times longer on a CPU.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -72,7 +73,12 @@ def _shared_context_model(scorer: Scorer) -> Any:
         def _loglikelihood_tokens(
             self, requests: Sequence[Request], disable_tqdm: bool = False, override_bs: int | None = None
         ) -> list[tuple[float, bool]]:
-            return loglikelihoods(scorer, [_shortened(request, self.max_length) for request in requests], not disable_tqdm)
+            pairs = [_shortened(request, self.max_length) for request in requests]
+            cut = sum(len(pair[0]) < len(request[1]) for pair, request in zip(pairs, requests, strict=True))
+            if cut:
+                told = f"{cut} of {len(pairs)} texts are longer than the model's context"
+                print(f"warning: {told}: the beginning is left out, as by lm-eval's own model", file=sys.stderr)
+            return loglikelihoods(scorer, pairs, not disable_tqdm)
 
     return SharedContextLM(pretrained=scorer.model, tokenizer=scorer.lm.tokenizer, batch_size=GENERATED)
 
