@@ -1,6 +1,6 @@
 """Playing a trained agent again, as the run's folder describes it: on its own task or on one that it never saw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class EvaluateConfig:
     device: str
     trust: bool
     env: dict[str, Any]
-    retention: BenchmarkConfig
+    retention: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
     def __post_init__(self) -> None:
         if not self.run:
