@@ -53,6 +53,6 @@ def test_an_agent_without_a_language_model_is_refused_in_one_line(tmp_path):
     options = ("baseline=random", "evaluation.gif=false", "evaluation.episodes=1")
     code, _, errors = script("run", *options, f"hydra.run.dir={tmp_path / 'random'}")
     assert code == 0, errors
-    for suite in ("unseen", "drift"):
+    for suite in ("unseen", "drift", "retention"):
         expected = f"error: suite={suite}: expected a run that trained a language model; {tmp_path / 'random'} trained none"
         assert refused("evaluate", f"run={tmp_path / 'random'}", f"suite={suite}") == expected
