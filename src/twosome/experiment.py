@@ -15,9 +15,11 @@ from twosome.config import check_targets, typed
 from twosome.errors import UserError, unknown_choice
 from twosome.language.loading import ModelConfig, check_options
 from twosome.language.norms import Normalization
+from twosome.language.scorer import Scorer, load_scorer
 from twosome.policies.agent import Agent
 
 MakeEnv = Callable[[], gymnasium.Env]
+LoadScorer = Callable[..., Scorer]  # with load_scorer's arguments
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class AgentContext:
 
     make_env: makes an environment of the run. model: the language model's configuration (loading it is up to the builder).
     norm: the normalisation of action scores. seed: of all that is random about the agent. gamma: the environment's discount
-    per primitive step.
+    per primitive step. load_scorer: makes the engine of the language model.
     """
 
     make_env: MakeEnv
@@ -34,6 +36,7 @@ class AgentContext:
     norm: Normalization
     seed: int
     gamma: float
+    load_scorer: LoadScorer = load_scorer
 
 
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
@@ -76,9 +79,10 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
     return model
 
 
-def agent(config: DictConfig, make_env: MakeEnv) -> Agent:
-    """The agent of a run's configuration."""
+def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> Agent:
+    """The agent of a run's configuration. load_scorer: for an engine of another kind."""
     check_targets(config.baseline, "baseline")
     model = model_config(config.model, config.trainer.accelerator)
-    context = AgentContext(make_env, model, normalization(config.norm), config.seed, config.env.gamma)
+    norm = normalization(config.norm)
+    context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, load_scorer)
     return instantiate(config.baseline, _partial_=True, _convert_="all")(context)

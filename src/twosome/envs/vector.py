@@ -36,16 +36,18 @@ class DecisionEnvs:
     """gymnasium's SyncVectorEnv in SAME_STEP autoreset mode: the step that ends an episode also returns the next one's
     first decision, and the ended one's last decision separately; so every step is a transition inside one episode."""
 
-    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int) -> None:
-        self.envs = [Resumable(make_env()) for _ in range(num_envs)]
+    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, own: range | None = None) -> None:
+        """num_envs: environments of the run. own: which of them are here, where they are spread over processes."""
+        self.own = range(num_envs) if own is None else own
+        self.envs = [Resumable(make_env()) for _ in self.own]
         made = iter(self.envs)
-        self.vector = SyncVectorEnv([lambda: next(made)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        self.vector = SyncVectorEnv([lambda: next(made)] * len(self.envs), autoreset_mode=AutoresetMode.SAME_STEP)
         self.num_envs = num_envs
 
     def reset(self, seed: int) -> list[Decision]:
         """Start every environment; the seeds are drawn from one sequence, so that no two runs' seeds overlap."""
         seeds = np.random.SeedSequence(seed).generate_state(self.num_envs)
-        obs, infos = self.vector.reset(seed=[int(value) for value in seeds])
+        obs, infos = self.vector.reset(seed=[int(seeds[env]) for env in self.own])
         return self._decisions(obs, infos)
 
     def step(self, action_ids: Sequence[int]) -> Step:
@@ -62,7 +64,8 @@ class DecisionEnvs:
                     values[env] = last[name]
         if not np.isfinite(rewards).all():
             env = int(np.flatnonzero(~np.isfinite(rewards))[0])
-            raise UserError(f"env: environment {env} gave the reward {rewards[env]}: expected a finite number; check its step()")
+            name = f"environment {self.own[env]}"
+            raise UserError(f"env: {name} gave the reward {rewards[env]}: expected a finite number; check its step()")
         return Step(self._decisions(obs, infos), rewards, outcome["duration"], outcome["primitive_steps"],
                     terminated, truncated, outcome["success"], final)  # fmt: skip
 

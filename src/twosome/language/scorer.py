@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
-from twosome.language.loading import LanguageModel
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import Row, batches, pack
@@ -83,9 +83,7 @@ class Scorer:
         """
         tokenized = self.tokenize(texts)
         for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
-            indices = [index for row in rows for index in row.decisions]
-            hidden = self.hidden(rows)
-            yield indices, self._gather(rows, hidden, [texts[i] for i in indices], [tokenized[i] for i in indices])
+            yield decisions_of(rows), self._scores(rows, texts, tokenized)
 
     @torch.no_grad()
     def features(self, prompts: Sequence[str]) -> Tensor:
@@ -93,13 +91,10 @@ class Scorer:
 
         What the critic reads. (The reference takes position -1 of a padded batch: a pad token for all but the longest.)
         """
-        ends = [TokenizedDecision(ids, ()) for ids in map(self._prompt_ids, prompts)]
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
         with self.model.disable_adapter():
-            for rows in batches(pack(ends, self.row_tokens), self.batch_tokens):
-                hidden = self.hidden(rows)
-                for place, row in enumerate(rows):
-                    out[row.decisions] = hidden[place, row.prompt_ends].float()
+            for rows in batches(pack(self._ends(prompts), self.row_tokens), self.batch_tokens):
+                out[decisions_of(rows)] = self._prompt_states(rows, self.hidden(rows))
         return out
 
     @property
@@ -107,8 +102,14 @@ class Scorer:
         """Where the model lies."""
         return self.head.weight.device
 
-    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
-        return tuple(self.lm.tokenizer(prompt)["input_ids"])
+    def _ends(self, prompts: Sequence[str]) -> list[TokenizedDecision]:
+        """Prompts alone, as decisions without actions."""
+        return [TokenizedDecision(tuple(self.lm.tokenizer(prompt)["input_ids"]), ()) for prompt in prompts]
+
+    def _scores(self, rows: Sequence[Row], texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]) -> Scores:
+        """Scores of a batch, in the order of decisions_of; texts and tokenized are all decisions."""
+        indices = decisions_of(rows)
+        return self._gather(rows, self.hidden(rows), [texts[i] for i in indices], [tokenized[i] for i in indices])
 
     def hidden(self, rows: Sequence[Row]) -> Tensor:
         """Last hidden states of a batch of trees, (rows, longest row, hidden)."""
@@ -168,6 +169,20 @@ class Scorer:
         padded = pad(edge_logprobs, (0, 1))
         logprobs = padded[torch.from_numpy(index).to(self.device)].sum(dim=-1)
         scores = logprobs / torch.from_numpy(divisor).to(self.device)
-        ends = [place * length + end for place, row in enumerate(rows) for end in row.prompt_ends]
-        states = hidden.flatten(0, 1)[torch.tensor(ends, device=self.device)].float()
+        states = self._prompt_states(rows, hidden)
         return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED), states)
+
+    def _prompt_states(self, rows: Sequence[Row], hidden: Tensor) -> Tensor:
+        """The hidden states at the ends of the rows' prompts, (decisions, hidden), float32."""
+        ends = [place * hidden.shape[1] + end for place, row in enumerate(rows) for end in row.prompt_ends]
+        return hidden.flatten(0, 1)[torch.tensor(ends, device=self.device)].float()
+
+
+def load_scorer(model: ModelConfig, norm: Normalization, **engine: int) -> Scorer:
+    """The engine with a newly loaded model. engine: row_tokens and batch_tokens."""
+    return Scorer(load_language_model(model), norm, **engine)
+
+
+def decisions_of(rows: Sequence[Row]) -> list[int]:
+    """The decisions of a batch, row by row."""
+    return [index for row in rows for index in row.decisions]

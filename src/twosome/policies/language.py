@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from twosome.decision import Decision, Text
 from twosome.language.adapter import load_adapter
-from twosome.language.loading import LanguageModel, load_language_model, save_adapter
+from twosome.language.loading import LanguageModel, save_adapter
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.agent import LearningAgent
 from twosome.policies.critic import mlp
@@ -145,5 +145,5 @@ def build(context: "AgentContext", critic: dict[str, Any], engine: dict[str, Any
 
     critic: hidden_sizes. engine: row_tokens and batch_tokens of the Scorer.
     """
-    scorer = Scorer(load_language_model(context.model), context.norm, **engine)
+    scorer = context.load_scorer(context.model, context.norm, **engine)
     return LanguageAgent(scorer, critic["hidden_sizes"], torch.Generator().manual_seed(context.seed))

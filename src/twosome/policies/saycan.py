@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.decision import Decision, Text
-from twosome.language.loading import load_language_model
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.affordances import Affordance
 from twosome.policies.agent import Agent
@@ -77,4 +76,4 @@ def build(context: "AgentContext", affordance: Callable[["AgentContext"], Afford
     Scorer.
     """
     can = affordance(context)
-    return SayCanAgent(Scorer(load_language_model(context.model), context.norm, **engine), can)
+    return SayCanAgent(context.load_scorer(context.model, context.norm, **engine), can)

@@ -45,6 +45,9 @@ class PPOModule(LightningModule):
             torch.optim.Adam(self.agent.critic.parameters(), config.value_learning_rate, eps=config.adam_eps),
         ]
 
+    def configure_model(self) -> None:
+        """Asked for by ModelParallelStrategy; a model is sharded when it is loaded, so that it is evaluated sharded as well."""
+
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """One update. Returns ``metrics``, a row of metrics.csv (glossary in the README), and ``episodes`` that ended."""
         remaining = self.config.remaining_lr(self.current_epoch, self.num_updates)

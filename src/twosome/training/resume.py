@@ -38,14 +38,17 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
 def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
     """The folder's configuration, with ``resume`` set.
 
-    asked: what the command line composed. overrides: its words; they may repeat what the run has, and not change it.
-    Raises UserError where folder holds no run or an override differs.
+    asked: what the command line composed. overrides: its words; they may repeat what the run has, and not change it, except for
+    ``trainer``: a run may go on elsewhere. Raises UserError where folder holds no run or an override differs.
     """
     config = folder.config
     choices = json.loads((folder.path / "choices.json").read_text())
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if key == "resume" or key.startswith("hydra."):
+            continue
+        if key.partition(".")[0] == "trainer":
+            OmegaConf.update(config, key, OmegaConf.select(asked, key), merge=False, force_add=True)
             continue
         if key in choices:  # its options are compared where they are given
             old, new = choices[key], override.value()

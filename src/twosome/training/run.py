@@ -1,9 +1,13 @@
 """One run from its configuration to a finished run folder."""
 
+import contextlib
 import logging
+import os
 import sys
+import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,11 +20,13 @@ from twosome import experiment
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
+from twosome.errors import UserError
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.report import record_drift
 from twosome.evaluation.video import can_film, record
+from twosome.language.scorer import load_scorer
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Forgetting, Progress, Recorder, checkpoints
@@ -28,6 +34,9 @@ from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
 from twosome.training.resume import resume_command, resumed_config, same_config
 from twosome.training.runfolder import RunFolder
+from twosome.training.shared import SharedEnvs, load_shared_scorer
+from twosome.training.strategies import FSDPConfig, SameWeights, fsdp_config, trainer_options
+from twosome.training.team import Place, Team, joined, place
 
 
 def run(config: DictConfig) -> float:
@@ -45,16 +54,40 @@ def run(config: DictConfig) -> float:
     if config.resume is not None and folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
+    here = place(job.fsdp) if job.fsdp else Place()
+    if job.fsdp and here.rank > 0:  # started by srun or torchrun
+        return follow(job.fsdp, here)
     try:
-        agent = experiment.agent(config, job.make_env)
-        if config.resume is None:
-            folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
-        job.execute(agent)
+        with joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext() as team:
+            if team:
+                team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
+            job = replace(job, team=team)
+            agent = job.agent()
+            if config.resume is None:
+                folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
+            job.execute(agent)
     except (KeyboardInterrupt, SystemExit) as error:
         hint = f"go on with: {resume_command(folder.path)}" if folder.started else "nothing was written yet"
         print(f"\ninterrupted; {hint}", file=sys.stderr)
         raise KeyboardInterrupt from error
     return job.score()
+
+
+def follow(config: FSDPConfig, here: Place) -> float:
+    """What every process of ``trainer=fsdp`` but the first does: the same as that, unseen, in a folder that is thrown away."""
+    with (
+        joined(config, here) as team,
+        tempfile.TemporaryDirectory(prefix="twosome-") as scratch,
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        options, path = team.broadcast()
+        folder = RunFolder(Path(scratch))
+        folder.checkpoints.symlink_to(path / folder.checkpoints.name, target_is_directory=True)
+        job = replace(Job.checked(OmegaConf.create(options), folder), team=team)
+        job.execute(job.agent())
+        return job.score()
 
 
 @dataclass(frozen=True)
@@ -68,6 +101,8 @@ class Job:
     evaluation: EvaluationConfig
     retention: RetentionConfig
     make_env: experiment.MakeEnv
+    fsdp: FSDPConfig | None
+    team: Team | None = None  # the processes that share the run
 
     @classmethod
     def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
@@ -77,10 +112,21 @@ class Job:
         ppo = typed(PPOConfig, config.ppo, "ppo")
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
         retention = typed(RetentionConfig, config.retention, "retention")
+        fsdp = fsdp_config(config.trainer)
+        if fsdp and fsdp.world_size > ppo.num_envs:
+            raise UserError(
+                f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
+                f"ppo.num_envs={ppo.num_envs} processes, an environment each; change one of them"
+            )
         experiment.model_config(config.model, config.trainer.accelerator)
         for group in ("baseline", "norm", "logger"):
             check_targets(config[group], group)
-        return cls(config, folder, settings, ppo, evaluation, retention, experiment.environment(config.env))
+        return cls(config, folder, settings, ppo, evaluation, retention, experiment.environment(config.env), fsdp)
+
+    def agent(self) -> Agent:
+        """The agent, over a language model that the team shares, if there is one."""
+        load = partial(load_shared_scorer, team=self.team) if self.team else load_scorer
+        return experiment.agent(self.config, self.make_env, load)
 
     def execute(self, agent: Agent) -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""
@@ -117,15 +163,18 @@ class Job:
     def train(self, agent: LearningAgent, probe: DriftProbe | None) -> None:
         """Fit from the latest checkpoint, or from the start."""
         num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
-        envs = DecisionEnvs(self.make_env, self.ppo.num_envs)
+        num_envs = self.ppo.num_envs
+        envs = SharedEnvs(self.make_env, num_envs, self.team) if self.team else DecisionEnvs(self.make_env, num_envs)
         module = PPOModule(agent, envs, self.ppo, num_updates, self.settings.seed)
         callbacks = [Recorder(self.folder), Progress(num_updates), checkpoints(self.folder, self.settings.checkpoint_every)]
         if probe and self.retention.every:
             callbacks.append(Forgetting(self.folder, probe, self.retention.every))
+        if self.team:
+            callbacks.append(SameWeights(self.team))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on data loaders, of which there are none
             trainer = pl.Trainer(
-                **self.config.trainer,
+                **trainer_options(self.config.trainer, self.team),
                 max_epochs=num_updates,
                 deterministic=True,
                 callbacks=callbacks,
