@@ -57,12 +57,15 @@ class SharedEnvs(DecisionEnvs):
         return list(chain.from_iterable(self.team.gather(own)))
 
 
+ARRAYS = ("rewards", "durations", "primitive_steps", "terminated", "truncated", "success")
+
+
 def joined_step(parts: Sequence[Step]) -> Step:
     """What happened in all environments, from what happened in each process's."""
     decisions = list(chain.from_iterable(part.decisions for part in parts))
-    arrays = (np.concatenate(values) for values in zip(*(part[1:-1] for part in parts), strict=True))
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     final = {env: decision for part in parts for env, decision in part.final.items()}
-    return Step(decisions, *arrays, final=final)  # type: ignore[arg-type]  # mypy cannot count them
+    return parts[0]._replace(decisions=decisions, final=final, **arrays)
 
 
 IDLE_TEXT: Text = ("nothing", ("nothing",))

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +18,11 @@ from torch import Tensor
 
 from twosome.errors import UserError
 from twosome.training.strategies import FSDPConfig
+from twosome.training.watch import GRACE, POLL, RENDEZVOUS, Failure, Watch
 
 PLACE = "TWOSOME_PLACE"
 """The environment variable that tells a process which another one started of its team."""
 LOOPBACK = "127.0.0.1"
-RENDEZVOUS = timedelta(seconds=120)  # to find each other: all it takes by then is Python's imports
-POLL = 0.2  # seconds between two looks at whether another process has failed
-GRACE = {True: 10.0, False: 1.0}  # seconds that the first process, and the others, have to end by themselves after that
-FAILED = "failed"
 FOLLOW = "from twosome.training.run import follow; from twosome.training.team import told; follow(*told())"
 
 
@@ -80,15 +76,6 @@ def told() -> tuple[FSDPConfig, Place]:
     return FSDPConfig(**config), Place(**place)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """What ended a process: its exit code and a line; code 2 is bad input, 130 Ctrl-C."""
-
-    rank: int
-    code: int
-    message: str
-
-
 class Team:
     """One of the processes of a run, and its ways to the others. Every method is called by all of them at the same point."""
 
@@ -134,51 +121,6 @@ class _Exchange(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0][ctx.rank], None
-
-
-class Watch(threading.Thread):
-    """Sees to it that no process outlives another's failure, even one that waits for it in a collective operation.
-
-    A failure is told through the store that the first process serves. There is one; whoever comes later is its victim.
-    """
-
-    def __init__(self, rank: int, store: dist.TCPStore, children: list[subprocess.Popen[bytes]]) -> None:
-        super().__init__(daemon=True)
-        self.rank, self.children, self.over = rank, children, threading.Event()
-        self.address = (store.host, store.port)
-        self.store = self._connect()  # of its own, since a client waits for one answer at a time
-        self.start()
-
-    def _connect(self) -> dist.TCPStore:
-        return dist.TCPStore(*self.address, is_master=False, timeout=RENDEZVOUS)
-
-    def tell(self, failure: Failure) -> Failure:
-        """Tell everybody of a failure; returns the one that was first."""
-        try:
-            told = self._connect().compare_set(FAILED, "", json.dumps(asdict(failure)))
-            return Failure(**json.loads(told))
-        except (dist.DistError, ValueError):  # the first process is gone, and with it the store
-            return failure
-
-    def heard(self) -> Failure | None:
-        """The failure that somebody told of."""
-        try:
-            return Failure(**json.loads(self.store.get(FAILED))) if self.store.check([FAILED]) else None
-        except (dist.DistError, ValueError):
-            return Failure(0, 1, "process 0 is gone")
-
-    def run(self) -> None:
-        """Look out for failures until the end."""
-        while not self.over.wait(POLL):
-            for rank, child in enumerate(self.children, start=1):
-                if child.poll():
-                    how = f"was killed by signal {-child.returncode}" if child.returncode < 0 else "ended"
-                    self.tell(Failure(rank, 1, f"process {rank} {how}"))
-            failure = self.heard()
-            if failure and not self.over.wait(GRACE[self.rank == 0]):
-                if self.rank == 0:
-                    print(f"error: process {failure.rank}: {failure.message}", file=sys.__stderr__, flush=True)
-                os._exit(failure.code)
 
 
 @contextmanager
