@@ -90,6 +90,11 @@ class SharedScorer(Scorer):
         self.learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         shard(lm.model, team)  # type: ignore[arg-type]  # Scorer has checked that there is an adapter
 
+    @torch.no_grad()
+    def score(self, texts: Sequence[Text]) -> Scores:
+        """See Scorer; without gradients, which batches alone can sum over the processes."""
+        return super().score(texts)
+
     def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
         """See Scorer. After the last batch the adapter's gradients are summed over the processes: they have to be empty before
         the first, as zero_grad leaves them."""

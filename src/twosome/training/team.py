@@ -23,6 +23,7 @@ from twosome.training.watch import GRACE, POLL, RENDEZVOUS, Failure, Watch
 PLACE = "TWOSOME_PLACE"
 """The environment variable that tells a process which another one started of its team."""
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 30_000)  # for steps of SLURM's jobs
 FOLLOW = "from twosome.training.run import follow; from twosome.training.team import told; follow(*told())"
 
 
@@ -53,8 +54,9 @@ def place(config: FSDPConfig) -> Place:
         found = Place(rank, local_rank, world_size, env["MASTER_ADDR"], port, served)
     elif int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         rank, local_rank, world_size = (int(env[f"SLURM_{name}"]) for name in ("PROCID", "LOCALID", "STEP_NUM_TASKS"))
-        slurm = SLURMEnvironment()
-        found = Place(rank, local_rank, world_size, slurm.main_address, slurm.main_port)
+        address = SLURMEnvironment.resolve_root_node_address(env["SLURM_STEP_NODELIST"])
+        port = PORTS[(int(env["SLURM_JOB_ID"]) * 97 + int(env["SLURM_STEP_ID"])) % len(PORTS)]  # the same for all of a step
+        found = Place(rank, local_rank, world_size, address, port)
     elif config.num_nodes > 1:
         raise UserError(
             f"trainer.num_nodes={config.num_nodes}: expected to be started on every node, one process per device; use "
@@ -184,7 +186,7 @@ def _fail(watch: Watch, error: BaseException) -> None:
             sys.__excepthook__(type(error), error, error.__traceback__)
         os._exit(code)
     if first.rank > 0:
-        raise UserError(first.message) if first.code == 2 else RuntimeError(f"process {first.rank}: {first.message}")
+        raise UserError(first.message) if first.code == 2 else RuntimeError(f"process {first.rank}: {first.message}") from None
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
