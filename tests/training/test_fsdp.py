@@ -3,16 +3,16 @@
 import csv
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT, checkout, environment, run
+from checkout import ROOT, Finished, checkout, environment, run
 from peft import PeftModel
 from safetensors.torch import load_file
 
@@ -57,23 +57,94 @@ gymnasium.register("twosome/Failing-v0", entry_point=Failing)
 '''
 
 
+LOSE_THE_LAST_UPDATE = """
+import shutil
+from pathlib import Path
+
+for name in ("again", "alone"):
+    shutil.copytree("two", name)
+    (Path(name) / "DONE").unlink()
+    (Path(name) / "checkpoints/update=000003.ckpt").unlink()
+"""
+
+FAILING_YAML = """
+# Fails.
+id: twosome.envs.failing:twosome/Failing-v0
+task: tomato_salad
+gamma: 0.99
+kwargs: {how: nan, who: follower, max_primitive_steps: 60}
+"""
+IN_CI = ("nan", "follower")
+FAILURES = {
+    IN_CI: (2, "error: env: environment 2 gave the reward nan: expected a finite number; check its step()"),
+    ("kill", "follower"): (1, "RuntimeError: process 1: process 1 was killed by signal 9"),
+    ("raise", "follower"): (1, "RuntimeError: process 1: ZeroDivisionError: the soup is divided by zero"),
+    ("raise", "leader"): (1, "ZeroDivisionError: the soup is divided by zero"),
+    ("kill", "leader"): (-signal.SIGKILL, ""),
+}
+
+BAD = {
+    "trainer.devices=0": "trainer.devices=0: expected an integer above 0",
+    "trainer.devices=6": "trainer.devices=6 trainer.num_nodes=1: expected at most ppo.num_envs=5 processes, an environment each; "
+    "change one of them",
+    "trainer.accelerator=cup": "trainer.accelerator=cup: expected one of cpu, gpu; did you mean trainer.accelerator=cpu?",
+    "trainer.num_nodes=2": "trainer.num_nodes=2: expected to be started on every node, one process per device; use "
+    "hydra/launcher=slurm, srun or torchrun (docs/scaling.md)",
+    "trainer.timeout=0": "trainer.timeout=0.0: expected a number of seconds above 0",
+    "trainer=cpu": "trainer.devices=2: expected 1; with trainer=fsdp processes share a run",
+}
+if not torch.cuda.is_available():
+    BAD["trainer.accelerator=gpu"] = (
+        "trainer.accelerator=gpu trainer.devices=2: PyTorch sees 0 CUDA devices; set fewer, or trainer.accelerator=cpu"
+    )
+
+
 def command(folder: str, *options: str) -> list[str]:
+    """What starts a run in a folder."""
     return ["src/run.py", *OPTIONS, f"hydra.run.dir={folder}", *options]
 
 
+def failing(how: str, who: str) -> list[str]:
+    """What starts a run by two processes of which one fails."""
+    options = [option for option in OPTIONS if not option.startswith(("env.", "evaluation.episodes"))]
+    words = ["env=failing", f"env.kwargs.how={how}", f"env.kwargs.who={who}", "evaluation.episodes=0"]
+    return ["src/run.py", *options, *TWO, *words, f"hydra.run.dir=failed-{how}-{who}"]
+
+
+def bad(word: str) -> list[str]:
+    """A command with a bad option."""
+    return command("bad", *(option for option in TWO if option.split("=")[0] != word.split("=")[0]), word)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A checkout where commands have been run, and how each ended."""
+
+    folder: Path
+    finished: dict[str, Finished]
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the same run by one process, by two, and the latter gone on with after its last update was lost."""
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The same run by one process, by two, and the latter gone on with after its last update was lost; and what fails.
+
+    All are started from one process, since to import the libraries takes most of the time.
+    """
     folder = checkout(tmp_path_factory.mktemp("fsdp"))
-    for finished in run(folder, [command("one"), command("two", *TWO)]):
-        assert finished.code == 0, finished.output
-    for name in ("again", "alone"):
-        shutil.copytree(folder / "two", folder / name)
-        (folder / name / "DONE").unlink()
-        (folder / name / LAST).unlink()
-    finished = run(folder, [["src/run.py", "resume=again"], ["src/run.py", "resume=alone", "trainer=cpu"]])
-    assert [each.code for each in finished] == [0, 0], finished
-    return folder
+    (folder / "src/twosome/envs/failing.py").write_text(FAILING_ENV)
+    (folder / "conf/env/failing.yaml").write_text(FAILING_YAML)
+    (folder / "lose.py").write_text(LOSE_THE_LAST_UPDATE)
+    commands = {"one": command("one"), "two": command("two", *TWO), "lose": ["lose.py"]}
+    commands |= {"again": ["src/run.py", "resume=again"], "alone": ["src/run.py", "resume=alone", "trainer=cpu"]}
+    finished = run(folder, [*commands.values(), failing(*IN_CI), *map(bad, BAD)])
+    ended = dict(zip([*commands, "failing", *BAD], finished, strict=True))
+    assert all(ended[name].code == 0 for name in commands), {name: ended[name].output for name in commands}
+    return Runs(folder, ended)
+
+
+@pytest.fixture
+def folder(runs: Runs) -> Path:
+    return runs.folder
 
 
 def table(file: Path) -> list[dict[str, str]]:
@@ -129,7 +200,7 @@ def test_only_the_first_process_writes_and_prints(folder: Path) -> None:
 
 def test_the_adapter_of_two_processes_is_anybodys(folder: Path) -> None:
     texts = [("You see a tomato. You should first", ("pick up the tomato", "go to the table")), ("Now", ("wait", "chop"))]
-    config = ModelConfig(source="tiny_random", seed=3, device="cpu", packed_weights=False)
+    config = ModelConfig(source="tiny_random", seed=3, device="cpu")
     policies = []
     for name in ("one", "two"):
         language = load_language_model(config)
@@ -142,43 +213,34 @@ def test_the_adapter_of_two_processes_is_anybodys(folder: Path) -> None:
     assert all(any(torch.equal(weight, other) for other in trained) for weight in exported.values())
 
 
-@pytest.mark.parametrize("check", ["scores", "envs"])
-def test_shared_work_is_that_of_one_process(check: str) -> None:
+def test_shared_work_is_that_of_one_process() -> None:
     paths = environment() | {"PYTHONPATH": str(ROOT / "src")}
     script = str(Path(__file__).parent / "pair.py")
-    finished = subprocess.run([sys.executable, script, check], env=paths, capture_output=True, text=True, timeout=200)
+    finished = subprocess.run([sys.executable, script], env=paths, capture_output=True, text=True, timeout=200)
     assert finished.returncode == 0, finished.stderr
 
 
-FAILURES = {
-    ("nan", "follower"): (2, "error: env: environment 2 gave the reward nan: expected a finite number; check its step()"),
-    ("kill", "follower"): (1, "RuntimeError: process 1: process 1 was killed by signal 9"),
-    ("raise", "follower"): (1, "RuntimeError: process 1: ZeroDivisionError: the soup is divided by zero"),
-    ("raise", "leader"): (1, "ZeroDivisionError: the soup is divided by zero"),
-    ("kill", "leader"): (-signal.SIGKILL, ""),
-}
+def test_a_failure_of_one_process_ends_both(runs: Runs) -> None:
+    assert_failed(runs.finished["failing"], *IN_CI)
+    assert_no_follower_is_left(runs.folder)
 
 
-@pytest.mark.parametrize(
-    ("how", "who"), [pytest.param(*case, marks=[] if case == ("nan", "follower") else pytest.mark.slow) for case in FAILURES]
-)
-def test_a_failure_of_one_process_ends_both(folder: Path, how: str, who: str) -> None:
-    (folder / "src/twosome/envs/failing.py").write_text(FAILING_ENV)
-    kwargs = f"{{how: {how}, who: {who}, max_primitive_steps: 60}}"
-    (folder / "conf/env/failing.yaml").write_text(
-        f"# fails\nid: twosome.envs.failing:twosome/Failing-v0\ntask: tomato_salad\ngamma: 0.99\nkwargs: {kwargs}\n"
-    )
-    options = [option for option in OPTIONS if not option.startswith("env.")]
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "who"), FAILURES)
+def test_a_failure_of_whichever_kind_ends_both(folder: Path, how: str, who: str) -> None:
     start = time.monotonic()
-    words = ["src/run.py", *options, *TWO, "env=failing", "evaluation.episodes=0", f"hydra.run.dir=failed-{how}-{who}"]
-    (finished,) = run(folder, [words])
+    (finished,) = run(folder, [failing(how, who)])
     assert time.monotonic() - start < 120  # most of it is starting; nobody waits for trainer.timeout, ten minutes
+    assert_failed(finished, how, who)
+    assert_no_follower_is_left(folder)
+
+
+def assert_failed(finished: Finished, how: str, who: str) -> None:
+    """The exit code and the message are as they should be."""
     code, message = FAILURES[how, who]
     assert finished.code == code, finished.output
-    lines = finished.output.splitlines()
-    assert message in lines or not message, finished.output
+    assert message in finished.output.splitlines() or not message, finished.output
     assert code != 2 or "Traceback" not in finished.output
-    assert_no_follower_is_left(folder)
 
 
 def assert_no_follower_is_left(folder: Path) -> None:
@@ -201,30 +263,10 @@ def followers(folder: Path) -> list[int]:
     return found
 
 
-BAD = {
-    "trainer.devices=0": "trainer.devices=0: expected an integer above 0",
-    "trainer.devices=6": "trainer.devices=6 trainer.num_nodes=1: expected at most ppo.num_envs=5 processes, an environment each; "
-    "change one of them",
-    "trainer.accelerator=cup": "trainer.accelerator=cup: expected one of cpu, gpu; did you mean trainer.accelerator=cpu?",
-    "trainer.num_nodes=2": "trainer.num_nodes=2: expected to be started on every node, one process per device; use "
-    "hydra/launcher=slurm, srun or torchrun (docs/scaling.md)",
-    "trainer.timeout=0": "trainer.timeout=0.0: expected a number of seconds above 0",
-    "trainer=cpu": "trainer.devices=2: expected 1; with trainer=fsdp processes share a run",
-}
-if not torch.cuda.is_available():
-    BAD["trainer.accelerator=gpu"] = (
-        "trainer.accelerator=gpu trainer.devices=2: PyTorch sees 0 CUDA devices; set fewer, or trainer.accelerator=cpu"
-    )
-
-
-def test_bad_options_end_in_one_line(folder: Path) -> None:
-    commands = []
-    for word_ in BAD:
-        kept = [option for option in TWO if option.split("=")[0] != word_.split("=")[0]]
-        commands.append(command("bad", *kept, word_))
-    for finished, message in zip(run(folder, commands), BAD.values(), strict=True):
-        assert (finished.code, finished.output.strip()) == (2, f"error: {message}")
-    assert not (folder / "bad" / "config.yaml").exists()
+def test_bad_options_end_in_one_line(runs: Runs) -> None:
+    for option, message in BAD.items():
+        assert (runs.finished[option].code, runs.finished[option].output.strip()) == (2, f"error: {message}")
+    assert not (runs.folder / "bad" / "config.yaml").exists()
 
 
 def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
