@@ -72,9 +72,9 @@ FAILING_YAML = """
 id: twosome.envs.failing:twosome/Failing-v0
 task: tomato_salad
 gamma: 0.99
-kwargs: {how: nan, who: follower, max_primitive_steps: 60}
+kwargs: {how: reward, who: follower, max_primitive_steps: 60}
 """
-IN_CI = ("nan", "follower")
+IN_CI = ("reward", "follower")
 FAILURES = {
     IN_CI: (2, "error: env: environment 2 gave the reward nan: expected a finite number; check its step()"),
     ("kill", "follower"): (1, "RuntimeError: process 1: process 1 was killed by signal 9"),
@@ -226,7 +226,7 @@ def test_a_failure_of_one_process_ends_both(runs: Runs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "who"), FAILURES)
+@pytest.mark.parametrize(("how", "who"), set(FAILURES) - {IN_CI})
 def test_a_failure_of_whichever_kind_ends_both(folder: Path, how: str, who: str) -> None:
     start = time.monotonic()
     (finished,) = run(folder, [failing(how, who)])

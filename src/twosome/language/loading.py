@@ -50,7 +50,7 @@ class ModelConfig:
     dtype: str = "float32"  # of the frozen weights: float32 | bfloat16 | float16; the adapter is always float32
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa | eager: both take the 4-d masks that token trees need
-    packed_weights: bool = True  # on a CPU, in float32: twice the speed for up to three times the weights' memory
+    packed_weights: bool = True  # on a CPU, in float32: twice the speed for up to three times the memory; not with trainer=fsdp
     seed: int = 0  # of the adapter's and of random weights; torch's global generators are neither read nor moved
     random: bool = False  # hf: the path's architecture and tokenizer, but freshly initialised weights
     trust_remote_code: bool = False  # hf: run Python code that comes with the weights
