@@ -121,7 +121,7 @@ class SharedScorer(Scorer):
         with self.model.disable_adapter():
             for turn in self._turns(self._ends(prompts)):
                 rows = self._own(turn) or [_idle()]
-                out[_in_turn(turn)] = self._exchanged(self._prompt_states(rows, self._hidden(rows)), turn)
+                out[_in_turn(turn)] = self._exchanged(self._prompt_states(rows, self.hidden(rows)), turn)
         return out
 
     def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[Row]]]:
