@@ -15,13 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from twosome.config import expected
 from twosome.errors import UserError, unknown_choice
+from twosome.failures import Failure, note, report
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 Task = Callable[[DictConfig], Any]
-Failure = tuple[str, Exception]  # a sweep's job, by its overrides, and what it raised
 ONE_LINE = (UserError, HydraException, OmegaConfBaseException)
 
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume if resume and Path(resume).is_dir() else default)
@@ -38,21 +39,20 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
     def decorate(task: Task) -> Callable[[], None]:
         @functools.wraps(task)
         def main() -> None:
-            failures: list[Failure] = []
             full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
 
             @functools.wraps(task)
             def guarded(config: DictConfig) -> Any:
                 try:
+                    check_launcher()
                     return task(config)
                 except Exception as error:
                     if full_error or not (isinstance(error, UserError) or in_sweep()):
                         raise
-                    failures.append((" ".join(HydraConfig.get().overrides.task) if in_sweep() else "", error))
                     if not isinstance(error, UserError):
                         traceback.print_exception(error)
-                    return None
+                    return note(failure(error, config_name))  # returned, since this may be another machine than the sweep's
 
             sys.argv[1:] = map(reword, sys.argv[1:])
             try:
@@ -62,8 +62,8 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
             except ONE_LINE as error:
                 if full_error:
                     raise
-                failures.append(("", error))
-            sys.exit(_report(failures, config_name))
+                note(Failure("", one_line(error, config_name), bad_input=True))
+            sys.exit(report())
 
         return main
 
@@ -75,14 +75,18 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _report(failures: list[Failure], config_name: str) -> int:
-    """Say what failed; returns the exit code."""
-    for overrides, error in failures:
-        job = f"job {overrides}: " if overrides else ""
-        print(f"error: {job}{one_line(error, config_name)}", file=sys.stderr)
-    if not failures:
-        return 0
-    return 2 if all(isinstance(error, ONE_LINE) for _, error in failures) else 1
+def check_launcher() -> None:
+    """Raise UserError where a launcher was chosen for what is no sweep: Hydra would pass over it."""
+    launcher = HydraConfig.get().runtime.choices["hydra/launcher"]
+    if launcher != "basic" and not in_sweep():
+        raise UserError(f"hydra/launcher={launcher}: expected -m beside it; without, the run is done here, by no launcher")
+
+
+def failure(error: Exception, config_name: str) -> Failure:
+    """What this job's error is for the report."""
+    job = " ".join(HydraConfig.get().overrides.task) if in_sweep() else ""
+    bad_input, message = isinstance(error, ONE_LINE), one_line(error, config_name)
+    return Failure(job, message if bad_input else f"{type(error).__name__}: {message}", bad_input)
 
 
 def one_line(error: Exception, config_name: str = "config") -> str:
@@ -95,6 +99,8 @@ def one_line(error: Exception, config_name: str = "config") -> str:
         if error.options:
             return str(unknown_choice(group, choice, error.options))
     text = " ".join(str(error).split())
+    if isinstance(error.__cause__, ValidationError):  # of one of Hydra's own options
+        return f"{text.removeprefix('Error merging override ')}: expected {expected(error.__cause__)}"
     if match := re.search(r"Could not (?:override|append to config\. An item is already at) '(\S+?)'", text):
         return _unknown_option(match[1], config_name)
     return text
@@ -102,8 +108,9 @@ def one_line(error: Exception, config_name: str = "config") -> str:
 
 def _unknown_option(key: str, config_name: str) -> str:
     """The nearest option to one that does not exist."""
+    chosen = [word for word in sys.argv[1:] if word.startswith("hydra/")]  # such as a launcher: its options are Hydra's
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = hydra.compose(config_name)
+        config = hydra.compose(config_name, chosen, return_hydra_config=bool(chosen))
     names = list(_names(OmegaConf.to_container(config, resolve=False), ""))
     group = key.partition(".")[0]
     if homes := [path for path in sorted(CONFIGS.glob("*/*.yaml")) if f"/{group}@" in path.read_text()]:

@@ -69,13 +69,17 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
         merged = OmegaConf.merge(OmegaConf.structured(cls), OmegaConf.to_container(node, resolve=True))
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except ValidationError as error:
-        expected = str(error).splitlines()[0].rpartition(" to ")[2].lower() or "another type"
-        raise UserError(f"{prefix}{error.full_key or error.key}={_value(node, error)}: expected {expected}") from None
+        raise UserError(f"{prefix}{error.full_key or error.key}={_value(node, error)}: expected {expected(error)}") from None
     except (ConfigKeyError, ConfigAttributeError) as error:
         fields = ", ".join(OmegaConf.structured(cls))
         raise UserError(f"{prefix}{error.key}: no such option; expected one of {fields}") from None
     except OmegaConfBaseException as error:
         raise UserError(f"{prefix}{error.full_key}: {str(error).splitlines()[0]}") from None
+
+
+def expected(error: ValidationError) -> str:
+    """The type that a value did not have."""
+    return str(error).splitlines()[0].rpartition(" to ")[2].lower() or "another type"
 
 
 def _value(node: DictConfig, error: OmegaConfBaseException) -> Any:

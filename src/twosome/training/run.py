@@ -30,6 +30,7 @@ from twosome.language.scorer import load_scorer
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Forgetting, Progress, Recorder, checkpoints
+from twosome.training.cluster import KeepSigterm, cluster_plugins
 from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
 from twosome.training.resume import resume_command, resumed_config, same_config
@@ -69,6 +70,8 @@ def run(config: DictConfig) -> float:
     except (KeyboardInterrupt, SystemExit) as error:
         hint = f"go on with: {resume_command(folder.path)}" if folder.started else "nothing was written yet"
         print(f"\ninterrupted; {hint}", file=sys.stderr)
+        if isinstance(error, SystemExit) and error.code not in (None, 1):  # Lightning's, after SIGTERM and Ctrl-C
+            raise  # a launcher's word to whoever started this process
         raise KeyboardInterrupt from error
     return job.score()
 
@@ -166,7 +169,12 @@ class Job:
         num_envs = self.ppo.num_envs
         envs = SharedEnvs(self.make_env, num_envs, self.team) if self.team else DecisionEnvs(self.make_env, num_envs)
         module = PPOModule(agent, envs, self.ppo, num_updates, self.settings.seed)
-        callbacks = [Recorder(self.folder), Progress(num_updates), checkpoints(self.folder, self.settings.checkpoint_every)]
+        callbacks = [
+            KeepSigterm(),
+            Recorder(self.folder),
+            Progress(num_updates),
+            checkpoints(self.folder, self.settings.checkpoint_every),
+        ]
         if probe and self.retention.every:
             callbacks.append(Forgetting(self.folder, probe, self.retention.every))
         if self.team:
@@ -178,6 +186,7 @@ class Job:
                 max_epochs=num_updates,
                 deterministic=True,
                 callbacks=callbacks,
+                plugins=[*cluster_plugins()],
                 logger=self.loggers(),
                 enable_progress_bar=False,
                 enable_model_summary=False,
