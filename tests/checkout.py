@@ -1,5 +1,6 @@
 """For tests that do what a user does: a copy of the suite, what its pages say, and commands run in the copy."""
 
+import csv
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+
+TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")  # columns of metrics.csv in which equal runs differ
 
 # Every command is a process of its own, forked from one that has imported the libraries: that takes seconds, once.
 FORKING_RUNNER = """
@@ -76,6 +79,17 @@ def run(folder: Path, commands: list[list[str]], timeout: float = 500) -> list[F
     assert runner.returncode == 0, runner.stderr
     codes = [json.loads(line) for line in runner.stdout.splitlines()]
     return [Finished(code, (folder / f".output-{n}").read_text(errors="replace")) for n, code in enumerate(codes)]
+
+
+def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:
+    """What must be equal: metrics without timing; episodes, evaluation, retention and trained weights to the byte."""
+    with (folder / "metrics.csv").open() as file:
+        table = list(csv.reader(file))
+    keep = [column for column, name in enumerate(table[0]) if name not in TIMING]
+    metrics = [[row[column] for column in keep] for row in table]
+    (weights,) = folder.glob("*/*model.safetensors")
+    files = [folder / name for name in ("episodes.csv", "evaluation.json", "retention.csv", "retention.json")]
+    return metrics, [file.read_bytes() for file in [*files, weights] if file.exists()]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -8,6 +8,7 @@ preempted or reaches its time limit, it is stopped wherever it is and queued aga
 import dataclasses
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -77,15 +78,15 @@ class ReportingLauncher(BaseSubmititLauncher):
 
         shared = {field.name for field in dataclasses.fields(BaseQueueConf)}
         options = {name if name in shared else f"{self._EXECUTOR}_{name}": value for name, value in self.params.items()}
-        folder, retries = options.pop("submitit_folder"), f"{self._EXECUTOR}_max_num_timeout"
-        limits = {retries: options.pop(retries)} if retries in options else {}
+        folder, own = options.pop("submitit_folder"), ("slurm_max_num_timeout", "slurm_python")  # not sbatch's: the executor's
+        settings = {name: options.pop(name) for name in own if name in options}
         _prepare_environment(options["cpus_per_task"])
         calls = [
             (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
             for number, overrides in enumerate(job_overrides, start=first)
         ]
         try:
-            executor = submitit.AutoExecutor(folder, cluster=self._EXECUTOR, **limits)
+            executor = submitit.AutoExecutor(folder, cluster=self._EXECUTOR, **settings)
             executor.update_parameters(**options)
             jobs = executor.map_array(self, *zip(*calls, strict=True))
         except (FailedJobError, ValueError) as error:  # what sbatch or submitit said
@@ -141,6 +142,7 @@ class SlurmLauncher(ReportingLauncher):
                 f"hydra/launcher=slurm: expected accounting by SLURM; sacct says: {' '.join(asked.stderr.split())}; "
                 "ask who runs the cluster, or use hydra/launcher=submitit_local within an allocation"
             )
+        self.params["python"] = _deaf_python()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -160,6 +162,7 @@ def queued_again(handler: Handler) -> Handler:
     """
 
     def handle(signum: int, frame: FrameType | None) -> None:
+        print(f"\n{signal.Signals(signum).name}: preempted, or soon out of time", file=sys.stderr, flush=True)
         try:
             handler(signum, frame)
         except subprocess.CalledProcessError as error:
@@ -177,12 +180,24 @@ def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
     try:
         (result,) = task.results()
     except UncompletedJobError:
-        lines = (task.stderr() or "").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing in its log")
-        message = f"ended without a result ({task.state}): {last}"
+        lines = [line for line in (task.stderr() or "").splitlines() if "error" in line.lower()]
+        message = (
+            f"ended without a result ({task.state}), killed or lost: {lines[-1].strip() if lines else 'its log has no error'}"
+        )
         result = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
         result.return_value = Failure(" ".join(filter_overrides(overrides)), message)
     return result
+
+
+def _deaf_python() -> str:
+    """The shell's words for this Python, which ignores the signal before a job's end until submitit handles it.
+
+    Until then, for seconds of importing, it would die of it, and SLURM take that for the job's own failure.
+    """
+    import submitit
+
+    ignore = f'trap "" {submitit.JobEnvironment.USR_SIG}; exec {shlex.quote(sys.executable)} "$@"'
+    return shlex.join(["sh", "-c", ignore, "sh"])
 
 
 def _prepare_environment(cpus_per_task: int | None) -> None:

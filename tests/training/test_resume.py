@@ -1,6 +1,5 @@
 """A run that is really killed, at any moment, ends as the run that was left alone."""
 
-import csv
 import os
 import random
 import signal
@@ -10,9 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, environment
+from checkout import ROOT, environment, result
 
-TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
 UPDATES, MANY_UPDATES = 12, 40
 OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
            "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3",
@@ -44,17 +42,6 @@ def wait_for(folder: Path, updates: int, process: subprocess.Popen[str]) -> None
     """Until metrics.csv has so many updates, or the run ended."""
     while rows(folder) < updates and process.poll() is None:
         time.sleep(0.005)
-
-
-def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:
-    """What must be equal: metrics without timing; episodes, evaluation, retention and trained weights to the byte."""
-    with (folder / "metrics.csv").open() as file:
-        table = list(csv.reader(file))
-    keep = [column for column, name in enumerate(table[0]) if name not in TIMING]
-    metrics = [[row[column] for column in keep] for row in table]
-    (weights,) = folder.glob("*/*model.safetensors")
-    files = [folder / name for name in ("episodes.csv", "evaluation.json", "retention.csv", "retention.json")]
-    return metrics, [file.read_bytes() for file in [*files, weights] if file.exists()]
 
 
 @pytest.fixture(scope="module")

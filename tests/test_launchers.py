@@ -1,0 +1,142 @@
+"""Sweeps by submitit's launchers: jobs that fail, are killed or preempted. tests/slurm does the same on a real SLURM."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from checkout import ROOT, environment, result
+
+from hydra_plugins.submitit_launchers import queued_again
+from twosome.training.cluster import cluster_plugins
+
+OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_536", "evaluation.episodes=0",
+           "retention.drift=false", "logger=tensorboard"]  # fmt: skip
+
+
+def start(output: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Start src/run.py, which prints into a file."""
+    command = [sys.executable, str(ROOT / "src" / "run.py"), *words]
+    with output.open("w") as file:
+        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=file, stderr=file)
+
+
+def finish(output: Path, *words: str) -> tuple[int, str]:
+    """The exit code of src/run.py, and what it printed."""
+    return start(output, *words).wait(200), output.read_text()
+
+
+def wait_for_updates(folder: Path, updates: int, process: subprocess.Popen[bytes]) -> None:
+    """Until a run's metrics.csv has so many."""
+    file = folder / "metrics.csv"
+    while not file.exists() or len(file.read_text().splitlines()) <= updates:
+        assert process.poll() is None, "the sweep ended early"
+        time.sleep(0.02)
+
+
+def worker(log: Path) -> int:
+    """The process that does a local job; submitit names the log by the process that watches it."""
+    watcher = log.name.partition("_")[0]
+    return int(Path(f"/proc/{watcher}/task/{watcher}/children").read_text())
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> tuple[int, str, Path]:
+    """A sweep of three jobs: bad input, a run that is killed, one that is preempted. Its exit code, errors and folder."""
+    folder = tmp_path_factory.mktemp("swept")
+    output = folder / "output"
+    process = start(output, "-m", "hydra/launcher=submitit_local", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={folder}")
+    wait_for_updates(folder / "1", 1, process)
+    logs = {int(seed): Path(log) for seed, log in re.findall(r" seed=(-?\d)\b.*; log: (\S+)$", output.read_text(), re.MULTILINE)}
+    os.kill(worker(logs[0]), signal.SIGKILL)
+    wait_for_updates(folder / "2", 1, process)
+    preempted = worker(logs[1])
+    os.kill(preempted, signal.SIGTERM)  # as SLURM does first; it is not the end
+    wait_for_updates(folder / "2", 4, process)
+    os.kill(preempted, signal.SIGUSR2)
+    return process.wait(200), output.read_text(), folder
+
+
+def test_failed_jobs_are_told_with_their_logs(swept):
+    code, output, folder = swept
+    assert code == 1
+    *_, bad, killed = output.splitlines()
+    logs = rf"{folder}/\.submitit/\d+/\d+_0_log\.err"
+    assert re.fullmatch(rf"error: job .* seed=-1: seed=-1: expected an integer from 0 to 2\*\*32 - 1; log: {logs}", bad)
+    assert re.fullmatch(rf"error: job .* seed=0: ended without a result \(FINISHED\), killed or lost: .*; log: {logs}", killed)
+    for line, error in ((bad, "error: job "), (killed, "update 1/12 ")):
+        assert error in Path(line.rpartition(" ")[2]).read_text()
+
+
+def test_a_preempted_job_goes_on_and_ends_with_the_same_bytes(swept, tmp_path):
+    code, output = finish(tmp_path / "output", *OPTIONS, "seed=1", f"hydra.run.dir={tmp_path / 'calm'}")
+    assert code == 0, output
+    assert result(swept[2] / "2") == result(tmp_path / "calm")
+
+
+def test_the_same_sweep_does_what_is_missing(swept):
+    folder = swept[2]
+    assert not (folder / "1" / "DONE").exists()
+    code, output = finish(folder / "again", "-m", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={folder}")
+    assert code == 2
+    assert "2: finished already" in output
+    assert (folder / "1" / "DONE").exists()
+
+
+WRONG = {
+    "hydra/launcher=submitit_local": "hydra/launcher=submitit_local: expected -m beside it",
+    "-m hydra/launcher=slurm": "expected a machine that submits jobs to SLURM; there is no sbatch on the PATH; use",
+    "-m hydra/launcher=slum": "hydra/launcher=slum: expected one of basic, slurm, submitit_local, submitit_slurm; did you mean",
+    "-m hydra/launcher=slurm hydra.launcher.partitoin=gpu": "no such option; did you mean hydra.launcher.partition?",
+    "-m hydra/launcher=slurm hydra.launcher.timeout_min=soon": "hydra.launcher.timeout_min=soon: expected integer",
+    "-m hydra/launcher=submitit_local hydra.launcher.nodes=2": "LocalExecutor can use only one node. Use nodes=1",
+}
+
+
+def fails_in_one_line(words: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The one line with which a command line ends where place is the whole PATH."""
+    monkeypatch.setenv("PATH", str(place))
+    folder = place / "run"
+    code, output = finish(place / "output", *words.split(), *OPTIONS, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}")
+    assert code == 2, output
+    assert len(output.splitlines()) == 1, output
+    assert not (folder / "config.yaml").exists()
+    return output
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_what_cannot_be_launched_is_one_line(words, tmp_path, monkeypatch):
+    assert WRONG[words] in fails_in_one_line(words, tmp_path, monkeypatch)
+
+
+def test_a_slurm_without_accounting_is_refused(tmp_path, monkeypatch):
+    for name in ("sbatch", "srun", "scontrol", "sacct"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    line = fails_in_one_line("-m hydra/launcher=slurm", tmp_path, monkeypatch)
+    assert "expected accounting by SLURM; sacct says: Slurm accounting storage is disabled" in line
+
+
+@pytest.mark.parametrize(("returncode", "raised"), [(-signal.SIGTERM, SystemExit), (1, subprocess.CalledProcessError)])
+def test_a_killed_scontrol_has_done_its_work(returncode, raised):
+    def handler(signum, frame):
+        raise subprocess.CalledProcessError(returncode, "scontrol requeue")
+
+    with pytest.raises(raised):
+        queued_again(handler)(signal.SIGUSR2, None)
+
+
+def test_slurm_gives_lightning_its_ranks_and_no_signals(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    assert cluster_plugins() == []
+    ranks = {"NTASKS": 4, "NTASKS_PER_NODE": 2, "PROCID": 3, "LOCALID": 1, "NODEID": 1, "JOB_ID": 7, "JOB_NAME": "twosome"}
+    for name, value in ranks.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    (slurm,) = cluster_plugins()
+    assert (slurm.world_size(), slurm.global_rank(), slurm.local_rank(), slurm.node_rank()) == (4, 3, 1, 1)
+    assert not slurm.auto_requeue
