@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, environment, result
+from checkout import ROOT, Finished, checkout, environment, result, run
 
 from hydra_plugins.submitit_launchers import queued_again
 from twosome.training.cluster import cluster_plugins
@@ -23,11 +23,6 @@ def start(output: Path, *words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(ROOT / "src" / "run.py"), *words]
     with output.open("w") as file:
         return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=file, stderr=file)
-
-
-def finish(output: Path, *words: str) -> tuple[int, str]:
-    """The exit code of src/run.py, and what it printed."""
-    return start(output, *words).wait(200), output.read_text()
 
 
 def wait_for_updates(folder: Path, updates: int, process: subprocess.Popen[bytes]) -> None:
@@ -72,21 +67,6 @@ def test_failed_jobs_are_told_with_their_logs(swept):
         assert error in Path(line.rpartition(" ")[2]).read_text()
 
 
-def test_a_preempted_job_goes_on_and_ends_with_the_same_bytes(swept, tmp_path):
-    code, output = finish(tmp_path / "output", *OPTIONS, "seed=1", f"hydra.run.dir={tmp_path / 'calm'}")
-    assert code == 0, output
-    assert result(swept[2] / "2") == result(tmp_path / "calm")
-
-
-def test_the_same_sweep_does_what_is_missing(swept):
-    folder = swept[2]
-    assert not (folder / "1" / "DONE").exists()
-    code, output = finish(folder / "again", "-m", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={folder}")
-    assert code == 2
-    assert "2: finished already" in output
-    assert (folder / "1" / "DONE").exists()
-
-
 WRONG = {
     "hydra/launcher=submitit_local": "hydra/launcher=submitit_local: expected -m beside it",
     "-m hydra/launcher=slurm": "expected a machine that submits jobs to SLURM; there is no sbatch on the PATH; use",
@@ -97,28 +77,47 @@ WRONG = {
 }
 
 
-def fails_in_one_line(words: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The one line with which a command line ends where place is the whole PATH."""
-    monkeypatch.setenv("PATH", str(place))
-    folder = place / "run"
-    code, output = finish(place / "output", *words.split(), *OPTIONS, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}")
-    assert code == 2, output
-    assert len(output.splitlines()) == 1, output
-    assert not (folder / "config.yaml").exists()
-    return output
+@pytest.fixture(scope="module")
+def afterwards(swept, tmp_path_factory) -> dict[str, Finished]:
+    """How other commands ended: the preempted run left alone, the same sweep again, wrong ones; on a PATH without SLURM."""
+    folder = checkout(tmp_path_factory.mktemp("afterwards"))
+    commands = {
+        "calm": [*OPTIONS, "seed=1", f"hydra.run.dir={swept[2]}/calm"],
+        "again": ["-m", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={swept[2]}"],
+        **{words: [*words.split(), *OPTIONS, "hydra.sweep.dir=wrong", "hydra.run.dir=wrong"] for words in WRONG},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(folder))
+        return dict(zip(commands, run(folder, [["src/run.py", *words] for words in commands.values()]), strict=True))
+
+
+def test_a_preempted_job_goes_on_and_ends_with_the_same_bytes(swept, afterwards):
+    assert afterwards["calm"].code == 0, afterwards["calm"].output
+    assert result(swept[2] / "2") == result(swept[2] / "calm")
+
+
+def test_the_same_sweep_does_what_is_missing(swept, afterwards):
+    again = afterwards["again"]
+    assert again.code == 2
+    assert "2: finished already" in again.output
+    assert (swept[2] / "1" / "DONE").exists()
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_what_cannot_be_launched_is_one_line(words, tmp_path, monkeypatch):
-    assert WRONG[words] in fails_in_one_line(words, tmp_path, monkeypatch)
+def test_what_cannot_be_launched_is_one_line(afterwards, words):
+    assert afterwards[words].code == 2
+    assert len(afterwards[words].output.splitlines()) == 1, afterwards[words].output
+    assert WRONG[words] in afterwards[words].output
 
 
 def test_a_slurm_without_accounting_is_refused(tmp_path, monkeypatch):
     for name in ("sbatch", "srun", "scontrol", "sacct"):
         (tmp_path / name).write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2\nexit 1\n")
         (tmp_path / name).chmod(0o755)
-    line = fails_in_one_line("-m hydra/launcher=slurm", tmp_path, monkeypatch)
-    assert "expected accounting by SLURM; sacct says: Slurm accounting storage is disabled" in line
+    monkeypatch.setenv("PATH", str(tmp_path))
+    output = tmp_path / "output"
+    assert start(output, "-m", "hydra/launcher=slurm", *OPTIONS, f"hydra.sweep.dir={tmp_path}").wait(60) == 2
+    assert "expected accounting by SLURM; sacct says: Slurm accounting storage is disabled" in output.read_text()
 
 
 @pytest.mark.parametrize(("returncode", "raised"), [(-signal.SIGTERM, SystemExit), (1, subprocess.CalledProcessError)])

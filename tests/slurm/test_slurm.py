@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 EXPERIMENT = """# @package _global_
-# Five runs of some seconds, and one that needs more than a job's time of a minute.
+# Five runs of some seconds, and one that needs more than the time of a job.
 defaults:
   - override /hydra/sweeper: grids
 
@@ -31,11 +31,11 @@ hydra:
   sweeper:
     grids:
       - {model: tiny_random, total_steps: 3_072, seed: [0, 1, 2, 3, 4]}
-      - {model: tiny_random, total_steps: 12_800, seed: [5]}
+      - {model: tiny_random, total_steps: 40_960, seed: [5]}
 """
 SWEEP = ["src/run.py", "-m", "experiment=storm", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.limit=2", "env.kwargs.max_primitive_steps=60"]  # fmt: skip
-SLURM = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20"]
+SLURM = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=20"]
 PREEMPTED, KILLED, REQUEUED, LONG = 1, 2, 3, 5  # seeds, which are also the jobs' places in the array
 
 
@@ -66,7 +66,10 @@ def sweep(folder: Path, cluster: SlurmCluster, *words: str) -> subprocess.Popen[
 
 def finish(process: subprocess.Popen[bytes], folder: Path) -> Finished:
     """How a sweep ended."""
-    return Finished(process.wait(1_500), (folder / "output").read_text())
+    try:
+        return Finished(process.wait(1_500), (folder / "output").read_text())
+    finally:
+        process.kill()  # if it did not end
 
 
 def wait_for_training(folder: Path, seed: int, process: subprocess.Popen[bytes]) -> None:
@@ -75,7 +78,8 @@ def wait_for_training(folder: Path, seed: int, process: subprocess.Popen[bytes])
         rows = [len(path.read_text().splitlines()) for path in folder.glob(f"runs/*/*-seed{seed}-*/metrics.csv")]
         if rows and rows[0] > 2:
             return
-        assert process.poll() is None, finish(process, folder)
+        if process.poll() is not None:
+            pytest.fail(finish(process, folder).output)
         time.sleep(0.05)
 
 
