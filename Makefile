@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo reproduce test test-slow lint
+.PHONY: help install demo reproduce test test-slow test-slurm lint
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
@@ -31,6 +31,10 @@ test: $(STAMP) ## the test suite
 
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: $(STAMP) ## a sweep on a real SLURM, which root installs (Debian) and starts for some minutes
+	tests/slurm/install
+	$(BIN)/python -m pytest -m slow tests/slurm
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check $(wildcard src tests analysis)

@@ -45,7 +45,7 @@ def swept(tmp_path_factory) -> tuple[int, str, Path]:
     folder = tmp_path_factory.mktemp("swept")
     output = folder / "output"
     process = start(output, "-m", "hydra/launcher=submitit_local", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={folder}")
-    wait_for_updates(folder / "1", 1, process)
+    wait_for_updates(folder / "1", 2, process)  # so that the first is in the log
     logs = {int(seed): Path(log) for seed, log in re.findall(r" seed=(-?\d)\b.*; log: (\S+)$", output.read_text(), re.MULTILINE)}
     os.kill(worker(logs[0]), signal.SIGKILL)
     wait_for_updates(folder / "2", 1, process)

@@ -106,6 +106,7 @@ def test_make_target_runs_its_command(target):
         "reproduce": "dvc repro",
         "test": "-m pytest",
         "test-slow": "-m pytest -m slow",
+        "test-slurm": "-m pytest -m slow tests/slurm",
         "lint": "ruff check src tests",
         "install": "-r requirements.lock",
     }

@@ -180,7 +180,7 @@ class Job:
         if self.team:
             callbacks.append(SameWeights(self.team))
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")  # advice on data loaders, of which there are none
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
             trainer = pl.Trainer(
                 **trainer_options(self.config.trainer, self.team),
                 max_epochs=num_updates,
