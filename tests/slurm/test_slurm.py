@@ -129,8 +129,8 @@ def test_slurm_did_what_it_was_to_do(stormy, cluster):
     assert all("SIGUSR2: preempted, or soon out of time" in log[seed] for seed in (PREEMPTED, LONG))
     assert states[KILLED] == ["FAILED"]
     for seed in (PREEMPTED, REQUEUED, LONG):
-        assert len(states[seed]) > 1, records
-        assert states[seed][-1] == "COMPLETED"
+        assert len(states[seed]) > 1, records  # the last may be RUNNING still: the launcher has what it waited for
+        assert set(states[seed][:-1]) == {"REQUEUED"}
 
 
 def test_the_same_command_does_what_is_missing_and_all_runs_are_as_if_left_alone(folder, cluster, stormy):
