@@ -30,7 +30,7 @@ from twosome.language.scorer import load_scorer
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
 from twosome.training.callbacks import Forgetting, Progress, Recorder, checkpoints
-from twosome.training.cluster import KeepSigterm, cluster_plugins
+from twosome.training.cluster import KeepSigterm
 from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
 from twosome.training.resume import resume_command, resumed_config, same_config
@@ -186,7 +186,6 @@ class Job:
                 max_epochs=num_updates,
                 deterministic=True,
                 callbacks=callbacks,
-                plugins=[*cluster_plugins()],
                 logger=self.loggers(),
                 enable_progress_bar=False,
                 enable_model_summary=False,
