@@ -1,11 +1,12 @@
 """What the entries share: Hydra, and errors as one line with exit code 2."""
 
+import contextlib
 import functools
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from twosome.config import expected
-from twosome.errors import UserError, unknown_choice
+from twosome.config import CONFIGS, expected, leaves
+from twosome.errors import RunError, UserError, disk_error, unknown_choice
 from twosome.failures import Failure, note, report
 
-CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 Task = Callable[[DictConfig], Any]
-ONE_LINE = (UserError, HydraException, OmegaConfBaseException)
+BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume if resume and Path(resume).is_dir() else default)
 
@@ -32,8 +32,9 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
     """Make a task the main function of a script: composes conf/<config_name>.yaml, runs the task, exits.
 
     reword: from a word of the command line to what Hydra is to read in its place, where Hydra's grammar is a hindrance.
-    Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job of a sweep failed otherwise; 130 after
-    Ctrl-C. In a sweep a failed job does not stop the others. HYDRA_FULL_ERROR=1 shows tracebacks.
+    Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job came to grief otherwise, with one line where
+    what happened has one (RunError, a full disk); 130 after Ctrl-C. In a sweep a failed job does not stop the others. A folder
+    in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows tracebacks.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
@@ -48,21 +49,24 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
                     check_launcher()
                     return task(config)
                 except Exception as error:
-                    if full_error or not (isinstance(error, UserError) or in_sweep()):
+                    told = _told(error)
+                    if full_error or not (told or in_sweep()):
                         raise
-                    if not isinstance(error, UserError):
+                    if not told:
                         traceback.print_exception(error)
                     return note(failure(error, config_name))  # returned, since this may be another machine than the sweep's
+                finally:
+                    _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
             sys.argv[1:] = map(reword, sys.argv[1:])
             try:
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
             except KeyboardInterrupt:
                 sys.exit(130)
-            except ONE_LINE as error:
-                if full_error:
+            except Exception as error:
+                if full_error or not (told := _told(error)):
                     raise
-                note(Failure("", one_line(error, config_name), bad_input=True))
+                note(Failure("", one_line(told, config_name), isinstance(told, BAD_INPUT)))
             sys.exit(report())
 
         return main
@@ -84,9 +88,24 @@ def check_launcher() -> None:
 
 def failure(error: Exception, config_name: str) -> Failure:
     """What this job's error is for the report."""
-    job = " ".join(HydraConfig.get().overrides.task) if in_sweep() else ""
-    bad_input, message = isinstance(error, ONE_LINE), one_line(error, config_name)
-    return Failure(job, message if bad_input else f"{type(error).__name__}: {message}", bad_input)
+    job, told = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", _told(error)
+    message = one_line(told or error, config_name)
+    return Failure(job, message if told else f"{type(error).__name__}: {message}", isinstance(told, BAD_INPUT))
+
+
+def _told(error: Exception) -> Exception | None:
+    """The error that one line tells in full; None where a traceback is needed."""
+    if isinstance(error, (RunError, *BAD_INPUT)):  # first: one of Hydra's is an OSError
+        return error
+    return disk_error(error) if isinstance(error, OSError) else None
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a job's folder if the job left nothing in it, and then those around it that are empty below the current one."""
+    with contextlib.suppress(OSError):  # not empty, or not ours to remove
+        folder.rmdir()
+        while (folder := folder.parent) != Path.cwd() and folder.is_relative_to(Path.cwd()):
+            folder.rmdir()
 
 
 def one_line(error: Exception, config_name: str = "config") -> str:
@@ -111,7 +130,8 @@ def _unknown_option(key: str, config_name: str) -> str:
     chosen = [word for word in sys.argv[1:] if word.startswith("hydra/")]  # such as a launcher: its options are Hydra's
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = hydra.compose(config_name, chosen, return_hydra_config=bool(chosen))
-    names = list(_names(OmegaConf.to_container(config, resolve=False), ""))
+    paths = (name.split(".") for name, _ in leaves(OmegaConf.to_container(config, resolve=False)))
+    names = list(dict.fromkeys(".".join(path[:length]) for path in paths for length in range(1, len(path) + 1)))
     group = key.partition(".")[0]
     if homes := [path for path in sorted(CONFIGS.glob("*/*.yaml")) if f"/{group}@" in path.read_text()]:
         where = " or ".join(f"{path.parent.name}={path.stem}" for path in homes)
@@ -121,9 +141,3 @@ def _unknown_option(key: str, config_name: str) -> str:
     near = get_close_matches(key, names, n=1) or get_close_matches(key, [n for n in names if n.endswith(key)], n=1)
     hint = f"; did you mean {near[0]}?" if near else "; `--help` lists the options"
     return f"{key}: no such option{hint}"
-
-
-def _names(config: Any, prefix: str) -> Sequence[str]:
-    if not isinstance(config, dict):
-        return [prefix]
-    return [prefix, *(name for key, value in config.items() for name in _names(value, f"{prefix}.{key}" if prefix else str(key)))]

@@ -1,15 +1,20 @@
 """From Hydra's composed configuration to checked, typed settings, before anything is computed."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from twosome.errors import UserError
+from twosome.errors import UserError, check_seed
 
 T = TypeVar("T")
+
+CONFIGS = Path(__file__).resolve().parents[2] / "conf"
+"""Hydra's groups."""
 
 TRUSTED_TARGETS = ("twosome.", "pytorch_lightning.loggers.")
 """Where a configuration's ``_target_`` may point: a config can come with a run folder from anywhere."""
@@ -26,6 +31,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if self.episodes < 0:
             raise UserError(f"evaluation.episodes={self.episodes}: expected 0 (no evaluation) or more")
+        check_seed("evaluation.seed", self.seed)
 
 
 @dataclass
@@ -52,8 +58,7 @@ class RunConfig:
     checkpoint_every: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed={self.seed}: expected an integer from 0 to 2**32 - 1")
+        check_seed("seed", self.seed)
         for name in ("total_steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: expected an integer above 0")
@@ -116,6 +121,34 @@ def check_targets(config: Any, option: str = "") -> None:
     elif isinstance(config, list):
         for value in config:
             check_targets(value, option)
+
+
+def check_trust(config: DictConfig, asked: DictConfig | None, remedy: str) -> None:
+    """Refuse a run folder's configuration where using it could run code that neither is the suite's nor was named by the user.
+
+    Such names are import paths in the environment's options, and the options of the model that let it run code. The user
+    named what a file in conf/env has, and what asked has: the configuration that the command line composed, if it composed a
+    run's. Targets of instantiation must be trusted ones in any case. remedy: what to add to the command to allow it. Raises
+    UserError.
+    """
+    for group in ("baseline", "norm", "logger"):
+        check_targets(config.get(group), group)
+    own = {value for file in CONFIGS.glob("env/*.yaml") for _, value in leaves(yaml.safe_load(file.read_text()))}
+    paths = [(f"env.{name}", value) for name, value in leaves(OmegaConf.to_container(config.env)) if ":" in str(value)]
+    suspects = [(name, value) for name, value in paths if value not in own and not _ours(str(value))]
+    suspects += [(f"model.{name}", True) for name in ("trust_remote_code", "allow_pickle") if config.model.get(name)]
+    for name, value in suspects:
+        if asked is None or OmegaConf.select(asked, name) != value:
+            raise UserError(
+                f"{name}={value}: this is what the run folder's config.yaml says, and it runs code from outside the suite; "
+                f"expected the suite's own; if you trust where the run comes from, add {remedy.format(f'{name}={value}')}"
+            )
+
+
+def _ours(path: str) -> bool:
+    """Whether an import path, module:name, leads to the suite's own code."""
+    module, _, name = path.partition(":")
+    return _trusted(f"{module}.") and (_trusted(f"{module}.{name}") or "/" in name)
 
 
 def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

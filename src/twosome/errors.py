@@ -1,11 +1,16 @@
-"""The exception for what a user can put right: entries print it as one line and exit with code 2."""
+"""The exceptions that entries print as one line: what a user can put right, and what a run came to grief on."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(ValueError):
-    """Bad input: the message is one line that names the option, its value, what was expected and how to fix it."""
+    """Bad input: the message is one line that names the option, its value, what was expected and how to fix it; exit code 2."""
+
+
+class RunError(RuntimeError):
+    """A fault during a run, its options being good: one line that says what happened and what to look at; exit code 1."""
 
 
 def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserError:
@@ -14,3 +19,32 @@ def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserEr
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {option}={near[0]}?" if near else ""
     return UserError(f"{option}={value}: expected one of {', '.join(names)}{hint}")
+
+
+def check_seed(option: str, value: int) -> None:
+    """Raises UserError unless value is what every generator takes as a seed."""
+    if not 0 <= value < 2**32:
+        raise UserError(f"{option}={value}: expected an integer from 0 to 2**32 - 1")
+
+
+def folded(error: BaseException, longest: int = 300) -> str:
+    """An error's message on one line, or its kind where it has none; shortened, so that it fits into ours."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "make the folder writable, or name another"),
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.EEXIST), "look at the disk and the folder's name"),
+}
+
+
+def disk_error(error: OSError, folder: object = "disk") -> RunError | None:
+    """The line for what a disk does to anybody (full, read-only, ...); None for any other error.
+
+    folder: where it was written to, if the error does not say.
+    """
+    if error.errno not in _REMEDIES:
+        return None
+    return RunError(f"{error.filename or folder}: {error.strerror}; {_REMEDIES[error.errno]}")

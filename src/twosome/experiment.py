@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gymnasium
@@ -12,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import twosome.envs  # noqa: F401  (registers the suite's environments)
 from twosome.config import check_targets, typed
-from twosome.errors import UserError, unknown_choice
+from twosome.envs.checked import Checked
+from twosome.errors import UserError, folded, unknown_choice
 from twosome.language.loading import ModelConfig, check_options
 from twosome.language.norms import Normalization
 from twosome.language.scorer import Scorer, load_scorer
@@ -49,7 +49,10 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     for name in ("task", "prompt"):
         if config.get(name) is not None:
             options[name] = config[name]
-    make_env = partial(gymnasium.make, config.id, render_mode=render_mode, **options)
+
+    def make_env() -> gymnasium.Env:
+        return Checked(gymnasium.make(config.id, render_mode=render_mode, **options))
+
     try:
         make_env().close()
     except gymnasium.error.Error as error:
@@ -58,7 +61,7 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     except UserError:
         raise
     except (ImportError, TypeError, ValueError) as error:
-        raise UserError(f"env.id={config.id} with {options}: {' '.join(str(error).split())}; check conf/env") from error
+        raise UserError(f"env.id={config.id} with {options}: {folded(error)}; check conf/env") from error
     return make_env
 
 

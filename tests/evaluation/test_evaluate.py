@@ -108,7 +108,7 @@ def test_an_unknown_option_is_one_line_on_the_command_line(trained):
     assert "env.<option>=" in refused("evaluate", f"run={trained}", "env=lettuce_salad")
 
 
-@pytest.mark.parametrize(("name", "said"), [("DONE", "resume="), ("config.yaml", "config.yaml")])
+@pytest.mark.parametrize(("name", "said"), [("DONE", "resume="), ("config.yaml", r"config\.yaml")])
 def test_an_incomplete_folder_is_refused(run, name, said):
     (run / name).unlink()
     with pytest.raises(UserError, match=said):

@@ -131,4 +131,4 @@ def test_the_same_run_in_the_folder_goes_on_and_another_is_refused(undisturbed):
     process = start(*again, "seed=4", "logger=tensorboard")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert errors.strip().endswith("there is another one in it, with model.seed=3, seed=3")
+    assert errors.strip().endswith("there is another one in it, with model.seed=3 (not 4), seed=3 (not 4)")

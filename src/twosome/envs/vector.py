@@ -1,7 +1,6 @@
 """Many environments side by side, as lists of decisions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -10,7 +9,6 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from twosome.decision import Decision
 from twosome.envs.resumable import Resumable
-from twosome.errors import UserError
 
 
 class Step(NamedTuple):
@@ -34,12 +32,17 @@ class Step(NamedTuple):
 
 class DecisionEnvs:
     """gymnasium's SyncVectorEnv in SAME_STEP autoreset mode: the step that ends an episode also returns the next one's
-    first decision, and the ended one's last decision separately; so every step is a transition inside one episode."""
+    first decision, and the ended one's last decision separately; so every step is a transition inside one episode.
+
+    make_env: of environments that keep to the contract, as `envs.checked` sees to.
+    """
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, own: range | None = None) -> None:
         """num_envs: environments of the run. own: which of them are here, where they are spread over processes."""
         self.own = range(num_envs) if own is None else own
         self.envs = [Resumable(make_env()) for _ in self.own]
+        for number, env in zip(self.own, self.envs, strict=True):
+            env.set_wrapper_attr("number", number)  # so that `Checked` can say which one went wrong
         made = iter(self.envs)
         self.vector = SyncVectorEnv([lambda: next(made)] * len(self.envs), autoreset_mode=AutoresetMode.SAME_STEP)
         self.num_envs = num_envs
@@ -55,17 +58,12 @@ class DecisionEnvs:
         obs, rewards, terminated, truncated, infos = self.vector.step(np.asarray(action_ids))
         ended = np.flatnonzero(terminated | truncated)
         final = {}
-        with _complete_info():
-            outcome = {name: np.array(infos[name]) for name in ("duration", "primitive_steps", "success")}
-            for env in map(int, ended):
-                last = {name: values[env] for name, values in infos["final_info"].items()}
-                final[env] = Decision.from_step(infos["final_obs"][env], last)
-                for name, values in outcome.items():
-                    values[env] = last[name]
-        if not np.isfinite(rewards).all():
-            env = int(np.flatnonzero(~np.isfinite(rewards))[0])
-            name = f"environment {self.own[env]}"
-            raise UserError(f"env: {name} gave the reward {rewards[env]}: expected a finite number; check its step()")
+        outcome = {name: np.array(infos[name]) for name in ("duration", "primitive_steps", "success")}
+        for env in map(int, ended):
+            last = {name: values[env] for name, values in infos["final_info"].items()}
+            final[env] = Decision.from_step(infos["final_obs"][env], last)
+            for name, values in outcome.items():
+                values[env] = last[name]
         return Step(self._decisions(obs, infos), rewards, outcome["duration"], outcome["primitive_steps"],
                     terminated, truncated, outcome["success"], final)  # fmt: skip
 
@@ -84,18 +82,5 @@ class DecisionEnvs:
     def _decisions(self, obs: np.ndarray, infos: Mapping[str, Any]) -> list[Decision]:
         optional = [name for name in ("affordances", "state") if name in infos]
         names = ("prompt", "action_ids", "action_prompts", *optional)
-        with _complete_info():
-            rows = zip(obs, *(infos[name] for name in names), strict=True)
+        rows = zip(obs, *(infos[name] for name in names), strict=True)
         return [Decision.from_step(one, dict(zip(names, info, strict=True))) for one, *info in rows]
-
-
-@contextmanager
-def _complete_info() -> Iterator[None]:
-    """Inside, a key that an info lacks is the user's error."""
-    try:
-        yield
-    except KeyError as error:
-        raise UserError(
-            f"env: the environment's info lacks {error}: expected prompt, action_ids, action_prompts, duration, "
-            "primitive_steps and success from reset and step (see CONTRIBUTING.md)"
-        ) from None

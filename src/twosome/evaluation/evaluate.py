@@ -5,17 +5,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, check_targets, leaves, typed
-from twosome.errors import UserError, unknown_choice
+from twosome.config import EvaluationConfig, check_trust, leaves, typed
+from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import SUITES, Finished
 from twosome.evaluation.video import can_film
 from twosome.language.loading import resolve_device
+from twosome.training.lock import locked
 from twosome.training.runfolder import RunFolder
 
 
@@ -40,8 +39,8 @@ class EvaluateConfig:
             raise unknown_choice("suite", self.suite, SUITES)
         if self.episodes < 1:
             raise UserError(f"episodes={self.episodes}: expected an integer above 0")
-        if self.seed is not None and not 0 <= self.seed < 2**32:
-            raise UserError(f"seed={self.seed}: expected an integer from 0 to 2**32 - 1")
+        if self.seed is not None:
+            check_seed("seed", self.seed)
 
 
 def run(asked: DictConfig) -> float:
@@ -61,7 +60,8 @@ def run(asked: DictConfig) -> float:
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
-    return SUITES[options.suite](Finished(folder, config, changes, make_env, evaluation, options.retention))
+    with locked(folder.path):
+        return SUITES[options.suite](Finished(folder, config, changes, make_env, evaluation, options.retention))
 
 
 def finished_run(path: Path) -> RunFolder:
@@ -69,7 +69,7 @@ def finished_run(path: Path) -> RunFolder:
     if not path.is_dir():
         raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
     folder = RunFolder(path)
-    if not (path / "config.yaml").is_file():
+    if not folder.started:
         raise UserError(f"run={path}: expected a config.yaml in it; name the folder that src/run.py wrote")
     if not folder.done:
         raise UserError(f"run={path}: this run is not finished; finish it with python src/run.py resume={path}")
@@ -78,17 +78,9 @@ def finished_run(path: Path) -> RunFolder:
 
 def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
     """The run's configuration with the asked environment and device, checked to name no foreign code."""
-    try:
-        config = folder.config
-        OmegaConf.resolve(config)
-    except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"run={folder.path}: expected a readable config.yaml ({line}); name another run") from error
-    for group in ("env", "norm", "baseline", "model", "evaluation"):
-        if not OmegaConf.is_dict(config) or not OmegaConf.is_dict(config.get(group)):
-            raise UserError(f"run={folder.path}: its config.yaml has no {group}; name a folder that src/run.py wrote")
+    config = folder.config
     if not options.trust:
-        check_trust(config)
+        check_trust(config, None, "trust=true")
     asked = dict(leaves(options.env))
     known = dict(leaves(OmegaConf.to_container(config.env)))
     for name, value in asked.items():
@@ -116,16 +108,3 @@ def device(name: str) -> str:
         return resolve_device(name).type
     except UserError as error:
         raise UserError(str(error).replace("model.device", "device")) from None
-
-
-def check_trust(config: DictConfig) -> None:
-    """Refuse a run folder's configuration where using it could run code that is not the suite's; raises UserError."""
-    for group in ("baseline", "norm"):
-        check_targets(config[group], group)
-    suspects = {f"env.{name}": value for name, value in leaves(OmegaConf.to_container(config.env)) if ":" in str(value)}
-    suspects |= {f"model.{name}": True for name in ("trust_remote_code", "allow_pickle") if config.model.get(name)}
-    for name, value in suspects.items():
-        raise UserError(
-            f"run: its config.yaml has {name}={value}, which runs code from outside the suite; expected none; "
-            "if you trust where the run comes from, add trust=true"
-        )

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language import checkpoints, smollm2, tiny
 from twosome.language.packed_linear import pack_frozen_layers
 
@@ -146,6 +146,7 @@ def check_options(config: ModelConfig) -> None:
             f"model.path={config.path}: expected a local folder or a name on huggingface.co; "
             "set model.path=..., or use model=smollm2_135m"
         )
+    check_seed("model.seed", config.seed)
     lora = config.lora
     for option, valid, expected in (
         ("rank", lora.rank >= 0, "0 (no adapter) or a positive integer"),

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from twosome import experiment
 from twosome.config import typed
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
 
@@ -38,6 +38,7 @@ class ProbeConfig:
             )
         if self.format not in FORMATS:
             raise unknown_choice("format", self.format, FORMATS)
+        check_seed("seed", self.seed)
 
 
 @dataclass(frozen=True)

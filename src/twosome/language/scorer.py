@@ -104,7 +104,7 @@ class Scorer:
 
     def _ends(self, prompts: Sequence[str]) -> list[TokenizedDecision]:
         """Prompts alone, as decisions without actions."""
-        return [TokenizedDecision(tuple(self.lm.tokenizer(prompt)["input_ids"]), ()) for prompt in prompts]
+        return [TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]
 
     def _scores(self, rows: Sequence[Row], texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]) -> Scores:
         """Scores of a batch, in the order of decisions_of; texts and tokenized are all decisions."""

@@ -37,6 +37,14 @@ class DecisionTokenizer:
                 self._known[text] = self._tokenize(*text)
         return [self._known[text] for text in texts]
 
+    def prompt(self, prompt: str) -> tuple[int, ...]:
+        """The ids of a prompt alone; raises UserError for a blank or too long one."""
+        if not prompt.strip():
+            raise UserError(f"prompt={prompt!r}: expected a prompt that is not blank; check the environment's prompter")
+        ids = tuple(self.tokenizer(prompt)["input_ids"])
+        self._check_length(prompt, len(ids), "tokens")
+        return ids
+
     def _tokenize(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
         if not prompt.strip() or not action_prompts or not all(action.strip() for action in action_prompts):
             raise UserError(
@@ -54,10 +62,12 @@ class DecisionTokenizer:
                     "without a trailing space"
                 )
             actions.append(tuple(ids[len(head) :]))
-        longest = len(head) + max(map(len, actions))
-        if self.max_length is not None and longest > self.max_length:
-            raise UserError(
-                f"prompt={prompt[:60]!r}...: {longest} tokens with its longest action, expected at most "
-                f"{self.max_length} (the model's context); shorten the prompt or take another model"
-            )
+        self._check_length(prompt, len(head) + max(map(len, actions)), "tokens with its longest action")
         return TokenizedDecision(head, tuple(actions))
+
+    def _check_length(self, prompt: str, length: int, unit: str) -> None:
+        if self.max_length is not None and length > self.max_length:
+            raise UserError(
+                f"prompt={prompt[:60]!r}...: {length} {unit}, expected at most {self.max_length} (the model's context); "
+                "shorten the prompt or take another model"
+            )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from twosome.decision import Decision
+from twosome.errors import RunError
 
 if TYPE_CHECKING:
     from twosome.language.loading import LanguageModel
@@ -91,12 +92,29 @@ class LearningAgent(Agent):
 
 
 def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a choice from each row of (n, A) log-probabilities, (n,), on the generator's device and back."""
+    """Draw a choice from each row of (n, A) log-probabilities, (n,), on the generator's device and back.
+
+    Raises RunError where they are no log-probabilities.
+    """
+    _check(log_policy)
     probabilities = log_policy.to("cpu", torch.float64).exp()
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1).to(log_policy.device)
 
 
 def likeliest(log_policy: Tensor, generator: torch.Generator) -> Tensor:
-    """The likeliest choice of each row of (n, A) log-probabilities, (n,); drawn from several that are exactly as likely."""
+    """The likeliest choice of each row of (n, A) log-probabilities, (n,); drawn from several that are exactly as likely.
+
+    Raises RunError where they are no log-probabilities.
+    """
+    _check(log_policy)
     best = log_policy == log_policy.amax(dim=1, keepdim=True)
     return sample(torch.where(best, 0.0, -torch.inf), generator)
+
+
+def _check(log_policy: Tensor) -> None:
+    if not (log_policy < torch.inf).all():  # neither is nan
+        raise RunError(
+            "the policy's log-probabilities are not numbers: its weights have diverged, or its numbers overflow; look at "
+            "grad_norm, entropy and approx_kl in the last rows of metrics.csv, and take a smaller ppo.learning_rate or "
+            "model.dtype=float32 in another run"
+        )

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from twosome.policies.agent import LearningAgent
 from twosome.ppo.config import PPOConfig
+from twosome.ppo.finite import check_finite
 from twosome.ppo.losses import explained_variance, normalize, policy_terms, value_terms
 from twosome.ppo.rollout import Batch
 
@@ -39,6 +40,7 @@ def update_policy(
                 optimizer.zero_grad()
                 return _mean(steps) | {"policy_steps": len(steps) - 1, "kl_stop": 1}
             steps[-1]["grad_norm"] = float(clip_grad_norm_(agent.actor_parameters(), config.max_grad_norm))
+            check_finite(len(steps), **{name: steps[-1][name] for name in ("policy_loss", "approx_kl", "grad_norm")})
             optimizer.step()
             optimizer.zero_grad()
     return _mean(steps) | {"policy_steps": len(steps), "kl_stop": 0}
@@ -75,9 +77,10 @@ def update_critic(
             loss = terms.mean()
             optimizer.zero_grad()
             (config.vf_coef * loss).backward()
-            clip_grad_norm_(agent.critic.parameters(), config.max_grad_norm)
-            optimizer.step()
+            norm = clip_grad_norm_(agent.critic.parameters(), config.max_grad_norm)
             losses.append(loss.item())
+            check_finite(len(losses), value_loss=losses[-1], critic_grad_norm=float(norm))
+            optimizer.step()
     optimizer.zero_grad()
     explained = explained_variance(batch.values, batch.returns)
     return {"value_loss": sum(losses) / len(losses), "explained_variance": explained}

@@ -1,4 +1,4 @@
-"""What happens around an update: rows are written, progress is shown, checkpoints are kept."""
+"""What happens around an update: rows are written, progress is shown."""
 
 import math
 import sys
@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from twosome.envs.episode import Episode
 from twosome.evaluation.retention.drift import DriftProbe
@@ -106,17 +105,3 @@ class Progress(pl.Callback):
         terminal = sys.stderr.isatty()
         end = "\n" if not terminal or done == self.num_updates else ""
         print(("\r\x1b[K" if terminal else "") + " | ".join(parts), end=end, file=sys.stderr, flush=True)
-
-
-def checkpoints(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
-    """Keep the two latest checkpoints (the older one in case the newer is damaged); Lightning writes them atomically."""
-    return ModelCheckpoint(
-        dirpath=folder.checkpoints,
-        filename="{update:06.0f}",
-        monitor="update",
-        mode="max",
-        save_top_k=2,
-        every_n_epochs=every_n_updates,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.config import leaves
+from twosome.config import check_trust, leaves
 from twosome.errors import UserError
 from twosome.training.runfolder import RunFolder
 
@@ -26,7 +26,8 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
     """
     config = folder.config
     if different := differences(asked, config):
-        shown = ", ".join(f"{key}={OmegaConf.select(config, key)}" for key in different[:5])
+        here, there = (dict(leaves(_plain(each))) for each in (config, asked))
+        shown = ", ".join(f"{key}={here.get(key, 'unset')} (not {there.get(key, 'unset')})" for key in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
         raise UserError(
             f"run folder {folder.path}: expected a new folder, or the same run; there is another one in it, with {shown}{more}"
@@ -39,10 +40,11 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
     """The folder's configuration, with ``resume`` set.
 
     asked: what the command line composed. overrides: its words; they may repeat what the run has, and not change it, except for
-    ``trainer``: a run may go on elsewhere. Raises UserError where folder holds no run or an override differs.
+    ``trainer``: a run may go on elsewhere. Raises UserError where folder holds no run, an override differs, or the run would run
+    code from elsewhere.
     """
     config = folder.config
-    choices = json.loads((folder.path / "choices.json").read_text())
+    choices = folder.read_json("choices.json", {})
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
         if key == "resume" or key.startswith("hydra."):
@@ -59,6 +61,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
                 f"{key}={override.value()}: expected {key}={old}, as in the run of {folder.path}; leave it out, "
                 "or start a new run without resume"
             )
+    check_trust(config, asked, "{} to the command")
     config.resume = str(folder.path)
     return config
 

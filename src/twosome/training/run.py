@@ -20,7 +20,7 @@ from twosome import experiment
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
-from twosome.errors import UserError
+from twosome.errors import RunError, UserError, disk_error
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
 from twosome.evaluation.retention.drift import DriftProbe
@@ -29,12 +29,14 @@ from twosome.evaluation.video import can_film, record
 from twosome.language.scorer import load_scorer
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
-from twosome.training.callbacks import Forgetting, Progress, Recorder, checkpoints
+from twosome.training.callbacks import Forgetting, Progress, Recorder
+from twosome.training.checkpoints import AtomicIO, keep_two, latest
 from twosome.training.cluster import KeepSigterm
+from twosome.training.lock import locked
 from twosome.training.module import PPOModule
 from twosome.training.provenance import now, provenance
 from twosome.training.resume import resume_command, resumed_config, same_config
-from twosome.training.runfolder import RunFolder
+from twosome.training.runfolder import CHECKSUMS, RunFolder
 from twosome.training.shared import SharedEnvs, load_shared_scorer
 from twosome.training.strategies import FSDPConfig, SameWeights, fsdp_config, trainer_options
 from twosome.training.team import Place, Team, joined, place
@@ -59,7 +61,7 @@ def run(config: DictConfig) -> float:
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
     try:
-        with joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext() as team:
+        with joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext() as team, locked(folder.path):
             if team:
                 team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
             job = replace(job, team=team)
@@ -73,6 +75,11 @@ def run(config: DictConfig) -> float:
         if isinstance(error, SystemExit) and error.code not in (None, 1):  # Lightning's, after SIGTERM and Ctrl-C
             raise  # a launcher's word to whoever started this process
         raise KeyboardInterrupt from error
+    except (RunError, OSError) as error:
+        fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
+        if fault is None or not folder.started:
+            raise
+        raise RunError(f"{fault}; then go on with: {resume_command(folder.path)}") from error
     return job.score()
 
 
@@ -133,6 +140,7 @@ class Job:
 
     def execute(self, agent: Agent) -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""
+        self.folder.check_model(agent)
         self.folder.write_json("provenance.json", provenance(self.config, agent))
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
         agent.prepare()
@@ -144,16 +152,17 @@ class Job:
         if probe and self.retention.drift:
             record_drift(probe, self.folder)
         self.film(agent)
-        ended = self.folder.read_json("provenance.json", default={}) | agent.provenance() | {"finished": now()}
-        self.folder.write_json("provenance.json", ended)
+        ended = {**agent.provenance(), CHECKSUMS: self.folder.checksums(agent), "finished": now()}
+        self.folder.write_json("provenance.json", self.folder.read_json("provenance.json", default={}) | ended)
         self.folder.finish()
         print_summary(self.folder, self.config)
 
     def learn(self, agent: LearningAgent, probe: DriftProbe | None) -> None:
         """Evaluate, train and draw the learning curve."""
-        if self.folder.latest_checkpoint() is None:
+        checkpoint = latest(self.folder)
+        if checkpoint is None:
             self.evaluate(agent, "before")
-        self.train(agent, probe)
+        self.train(agent, probe, checkpoint)
         optimum = optimal_return(self.make_env, self.config.env.gamma)
         learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
 
@@ -163,8 +172,8 @@ class Job:
             return None
         return DriftProbe(agent.language_model, self.retention.limit)
 
-    def train(self, agent: LearningAgent, probe: DriftProbe | None) -> None:
-        """Fit from the latest checkpoint, or from the start."""
+    def train(self, agent: LearningAgent, probe: DriftProbe | None, checkpoint: Path | None) -> None:
+        """Fit from a checkpoint, or from the start."""
         num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
         num_envs = self.ppo.num_envs
         envs = SharedEnvs(self.make_env, num_envs, self.team) if self.team else DecisionEnvs(self.make_env, num_envs)
@@ -173,7 +182,7 @@ class Job:
             KeepSigterm(),
             Recorder(self.folder),
             Progress(num_updates),
-            checkpoints(self.folder, self.settings.checkpoint_every),
+            keep_two(self.folder, self.settings.checkpoint_every),
         ]
         if probe and self.retention.every:
             callbacks.append(Forgetting(self.folder, probe, self.retention.every))
@@ -186,11 +195,12 @@ class Job:
                 max_epochs=num_updates,
                 deterministic=True,
                 callbacks=callbacks,
+                plugins=[AtomicIO()],
                 logger=self.loggers(),
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            trainer.fit(module, ckpt_path=self.folder.latest_checkpoint(), weights_only=True)
+            trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         envs.close()
 
     def loggers(self) -> list[Logger]:

@@ -1,6 +1,7 @@
 """A run's folder on disk: the public format that analysis reads. Every file in it is written whole or not at all."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from twosome.errors import UserError
+from twosome.errors import UserError, folded
 from twosome.policies.agent import Agent
 
 
@@ -71,6 +74,9 @@ RESULTS = (
 )
 """The small files of a run: what figures and tables are drawn from."""
 
+CHECKSUMS = "export_checksums"
+"""The entry of provenance.json that holds `RunFolder.checksums`."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -82,12 +88,20 @@ class RunFolder:
     def config(self) -> DictConfig:
         """The run's resolved configuration.
 
-        Raises UserError where the folder holds none.
+        Raises UserError where the folder holds none, or one that cannot be read.
         """
         file = self.path / "config.yaml"
         if not self.started:
             raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder that src/run.py wrote")
-        return OmegaConf.create(file.read_text())  # type: ignore[return-value]
+        try:
+            config = OmegaConf.create(file.read_text())
+            OmegaConf.resolve(config)
+        except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
+            raise UserError(f"{file}: expected a readable config.yaml ({folded(error)}); name another run") from error
+        for group in ("env", "norm", "baseline", "model", "evaluation"):
+            if not OmegaConf.is_dict(OmegaConf.select(config, group) if OmegaConf.is_dict(config) else None):
+                raise UserError(f"run folder {self.path}: its config.yaml has no {group}; name a folder that src/run.py wrote")
+        return config  # type: ignore[return-value]
 
     @property
     def checkpoints(self) -> Path:
@@ -104,12 +118,13 @@ class RunFolder:
         """Whether the run finished."""
         return (self.path / "DONE").exists()
 
-    def latest_checkpoint(self) -> Path | None:
-        """The newest checkpoint, or None before the first."""
-        return max(self.checkpoints.glob("update=*.ckpt"), default=None)
-
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
-        """Claim the folder for a new run. choices: the name chosen in each group of the configuration."""
+        """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
+
+        Raises UserError where somebody else did so since it was found empty.
+        """
+        if self.started:
+            raise UserError(f"run folder {self.path}: expected a new folder; another process has just used it; name another")
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
         self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
@@ -126,9 +141,38 @@ class RunFolder:
         part.replace(final)
 
     def load(self, agent: Agent) -> None:
-        """Give the agent its export back; raises UserError where there is none, or another agent's."""
-        if agent.export_folder is not None:
-            agent.load(self.path / agent.export_folder)
+        """Give the agent its export back.
+
+        Raises UserError where there is none, or another agent's, or not the one that provenance.json has the checksums of.
+        """
+        self.check_model(agent)
+        if agent.export_folder is None:
+            return
+        recorded, now = self.read_json("provenance.json", {}).get(CHECKSUMS, {}), self.checksums(agent)
+        for name in sorted(recorded):
+            if now.get(name) != recorded[name]:
+                raise UserError(
+                    f"{self.path / name}: its sha256 is {now.get(name)}, expected {recorded[name]} as in provenance.json; "
+                    "it was changed or damaged since: copy it back, or train the run again"
+                )
+        agent.load(self.path / agent.export_folder)
+
+    def checksums(self, agent: Agent) -> dict[str, str]:
+        """sha256 (hex) of the exported weights, by their names within the folder."""
+        if agent.export_folder is None:
+            return {}
+        files = sorted((self.path / agent.export_folder).glob("*.safetensors"))
+        return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+    def check_model(self, agent: Agent) -> None:
+        """Raises UserError where the agent's language model is not the one that the run began with, by its checksum."""
+        name, found = "model_checksum", agent.provenance()
+        recorded = self.read_json("provenance.json", {}).get(name, found.get(name))
+        if found.get(name) != recorded:
+            raise UserError(
+                f"run folder {self.path}: {found.get('model')} has the sha256 {found.get(name)}, expected {recorded} as in "
+                "provenance.json; the run needs the weights that it began with"
+            )
 
     def table(self, name: str) -> Table:
         """metrics.csv or episodes.csv."""
@@ -139,9 +183,12 @@ class RunFolder:
         write_atomic(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def read_json(self, name: str, default: Any) -> Any:
-        """Read a JSON file, or give default where there is none."""
+        """Read a JSON file, or give default where there is none; raises UserError where it cannot be read."""
         file = self.path / name
-        return json.loads(file.read_text()) if file.exists() else default
+        try:
+            return json.loads(file.read_text()) if file.exists() else default
+        except (ValueError, OSError) as error:
+            raise UserError(f"{file}: expected readable JSON ({folded(error)}); copy it back, or run it again") from error
 
     def copy_results(self, to: Path) -> None:
         """Copy what figures and tables need of a finished run into another folder."""

@@ -1,0 +1,70 @@
+"""One process at a time in a run's folder."""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from twosome.errors import UserError
+
+LOCK = ".lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Inside, no other process that asks for the folder gets it; of a run of several processes, the first one asks.
+
+    The lock is the operating system's (flock), which ends with its process however that dies, and which Linux passes on to
+    an NFS server, so that it holds between machines. The file only says whose it is. Where a file system has no locks, a
+    line warns and the folder is used all the same. On entry, parts of files that a killed process left are removed.
+
+    Raises UserError where another process has the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _acquired(folder) as file:
+        for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        try:
+            yield
+        finally:
+            Path(file.name).unlink(missing_ok=True)  # still locked, so nobody else's
+
+
+def _acquired(folder: Path) -> IO[str]:
+    """The lock's file, open and locked."""
+    while True:
+        file = (folder / LOCK).open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+                file.close()
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                raise UserError(
+                    f"run folder {folder}: in use by {owner}; expected a folder that no other process works in; "
+                    "wait for it or stop it, or name another folder"
+                ) from None
+            print(f"warning: {folder}: its file system has no locks; let no other process work in it", file=sys.stderr)
+        if _is_still(file, folder / LOCK):  # whoever had it before us may just have removed it
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            return file
+        file.close()
+
+
+def _is_still(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
