@@ -17,7 +17,7 @@ BAD = {
     "evaluation.episodes=-5": "evaluation.episodes=-5: expected 0 (no evaluation) or more",
     "retention.every=-1": "retention.every=-1: expected 0 (no probe during training) or a number of updates",
     "retention.limit=0": "retention.limit=0: expected an integer above 0, or null for all texts",
-    "env.task=tomato_soup": "did you mean task=tomato_salad?",
+    "env.task=tomato_soup": "did you mean env.task=tomato_salad?",
     "env.prompt=polite": "prompt=polite: expected one of default, no_adaptation, no_articles, no_cohesion, no_context",
     "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=",
     "model.dtype=float3": "model.dtype=float3: expected one of bfloat16, float16, float32; did you mean model.dtype=float32?",

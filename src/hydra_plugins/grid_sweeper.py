@@ -37,13 +37,15 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Do the experiment, narrowed and changed by the words of the command line. Raises UserError if a run failed."""
-        from twosome.training.sweep import Planned, combinations, conclude, evaluations
+        from twosome.training.sweep import Planned, check, combinations, conclude, evaluations
 
         asked = evaluations(self.suites, self.evaluate)
         given = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         runs = {}
         for overrides in combinations(self.grids, given):
-            run = Planned.at(self.runs, overrides, self.loader.load_sweep_config(self.master, overrides))
+            composed = self.loader.load_sweep_config(self.master, overrides)
+            run = Planned.at(self.runs, overrides, composed)
+            check(run, composed)
             runs[run.name] = run
         jobs = [[*run.overrides, f"hydra.sweep.dir='{self.runs}'", f"hydra.sweep.subdir='{run.name}'"]
                 for run in runs.values() if run.state != "finished"]  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -60,6 +61,7 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
 
             sys.argv[1:] = map(reword, sys.argv[1:])
             try:
+                _check_flags(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
             except KeyboardInterrupt:
                 sys.exit(130)
@@ -72,6 +74,13 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
         return main
 
     return decorate
+
+
+def _check_flags(words: list[str]) -> None:
+    """Raise UserError for a flag that Hydra does not have; it would print its usage."""
+    _, unknown = get_args_parser().parse_known_args(words)
+    if unknown:
+        raise UserError(f"{unknown[0]}: expected options as <option>=<value>, as in norm=word; --help lists them")
 
 
 def in_sweep() -> bool:
@@ -97,6 +106,8 @@ def _told(error: Exception) -> Exception | None:
     """The error that one line tells in full; None where a traceback is needed."""
     if isinstance(error, (RunError, *BAD_INPUT)):  # first: one of Hydra's is an OSError
         return error
+    if isinstance(error, ValueError) and str(error).startswith("Config group override"):  # Hydra's, of a group that is null
+        return HydraException(str(error))
     return disk_error(error) if isinstance(error, OSError) else None
 
 
@@ -120,6 +131,15 @@ def one_line(error: Exception, config_name: str = "config") -> str:
     text = " ".join(str(error).split())
     if isinstance(error.__cause__, ValidationError):  # of one of Hydra's own options
         return f"{text.removeprefix('Error merging override ')}: expected {expected(error.__cause__)}"
+    if match := re.search(r"In '(\w+)/(\w+)': Could not override '(\w+)[@']", text):
+        return f"{match[1]}={match[2]}: expected another {match[1]} in this command, which has no {match[3]}; leave the word out"
+    if match := re.search(r"Error parsing override '(.*?)' (.*?)( See https.*)?$", text):
+        return f"{match[1]}: expected <option>=<value> in Hydra's grammar ({match[2]}); quote a value that has more than words"
+    if match := re.search(r"Ambiguous value for argument '(.*?)'", text):
+        return f"{match[1]}: expected one value; several are a sweep, with -m, and a list has brackets: [one,two]"
+    if "Config group override must be" in text:
+        words = " ".join(word for word in sys.argv if word.endswith(("=null", "=")))
+        return f"{words}: expected the name of a choice of the group; --help lists them"
     if match := re.search(r"Could not (?:override|append to config\. An item is already at) '(\S+?)'", text):
         return _unknown_option(match[1], config_name)
     return text

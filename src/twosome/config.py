@@ -1,5 +1,6 @@
 """From Hydra's composed configuration to checked, typed settings, before anything is computed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,6 +71,8 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
     option: where node stands in the configuration ("ppo"), for messages. Raises UserError, also for unknown fields.
     """
     prefix = f"{option}." if option else ""
+    if not OmegaConf.is_dict(node):
+        raise UserError(f"{option}={node}: expected its options one by one, as in {prefix}<option>=...; there is no choice of it")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(cls), OmegaConf.to_container(node, resolve=True))
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
@@ -84,7 +87,18 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
 
 def expected(error: ValidationError) -> str:
     """The type that a value did not have."""
-    return str(error).splitlines()[0].rpartition(" to ")[2].lower() or "another type"
+    line = str(error).splitlines()[0]
+    if "bool" in line.lower():
+        return "true or false"
+    return "a list, as in [one,two]" if "list" in line.lower() else line.rpartition(" to ")[2].lower() or "another type"
+
+
+def check_groups(config: DictConfig, names: Iterable[str]) -> None:
+    """Raises UserError where the command line took one of the configuration's groups away, or put a value in its place."""
+    for name in names:
+        if not OmegaConf.is_dict(OmegaConf.select(config, name)):
+            value = f"={config[name]}" if name in config else " is missing"
+            raise UserError(f"{name}{value}: expected options, as in {name}.<option>=...; leave the word out; --help lists them")
 
 
 def _value(node: DictConfig, error: OmegaConfBaseException) -> Any:

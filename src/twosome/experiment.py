@@ -1,5 +1,6 @@
 """Building what a configuration names: the environment, the agent, the norm. Used by every entry."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from twosome.policies.agent import Agent
 
 MakeEnv = Callable[[], gymnasium.Env]
 LoadScorer = Callable[..., Scorer]  # with load_scorer's arguments
+UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,26 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     except gymnasium.error.Error as error:
         known = [name for name in gymnasium.registry if name.startswith("twosome/")]
         raise unknown_choice("env.id", config.id, known) from error
-    except UserError:
-        raise
-    except (ImportError, TypeError, ValueError) as error:
+    except UserError as error:
+        raise UserError(_in_full(str(error), config)) from error
+    except ImportError as error:
+        raise UserError(
+            f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it"
+        ) from error
+    except (TypeError, ValueError) as error:
+        if unknown := UNEXPECTED.search(str(error)):
+            option = _in_full(f"{unknown[1]}=", config) + str(options.get(unknown[1]))
+            raise UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env") from error
         raise UserError(f"env.id={config.id} with {options}: {folded(error)}; check conf/env") from error
     return make_env
+
+
+def _in_full(message: str, config: DictConfig) -> str:
+    """A message of the environment's, with the names of its options as they are in the configuration."""
+    for place in ("env", "env.kwargs"):
+        for name in map(str, config if place == "env" else config.get("kwargs", {})):
+            message = re.sub(rf"(?<![\w.]){name}=", f"{place}.{name}=", message)
+    return message
 
 
 def normalization(config: DictConfig) -> Normalization:
@@ -74,6 +92,8 @@ def normalization(config: DictConfig) -> Normalization:
 def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
     """The checked ``model`` configuration; device=auto follows the trainer's accelerator where one is given."""
     model = typed(ModelConfig, config, "model")
+    if accelerator not in (None, *ACCELERATORS):
+        raise unknown_choice("trainer.accelerator", accelerator, ACCELERATORS)
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError(f"trainer.accelerator={accelerator}: PyTorch sees no CUDA device; use trainer=cpu")
     if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
@@ -88,4 +108,9 @@ def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)
     context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, load_scorer)
-    return instantiate(config.baseline, _partial_=True, _convert_="all")(context)
+    try:
+        return instantiate(config.baseline, _partial_=True, _convert_="all")(context)
+    except TypeError as error:
+        if unknown := UNEXPECTED.search(str(error)):
+            raise UserError(f"baseline.*.{unknown[1]}: {config.baseline._target_} has no such option; leave it out") from error
+        raise

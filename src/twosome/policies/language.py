@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from twosome.config import typed
 from twosome.decision import Decision, Text
 from twosome.language.adapter import load_adapter
 from twosome.language.loading import LanguageModel, save_adapter
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.agent import LearningAgent
-from twosome.policies.critic import mlp
+from twosome.policies.critic import CriticConfig, mlp
 
 if TYPE_CHECKING:
     from twosome.experiment import AgentContext
@@ -145,5 +147,6 @@ def build(context: "AgentContext", critic: dict[str, Any], engine: dict[str, Any
 
     critic: hidden_sizes. engine: row_tokens and batch_tokens of the Scorer.
     """
+    sizes = typed(CriticConfig, OmegaConf.create(critic), "baseline.critic").hidden_sizes
     scorer = context.load_scorer(context.model, context.norm, **engine)
-    return LanguageAgent(scorer, critic["hidden_sizes"], torch.Generator().manual_seed(context.seed))
+    return LanguageAgent(scorer, sizes, torch.Generator().manual_seed(context.seed))

@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 from hydra import compose
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
-from twosome.errors import UserError
+from twosome.errors import UserError, check_seed
 from twosome.language import oracle
 from twosome.language.packed_linear import plain_products
 from twosome.policies.language import LanguageAgent
@@ -34,22 +35,37 @@ from twosome.training.cost import Cost, matmul_peak, peak_memory, show, timed
 from twosome.training.runfolder import write_atomic
 
 
+@dataclass
+class BenchmarkConfig:
+    """What to time; see conf/benchmark.yaml."""
+
+    seed: int
+    tasks: list[str]
+    oracle_decisions: int
+    output: str
+
+    def __post_init__(self) -> None:
+        check_seed("seed", self.seed)
+        if not self.tasks:
+            raise UserError("tasks=[]: expected one task of the environment or more, as in tasks=[tomato_salad]")
+        if self.oracle_decisions not in range(4, 129, 4):
+            raise UserError(f"oracle_decisions={self.oracle_decisions}: expected a multiple of 4 from 4 to 128")
+        if not Path(self.output).absolute().parent.is_dir():
+            raise UserError(f"output={self.output}: expected a file in a folder that is there; make the folder first")
+
+
 def benchmark(config: DictConfig) -> None:
     """Time (a) a rollout of 4 x 32 decisions, (b) the update on it with preset=paper, (c) a rollout and update of
     preset=wide's size; print a table and write config.output."""
-    if config.oracle_decisions < 4 or config.oracle_decisions % 4 or config.oracle_decisions > 128:
-        raise UserError(f"oracle_decisions={config.oracle_decisions}: expected a multiple of 4 from 4 to 128")
-    makers = {task: experiment.environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in config.tasks}
+    options = typed(BenchmarkConfig, OmegaConf.masked_copy(config, ["seed", "tasks", "oracle_decisions", "output"]), "")
+    makers = {task: experiment.environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in options.tasks}
     presets = {name: typed(PPOConfig, compose("config", [f"preset={name}"]).ppo, "ppo") for name in ("paper", "wide")}
+    agents = {task: language_agent(config, make_env) for task, make_env in makers.items()}
     peak = matmul_peak()
-    agents = {task: experiment.agent(config, make_env) for task, make_env in makers.items()}
     cases = [
-        Case(task, agent, makers[task], presets["paper"], presets["wide"], config.seed, config.oracle_decisions)
+        Case(task, agent, makers[task], presets["paper"], presets["wide"], options.seed, options.oracle_decisions)
         for task, agent in agents.items()
-        if isinstance(agent, LanguageAgent)
     ]
-    if len(cases) < len(agents):
-        raise UserError("baseline: expected an agent with a language model; leave the option out")
     engine = [case.engine() for case in cases]
     memory = {"engine": peak_memory()}  # of the process so far, so the engine goes first
     oracle_costs = [case.oracle() for case in cases]  # the plain way, with PyTorch's plain products
@@ -60,10 +76,19 @@ def benchmark(config: DictConfig) -> None:
         for work in ours
     ]
     machine = {"threads": torch.get_num_threads(), "matmul_peak_gflops": peak / 1e9, "peak_memory_gb": memory,
-               "model": cases[0].agent.scorer.lm.name, "oracle_timed_on": config.oracle_decisions}  # fmt: skip
-    write_atomic(Path(config.output), json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
+               "model": cases[0].agent.scorer.lm.name, "oracle_timed_on": options.oracle_decisions}  # fmt: skip
+    write_atomic(Path(options.output), json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
     show(machine, rows)
-    print(f"written to {config.output}")
+    print(f"written to {options.output}")
+
+
+def language_agent(config: DictConfig, make_env: experiment.MakeEnv) -> LanguageAgent:
+    """The configuration's agent; raises UserError where it is of another kind."""
+    agent = experiment.agent(config, make_env)
+    if not isinstance(agent, LanguageAgent):
+        chosen = HydraConfig.get().runtime.choices["baseline"]
+        raise UserError(f"baseline={chosen}: expected an agent that trains a language model; leave the option out")
+    return agent
 
 
 @dataclass

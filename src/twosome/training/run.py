@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, check_targets, typed
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import RunError, UserError, disk_error
@@ -117,6 +117,7 @@ class Job:
     @classmethod
     def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
         """Check everything that can be checked without loading a model; raises UserError."""
+        check_groups(config, ("env", "norm", "ppo", "baseline", "model", "trainer", "logger", "evaluation", "retention"))
         OmegaConf.resolve(config)
         settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
         ppo = typed(PPOConfig, config.ppo, "ppo")

@@ -45,6 +45,15 @@ class Planned:
         return cls(name, overrides, folder, state)
 
 
+def check(run: Planned, config: DictConfig) -> None:
+    """Find bad input before the first run of a sweep begins rather than when its turn comes. config: what the run's overrides
+    compose. Raises UserError."""
+    from twosome.training.run import Job
+
+    if run.state != "finished":
+        Job.checked(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), run.folder)
+
+
 def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results: Path | None) -> None:
     """Say what became of the runs, as their folders tell; evaluate them and copy their results, where that is asked for.
 
