@@ -44,8 +44,8 @@ def side_by_side(make_env):
 
 @pytest.mark.parametrize("reward", ["nan", "inf"])
 def test_a_reward_that_is_no_number(reward):
-    assert f"its step() gave the reward {reward}, expected a finite number" in message(reward, UserError, alone)
-    assert "environment 1:" in message(reward, UserError, side_by_side)
+    assert f"its step() gave the reward {reward}, expected a finite number" in message(f"{reward}_reward", UserError, alone)
+    assert "environment 1:" in message(f"{reward}_reward", UserError, side_by_side)
 
 
 def test_an_environment_that_raises():

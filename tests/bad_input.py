@@ -1,0 +1,155 @@
+"""Wrong command lines and what the one line that answers them must contain; see test_bad_input.py."""
+
+import torch
+
+SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=2 retention.drift=false"
+FRAGILE = f"env=fragile {SMALL} hydra.run.dir=fragile"
+PROBE = "model=tiny_random prompt=hello"
+
+RUN = {
+    # what is named
+    "norm=words": "norm=words: expected one of none, token, word; did you mean norm=word?",
+    "nrom=word": "nrom: no such option; did you mean norm?",
+    "modle=tiny_random": "modle: no such option; did you mean model?",
+    "env=overcook": "env=overcook: expected one of overcooked, virtualhome; did you mean env=overcooked?",
+    "baseline=twosum": "did you mean baseline=twosome?",
+    "preset=papers": "preset=papers: expected one of paper, ppo, wide; did you mean preset=paper?",
+    "trainer=gpus": "did you mean trainer=gpu?",
+    "logger=wandbb": "logger=wandbb: expected one of tensorboard, wandb; did you mean logger=wandb?",
+    "experiment=dem": "expected one of demo, overcooked_curves, virtualhome_curves; did you mean experiment=demo?",
+    "ppo.num_env=8": "ppo.num_env: no such option; did you mean ppo.num_envs?",
+    "total_step=100": "total_step: no such option; did you mean total_steps?",
+    "env.tsak=tomato_salad": "env.tsak: no such option; did you mean env.task?",
+    "env.kwargs.mpa=A": "env.kwargs.mpa: no such option; did you mean env.kwargs.map?",
+    "+env.kwargs.speed=3": "env.kwargs.speed=3: twosome/Overcooked-v0 has no such option; leave it out",
+    "baseline.critic.hiden_sizes=[8]": "did you mean baseline.critic.hidden_sizes?",
+    "+baseline.critic.depth=8": "baseline.critic.depth: no such option; expected one of hidden_sizes",
+    "+baseline.depth=8 model=tiny_random": "depth: twosome.policies.language.build has no such option",
+    "affordance=oracle": "affordance: no such option here; it comes with baseline=saycan",
+    "baseline=saycan affordance=values": "affordance=values: expected one of none, oracle, value; did you mean affordance=value?",
+    "hydra/launcher=basics": "hydra/launcher=basics: expected one of",
+    # of the wrong kind
+    "ppo.num_envs=many": "ppo.num_envs=many: expected integer",
+    "ppo.learning_rate=fast": "ppo.learning_rate=fast: expected float",
+    "ppo.clip_vloss=maybe": "ppo.clip_vloss=maybe: expected true or false",
+    "total_steps=1.5": "total_steps=1.5: expected integer",
+    "seed=": "seed=: expected integer",
+    "evaluation=none": "evaluation=none: expected options, as in evaluation.<option>=...",
+    "env=null": "env=null: expected the name of a choice",
+    "~norm": "norm is missing: expected options",
+    "seed": "seed: expected <option>=<value>",
+    "norm=word,token": "norm=word,token: expected one value; several are a sweep, with -m",
+    "--norm word": "--norm: expected options as <option>=<value>",
+    # out of range
+    "ppo.num_envs=-1": "ppo.num_envs=-1: expected a number above 0",
+    "ppo.gamma=1.5": "ppo.gamma=1.5: expected a number from 0 to 1",
+    "ppo.target_kl=0": "ppo.target_kl=0.0: expected a number above 0, or null for no limit",
+    "ppo.num_minibatches=7": "ppo.num_minibatches=7: expected a divisor of ppo.num_envs * ppo.num_steps = 32 * 32 = 1024",
+    "ppo.gradient_accumulation_steps=3": "ppo.gradient_accumulation_steps=3: expected a divisor of ppo.num_minibatches=1",
+    "total_steps=0": "total_steps=0: expected an integer above 0",
+    "checkpoint_every=0": "checkpoint_every=0: expected an integer above 0",
+    "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
+    "model.seed=-4": "model.seed=-4: expected an integer from 0 to 2**32 - 1",
+    "evaluation.seed=5000000000": "evaluation.seed=5000000000: expected an integer from 0 to 2**32 - 1",
+    "evaluation.episodes=-5": "evaluation.episodes=-5: expected 0 (no evaluation) or more",
+    "retention.every=-1": "retention.every=-1: expected 0 (no probe during training) or a number of updates",
+    "retention.limit=0": "retention.limit=0: expected an integer above 0, or null for all texts",
+    "baseline.critic.hidden_sizes=[0]": "baseline.critic.hidden_sizes=[0]: expected numbers above 0",
+    "baseline=ppo baseline.hidden_sizes=[-3]": "baseline.hidden_sizes=[-3]: expected positive numbers",
+    "baseline=saycan affordance.episodes=0": "affordance.episodes=0: expected an integer from 2 on",
+    "model=tiny_random baseline.engine.row_tokens=0": "baseline.engine.row_tokens=0: expected a positive number of tokens",
+    # models
+    "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=",
+    "model=hf model.path=/no/where": "model.path=/no/where: no such folder; expected a local folder with config.json",
+    "model=hf model.path=src": "model.path=src: the folder has no config.json; expected a model's folder",
+    "model.dtype=float3": "model.dtype=float3: expected one of bfloat16, float16, float32; did you mean model.dtype=float32?",
+    "model.device=gpu": "model.device=gpu: expected one of auto, cpu, cuda; did you mean model.device=cpu?",
+    "model.lora.rank=-1": "model.lora.rank=-1: expected 0 (no adapter) or a positive integer",
+    "model=tiny_random model.lora.rank=0": "model.lora.rank=0: expected a positive rank",
+    "model=tiny_random model.lora.target_modules=[query]": "llama has no linear layer named query; expected some of down_proj",
+    "model=tiny_random model.architecture=lama": "did you mean model.architecture=llama?",
+    # environments
+    "env.task=tomato_soup": "did you mean env.task=tomato_salad?",
+    "env=virtualhome env.task=tomato_salad": "env.task=tomato_salad: expected one of apple_pie, cheese",
+    "env.prompt=polite": "env.prompt=polite: expected one of default, no_adaptation, no_articles, no_cohesion, no_context",
+    "env.prompt=nowhere:function": "env.prompt=nowhere:function: expected an import path package.module:function",
+    "env.kwargs.map=Z": "env.kwargs.map=Z: expected one of A, B, C",
+    "env.kwargs.max_primitive_steps=0": "env.kwargs.max_primitive_steps=0: expected a whole number from 1 on",
+    "env.id=twosome/Overcook-v0": "did you mean env.id=twosome/Overcooked-v0?",
+    "env.id=nowhere:Env-v0": "env.id=nowhere:Env-v0: No module named 'nowhere'",
+    f"{FRAGILE}/0 env.kwargs.fault=nan_reward": "env.id=tests/Fragile-v0: its step() gave the reward nan, expected a finite number",
+    f"{FRAGILE}/1 env.kwargs.fault=no_actions": "it offers 0 action_ids and 0 action_prompts: expected as many of both",
+    f"{FRAGILE}/2 env.kwargs.fault=fewer_prompts": "it offers 3 action_ids and 2 action_prompts: expected as many of both",
+    f"{FRAGILE}/3 env.kwargs.fault=lacks_success": "its info lacks success: expected prompt, action_ids",
+    f"{FRAGILE}/4 env.kwargs.fault=blank_prompt": "expected a prompt and at least one action, none of them blank",
+    f"{FRAGILE}/5 env.kwargs.fault=long_prompt": "tokens with its longest action, expected at most 2048 (the model's context)",
+    # what may not run, and where
+    "norm._target_=os.system": "norm._target_=os.system: expected a name that starts with one of twosome.",
+    "trainer.accelerator=tpu": "trainer.accelerator=tpu: expected one of auto, cpu, cuda, gpu",
+    "resume=/no/where": "/no/where: expected a config.yaml in it",
+    "resume=src": "src: expected a config.yaml in it",
+    # experiments and sweeps
+    "experiment=overcooked_curves norm=words": "norm=words: expected one of none, token, word; did you mean norm=word?",
+    "experiment=overcooked_curves baseline=ppo norm=word": "none is left with baseline=ppo and norm=word",
+    "experiment=overcooked_curves hydra.sweeper.grids=[]": "hydra.sweeper.grids: expected at least one run",
+    "-m experiment=overcooked_curves seed=x": "seed=x: expected integer",
+    "-m experiment=overcooked_curves ppo.gamma=3": "ppo.gamma=3.0: expected a number from 0 to 1",
+    "-m experiment=overcooked_curves hydra.sweeper.suite=unsen": "did you mean hydra.sweeper.suite=unseen?",
+}  # fmt: skip
+
+OTHERS = {
+    "evaluate": {
+        "": "run=None: expected the folder of a finished run: run=<folder>",
+        "run=/no/where": "run=/no/where: no such folder; expected the folder of a finished run",
+        "run=src": "run=src: expected a config.yaml in it; name the folder that src/run.py wrote",
+        "rum=x": "rum: no such option; did you mean run?",
+        "run=conf suite=drifts": "suite=drifts: expected one of cross, drift, episodes, unseen; did you mean suite=drift?",
+        "run=conf episodes=0": "episodes=0: expected an integer above 0",
+        "run=conf seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
+        "run=conf trust=perhaps": "trust=perhaps: expected true or false",
+    },
+    "probe": {
+        "": "prompt=None: expected the observation prompt",
+        "prompt=hello": "actions=[]: expected one action prompt or more",
+        "prompt=hello actions=go": "actions=go: expected a list",
+        "prompt=hello actions=[a] format=yaml": "format=yaml: expected one of json, table",
+        "prompt=hello actions=[a] seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
+        "prompt=hello actions=[a] norm=wrod": "did you mean norm=word?",
+        f"{PROBE} actions=[{'word' * 600}]": "expected at most 2048 (the model's context); shorten the prompt",
+    },
+    "benchmark": {
+        "baseline=ppo": "baseline=ppo: expected another baseline in this command, which has no preset",
+        "baseline=random": "baseline=random: expected an agent that trains a language model",
+        "tasks=[]": "tasks=[]: expected one task of the environment or more",
+        "tasks=tomato_salad": "tasks=tomato_salad: expected a list",
+        "tasks=[tomato_soup]": "env.task=tomato_soup: expected one of",
+        "oracle_decisions=3": "oracle_decisions=3: expected a multiple of 4 from 4 to 128",
+        "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
+        "output=/no/where/file.json": "output=/no/where/file.json: expected a file in a folder that is there",
+    },
+}
+ANALYSIS = {
+    "curves": {
+        "": "the following arguments are required: runs",
+        "/no/where": "/no/where: no such folder; expected a run folder, or one that holds some",
+        "conf": "conf: no run in it; expected folders with config.yaml",
+        "conf --window 0": "--window: '0': expected an integer above 0",
+        "conf --seeds a": "--seeds: 'a': expected integers with commas between them",
+        "conf --stat median": "--stat: invalid choice: 'median' (choose from",
+    },
+    "summary": {"conf --bootstrap-samples -3": "--bootstrap-samples: '-3': expected an integer above 0"},
+    "generalization": {"/no/where": "/no/where: no such folder"},
+    "claims": {"/no/where": "/no/where: no such folder"},
+    "report": {"/no/where --oot x": "unrecognized arguments: --oot x"},
+    "publish": {"/no/where": "/no/where: no such folder"},
+}
+
+if torch.cuda.is_available():
+    RUN["model.device=gpus"] = "model.device=gpus: expected one of auto, cpu, cuda"
+else:
+    RUN["trainer=gpu"] = "trainer.accelerator=gpu: PyTorch sees no CUDA device; use trainer=cpu"
+
+COMMANDS = {f"src/run.py {words}": said for words, said in RUN.items()}
+COMMANDS |= {f"src/{name}.py {words}".strip(): said for name, lines in OTHERS.items() for words, said in lines.items()}
+COMMANDS |= {f"analysis/{name}.py {words}".strip(): said for name, lines in ANALYSIS.items() for words, said in lines.items()}
+"""A command line, and a part of the line that answers it."""

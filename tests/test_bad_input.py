@@ -1,0 +1,75 @@
+"""Bad input: one line that names the option, the value, what was expected and the remedy; exit code 2; nothing computed."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from bad_input import COMMANDS
+from checkout import ROOT, checkout, environment, run
+
+FRAGILE = """# Tests' own environment, which goes wrong on demand.
+id: fragile:tests/Fragile-v0
+gamma: 0.99
+kwargs: {fault: "", trigger: null}
+"""
+
+
+def with_fragile(folder):
+    """A copy of the suite that has the tests' own environment, too."""
+    checkout(folder)
+    (folder / "conf" / "env" / "fragile.yaml").write_text(FRAGILE)
+    shutil.copy(ROOT / "tests" / "envs" / "fragile.py", folder / "src")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """How each of the wrong command lines ended, and where they were run."""
+    folder = with_fragile(tmp_path_factory.mktemp("bad"))
+    return dict(zip(COMMANDS, run(folder, [command.split() for command in COMMANDS]), strict=True)), folder
+
+
+def assert_told(command, code, output):
+    assert code == 2, output
+    assert len(output.splitlines()) == 1, output
+    assert output.startswith("error: ")
+    assert COMMANDS[command].replace("overcooked, virtualhome", "fragile, overcooked, virtualhome") in output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_one_line_and_exit_code_2(answers, command):
+    finished, _ = answers
+    assert_told(command, finished[command].code, finished[command].output)
+
+
+def test_nothing_is_left_behind(answers):
+    _, folder = answers
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
+        *("src", "conf", "experiments", "analysis", "fragile")
+    }
+    assert not list((folder / "fragile").rglob("DONE"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_same_from_a_shell_within_ten_seconds(command, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "shell"
+    if not folder.exists():
+        with_fragile(folder)
+    start = time.monotonic()
+    words = [sys.executable, *command.split()]
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
+    assert_told(command, done.returncode, done.stdout + done.stderr)
+    assert time.monotonic() - start < 10
+
+
+def test_a_failing_job_does_not_stop_a_sweep(tmp_path):
+    words = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "evaluation.episodes=0",
+             "retention.drift=false", "seed=-1,0", "hydra.sweep.dir=sweep", "-m"]  # fmt: skip
+    (finished,) = run(checkout(tmp_path), [["src/run.py", *words]])
+    assert finished.code == 2
+    assert "seed=-1: expected an integer" in finished.output
+    assert not (tmp_path / "sweep/0").exists()
+    assert (tmp_path / "sweep/1/DONE").exists()
