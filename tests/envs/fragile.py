@@ -13,8 +13,8 @@ WORDS = ("wait for the bus", "walk home", "read the paper")
 class Fragile(gymnasium.Env):
     """Ten places; each decision goes on by one, which gives a random reward; the fault, if any, comes with the third one.
 
-    fault: "" | raise | nan_reward | inf_reward | no_actions | fewer_prompts | long_prompt | blank_prompt | lacks_<key of info>. trigger: a
-    file; the fault happens only where it is there (and at all times without a trigger).
+    fault: "" | raise | nan_reward | inf_reward | no_actions | fewer_prompts | long_prompt | blank_prompt | lacks_<key of info>.
+    trigger: a file; the fault happens only where it is there (and at all times without a trigger).
     """
 
     observation_space = gymnasium.spaces.Box(0, 10, (1,), dtype=np.float32)
@@ -32,9 +32,8 @@ class Fragile(gymnasium.Env):
         self.place += 1
         if self._fault == "raise":
             raise ZeroDivisionError("the bus\nhas no wheels")
-        reward = {"nan_reward": float("nan"), "inf_reward": float("inf")}.get(
-            self._fault, float(self.np_random.random()) * (action == 1)
-        )
+        paid = float(self.np_random.random()) * (action == 1)
+        reward = {"nan_reward": float("nan"), "inf_reward": float("inf")}.get(self._fault, paid)
         return self._obs(), reward, self.place == 10, False, self._info()
 
     @property

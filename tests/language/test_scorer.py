@@ -214,3 +214,43 @@ def test_any_decisions_agree(architecture: str, texts: list, row_tokens: int, no
         found, expected = engine.score(texts), oracle.score(engine, texts)
     torch.testing.assert_close(found.logprobs, expected.logprobs, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=0)
+
+
+# Any text at all: letters of all scripts, emoji, controls, spaces and line breaks in odd places; as many actions as there may be.
+anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
+anybodys = st.tuples(anything, st.lists(anything, min_size=1, max_size=7).map(tuple))
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(anybodys, min_size=1, max_size=4))
+def test_any_text_is_scored_or_refused_in_one_line(texts: list) -> None:
+    engine = known_scorer("llama", "word")
+    refused = None
+    try:
+        with torch.no_grad():
+            scores = engine.score(texts)
+    except UserError as error:
+        refused = str(error)
+    if refused is not None:
+        assert "\n" not in refused
+        assert "expected" in refused
+        return
+    policy = scores.log_policy().exp()
+    assert scores.logprobs.shape == (len(texts), max(len(actions) for _, actions in texts))
+    for (_, actions), row, logprobs in zip(texts, policy, scores.logprobs, strict=True):
+        assert row[: len(actions)].isfinite().all()
+        assert (logprobs[: len(actions)] <= 0).all()
+        assert row[len(actions) :].eq(0).all()
+        assert row.sum().item() == pytest.approx(1, abs=1e-5)
+    assert engine.features([prompt for prompt, _ in texts]).isfinite().all()
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n\t"])
+def test_features_of_a_blank_prompt_are_refused(prompt: str) -> None:
+    with pytest.raises(UserError, match=r"expected a prompt that is not blank"):
+        known_scorer().features(["You see", prompt])
+
+
+def test_features_of_a_too_long_prompt_are_refused() -> None:
+    with pytest.raises(UserError, match=r"3001 tokens, expected at most 2048 \(the model's context\); shorten the prompt"):
+        known_scorer().features(["a" * 3000])
