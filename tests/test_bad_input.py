@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from bad_input import COMMANDS
+from bad_input import ALL_COMMANDS, COMMANDS
 from checkout import ROOT, checkout, environment, run
 
 FRAGILE = """# Tests' own environment, which goes wrong on demand.
@@ -35,7 +35,7 @@ def assert_told(command, code, output):
     assert code == 2, output
     assert len(output.splitlines()) == 1, output
     assert output.startswith("error: ")
-    assert COMMANDS[command].replace("overcooked, virtualhome", "fragile, overcooked, virtualhome") in output
+    assert ALL_COMMANDS[command].replace("overcooked, virtualhome", "fragile, overcooked, virtualhome") in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,7 +53,7 @@ def test_nothing_is_left_behind(answers):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL_COMMANDS)
 def test_the_same_from_a_shell_within_ten_seconds(command, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "shell"
     if not folder.exists():

@@ -106,7 +106,18 @@ def flip_a_bit(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_bit, lambda path: path.write_bytes(b""), lambda path: path.write_text("{}")])
+def empty(path):
+    path.write_bytes(b"")
+
+
+def overwrite(path):
+    path.write_text("{}")
+
+
+SLOWLY = pytest.mark.slow  # for more of a kind
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, *(pytest.param(more, marks=SLOWLY) for more in (empty, overwrite))])
 def test_a_damaged_checkpoint_is_passed_over(suite, monkeypatch, tmp_path, undisturbed, damage):
     folder = stopped(suite, monkeypatch, tmp_path / "run")
     before, last = sorted(folder.glob("checkpoints/*.ckpt"))
@@ -176,7 +187,7 @@ def test_learning_rates_that_diverge(suite, tmp_path, words):
 
 @pytest.mark.parametrize(("fault", "code", "said"), [
     ("raise", 1, "its step() raised ZeroDivisionError (the bus has no wheels) at fragile.py:"),
-    ("nan_reward", 2, "its step() gave the reward nan, expected a finite number"),
+    pytest.param("nan_reward", 2, "its step() gave the reward nan, expected a finite number", marks=SLOWLY),
 ])  # fmt: skip
 def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, said):
     monkeypatch.setenv("TRIGGER", str(tmp_path / "trigger"))
@@ -237,11 +248,12 @@ def disk(tmp_path):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.parametrize("kilobytes", [20, 120, 400, 700])
+@pytest.mark.parametrize("kilobytes", [20, 400, *(pytest.param(more, marks=SLOWLY) for more in range(50, 1100, 75))])
 def test_a_full_disk(suite, disk, undisturbed, kilobytes):
     folder, remount = disk
     assert remount(f"size={kilobytes}k") == 0
     line = error_line(*suite("run", *OPTIONS, f"hydra.run.dir={folder}/run"), 1)
+    print(kilobytes, line)
     assert "No space left on device" in line
     assert "; make room there" in line
     assert not list(folder.rglob(".*"))
