@@ -180,13 +180,20 @@ def test_finished_runs_are_skipped_broken_ones_go_on_and_shared_ones_are_done_on
 
 
 def test_failed_runs_are_told_with_their_folders(folder):
-    (finished,) = run(folder, [[*TINY, "seed=-1,0", "hydra.sweeper.results=results/failed"]])
+    (finished,) = run(folder, [[*TINY, "seed=0", "model.lora.rank=0,8", "hydra.sweeper.results=results/failed"]])
     assert finished.code == 2
     *_, job, last = finished.output.splitlines()
-    assert job.endswith("seed=-1: expected an integer from 0 to 2**32 - 1")
+    assert "model.lora.rank=0: expected a positive rank" in job
     assert last.startswith("error: 1 of 2 runs failed; the same command goes on with them: ")
-    assert "twosome-seed-1-" in last
+    assert "twosome-seed0-" in last
     assert not (folder / "results" / "failed").exists()
+
+
+def test_bad_input_ends_a_sweep_before_its_first_run(folder):
+    before = sorted((folder / "runs").rglob("*"))
+    (finished,) = run(folder, [[*TINY, "seed=2,-1"]])
+    assert (finished.code, finished.output) == (2, "error: seed=-1: expected an integer from 0 to 2**32 - 1\n")
+    assert sorted((folder / "runs").rglob("*")) == before
 
 
 def test_another_run_in_the_place_is_refused(folder):
@@ -199,4 +206,4 @@ def test_another_run_in_the_place_is_refused(folder):
     shutil.rmtree(place)
     kept.replace(place)
     assert finished.code == 2
-    assert finished.output.strip().endswith("there is another one in it, with total_steps=96")
+    assert finished.output.strip().endswith("there is another one in it, with total_steps=96 (not 64)")
