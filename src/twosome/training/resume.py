@@ -26,7 +26,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
     """
     config = folder.config
     if different := differences(asked, config):
-        here, there = (dict(leaves(_plain(each))) for each in (config, asked))
+        here, there = (dict(leaves(_plain(_relevant(each)))) for each in (config, asked))
         shown = ", ".join(f"{key}={here.get(key, 'unset')} (not {there.get(key, 'unset')})" for key in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
         raise UserError(
