@@ -107,7 +107,7 @@ OTHERS = {
         "run=/no/where": "run=/no/where: no such folder; expected the folder of a finished run",
         "run=src": "run=src: expected a config.yaml in it; name the folder that src/run.py wrote",
         "rum=x": "rum: no such option; did you mean run?",
-        "run=conf suite=drifts": "suite=drifts: expected one of cross, drift, episodes, retention, unseen; did you mean suite=drift?",
+        "run=conf suite=drifts": "suite=drifts: expected one of cross, drift, episodes, retention, unseen; did you mean",
         "run=conf episodes=0": "episodes=0: expected an integer above 0",
         "run=conf seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
         "run=conf trust=perhaps": "trust=perhaps: expected true or false",

@@ -189,14 +189,14 @@ class Job:
             callbacks.append(Forgetting(self.folder, probe, self.retention.every))
         if self.team:
             callbacks.append(SameWeights(self.team))
+        options = trainer_options(self.config.trainer, self.team)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
             trainer = pl.Trainer(
-                **trainer_options(self.config.trainer, self.team),
+                **options | {"plugins": [AtomicIO(), *options.get("plugins", [])]},
                 max_epochs=num_updates,
                 deterministic=True,
                 callbacks=callbacks,
-                plugins=[AtomicIO()],
                 logger=self.loggers(),
                 enable_progress_bar=False,
                 enable_model_summary=False,

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from lightning_fabric.plugins.environments import SLURMEnvironment
 from torch import Tensor
 
-from twosome.errors import UserError
+from twosome.errors import RunError, UserError
 from twosome.training.strategies import FSDPConfig
 from twosome.training.watch import GRACE, POLL, RENDEZVOUS, Failure, Watch
 
@@ -174,7 +174,7 @@ def _start(config: FSDPConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
 
 def _fail(watch: Watch, error: BaseException) -> None:
     """Tell of an error, unless it is only the consequence of another process's, which the first process raises in its place."""
-    own = isinstance(error, UserError | KeyboardInterrupt | SystemExit)
+    own = isinstance(error, UserError | RunError | KeyboardInterrupt | SystemExit)
     until = time.monotonic() + (0 if own else 5 * POLL)
     while time.monotonic() < until and not watch.heard():
         time.sleep(POLL)
@@ -186,7 +186,7 @@ def _fail(watch: Watch, error: BaseException) -> None:
             sys.__excepthook__(type(error), error, error.__traceback__)
         os._exit(code)
     if first.rank > 0:
-        raise UserError(first.message) if first.code == 2 else RuntimeError(f"process {first.rank}: {first.message}") from None
+        raise UserError(first.message) if first.code == 2 else RunError(f"process {first.rank}: {first.message}") from None
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
