@@ -35,6 +35,7 @@ def suite(monkeypatch, capfd, tmp_path):
     def call(name, *words):
         monkeypatch.setattr(sys, "argv", [f"src/{name}.py", *map(str, words)])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        monkeypatch.setattr("twosome.failures._failures", [])  # of this process so far
         capfd.readouterr()
         code = 0
         try:

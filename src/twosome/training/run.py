@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,15 +61,27 @@ def run(config: DictConfig) -> float:
     here = place(job.fsdp) if job.fsdp else Place()
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
+    with telling_how_to_go_on(folder), _team(job, here) as team, locked(folder.path):
+        if team:
+            team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
+        job = replace(job, team=team)
+        agent = job.agent()
+        if config.resume is None:
+            folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
+        job.execute(agent)
+    return job.score()
+
+
+def _team(job: "Job", here: Place) -> contextlib.AbstractContextManager[Team | None]:
+    """The processes that share the run; None where it is one."""
+    return joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """Inside, what ends a run before its time is told with the command that goes on with it."""
     try:
-        with joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext() as team, locked(folder.path):
-            if team:
-                team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
-            job = replace(job, team=team)
-            agent = job.agent()
-            if config.resume is None:
-                folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
-            job.execute(agent)
+        yield
     except (KeyboardInterrupt, SystemExit) as error:
         hint = f"go on with: {resume_command(folder.path)}" if folder.started else "nothing was written yet"
         print(f"\ninterrupted; {hint}", file=sys.stderr)
@@ -80,7 +93,6 @@ def run(config: DictConfig) -> float:
         if fault is None or not folder.started:
             raise
         raise RunError(f"{fault}; then go on with: {resume_command(folder.path)}") from error
-    return job.score()
 
 
 def follow(config: FSDPConfig, here: Place) -> float:
@@ -193,7 +205,7 @@ class Job:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
             trainer = pl.Trainer(
-                **options | {"plugins": [AtomicIO(), *options.get("plugins", [])]},
+                **options | {"plugins": [AtomicIO(), *options["plugins"]]},
                 max_epochs=num_updates,
                 deterministic=True,
                 callbacks=callbacks,
