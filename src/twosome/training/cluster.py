@@ -8,10 +8,10 @@ import os
 import signal
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment
 
 
-def cluster_plugins() -> list[SLURMEnvironment]:
+def cluster_plugins() -> list[ClusterEnvironment]:
     """For Lightning's Trainer: SLURM's processes are its ranks, and SLURM's signals are not its business."""
     return [SLURMEnvironment(auto_requeue=False)] if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect() else []
 

@@ -14,6 +14,7 @@ from pytorch_lightning.strategies.strategy import Strategy
 
 from twosome.config import typed
 from twosome.errors import UserError, unknown_choice
+from twosome.training.checkpoints import AtomicIO
 from twosome.training.cluster import cluster_plugins
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ class SameWeights(pl.Callback):
 def trainer_options(trainer: DictConfig, team: "Team | None") -> dict[str, Any]:
     """The arguments of Lightning's Trainer that ``trainer`` stands for. team: where it is one process of several."""
     options: dict[str, Any] = OmegaConf.to_container(trainer, resolve=True)  # type: ignore[assignment]
-    options["plugins"] = cluster_plugins()
+    environment = cluster_plugins()
     if team is not None:
         timeout = timedelta(seconds=options.pop("timeout"))
         options["strategy"] = ShardedBase(data_parallel_size=team.size, tensor_parallel_size=1, timeout=timeout)
-        options["plugins"] = [TeamEnvironment(team, options["devices"])]
-    return options
+        environment = [TeamEnvironment(team, options["devices"])]
+    return options | {"plugins": [AtomicIO(), *environment]}

@@ -48,7 +48,7 @@ class Planned:
 def check(run: Planned, config: DictConfig) -> None:
     """Find bad input before the first run of a sweep begins rather than when its turn comes. config: what the run's overrides
     compose. Raises UserError."""
-    from twosome.training.run import Job
+    from twosome.training.job import Job
 
     if run.state != "finished":
         Job.checked(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), run.folder)
