@@ -26,8 +26,9 @@ demo: $(STAMP) ## train SmolLM2-135M to make a tomato salad on the CPU, under te
 reproduce: $(STAMP) ## every experiment, figure and table at the size of the profile smoke, in minutes: results/smoke
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
+# Two processes, a file to one of them: most of a test's time is spent beginning Python and loading a model, on one core.
 test: $(STAMP) ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
