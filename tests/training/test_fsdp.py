@@ -51,7 +51,10 @@ class Failing(OvercookedEnv):
             raise ZeroDivisionError("the soup is divided by zero")
         if self.left == 0 and self.how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        return (obs, float("nan") if self.left == 0 else reward, *rest)
+        if self.left == 0 and self.how == "preempt":
+            os.kill(os.getpid(), signal.SIGUSR2)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return (obs, float("nan") if self.left == 0 and self.how == "reward" else reward, *rest)
 
 gymnasium.register("twosome/Failing-v0", entry_point=Failing)
 '''
@@ -81,6 +84,7 @@ FAILURES = {
     ("raise", "follower"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
     ("raise", "leader"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
     ("kill", "leader"): (-signal.SIGKILL, ""),
+    ("preempt", "follower"): (0, ""),  # the scheduler's signals are the first process's business: the run is finished
 }
 
 BAD = {

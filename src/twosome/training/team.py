@@ -24,7 +24,14 @@ PLACE = "TWOSOME_PLACE"
 """The environment variable that tells a process which another one started of its team."""
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 30_000)  # for steps of SLURM's jobs
-FOLLOW = "from twosome.training.run import follow; from twosome.training.team import told; follow(*told())"
+FOLLOW = """
+import signal
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM sends its signals to all processes; the first one knows what to do
+signal.signal(signal.SIGTERM, lambda *_: None)  # Lightning would put its own handler in place of SIG_IGN
+from twosome.training.run import follow
+from twosome.training.team import told
+follow(*told())
+"""
 
 
 @dataclass(frozen=True)
