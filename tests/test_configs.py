@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from twosome import experiment
 from twosome.cli import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
-from twosome.language.loading import ModelConfig
+from twosome.language.config import ModelConfig
 from twosome.ppo.config import PPOConfig
 from twosome.training.sweep import combinations
 

@@ -10,7 +10,8 @@ from checkout import added_files, checkout, python_commands, run
 from safetensors.torch import load_file
 
 from twosome.language import tiny
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 
 ADDED = ("env=corridor", "norm=characters", "model=my_model")
 SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3 retention.limit=2"

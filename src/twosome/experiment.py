@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import torch
@@ -14,15 +14,24 @@ import twosome.envs  # noqa: F401  (registers the suite's environments)
 from twosome.config import check_targets, typed
 from twosome.envs.checked import Checked
 from twosome.errors import UserError, folded, unknown_choice
-from twosome.language.loading import ModelConfig, check_options
+from twosome.language.config import ModelConfig, check_options
 from twosome.language.norms import Normalization
-from twosome.language.scorer import Scorer, load_scorer
 from twosome.policies.agent import Agent
 
+if TYPE_CHECKING:
+    from twosome.language.scorer import Scorer
+
 MakeEnv = Callable[[], gymnasium.Env]
-LoadScorer = Callable[..., Scorer]  # with load_scorer's arguments
+LoadScorer = Callable[..., "Scorer"]  # with load_scorer's arguments
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
+
+
+def load_scorer(model: ModelConfig, norm: Normalization, **engine: int) -> "Scorer":
+    """The engine of one process. transformers and PEFT take seconds to import, so not before it is needed."""
+    from twosome.language import scorer
+
+    return scorer.load_scorer(model, norm, **engine)
 
 
 @dataclass(frozen=True)

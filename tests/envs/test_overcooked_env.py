@@ -35,7 +35,7 @@ def test_every_task_and_prompter_passes_the_checker(task, prompt):
     assert env.action_space.n == actions
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(list(TASKS)), st.sampled_from(list(MAPS)), st.integers(0, 3), st.data())
 def test_random_walks_keep_the_contract(task, map_name, obs_radius, data):
     env = make(task=task, map=map_name, obs_radius=obs_radius)
@@ -56,7 +56,7 @@ def test_random_walks_keep_the_contract(task, map_name, obs_radius, data):
             break
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(list(TASKS)), st.lists(st.integers(0, 3), max_size=200))
 def test_primitive_actions_neither_lose_nor_double_anything(task, actions):
     kitchen = make_kitchen(task)

@@ -56,7 +56,7 @@ def check(info: dict) -> None:
 
 
 @pytest.mark.parametrize(("name", "prompt"), WORDINGS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_walk_is_well_worded(name: str, prompt: str, data: st.DataObject) -> None:
     env = made(name, data.draw(st.sampled_from(tasks(name))), prompt)

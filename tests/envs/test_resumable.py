@@ -72,7 +72,7 @@ actions = st.lists(st.integers(0, 11), max_size=25)
 
 
 @environments
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(past=actions, future=actions, seed=st.integers(0, 2**32 - 1))
 def test_the_future_is_the_same_from_anywhere(name: str, past: list[int], future: list[int], seed: int) -> None:
     env, resumed = Resumable(ENVIRONMENTS[name]()), Resumable(ENVIRONMENTS[name]())

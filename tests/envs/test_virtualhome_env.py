@@ -29,7 +29,7 @@ def test_every_task_and_prompter_passes_the_checker(task, prompt):
     assert isinstance(env, Searchable)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(TASKS), st.data())
 def test_random_walks_keep_the_contract(task, data):
     env = make(task=task)

@@ -13,7 +13,8 @@ from twosome.errors import UserError
 from twosome.evaluation import evaluate
 from twosome.evaluation.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
 from twosome.language.adapter import WEIGHTS, load_adapter
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.training.runfolder import RunFolder
 
 

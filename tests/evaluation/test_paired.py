@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from twosome.evaluation.retention.paired import bootstrap, compare, loss_bound, mcnemar
@@ -19,7 +19,6 @@ def test_mcnemar_by_hand(lost, gained, p_value):
     assert mcnemar(lost, gained) == pytest.approx(p_value, rel=1e-12)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 6), st.integers(0, 6))
 def test_mcnemar_is_the_share_of_coin_tosses_that_are_as_uneven(lost, gained):
     uneven = [abs(2 * sum(toss) - lost - gained) >= abs(lost - gained) for toss in product((0, 1), repeat=lost + gained)]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from probe import reword
 from twosome.errors import UserError
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.language.norms import token, word
 from twosome.language.probe import probe, run
 from twosome.language.scorer import Scorer

@@ -6,7 +6,8 @@ import torch
 
 from twosome.decision import Text
 from twosome.language import norms
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
 
 DECISIONS: list[Text] = [

@@ -18,7 +18,8 @@ from transformers import AutoModelForCausalLM, BertConfig, T5Config
 
 from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
-from twosome.language.loading import LanguageModel, ModelConfig, load_language_model, save_adapter
+from twosome.language.config import ModelConfig
+from twosome.language.loading import LanguageModel, load_language_model, save_adapter
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "You notice a tomato on the table. Next, you should pick up the tomato"

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.language.packed_linear import PackedLinear, pack_frozen_layers, plain_products
 
 
@@ -14,7 +15,7 @@ def frozen(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
     return nn.Linear(inputs, outputs, bias=bias).requires_grad_(False)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 70), st.integers(1, 70), st.lists(st.integers(1, 9), min_size=1, max_size=3), st.booleans())
 def test_the_product_and_its_gradient_are_those_of_the_layer(inputs: int, outputs: int, shape: list[int], bias: bool) -> None:
     layer = frozen(inputs, outputs, bias)

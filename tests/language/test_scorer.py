@@ -12,7 +12,8 @@ from transformers import AutoConfig
 
 from twosome.errors import UserError
 from twosome.language import norms, oracle, tiny
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.language.scorer import MASKED, Scorer, Scores
 
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
@@ -202,7 +203,7 @@ decisions = st.tuples(phrases, st.lists(phrases, min_size=1, max_size=4, unique=
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     texts=st.lists(decisions, min_size=1, max_size=5),
     row_tokens=st.sampled_from([1, 12, 384]),
@@ -221,7 +222,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_siz
 anybodys = st.tuples(anything, st.lists(anything, min_size=1, max_size=7).map(tuple))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(anybodys, min_size=1, max_size=4))
 def test_any_text_is_scored_or_refused_in_one_line(texts: list) -> None:
     engine = known_scorer("llama", "word")

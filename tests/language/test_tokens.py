@@ -91,7 +91,7 @@ phrases = st.lists(words, min_size=1, max_size=4).map(" ".join)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(prompt=phrases, actions=st.lists(phrases, min_size=1, max_size=3).map(tuple))
 def test_prompt_and_action_tokens_are_the_joined_texts(architecture: str, prompt: str, actions: tuple[str, ...]) -> None:
     tokenizer = tiny.build_tokenizer(architecture)

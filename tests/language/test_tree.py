@@ -12,7 +12,7 @@ tokens = st.lists(st.integers(0, 3), min_size=1, max_size=6).map(tuple)  # few t
 decisions = st.builds(TokenizedDecision, tokens, st.lists(tokens, min_size=1, max_size=4).map(tuple))
 many = st.lists(decisions, min_size=1, max_size=8)
 budgets = st.integers(1, 40)
-thorough = settings(max_examples=150, deadline=None)
+thorough = settings(max_examples=150)
 
 
 def context(row: Row, node: int) -> tuple[int, ...]:

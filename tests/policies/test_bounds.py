@@ -13,7 +13,7 @@ from twosome.errors import UserError
 from twosome.evaluation.episodes import play, summarize
 from twosome.experiment import AgentContext
 from twosome.language import norms
-from twosome.language.loading import ModelConfig
+from twosome.language.config import ModelConfig
 from twosome.policies.agent import likeliest
 from twosome.policies.bounds import optimal, random
 

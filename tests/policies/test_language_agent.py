@@ -9,7 +9,8 @@ import torch
 
 from twosome.decision import Decision
 from twosome.language import norms, oracle
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
 from twosome.policies.language import LanguageAgent
 

@@ -16,7 +16,7 @@ from twosome.decision import Decision
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.errors import UserError
 from twosome.experiment import AgentContext
-from twosome.language.loading import ModelConfig
+from twosome.language.config import ModelConfig
 from twosome.language.norms import word
 from twosome.policies.symbolic import SymbolicAgent, build
 from twosome.ppo.config import PPOConfig

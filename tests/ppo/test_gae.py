@@ -76,7 +76,7 @@ def cleanrl_gae(rewards, values, dones, next_value, next_done, gamma, gae_lambda
     return advantages, advantages + values
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.floats(0, 1), st.floats(0, 1))
 def test_at_duration_one_it_is_cleanrls(seed: int, steps: int, gamma: float, gae_lambda: float) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -11,12 +11,12 @@ import torch
 
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
-from twosome.language.loading import ModelConfig
+from twosome.language.config import ModelConfig
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer, load_scorer
 from twosome.language.tiny import ARCHITECTURES
+from twosome.training.config import FSDPConfig
 from twosome.training.shared import IDLE_TEXT, SharedEnvs, SharedScorer, load_shared_scorer
-from twosome.training.strategies import FSDPConfig
 from twosome.training.team import Place, Team, joined
 
 SIZE = 2

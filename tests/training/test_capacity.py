@@ -5,7 +5,8 @@ import torch
 from checkout import ROOT
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from twosome.language.loading import LanguageModel, LoraOptions, _add_adapter
+from twosome.language.config import LoraOptions
+from twosome.language.loading import LanguageModel, _add_adapter
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 from twosome.language.tiny import build_tokenizer

@@ -17,10 +17,11 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from twosome.errors import UserError
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
-from twosome.training.strategies import FSDPConfig
+from twosome.training.config import FSDPConfig
 from twosome.training.team import Place, place
 
 OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "ppo.num_envs=5", "ppo.num_steps=16", "ppo.num_minibatches=2",

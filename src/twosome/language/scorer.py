@@ -11,7 +11,8 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
-from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import Row, batches, pack

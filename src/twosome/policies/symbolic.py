@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.language.loading import resolve_device
+from twosome.language.config import resolve_device
 from twosome.language.scorer import MASKED
 from twosome.policies.agent import LearningAgent
 from twosome.policies.weights import load_weights, save_weights

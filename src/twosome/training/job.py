@@ -1,38 +1,26 @@
 """A checked run: what is trained, evaluated and written, in which order."""
 
-import logging
-import warnings
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger
 
 from twosome import experiment
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, check_targets, typed
-from twosome.envs.optimum import optimal_return
-from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
-from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
-from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.report import record_drift
 from twosome.evaluation.video import can_film, record
-from twosome.language.scorer import load_scorer
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.ppo.config import PPOConfig
-from twosome.training.callbacks import Forgetting, Progress, Recorder
-from twosome.training.checkpoints import keep_two, latest
-from twosome.training.cluster import KeepSigterm
-from twosome.training.module import PPOModule
+from twosome.training.config import FSDPConfig, fsdp_config
 from twosome.training.provenance import now, provenance
 from twosome.training.runfolder import CHECKSUMS, RunFolder
-from twosome.training.shared import SharedEnvs, load_shared_scorer
-from twosome.training.strategies import FSDPConfig, SameWeights, fsdp_config, trainer_options
 from twosome.training.team import Team
+
+if TYPE_CHECKING:
+    from twosome.evaluation.retention.drift import DriftProbe
 
 
 @dataclass(frozen=True)
@@ -71,18 +59,22 @@ class Job:
 
     def agent(self) -> Agent:
         """The agent, over a language model that the team shares, if there is one."""
-        load = partial(load_shared_scorer, team=self.team) if self.team else load_scorer
-        return experiment.agent(self.config, self.make_env, load)
+        if self.team is None:
+            return experiment.agent(self.config, self.make_env)
+        from twosome.training.shared import load_shared_scorer  # FSDP takes a second to import
+
+        return experiment.agent(self.config, self.make_env, partial(load_shared_scorer, team=self.team))
 
     def execute(self, agent: Agent) -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""
         self.folder.check_model(agent)
         self.folder.write_json("provenance.json", provenance(self.config, agent))
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
         agent.prepare()
         probe = self.drift_probe(agent)
         if isinstance(agent, LearningAgent):
-            self.learn(agent, probe)
+            from twosome.training.learning import learn  # Lightning takes seconds to import; bad input is told before
+
+            learn(self, agent, probe)
         self.folder.export(agent)
         self.evaluate(agent, "after")
         if probe and self.retention.drift:
@@ -93,54 +85,13 @@ class Job:
         self.folder.finish()
         print_summary(self.folder, self.config)
 
-    def learn(self, agent: LearningAgent, probe: DriftProbe | None) -> None:
-        """Evaluate, train and draw the learning curve."""
-        checkpoint = latest(self.folder)
-        if checkpoint is None:
-            self.evaluate(agent, "before")
-        self.train(agent, probe, checkpoint)
-        optimum = optimal_return(self.make_env, self.config.env.gamma)
-        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
-
-    def drift_probe(self, agent: Agent) -> DriftProbe | None:
+    def drift_probe(self, agent: Agent) -> "DriftProbe | None":
         """What measures the agent's language model, where it trains one and the configuration asks for it."""
         if agent.language_model is None or not (self.retention.drift or self.retention.every):
             return None
+        from twosome.evaluation.retention.drift import DriftProbe
+
         return DriftProbe(agent.language_model, self.retention.limit)
-
-    def train(self, agent: LearningAgent, probe: DriftProbe | None, checkpoint: Path | None) -> None:
-        """Fit from a checkpoint, or from the start."""
-        num_updates = -(-self.settings.total_steps // self.ppo.batch_size)
-        num_envs = self.ppo.num_envs
-        envs = SharedEnvs(self.make_env, num_envs, self.team) if self.team else DecisionEnvs(self.make_env, num_envs)
-        module = PPOModule(agent, envs, self.ppo, num_updates, self.settings.seed)
-        callbacks = [
-            KeepSigterm(),
-            Recorder(self.folder),
-            Progress(num_updates),
-            keep_two(self.folder, self.settings.checkpoint_every),
-        ]
-        if probe and self.retention.every:
-            callbacks.append(Forgetting(self.folder, probe, self.retention.every))
-        if self.team:
-            callbacks.append(SameWeights(self.team))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
-            trainer = pl.Trainer(
-                **trainer_options(self.config.trainer, self.team),
-                max_epochs=num_updates,
-                deterministic=True,
-                callbacks=callbacks,
-                logger=self.loggers(),
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
-        envs.close()
-
-    def loggers(self) -> list[Logger]:
-        """Lightning's loggers, writing into the run's folder."""
-        return [instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()]
 
     def evaluate(self, agent: Agent, when: str) -> None:
         """Evaluate if the configuration asks for it."""

@@ -12,11 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import RunError, disk_error
+from twosome.training.config import FSDPConfig
 from twosome.training.job import Job
 from twosome.training.lock import locked
 from twosome.training.resume import resume_command, resumed_config, same_config
 from twosome.training.runfolder import RunFolder
-from twosome.training.strategies import FSDPConfig
 from twosome.training.team import Place, Team, joined, place
 
 

@@ -20,7 +20,8 @@ from torch.nn.functional import pad
 
 from twosome.decision import Decision, Text
 from twosome.envs.vector import DecisionEnvs, Step
-from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.config import ModelConfig
+from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.scorer import MASKED, Scorer, Scores, decisions_of
 from twosome.language.tokens import TokenizedDecision

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments import SLURMEnvironment
 from torch import Tensor
 
 from twosome.errors import RunError, UserError
-from twosome.training.strategies import FSDPConfig
+from twosome.training.config import FSDPConfig
 from twosome.training.watch import GRACE, POLL, RENDEZVOUS, Failure, Watch
 
 PLACE = "TWOSOME_PLACE"
@@ -61,6 +60,8 @@ def place(config: FSDPConfig) -> Place:
         found = Place(rank, local_rank, world_size, env["MASTER_ADDR"], port, served)
     elif int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         rank, local_rank, world_size = (int(env[f"SLURM_{name}"]) for name in ("PROCID", "LOCALID", "STEP_NUM_TASKS"))
+        from lightning_fabric.plugins.environments import SLURMEnvironment  # here, since it takes seconds
+
         address = SLURMEnvironment.resolve_root_node_address(env["SLURM_STEP_NODELIST"])
         port = PORTS[(int(env["SLURM_JOB_ID"]) * 97 + int(env["SLURM_STEP_ID"])) % len(PORTS)]  # the same for all of a step
         found = Place(rank, local_rank, world_size, address, port)

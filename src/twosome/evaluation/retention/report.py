@@ -1,18 +1,20 @@
 """What a drift probe and the benchmarks found, in the run's folder and on the screen."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from twosome.evaluation.retention import texts
-from twosome.evaluation.retention.drift import DriftProbe
 from twosome.training.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from twosome.evaluation.retention.drift import DriftProbe
 
 FILE = "retention.json"
 
 
-def record_drift(probe: DriftProbe, folder: RunFolder) -> dict[str, Any]:
+def record_drift(probe: "DriftProbe", folder: RunFolder) -> dict[str, Any]:
     """Measure, and keep the summary as "drift" in the folder's retention.json; returns it."""
     drift = {"texts": texts.checksum(), **probe.measure().summary()}
     folder.write_json(FILE, folder.read_json(FILE, default={}) | {"drift": drift})

@@ -1,0 +1,67 @@
+"""The part of a run in which its agent learns: Lightning, what it reports to, and the learning curve."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from pytorch_lightning.loggers import Logger
+
+from twosome.envs.optimum import optimal_return
+from twosome.envs.vector import DecisionEnvs
+from twosome.evaluation.figures import learning_curve
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.policies.agent import LearningAgent
+from twosome.training.callbacks import Forgetting, Progress, Recorder
+from twosome.training.checkpoints import keep_two, latest
+from twosome.training.cluster import KeepSigterm
+from twosome.training.job import Job
+from twosome.training.module import PPOModule
+from twosome.training.shared import SharedEnvs
+from twosome.training.strategies import SameWeights, trainer_options
+
+
+def learn(job: Job, agent: LearningAgent, probe: DriftProbe | None) -> None:
+    """Evaluate, train from the last checkpoint or from the start, and draw the learning curve."""
+    checkpoint = latest(job.folder)
+    if checkpoint is None:
+        job.evaluate(agent, "before")
+    _train(job, agent, probe, checkpoint)
+    optimum = optimal_return(job.make_env, job.config.env.gamma)
+    learning_curve(job.folder, job.config, job.folder.path / "learning_curve.png", optimum)
+
+
+def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint: Path | None) -> None:
+    num_envs = job.ppo.num_envs
+    num_updates = -(-job.settings.total_steps // job.ppo.batch_size)
+    envs = SharedEnvs(job.make_env, num_envs, job.team) if job.team else DecisionEnvs(job.make_env, num_envs)
+    callbacks = [
+        KeepSigterm(),
+        Recorder(job.folder),
+        Progress(num_updates),
+        keep_two(job.folder, job.settings.checkpoint_every),
+    ]
+    if probe and job.retention.every:
+        callbacks.append(Forgetting(job.folder, probe, job.retention.every))
+    if job.team:
+        callbacks.append(SameWeights(job.team))
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
+        trainer = pl.Trainer(
+            **trainer_options(job.config.trainer, job.team),
+            max_epochs=num_updates,
+            deterministic=True,
+            callbacks=callbacks,
+            logger=_loggers(job),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(PPOModule(agent, envs, job.ppo, num_updates, job.settings.seed), ckpt_path=checkpoint, weights_only=True)
+    envs.close()
+
+
+def _loggers(job: Job) -> list[Logger]:
+    """Lightning's loggers, writing into the run's folder."""
+    return [instantiate(logger, save_dir=str(job.folder.path)) for logger in job.config.logger.values()]
