@@ -75,6 +75,8 @@ MORE = {
     "baseline=saycan affordance=values": "affordance=values: expected one of none, oracle, value; did you mean affordance=value?",
     "hydra/launcher=basics": "hydra/launcher=basics: expected one of",
     "ppo.learning_rate=fast": "ppo.learning_rate=fast: expected float",
+    "ppo.value_learning_rate=1e38": "ppo.value_learning_rate=1e+38: expected a number of at most 1e+30",
+    "ppo.ent_coef=nan": "ppo.ent_coef=nan: expected a number of at most 1e+30",
     "total_steps=1.5": "total_steps=1.5: expected integer",
     "seed=": "seed=: expected integer",
     "~norm": "norm is missing: expected options",

@@ -7,6 +7,9 @@ from twosome.errors import UserError
 POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradient_accumulation_steps",
             "value_update_epochs", "value_num_minibatches", "learning_rate", "value_learning_rate", "max_grad_norm",
             "adam_eps")  # fmt: skip
+RATES = ("learning_rate", "value_learning_rate")
+COEFFICIENTS = ("ent_coef", "vf_coef")
+LARGEST = 1e30  # of these: float32 ends at 3e38, and Adam divides by small numbers
 FRACTIONS = ("gamma", "gae_lambda", "clip_coef")
 
 
@@ -63,9 +66,16 @@ class PPOConfig:
     terminal, as the reference does."""
 
     def __post_init__(self) -> None:
+        self._check_ranges()
+        self._check_divisors()
+
+    def _check_ranges(self) -> None:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number above 0")
+        for name in (*RATES, *COEFFICIENTS):
+            if not abs(getattr(self, name)) <= LARGEST:
+                raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number of at most {LARGEST:g}")
         for name in FRACTIONS:
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number from 0 to 1")
@@ -73,6 +83,8 @@ class PPOConfig:
             raise UserError(f"ppo.anneal_steps={self.anneal_steps}: expected 0 (over the run) or more")
         if self.target_kl is not None and self.target_kl <= 0:
             raise UserError(f"ppo.target_kl={self.target_kl}: expected a number above 0, or null for no limit")
+
+    def _check_divisors(self) -> None:
         for name in ("num_minibatches", "value_num_minibatches"):
             if self.batch_size % getattr(self, name):
                 raise UserError(
