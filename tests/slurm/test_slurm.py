@@ -31,7 +31,7 @@ hydra:
   sweeper:
     grids:
       - {model: tiny_random, total_steps: 3_072, seed: [0, 1, 2, 3, 4]}
-      - {model: tiny_random, total_steps: 25_600, seed: [5]}
+      - {model: tiny_random, total_steps: 64_000, seed: [5]}
 """
 SWEEP = ["src/run.py", "-m", "experiment=storm", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.limit=2", "env.kwargs.max_primitive_steps=60"]  # fmt: skip
