@@ -28,10 +28,11 @@ ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
 def load_scorer(model: ModelConfig, norm: Normalization, **engine: int) -> "Scorer":
-    """The engine of one process. transformers and PEFT take seconds to import, so not before it is needed."""
-    from twosome.language import scorer
+    """The engine with a newly loaded model. engine: row_tokens and batch_tokens."""
+    from twosome.language.loading import load_language_model  # transformers and PEFT take seconds to import
+    from twosome.language.scorer import Scorer
 
-    return scorer.load_scorer(model, norm, **engine)
+    return Scorer(load_language_model(model), norm, **engine)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_the_oracle_must_be_told_probabilities(told):
 
 
 def test_an_environment_without_affordances_is_refused_before_a_model_is_loaded(monkeypatch):
-    monkeypatch.setattr("twosome.language.scorer.load_language_model", None)
+    monkeypatch.setattr("twosome.language.loading.load_language_model", None)
     with pytest.raises(UserError, match=r"^affordance=oracle: .*use affordance=value or none"):
         build(context(Switches), affordances.oracle, ENGINE)
 

@@ -173,7 +173,7 @@ def test_what_was_exported_can_be_loaded(tmp_path: Any) -> None:
 
 
 def test_no_language_model_is_loaded_and_sizes_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twosome.language.scorer.load_language_model", pytest.fail)
+    monkeypatch.setattr("twosome.language.loading.load_language_model", pytest.fail)
     context = AgentContext(OvercookedEnv, ModelConfig(source="hf", path="nowhere", device="cpu"), word, 0, 0.99)
     made = build(context, [3])
     assert made.actor[0].weight.shape == (3, 18)

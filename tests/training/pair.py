@@ -11,9 +11,10 @@ import torch
 
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
+from twosome.experiment import load_scorer
 from twosome.language.config import ModelConfig
 from twosome.language.norms import word
-from twosome.language.scorer import Scorer, load_scorer
+from twosome.language.scorer import Scorer
 from twosome.language.tiny import ARCHITECTURES
 from twosome.training.config import FSDPConfig
 from twosome.training.shared import IDLE_TEXT, SharedEnvs, SharedScorer, load_shared_scorer

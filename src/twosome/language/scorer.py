@@ -11,8 +11,7 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
-from twosome.language.loading import LanguageModel, load_language_model
+from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import Row, batches, pack
@@ -177,11 +176,6 @@ class Scorer:
         """The hidden states at the ends of the rows' prompts, (decisions, hidden), float32."""
         ends = [place * hidden.shape[1] + end for place, row in enumerate(rows) for end in row.prompt_ends]
         return hidden.flatten(0, 1)[torch.tensor(ends, device=self.device)].float()
-
-
-def load_scorer(model: ModelConfig, norm: Normalization, **engine: int) -> Scorer:
-    """The engine with a newly loaded model. engine: row_tokens and batch_tokens."""
-    return Scorer(load_language_model(model), norm, **engine)
 
 
 def decisions_of(rows: Sequence[Row]) -> list[int]:

@@ -19,17 +19,9 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-ROTARY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-GROUPED = {**ROTARY, "num_key_value_heads": 2}
-POSITIONS = 2048
+from twosome.language.config import ARCHITECTURES
 
-ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "llama": {**GROUPED, "tie_word_embeddings": False},
-    "qwen2": {**GROUPED, "tie_word_embeddings": True},
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
-    "gemma": {**GROUPED, "head_dim": 16},
-    "gpt_neox": {**ROTARY, "rotary_pct": 0.5},
-}
+POSITIONS = 2048
 BEGINS = ("llama", "gemma")  # their tokenizers put a token before the text
 
 # The trained merges give words of one token and of several, as real vocabularies do; any text still round-trips.

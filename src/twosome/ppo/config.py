@@ -7,8 +7,7 @@ from twosome.errors import UserError
 POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradient_accumulation_steps",
             "value_update_epochs", "value_num_minibatches", "learning_rate", "value_learning_rate", "max_grad_norm",
             "adam_eps")  # fmt: skip
-RATES = ("learning_rate", "value_learning_rate")
-COEFFICIENTS = ("ent_coef", "vf_coef")
+BOUNDED = ("learning_rate", "value_learning_rate", "ent_coef", "vf_coef")
 LARGEST = 1e30  # of these: float32 ends at 3e38, and Adam divides by small numbers
 FRACTIONS = ("gamma", "gae_lambda", "clip_coef")
 
@@ -73,7 +72,7 @@ class PPOConfig:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number above 0")
-        for name in (*RATES, *COEFFICIENTS):
+        for name in BOUNDED:
             if not abs(getattr(self, name)) <= LARGEST:
                 raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number of at most {LARGEST:g}")
         for name in FRACTIONS:
