@@ -88,6 +88,8 @@ MORE = {
     "retention.every=-1": "retention.every=-1: expected 0 (no probe during training) or a number of updates",
     "retention.limit=0": "retention.limit=0: expected an integer above 0, or null for all texts",
     "baseline=saycan affordance.episodes=0": "affordance.episodes=0: expected an integer from 2 on",
+    "baseline.engine.batch_tokens=many": "baseline.engine.batch_tokens=many: expected integer",
+    "baseline=saycan baseline.engine.row_tokens=-1": "baseline.engine.row_tokens=-1: expected a positive number of tokens",
     "model=tiny_random baseline.engine.row_tokens=0": "baseline.engine.row_tokens=0: expected a positive number of tokens",
     "model.device=gpu": "model.device=gpu: expected one of auto, cpu, cuda; did you mean model.device=cpu?",
     "model.lora.rank=-1": "model.lora.rank=-1: expected 0 (no adapter) or a positive integer",

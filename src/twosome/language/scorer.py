@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
+from twosome.language.config import BATCH_TOKENS, EngineConfig
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
@@ -44,15 +45,12 @@ class Scorer:
     projected onto the vocabulary.
     """
 
-    def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 384, batch_tokens: int = 2048) -> None:
-        """lm: the model with its adapter; row_tokens: nodes in a tree; batch_tokens: tokens in one forward pass."""
-        for option, value in (("row_tokens", row_tokens), ("batch_tokens", batch_tokens)):
-            if value < 1:
-                raise UserError(f"baseline.engine.{option}={value}: expected a positive number of tokens; leave it out")
+    def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 256, batch_tokens: int | None = None) -> None:
+        """lm: the model with its adapter; the rest as in EngineConfig."""
+        engine = EngineConfig(row_tokens, batch_tokens)
         if not isinstance(lm.model, PeftModel):
             raise UserError("model.lora.rank=0: expected a positive rank; without an adapter there is nothing to train")
         self.lm, self.norm, self.model = lm, norm, lm.model
-        self.row_tokens, self.batch_tokens = row_tokens, batch_tokens
         self.tokens_computed = self.tokens_projected = 0
         causal_lm: Any = lm.model.get_base_model()
         config = causal_lm.config.get_text_config()
@@ -60,6 +58,8 @@ class Scorer:
         self.backbone: Any = causal_lm.base_model
         self.head: Any = causal_lm.get_output_embeddings()
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.row_tokens = engine.row_tokens
+        self.batch_tokens = engine.batch_tokens or BATCH_TOKENS[self.device.type]
         self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
 
     def score(self, texts: Sequence[Text]) -> Scores:

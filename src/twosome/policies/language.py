@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from twosome.config import typed
 from twosome.decision import Decision, Text
 from twosome.language.adapter import load_adapter
+from twosome.language.config import EngineConfig
 from twosome.language.loading import LanguageModel, save_adapter
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.agent import LearningAgent
@@ -145,8 +146,9 @@ class LanguageAgent(LearningAgent):
 def build(context: "AgentContext", critic: dict[str, Any], engine: dict[str, Any]) -> LanguageAgent:
     """The builder that conf/baseline/twosome.yaml names.
 
-    critic: hidden_sizes. engine: row_tokens and batch_tokens of the Scorer.
+    critic: hidden_sizes. engine: as in EngineConfig.
     """
     sizes = typed(CriticConfig, OmegaConf.create(critic), "baseline.critic").hidden_sizes
-    scorer = context.load_scorer(context.model, context.norm, **engine)
+    options = typed(EngineConfig, OmegaConf.create(engine), "baseline.engine")
+    scorer = context.load_scorer(context.model, context.norm, **vars(options))
     return LanguageAgent(scorer, sizes, torch.Generator().manual_seed(context.seed))

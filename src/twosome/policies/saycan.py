@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome.config import typed
 from twosome.decision import Decision, Text
+from twosome.language.config import EngineConfig
 from twosome.language.scorer import MASKED, Scorer
 from twosome.policies.affordances import Affordance
 from twosome.policies.agent import Agent
@@ -72,8 +75,8 @@ class SayCanAgent(Agent):
 def build(context: "AgentContext", affordance: Callable[["AgentContext"], Affordance], engine: dict[str, Any]) -> SayCanAgent:
     """The builder that conf/baseline/saycan.yaml names.
 
-    affordance: builds it; first, since its complaints come sooner than a model. engine: row_tokens and batch_tokens of the
-    Scorer.
+    affordance: builds it; first, since its complaints come sooner than a model. engine: as in EngineConfig.
     """
+    options = typed(EngineConfig, OmegaConf.create(engine), "baseline.engine")
     can = affordance(context)
-    return SayCanAgent(context.load_scorer(context.model, context.norm, **engine), can)
+    return SayCanAgent(context.load_scorer(context.model, context.norm, **vars(options)), can)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from twosome.language.config import BATCH_TOKENS
+
 BYTES = {"float32": 4, "bfloat16": 2}
 SAVED = {"float32": (28, 12), "bfloat16": (24, 6)}
 """Bytes that a layer keeps per token for the backward pass, per hidden unit and per unit of the MLP's inner layer; measured."""
@@ -17,7 +19,7 @@ RANK = 8
 USABLE = 0.9  # of a GPU's memory: the rest is CUDA's own and what the allocator cannot use
 GPUS = (24, 40, 80)  # GB
 PROCESSES = (1, 2, 4, 8)
-BATCH_TOKENS = (2048, 512)  # baseline.engine.batch_tokens: the default, and one for large models
+BATCHES = (BATCH_TOKENS["cuda"], 512)  # baseline.engine.batch_tokens: the default, and one for large models
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Shape:
         kept = self.layers * (hidden * self.hidden + inner * self.inner)
         return round(batch_tokens * (kept + PROJECTED * 2 * 4 * self.vocabulary))
 
-    def total_bytes(self, processes: int, batch_tokens: int = BATCH_TOKENS[0]) -> int:
+    def total_bytes(self, processes: int, batch_tokens: int = BATCHES[0]) -> int:
         """All of it, on each process."""
         return self.frozen_bytes(processes) + self.learned_bytes + self.activation_bytes(batch_tokens)
 
@@ -106,9 +108,9 @@ def table() -> Iterator[str]:
     yield "| " + " | ".join(columns) + " |"
     yield "|---|---|" + "---:|" * (len(columns) - 2)
     for shape in SHAPES:
-        parts = (shape.frozen_bytes(1), shape.learned_bytes, shape.activation_bytes(BATCH_TOKENS[0]))
+        parts = (shape.frozen_bytes(1), shape.learned_bytes, shape.activation_bytes(BATCHES[0]))
         sizes = [*parts, *(shape.total_bytes(number) for number in PROCESSES)]
-        gpus = (" / ".join(needed(shape, gpu, tokens) for tokens in BATCH_TOKENS) for gpu in GPUS)
+        gpus = (" / ".join(needed(shape, gpu, tokens) for tokens in BATCHES) for gpu in GPUS)
         yield "| " + " | ".join([shape.name, shape.dtype, *(f"{size / 1e9:.2f}" for size in sizes), *gpus]) + " |"
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 
 from twosome.decision import Decision, Text
 from twosome.envs.vector import DecisionEnvs, Step
-from twosome.language.config import ModelConfig
+from twosome.language.config import BATCH_TOKENS, ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.scorer import MASKED, Scorer, Scores, decisions_of
@@ -83,10 +83,10 @@ class SharedScorer(Scorer):
     """
 
     def __init__(
-        self, lm: LanguageModel, norm: Normalization, row_tokens: int = 384, batch_tokens: int = 2048, *, team: Team
+        self, lm: LanguageModel, norm: Normalization, row_tokens: int = 256, batch_tokens: int | None = None, *, team: Team
     ) -> None:
         """lm: loaded on the CPU, with weights as they are (not packed); it is sharded here."""
-        super().__init__(lm, norm, row_tokens, batch_tokens)
+        super().__init__(lm, norm, row_tokens, batch_tokens or BATCH_TOKENS[team.device.type])
         self.team = team
         self.learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         shard(lm.model, team)  # type: ignore[arg-type]  # Scorer has checked that there is an adapter
