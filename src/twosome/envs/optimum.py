@@ -5,6 +5,7 @@ It is the line that a learning curve is to be read against. An environment takes
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -60,8 +61,12 @@ class BestPlay(NamedTuple):
     states: int
 
 
+@lru_cache(maxsize=8)
 def optimal_return(make_env: Callable[[], gymnasium.Env], gamma: float) -> float | None:
-    """The best discounted return (gamma per primitive step) from the start, or None where `best_play` finds none."""
+    """The best discounted return (gamma per primitive step) from the start, or None where `best_play` finds none.
+
+    A run asks for it several times, and it can take seconds: it is remembered by the maker of its environments.
+    """
     env = make_env()
     try:
         best = best_play(env, gamma)
