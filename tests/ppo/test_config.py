@@ -61,6 +61,12 @@ def test_learning_rates_fall_over_the_run_or_over_anneal_steps_where_these_are_m
     assert config(anneal_steps=anneal_steps, anneal_lr=False).remaining_lr(3, 4) == 1
 
 
+@pytest.mark.parametrize(("falls", "weights"), [(False, [0.2] * 4), (True, [0.2, 0.15, 0.1, 0.05])])
+def test_the_entropy_bonus_stays_or_falls_over_the_run(falls: bool, weights: list[float]) -> None:
+    options = config(ent_coef=0.2, anneal_ent_coef=falls, anneal_steps=1000)
+    assert [options.remaining_entropy(update, 4) for update in range(4)] == pytest.approx(weights)
+
+
 def test_anneal_steps_are_not_negative() -> None:
     assert error(anneal_steps=-1) == "ppo.anneal_steps=-1: expected 0 (over the run) or more"
 

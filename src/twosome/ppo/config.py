@@ -49,7 +49,9 @@ class PPOConfig:
     norm_adv: bool = True
     """Whether advantages are normalised within a minibatch."""
     ent_coef: float = 0.01
-    """Weight of the entropy bonus."""
+    """Weight of the entropy bonus, at the start."""
+    anneal_ent_coef: bool = False
+    """Whether it falls linearly to 0 over the run."""
     vf_coef: float = 0.5
     """Weight of the value loss. (The critic has an optimiser of its own, so this only meets gradient clipping and eps.)"""
     max_grad_norm: float = 0.5
@@ -101,6 +103,10 @@ class PPOConfig:
         if not self.anneal_lr:
             return 1.0
         return 1 - update / max(num_updates, -(-self.anneal_steps // self.batch_size))
+
+    def remaining_entropy(self, update: int, num_updates: int) -> float:
+        """The weight of the entropy bonus in an update, counted from 0, of a run of num_updates."""
+        return self.ent_coef * (1 - update / num_updates if self.anneal_ent_coef else 1)
 
     @property
     def batch_size(self) -> int:

@@ -1,6 +1,7 @@
 """The LightningModule: each Lightning epoch is one PPO update, a rollout and what is learned from it."""
 
 import time
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -58,7 +59,8 @@ class PPOModule(LightningModule):
         self._set_lr(policy_optimizer, self.config.learning_rate * remaining)
         self._set_lr(critic_optimizer, self.config.value_learning_rate * remaining)
         self.agent.train()
-        learned = update_policy(self.agent, samples, self.config, policy_optimizer, self.generator)
+        config = replace(self.config, ent_coef=self.config.remaining_entropy(self.current_epoch, self.num_updates))
+        learned = update_policy(self.agent, samples, config, policy_optimizer, self.generator)
         learned |= update_critic(self.agent, samples, self.config, critic_optimizer, self.generator)
         learned |= {"policy_lr": self.config.learning_rate * remaining,
                     "value_lr": self.config.value_learning_rate * remaining}  # fmt: skip
