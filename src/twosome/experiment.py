@@ -27,8 +27,8 @@ UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
-def load_scorer(model: ModelConfig, norm: Normalization, **engine: int) -> "Scorer":
-    """The engine with a newly loaded model. engine: row_tokens and batch_tokens."""
+def load_scorer(model: ModelConfig, norm: Normalization, **engine: Any) -> "Scorer":
+    """The engine with a newly loaded model. engine: as in EngineConfig."""
     from twosome.language.loading import load_language_model  # transformers and PEFT take seconds to import
     from twosome.language.scorer import Scorer
 

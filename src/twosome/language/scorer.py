@@ -45,9 +45,15 @@ class Scorer:
     projected onto the vocabulary.
     """
 
-    def __init__(self, lm: LanguageModel, norm: Normalization, row_tokens: int = 256, batch_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        lm: LanguageModel,
+        norm: Normalization,
+        row_tokens: int = EngineConfig.row_tokens,
+        batch_tokens: int | None = EngineConfig.batch_tokens,
+    ) -> None:
         """lm: the model with its adapter; the rest as in EngineConfig."""
-        engine = EngineConfig(row_tokens, batch_tokens)
+        self.engine = EngineConfig(row_tokens, batch_tokens)
         if not isinstance(lm.model, PeftModel):
             raise UserError("model.lora.rank=0: expected a positive rank; without an adapter there is nothing to train")
         self.lm, self.norm, self.model = lm, norm, lm.model
@@ -58,8 +64,6 @@ class Scorer:
         self.backbone: Any = causal_lm.base_model
         self.head: Any = causal_lm.get_output_embeddings()
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
-        self.row_tokens = engine.row_tokens
-        self.batch_tokens = engine.batch_tokens or BATCH_TOKENS[self.device.type]
         self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
 
     def score(self, texts: Sequence[Text]) -> Scores:
@@ -96,6 +100,16 @@ class Scorer:
             for rows in batches(pack(self._ends(prompts), self.row_tokens), self.batch_tokens):
                 out[decisions_of(rows)] = self._prompt_states(rows, self.hidden(rows))
         return out
+
+    @property
+    def row_tokens(self) -> int:
+        """Nodes in a token tree."""
+        return self.engine.row_tokens
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in one forward pass; by default what suits the device on which the model lies now."""
+        return self.engine.batch_tokens or BATCH_TOKENS[self.device.type]
 
     @property
     def device(self) -> torch.device:

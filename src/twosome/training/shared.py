@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 
 from twosome.decision import Decision, Text
 from twosome.envs.vector import DecisionEnvs, Step
-from twosome.language.config import BATCH_TOKENS, ModelConfig
+from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.scorer import MASKED, Scorer, Scores, decisions_of
@@ -82,11 +82,9 @@ class SharedScorer(Scorer):
     flows back into the process's own batch; the sum of what arrives is the gradient.
     """
 
-    def __init__(
-        self, lm: LanguageModel, norm: Normalization, row_tokens: int = 256, batch_tokens: int | None = None, *, team: Team
-    ) -> None:
-        """lm: loaded on the CPU, with weights as they are (not packed); it is sharded here."""
-        super().__init__(lm, norm, row_tokens, batch_tokens or BATCH_TOKENS[team.device.type])
+    def __init__(self, lm: LanguageModel, norm: Normalization, *, team: Team, **engine: Any) -> None:
+        """lm: loaded on the CPU, with weights as they are (not packed); it is sharded here. engine: as in EngineConfig."""
+        super().__init__(lm, norm, **engine)
         self.team = team
         self.learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         shard(lm.model, team)  # type: ignore[arg-type]  # Scorer has checked that there is an adapter
@@ -146,7 +144,7 @@ class SharedScorer(Scorer):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=False)])
 
 
-def load_shared_scorer(model: ModelConfig, norm: Normalization, *, team: Team, **engine: int) -> SharedScorer:
+def load_shared_scorer(model: ModelConfig, norm: Normalization, *, team: Team, **engine: Any) -> SharedScorer:
     """See load_scorer; the weights go to the team's devices, in shards: model.device and model.packed_weights have no effect."""
     unpacked = replace(model, device="cpu", packed_weights=False)
     return SharedScorer(load_language_model(unpacked), norm, team=team, **engine)
