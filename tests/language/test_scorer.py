@@ -54,13 +54,20 @@ def test_neither_rows_nor_batches_change_anything(row_tokens: int, batch_tokens:
     assert_agree(engine, DECISIONS)
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize(("attention", "in_blocks"), [("eager", False), ("sdpa", False), ("sdpa", True)])
 @architectures
-def test_both_attention_implementations_take_the_tree_mask(architecture: str, attention: str) -> None:
+def test_all_ways_to_attend_agree(architecture: str, attention: str, in_blocks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = scorer(architecture, attn_implementation=attention, row_tokens=60, batch_tokens=150)
-    assert engine.backbone.config._attn_implementation == attention
+    assert engine.in_blocks == (attention == "sdpa")  # on a CPU
+    monkeypatch.setattr(Scorer, "in_blocks", in_blocks)
     assert_agree(engine, DECISIONS)
     torch.testing.assert_close(engine.features(PROMPTS), oracle.features(engine, PROMPTS), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("attention", "tokens"), [("sdpa", 700), ("eager", 256)])
+def test_trees_are_small_only_where_attention_is_quadratic(attention: str, tokens: int) -> None:
+    assert scorer(attn_implementation=attention, batch_tokens=700).row_tokens == tokens
+    assert scorer(attn_implementation=attention, batch_tokens=700, row_tokens=90).row_tokens == 90
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])

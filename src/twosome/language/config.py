@@ -22,6 +22,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 
 
+ROW_TOKENS = 256
+"""Nodes in a token tree whose attention is computed whole: larger ones share more of the prompts, but it is quadratic in them."""
 BATCH_TOKENS = {"cpu": 768, "cuda": 2048}
 """Tokens in one forward pass of the engine, by device. On CPUs measured with SmolLM2-135M and 2 cores: with 2048, whose
 activations leave the caches and go back to the system, an update takes 1.3 times as long."""
@@ -31,7 +33,9 @@ activations leave the caches and go back to the system, an update takes 1.3 time
 class EngineConfig:
     """How much the engine computes at once (baseline.engine)."""
 
-    row_tokens: int = 256  # nodes in a token tree: larger ones share more of the prompts, but attention is quadratic in them
+    row_tokens: int | None = (
+        None  # nodes in a token tree; null: batch_tokens on a CPU, ROW_TOKENS where attention is computed whole
+    )
     batch_tokens: int | None = None  # in one forward pass, which bounds the memory; null: BATCH_TOKENS of the device
 
     def __post_init__(self) -> None:

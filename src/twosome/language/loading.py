@@ -17,6 +17,7 @@ from transformers.pytorch_utils import Conv1D
 
 from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
+from twosome.language.attention import use_tree_attention
 from twosome.language.config import DTYPES, LoraOptions, ModelConfig, check_options, resolve_device
 from twosome.language.packed_linear import pack_frozen_layers
 
@@ -53,6 +54,7 @@ def load_language_model(config: ModelConfig) -> LanguageModel:
                 "expected the tokenizer that the model was trained with"
             )
         base.requires_grad_(False)
+        use_tree_attention(base)
         model = _add_adapter(base, config.lora)
     if isinstance(model, PeftModel):  # what adapter_config.json will call its base: never a path into our cache
         model.peft_config["default"].base_model_name_or_path = name

@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+SLICE = 8192
+"""Outputs in a slice of a layer: logits of 300 tokens and this many entries of the vocabulary stay in a cache of 32 MB."""
+
 
 class PackedLinear(nn.Linear):
     """x W^T + b with a weight that is never trained; gradients flow to x alone.
 
-    It shares the weight of the layer that it replaces and keeps a packed copy, and another one of the transposed weight from the
-    first backward pass on.
+    It shares the weight of the layer that it replaces and keeps a packed copy, from the first product on, and another one of
+    the transposed weight from the first backward pass on.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -26,8 +29,9 @@ class PackedLinear(nn.Linear):
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.weight, self.bias = layer.weight, layer.bias
         self.plain = False  # multiply by PyTorch's ordinary product instead
-        self._packed = _pack(self.weight.detach())
+        self._packed: Tensor | None = None
         self._transposed: Tensor | None = None
+        self._slices: list[PackedLinear] = []
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in features) to (..., out features)."""
@@ -35,6 +39,8 @@ class PackedLinear(nn.Linear):
 
     def product(self, x: Tensor) -> Tensor:
         """The layer's output, outside of autograd."""
+        if self._packed is None:
+            self._packed = _pack(self.weight.detach())
         return _multiply(x, self._packed, self.bias)
 
     def product_of_gradient(self, gradient: Tensor) -> Tensor:
@@ -42,6 +48,15 @@ class PackedLinear(nn.Linear):
         if self._transposed is None:
             self._transposed = _pack(self.weight.detach().t().contiguous())
         return _multiply(gradient, self._transposed, None)
+
+    def slices(self) -> "list[PackedLinear]":
+        """Layers that give SLICE of the outputs each, without the bias; in place of the whole layer's packed copies."""
+        if not self._slices:
+            for weight in self.weight.detach().split(SLICE):
+                layer = nn.Linear(self.in_features, len(weight), bias=False, device="meta")
+                layer.weight = nn.Parameter(weight, requires_grad=False)
+                self._slices.append(PackedLinear(layer))
+        return self._slices
 
 
 class _Product(torch.autograd.Function):

@@ -1,6 +1,7 @@
 """Scoring actions with a causal language model: distinct decisions, token trees, packed rows, few vocabulary projections."""
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,13 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
-from twosome.language.config import BATCH_TOKENS, EngineConfig
+from twosome.language.attention import blocks_of, takes_blocks
+from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import Row, batches, pack
+from twosome.language.vocabulary import edge_log_probs, logits
 
 MASKED = -1e9
 """The score of an action slot that a decision does not have: finite, so that probability times log-probability is 0."""
@@ -49,7 +52,7 @@ class Scorer:
         self,
         lm: LanguageModel,
         norm: Normalization,
-        row_tokens: int = EngineConfig.row_tokens,
+        row_tokens: int | None = EngineConfig.row_tokens,
         batch_tokens: int | None = EngineConfig.batch_tokens,
     ) -> None:
         """lm: the model with its adapter; the rest as in EngineConfig."""
@@ -103,13 +106,18 @@ class Scorer:
 
     @property
     def row_tokens(self) -> int:
-        """Nodes in a token tree."""
-        return self.engine.row_tokens
+        """Nodes in a token tree; by default as many as in a forward pass, where attention is not quadratic in them."""
+        return self.engine.row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
 
     @property
     def batch_tokens(self) -> int:
         """Tokens in one forward pass; by default what suits the device on which the model lies now."""
         return self.engine.batch_tokens or BATCH_TOKENS[self.device.type]
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether nodes attend in blocks (attention.py) rather than by whole masks: on CPUs, whose kernels compute all of these."""
+        return self.device.type == "cpu" and takes_blocks(self.backbone)
 
     @property
     def device(self) -> torch.device:
@@ -126,13 +134,28 @@ class Scorer:
         return self._gather(rows, self.hidden(rows), [texts[i] for i in indices], [tokenized[i] for i in indices])
 
     def hidden(self, rows: Sequence[Row]) -> Tensor:
-        """Last hidden states of a batch of trees, (rows, longest row, hidden)."""
+        """Last hidden states of a batch of trees, (nodes, hidden), one tree's nodes after another's."""
+        if not self.in_blocks:
+            return self._padded(rows)
+        ids = np.concatenate([row.ids for row in rows])
+        self.tokens_computed += ids.size
+        output = self.backbone(
+            input_ids=torch.from_numpy(ids)[None].to(self.device),
+            position_ids=torch.from_numpy(np.concatenate([row.depths for row in rows]))[None].to(self.device),
+            attention_mask=torch.empty(1, 1, 0, 0),  # fits nothing, should a model not hand on the blocks
+            blocks=blocks_of(rows, self.head.weight.dtype).to(self.device),
+            use_cache=False,
+        )
+        return output.last_hidden_state[0]
+
+    def _padded(self, rows: Sequence[Row]) -> Tensor:
+        """hidden with a row of the batch for each tree, all as long as the longest, and a whole mask for each."""
         length = max(map(len, rows))
         ids = np.zeros((len(rows), length), dtype=np.int64)
-        depths = np.zeros_like(ids)
+        depths, real = np.zeros_like(ids), np.zeros_like(ids, dtype=bool)
         visible = np.broadcast_to(np.eye(length, dtype=bool), (len(rows), length, length)).copy()
         for place, row in enumerate(rows):
-            ids[place, : len(row)], depths[place, : len(row)] = row.ids, row.depths
+            ids[place, : len(row)], depths[place, : len(row)], real[place, : len(row)] = row.ids, row.depths, True
             visible[place, : len(row), : len(row)] = row.ancestors()
         self.tokens_computed += ids.size
         dtype = self.head.weight.dtype
@@ -144,30 +167,25 @@ class Scorer:
             attention_mask=mask.to(self.device),
             use_cache=False,
         )
-        return output.last_hidden_state
+        return output.last_hidden_state[torch.from_numpy(real).to(self.device)]
 
     def log_probs(self, states: Tensor) -> Tensor:
         """Log-probabilities of the next token after last hidden states (n, hidden): (n, vocabulary), float32."""
-        logits = self.head(states).float()
-        if self.softcap:
-            logits = self.softcap * torch.tanh(logits / self.softcap)
-        return logits.log_softmax(dim=-1)
+        return logits(self.head, states, self.softcap).log_softmax(dim=-1)
 
     def _gather(
         self, rows: Sequence[Row], hidden: Tensor, texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]
     ) -> Scores:
         """Project the predicting nodes onto the vocabulary and add up every action's path."""
-        length = hidden.shape[1]
-        edges = [(place * length + node, token) for place, row in enumerate(rows) for node, token in row.edges]
+        starts = starts_of(rows)
+        edges = [(start + node, token) for start, row in zip(starts, rows, strict=True) for node, token in row.edges]
         nodes = sorted({node for node, _ in edges})
         place_of = {node: place for place, node in enumerate(nodes)}
         self.tokens_projected += len(nodes)
-        logits = self.head(hidden.flatten(0, 1)[torch.tensor(nodes, device=self.device)]).float()
-        if self.softcap:
-            logits = self.softcap * torch.tanh(logits / self.softcap)
+        states = hidden[torch.tensor(nodes, device=self.device)]
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
         target = torch.tensor([token for _, token in edges], device=self.device)
-        edge_logprobs = logits[source, target] - torch.logsumexp(logits, dim=-1)[source]
+        edge_logprobs = edge_log_probs(self.head, states, source, target, self.softcap)
 
         actions = max(len(decision.actions) for decision in tokenized)
         steps = max(len(action) for decision in tokenized for action in decision.actions)
@@ -183,15 +201,20 @@ class Scorer:
         padded = pad(edge_logprobs, (0, 1))
         logprobs = padded[torch.from_numpy(index).to(self.device)].sum(dim=-1)
         scores = logprobs / torch.from_numpy(divisor).to(self.device)
-        states = self._prompt_states(rows, hidden)
-        return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED), states)
+        ends = self._prompt_states(rows, hidden)
+        return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED), ends)
 
     def _prompt_states(self, rows: Sequence[Row], hidden: Tensor) -> Tensor:
         """The hidden states at the ends of the rows' prompts, (decisions, hidden), float32."""
-        ends = [place * hidden.shape[1] + end for place, row in enumerate(rows) for end in row.prompt_ends]
-        return hidden.flatten(0, 1)[torch.tensor(ends, device=self.device)].float()
+        ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
+        return hidden[torch.tensor(ends, device=self.device)].float()
 
 
 def decisions_of(rows: Sequence[Row]) -> list[int]:
     """The decisions of a batch, row by row."""
     return [index for row in rows for index in row.decisions]
+
+
+def starts_of(rows: Sequence[Row]) -> list[int]:
+    """The place of each row's first node among the nodes of a batch."""
+    return [0, *accumulate(len(row) for row in rows[:-1])]

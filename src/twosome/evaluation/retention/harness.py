@@ -113,7 +113,7 @@ def loglikelihoods(
 
 def _edges(scorer: Scorer, rows: Sequence[Row]) -> Iterator[tuple[Row, np.ndarray, np.ndarray]]:
     """Each row of a batch with log P of its edges' tokens and whether these are the likeliest, (edges,) each."""
-    for row, hidden in zip(rows, scorer.hidden(rows), strict=True):
+    for row, hidden in zip(rows, scorer.hidden(rows).split([len(row) for row in rows]), strict=True):
         nodes, tokens = (torch.tensor(each, device=scorer.device) for each in zip(*row.edges, strict=True))
         parts = []
         for node, token in zip(nodes.split(PREDICTIONS), tokens.split(PREDICTIONS), strict=True):

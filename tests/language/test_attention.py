@@ -1,0 +1,85 @@
+"""Attention in blocks is attention under the trees' whole mask."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_tree import many, tree_of
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from twosome.language.attention import BLOCK, NAME, Blocks, blocks_of, takes_blocks, tree_attention, use_tree_attention
+from twosome.language.tokens import TokenizedDecision
+from twosome.language.tree import Row
+
+forests = st.lists(many.map(tree_of), min_size=1, max_size=4).filter(lambda rows: any(map(len, rows)))
+
+
+def whole_mask(rows: list[Row]) -> np.ndarray:
+    """(nodes, nodes), true where a node may see another: its ancestors and itself, in its own tree."""
+    return torch.block_diag(*(torch.from_numpy(row.ancestors()).float() for row in rows)).bool().numpy()
+
+
+def seen_in(blocks: Blocks, nodes: int) -> np.ndarray:
+    """The same from the blocks; a pair that is there twice would count twice in the softmax."""
+    count = np.zeros((nodes, nodes), dtype=int)
+    for block, (keys, mask) in enumerate(zip(blocks.keys, blocks.mask[:, 0], strict=True)):
+        for query, key in np.argwhere((mask == 0).numpy()):
+            count[block * BLOCK + query, keys[key]] += 1
+    assert count.max() == 1
+    return count.astype(bool)
+
+
+@settings(max_examples=60, deadline=None)
+@given(forests)
+def test_each_node_sees_itself_and_its_ancestors_once(rows: list[Row]) -> None:
+    blocks = blocks_of(rows, torch.float32)
+    assert np.array_equal(seen_in(blocks, sum(map(len, rows))), whole_mask(rows))
+    assert set(blocks.mask.unique().tolist()) <= {0.0, torch.finfo(torch.float32).min}
+
+
+@settings(max_examples=30, deadline=None)
+@given(forests, st.sampled_from([(4, 4), (4, 2), (3, 1)]), st.integers(0, 99))
+def test_the_output_and_its_gradients_are_the_whole_masks(rows: list[Row], heads: tuple[int, int], seed: int) -> None:
+    torch.manual_seed(seed)
+    nodes, (heads_of_queries, heads_of_keys) = sum(map(len, rows)), heads
+    inputs = [torch.randn(1, count, nodes, 8, requires_grad=True) for count in (heads_of_queries, heads_of_keys, heads_of_keys)]
+    found, weights = tree_attention(
+        nn.Module(), *inputs, torch.empty(1, 1, 0, 0), scaling=0.3, blocks=blocks_of(rows, torch.float32)
+    )
+    mask = torch.from_numpy(whole_mask(rows))
+    expected = scaled_dot_product_attention(*inputs, attn_mask=mask, scale=0.3, enable_gqa=True).transpose(1, 2)
+    assert weights is None
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn_like(expected)
+    for one, other in zip(*(torch.autograd.grad(out, inputs, direction) for out in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_block_has_the_keys_of_its_own_nodes_only() -> None:
+    trees = [tree_of([TokenizedDecision(tuple(range(BLOCK)), ((1,),))]) for _ in range(3)]
+    assert blocks_of(trees, torch.float32).keys.tolist() == [[*range(first, first + BLOCK)] for first in (0, BLOCK, 2 * BLOCK)]
+
+
+def test_blocks_that_a_model_does_not_hand_on_are_noticed() -> None:
+    inputs = [torch.randn(1, 2, 5, 8) for _ in range(3)]
+    with pytest.raises(RuntimeError):
+        tree_attention(nn.Module(), *inputs, torch.empty(1, 1, 0, 0), is_causal=True)
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_only_pytorch_s_kernel_is_replaced(implementation: str) -> None:
+    config = AutoConfig.for_model("llama", hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=implementation)
+    assert use_tree_attention(model) == takes_blocks(model) == (implementation == "sdpa")
+    assert model.config._attn_implementation == (NAME if implementation == "sdpa" else "eager")
+
+
+def test_an_architecture_with_an_attention_of_its_own_keeps_it() -> None:
+    own = SimpleNamespace(config=SimpleNamespace(_attn_implementation="sdpa"), is_backend_compatible=lambda: False)
+    assert not use_tree_attention(own)  # type: ignore[arg-type]
+    assert own.config._attn_implementation == "sdpa"
