@@ -116,7 +116,7 @@ class Scorer:
 
     @property
     def in_blocks(self) -> bool:
-        """Whether nodes attend in blocks (attention.py) rather than by whole masks: on CPUs, whose kernels compute all of these."""
+        """Whether nodes attend in blocks (attention.py) rather than by whole masks: as is faster on CPUs."""
         return self.device.type == "cpu" and takes_blocks(self.backbone)
 
     @property
