@@ -68,7 +68,7 @@ class ModelConfig:
     architecture: str = "llama"  # tiny_random: one of ARCHITECTURES
     dtype: str = "float32"  # of the frozen weights: float32 | bfloat16 | float16; the adapter is always float32
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
-    attn_implementation: str = "sdpa"  # sdpa | eager: both take the 4-d masks that token trees need
+    attn_implementation: str = "sdpa"  # sdpa (on a CPU in blocks, see attention.py) | eager (with whole masks)
     packed_weights: bool = True  # on a CPU, in float32: twice the speed for up to three times the memory; not with trainer=fsdp
     seed: int = 0  # of the adapter's and of random weights; torch's global generators are neither read nor moved
     random: bool = False  # hf: the path's architecture and tokenizer, but freshly initialised weights

@@ -135,10 +135,10 @@ class Scorer:
 
     def hidden(self, rows: Sequence[Row]) -> Tensor:
         """Last hidden states of a batch of trees, (nodes, hidden), one tree's nodes after another's."""
+        self.tokens_computed += self.input_tokens(rows)
         if not self.in_blocks:
             return self._padded(rows)
         ids = np.concatenate([row.ids for row in rows])
-        self.tokens_computed += ids.size
         output = self.backbone(
             input_ids=torch.from_numpy(ids)[None].to(self.device),
             position_ids=torch.from_numpy(np.concatenate([row.depths for row in rows]))[None].to(self.device),
@@ -147,6 +147,11 @@ class Scorer:
             use_cache=False,
         )
         return output.last_hidden_state[0]
+
+    def input_tokens(self, rows: Sequence[Row]) -> int:
+        """The tokens that the model computes for a batch of trees, padding included."""
+        lengths = [len(row) for row in rows]
+        return sum(lengths) if self.in_blocks else len(rows) * max(lengths)
 
     def _padded(self, rows: Sequence[Row]) -> Tensor:
         """hidden with a row of the batch for each tree, all as long as the longest, and a whole mask for each."""
@@ -157,7 +162,6 @@ class Scorer:
         for place, row in enumerate(rows):
             ids[place, : len(row)], depths[place, : len(row)], real[place, : len(row)] = row.ids, row.depths, True
             visible[place, : len(row), : len(row)] = row.ancestors()
-        self.tokens_computed += ids.size
         dtype = self.head.weight.dtype
         mask = torch.zeros(len(rows), 1, length, length, dtype=dtype)
         mask.masked_fill_(~torch.from_numpy(visible).unsqueeze(1), torch.finfo(dtype).min)

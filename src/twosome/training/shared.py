@@ -131,7 +131,7 @@ class SharedScorer(Scorer):
         before = self.tokens_computed
         for first in range(0, len(planned), self.team.size):
             yield planned[first : first + self.team.size]
-        self.tokens_computed = before + sum(len(batch) * max(map(len, batch)) for batch in planned)  # by all processes
+        self.tokens_computed = before + sum(map(self.input_tokens, planned))  # by all processes
 
     def _own(self, turn: list[list[Row]]) -> list[Row]:
         """This process's batch of a turn; empty where there is none left."""
