@@ -90,6 +90,7 @@ def assert_goes_on_as(suite, folder, undisturbed, *words):
     assert code == 0, errors
     assert result(folder) == result(undisturbed)
     assert not [path for path in folder.rglob(".*")]
+    assert len(list(folder.glob("checkpoints/*.ckpt"))) == 2
     return errors
 
 

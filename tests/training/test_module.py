@@ -10,11 +10,23 @@ import torch
 
 import twosome.envs  # noqa: F401  (registers the environment)
 from twosome.envs.vector import DecisionEnvs
+from twosome.errors import UserError
+from twosome.language import norms
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
+from twosome.language.scorer import Scorer
+from twosome.policies.language import LanguageAgent
 from twosome.policies.symbolic import SymbolicAgent
 from twosome.ppo.config import PPOConfig
 from twosome.training import module as training
 
 UPDATES = 4
+SETTINGS = (2, 4, 1, 1, 1, 1, 1, 1e-3, 1e-3)
+
+
+def kitchens() -> DecisionEnvs:
+    """Two environments."""
+    return DecisionEnvs(functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad"), 2)
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice
@@ -28,12 +40,30 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
 
     original = training.update_policy
     monkeypatch.setattr(training, "update_policy", update_policy)
-    envs = DecisionEnvs(functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad"), 2)
+    envs = kitchens()
     numbers, actions = envs.envs[0].observation_space.shape[0], int(envs.envs[0].action_space.n)
     agent = SymbolicAgent(numbers, actions, [8], torch.Generator().manual_seed(0))
-    config = PPOConfig(2, 4, 1, 1, 1, 1, 1, 1e-3, 1e-3, ent_coef=8.0, anneal_ent_coef=falls)
+    config = PPOConfig(*SETTINGS, ent_coef=8.0, anneal_ent_coef=falls)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=UPDATES, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
     trainer.fit(training.PPOModule(agent, envs, config, UPDATES, seed=0))
     assert used == weights
+
+
+@pytest.mark.parametrize(
+    "architecture", ["qwen2", "llama"]
+)  # with an output layer that is the embedding, and with one of its own
+def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str) -> None:
+    scorer = Scorer(load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu")), norms.word)
+    agent = LanguageAgent(scorer, [8], torch.Generator())
+    module = training.PPOModule(agent, kitchens(), PPOConfig(*SETTINGS), UPDATES, seed=0)
+    learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    assert module.state_dict().keys() == learned | {"agent._extra_state"}
+    older = dict.fromkeys([*module.state_dict(), "agent.lm.base_model.model.lm_head.weight"])  # as they once were
+    state: dict[str, Any] = {}
+    module.on_save_checkpoint(state)
+    module.on_load_checkpoint(state | {"state_dict": older})
+    for wrong in ({**older, "agent.other": None}, {"agent._extra_state": None}):
+        with pytest.raises(UserError, match="weights of another agent"):
+            module.on_load_checkpoint(state | {"state_dict": wrong})

@@ -39,6 +39,12 @@ def keep_two(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
     )
 
 
+def remove_older(folder: RunFolder) -> None:
+    """Leave the two latest checkpoints. Lightning never removes one that a run was continued from."""
+    for path in sorted(folder.checkpoints.glob("update=*.ckpt"))[:-2]:
+        path.unlink()
+
+
 def latest(folder: RunFolder) -> Path | None:
     """The newest checkpoint that is whole, or None before the first. A damaged one is passed over, which a line says.
 

@@ -14,7 +14,7 @@ from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.policies.agent import LearningAgent
 from twosome.training.callbacks import Forgetting, Progress, Recorder
-from twosome.training.checkpoints import keep_two, latest
+from twosome.training.checkpoints import keep_two, latest, remove_older
 from twosome.training.cluster import KeepSigterm
 from twosome.training.job import Job
 from twosome.training.module import PPOModule
@@ -59,6 +59,7 @@ def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint:
             enable_model_summary=False,
         )
         trainer.fit(PPOModule(agent, envs, job.ppo, num_updates, job.settings.seed), ckpt_path=checkpoint, weights_only=True)
+    remove_older(job.folder)
     envs.close()
 
 

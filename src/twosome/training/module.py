@@ -90,7 +90,7 @@ class PPOModule(LightningModule):
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Without the frozen base model."""
-        frozen = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        frozen = self._frozen()
         return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name not in frozen}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -107,13 +107,18 @@ class PPOModule(LightningModule):
 
         Raises UserError if it does not hold this run's learned weights.
         """
-        if checkpoint["state_dict"].keys() != self.state_dict().keys():
+        if checkpoint["state_dict"].keys() - self._frozen() != self.state_dict().keys():
             raise UserError("resume: the checkpoint holds the weights of another agent or model; expected this run's own")
         state = checkpoint["run"]
         self.env_steps = state["env_steps"]
         self.decisions = self.envs.restore(state["envs"])
         self.tracker.restore(state["episodes"])
         self.generator.set_state(state["generator"])
+
+    def _frozen(self) -> set[str]:
+        """The names of the base model's weights, all names of those that have several (an output layer tied to the embedding)."""
+        named = self.named_parameters(remove_duplicate=False)
+        return {name for name, parameter in named if not parameter.requires_grad}
 
     @staticmethod
     def _set_lr(optimizer: Any, lr: float) -> None:
