@@ -22,7 +22,7 @@ def edges_of(states: Tensor, vocabulary: int, count: int) -> tuple[Tensor, Tenso
 
 
 def by_softmax(head: nn.Linear, states: Tensor, source: Tensor, target: Tensor, softcap: float | None = None) -> Tensor:
-    out = head(states.double() if head.weight.dtype == torch.float64 else states)
+    out = head(states)
     if softcap:
         out = softcap * torch.tanh(out / softcap)
     return torch.log_softmax(out, dim=-1)[source, target]

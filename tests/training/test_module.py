@@ -51,9 +51,7 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
     assert used == weights
 
 
-@pytest.mark.parametrize(
-    "architecture", ["qwen2", "llama"]
-)  # with an output layer that is the embedding, and with one of its own
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"])  # its output layer is the embedding, or one of its own
 def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str) -> None:
     scorer = Scorer(load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu")), norms.word)
     agent = LanguageAgent(scorer, [8], torch.Generator())

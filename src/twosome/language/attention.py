@@ -17,7 +17,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from twosome.language.tree import Row
+from twosome.language.tree import Row, starts_of
 
 NAME = "token_tree"
 BLOCK = 32
@@ -41,10 +41,9 @@ class Blocks(NamedTuple):
 
 def blocks_of(rows: Sequence[Row], dtype: torch.dtype) -> Blocks:
     """The blocks of a batch of trees; dtype: of the model's hidden states."""
-    lengths = [len(row) for row in rows]
-    nodes = sum(lengths)
+    nodes = sum(map(len, rows))
     visible = np.zeros((nodes, nodes), dtype=bool)
-    for start, row in zip(np.cumsum([0, *lengths[:-1]]), rows, strict=True):
+    for start, row in zip(starts_of(rows), rows, strict=True):
         visible[start : start + len(row), start : start + len(row)] = row.ancestors()
     parts = [visible[first : first + BLOCK] for first in range(0, nodes, BLOCK)]
     seen = [np.flatnonzero(part.any(axis=0)) for part in parts]
@@ -53,8 +52,12 @@ def blocks_of(rows: Sequence[Row], dtype: torch.dtype) -> Blocks:
     for block, (part, columns) in enumerate(zip(parts, seen, strict=True)):
         keys[block, : len(columns)] = columns
         allowed[block, 0, : len(part), : len(columns)] = part[:, columns]
-    mask = torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~torch.from_numpy(allowed), torch.finfo(dtype).min)
-    return Blocks(torch.from_numpy(keys), mask)
+    return Blocks(torch.from_numpy(keys), additive_mask(allowed, dtype))
+
+
+def additive_mask(allowed: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """What is added to the logits of attention, in the shape of allowed: 0 where that is true, else the dtype's least value."""
+    return torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~torch.from_numpy(allowed), torch.finfo(dtype).min)
 
 
 def tree_attention(

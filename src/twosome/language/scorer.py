@@ -1,7 +1,6 @@
 """Scoring actions with a causal language model: distinct decisions, token trees, packed rows, few vocabulary projections."""
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +11,12 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
-from twosome.language.attention import blocks_of, takes_blocks
+from twosome.language.attention import additive_mask, blocks_of, takes_blocks
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
-from twosome.language.tree import Row, batches, pack
+from twosome.language.tree import Row, batches, pack, starts_of
 from twosome.language.vocabulary import edge_log_probs, logits
 
 MASKED = -1e9
@@ -162,13 +161,10 @@ class Scorer:
         for place, row in enumerate(rows):
             ids[place, : len(row)], depths[place, : len(row)], real[place, : len(row)] = row.ids, row.depths, True
             visible[place, : len(row), : len(row)] = row.ancestors()
-        dtype = self.head.weight.dtype
-        mask = torch.zeros(len(rows), 1, length, length, dtype=dtype)
-        mask.masked_fill_(~torch.from_numpy(visible).unsqueeze(1), torch.finfo(dtype).min)
         output = self.backbone(
             input_ids=torch.from_numpy(ids).to(self.device),
             position_ids=torch.from_numpy(depths).to(self.device),
-            attention_mask=mask.to(self.device),
+            attention_mask=additive_mask(visible[:, None], self.head.weight.dtype).to(self.device),
             use_cache=False,
         )
         return output.last_hidden_state[torch.from_numpy(real).to(self.device)]
@@ -217,8 +213,3 @@ class Scorer:
 def decisions_of(rows: Sequence[Row]) -> list[int]:
     """The decisions of a batch, row by row."""
     return [index for row in rows for index in row.decisions]
-
-
-def starts_of(rows: Sequence[Row]) -> list[int]:
-    """The place of each row's first node among the nodes of a batch."""
-    return [0, *accumulate(len(row) for row in rows[:-1])]

@@ -8,6 +8,7 @@ never read, so they are no nodes: a row holds proper prefixes only.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -127,3 +128,8 @@ def batches(rows: Iterable[Row], batch_tokens: int) -> list[list[Row]]:
             grouped.append([])
         grouped[-1].append(row)
     return grouped
+
+
+def starts_of(rows: Sequence[Row]) -> list[int]:
+    """The place of each row's first node, where the nodes of a batch stand one row after another."""
+    return [0, *accumulate(len(row) for row in rows[:-1])]
