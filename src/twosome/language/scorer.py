@@ -11,8 +11,9 @@ from torch.nn.functional import pad
 
 from twosome.decision import Text
 from twosome.errors import UserError
-from twosome.language.attention import additive_mask, blocks_of, takes_blocks
+from twosome.language.attention import takes_blocks
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
+from twosome.language.layout import flat, padded
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
@@ -135,39 +136,13 @@ class Scorer:
     def hidden(self, rows: Sequence[Row]) -> Tensor:
         """Last hidden states of a batch of trees, (nodes, hidden), one tree's nodes after another's."""
         self.tokens_computed += self.input_tokens(rows)
-        if not self.in_blocks:
-            return self._padded(rows)
-        ids = np.concatenate([row.ids for row in rows])
-        output = self.backbone(
-            input_ids=torch.from_numpy(ids)[None].to(self.device),
-            position_ids=torch.from_numpy(np.concatenate([row.depths for row in rows]))[None].to(self.device),
-            attention_mask=torch.empty(1, 1, 0, 0),  # fits nothing, should a model not hand on the blocks
-            blocks=blocks_of(rows, self.head.weight.dtype).to(self.device),
-            use_cache=False,
-        )
-        return output.last_hidden_state[0]
+        layout = (flat if self.in_blocks else padded)(rows, self.head.weight.dtype)
+        return layout.run(self.backbone, self.device)
 
     def input_tokens(self, rows: Sequence[Row]) -> int:
         """The tokens that the model computes for a batch of trees, padding included."""
         lengths = [len(row) for row in rows]
         return sum(lengths) if self.in_blocks else len(rows) * max(lengths)
-
-    def _padded(self, rows: Sequence[Row]) -> Tensor:
-        """hidden with a row of the batch for each tree, all as long as the longest, and a whole mask for each."""
-        length = max(map(len, rows))
-        ids = np.zeros((len(rows), length), dtype=np.int64)
-        depths, real = np.zeros_like(ids), np.zeros_like(ids, dtype=bool)
-        visible = np.broadcast_to(np.eye(length, dtype=bool), (len(rows), length, length)).copy()
-        for place, row in enumerate(rows):
-            ids[place, : len(row)], depths[place, : len(row)], real[place, : len(row)] = row.ids, row.depths, True
-            visible[place, : len(row), : len(row)] = row.ancestors()
-        output = self.backbone(
-            input_ids=torch.from_numpy(ids).to(self.device),
-            position_ids=torch.from_numpy(depths).to(self.device),
-            attention_mask=additive_mask(visible[:, None], self.head.weight.dtype).to(self.device),
-            use_cache=False,
-        )
-        return output.last_hidden_state[torch.from_numpy(real).to(self.device)]
 
     def log_probs(self, states: Tensor) -> Tensor:
         """Log-probabilities of the next token after last hidden states (n, hidden): (n, vocabulary), float32."""
@@ -198,8 +173,7 @@ class Scorer:
                 index[d, a, : len(edge_numbers)] = offset + np.array(edge_numbers)
                 divisor[d, a] = self.norm(words, len(tokens))
         missing = torch.from_numpy(index[:, :, 0] == len(edges)).to(self.device)
-        padded = pad(edge_logprobs, (0, 1))
-        logprobs = padded[torch.from_numpy(index).to(self.device)].sum(dim=-1)
+        logprobs = pad(edge_logprobs, (0, 1))[torch.from_numpy(index).to(self.device)].sum(dim=-1)
         scores = logprobs / torch.from_numpy(divisor).to(self.device)
         ends = self._prompt_states(rows, hidden)
         return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED), ends)
