@@ -3,9 +3,12 @@
 import os
 import shutil
 import subprocess
+from importlib.metadata import requires, version
 
 import pytest
 from checkout import ROOT, environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 # A Python whose `-m venv` makes a .venv of its own kind, and which writes down whatever else it is asked.
 FAKE = """#!/bin/sh
@@ -87,3 +90,17 @@ def test_ci_runs_the_tests_then_the_linters_then_the_pipeline():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert "set -euo pipefail" in script
     assert script.splitlines()[-3:] == ["make test", "make lint", "make reproduce"]
+
+
+def test_the_lock_is_complete():
+    """Whatever a locked package needs on this machine is locked too, in a version that it accepts."""
+    pins = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    installed = {canonicalize_name(pin.name): version(pin.name) for pin in pins}
+    for pin in pins:
+        assert pin.specifier.contains(installed[canonicalize_name(pin.name)], prereleases=True), f"{pin}: run make install"
+        for need in map(Requirement, requires(pin.name) or []):
+            wanted = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *pin.extras))
+            if wanted and not need.name.startswith(("nvidia-", "cuda-", "triton")):  # which only PyTorch's CUDA build needs
+                found = installed.get(canonicalize_name(need.name))
+                assert found, f"{pin} needs {need}"
+                assert need.specifier.contains(found, prereleases=True), f"{pin} needs {need}, not {found}"
