@@ -1,5 +1,6 @@
 """Ask a language model about one decision: ``python src/probe.py prompt="First, you" 'actions=[chop, serve]'``."""
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
 from twosome.cli import entry
@@ -10,8 +11,7 @@ def reword(word: str) -> str:
     name, _, text = word.partition("=")
     if name != "prompt" or not text or text[0] in "\"'":
         return word
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'") if "'" in text or text.endswith("\\") else text
-    return f"prompt='{escaped}'"
+    return f"prompt={QuotedString(text, Quote.single).with_quotes()}"
 
 
 @entry("probe", reword)

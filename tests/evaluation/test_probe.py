@@ -77,7 +77,10 @@ def test_an_unknown_option_is_one_line_on_the_command_line():
     assert "did you mean norm" in refused("probe", "prompt=a", "actions=[b]", "nrom=word")
 
 
-@given(st.text(st.characters(exclude_characters="\0\n\r$", exclude_categories=("Cs",)), min_size=1))
+TEXTS = st.text(st.characters(exclude_characters="\0\n\r$", exclude_categories=("Cs",)), min_size=1)
+
+
+@given(TEXTS | st.text("a\\'\" ,", min_size=1))
 def test_any_prompt_reaches_the_model_as_it_is(text):
     if text[0] not in "\"'":
         [override] = OverridesParser.create().parse_overrides([reword(f"prompt={text}")])
