@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
+from loading_tools import save
 
 from twosome.language import checkpoints
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
 
 USER = """
 import json, os, sys
@@ -41,12 +40,11 @@ load("open/other")
 @pytest.fixture
 def hub(tmp_path: Path) -> Path:
     """A folder of repositories: open/llama, in shards; gated/llama; open/pickled, which has no safetensors."""
-    language = load_language_model(ModelConfig(source="tiny_random", lora={"rank": 0}))
-    for name in ("open/llama", "gated/llama", "open/pickled"):
-        language.model.save_pretrained(tmp_path / "hub" / name, max_shard_size="100KB" if name == "open/llama" else "1GB")
-        language.tokenizer.save_pretrained(tmp_path / "hub" / name)
-    (tmp_path / "hub/open/pickled/model.safetensors").rename(tmp_path / "hub/open/pickled/pytorch_model.bin")
-    return tmp_path / "hub"
+    save(tmp_path / "open/llama", max_shard_size="100KB")
+    save(tmp_path / "gated/llama")
+    pickled = save(tmp_path / "open/pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    return tmp_path
 
 
 def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: Path) -> None:

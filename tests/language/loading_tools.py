@@ -1,0 +1,36 @@
+"""Loading tiny models, saving them, and what is compared."""
+
+from pathlib import Path
+
+import torch
+
+from twosome.language.config import ModelConfig
+from twosome.language.loading import LanguageModel, load_language_model
+
+PROMPT = "You notice a tomato on the table. Next, you should pick up the tomato"
+
+
+def load(architecture: str = "llama", **options: object) -> LanguageModel:
+    return load_language_model(ModelConfig(**{"source": "tiny_random", "architecture": architecture, **options}))
+
+
+def weights(language: LanguageModel) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in language.model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@torch.no_grad()
+def logits(language: LanguageModel, text: str = PROMPT) -> torch.Tensor:
+    ids = torch.tensor([language.tokenizer(text)["input_ids"]])
+    return language.model(input_ids=ids).logits[0].float()
+
+
+def save(folder: Path, architecture: str = "llama", **options: object) -> Path:
+    """Write a bare tiny model and its tokenizer to a folder, as anybody would; options: of save_pretrained."""
+    language = load(architecture, lora={"rank": 0})
+    language.model.save_pretrained(folder, **options)
+    language.tokenizer.save_pretrained(folder)
+    return folder
