@@ -41,10 +41,10 @@ def draw(kitchen: Kitchen, state: State) -> NDArray[np.uint8]:
     if held is not None:
         brush.at(*_centre(state.agent)).shift(0.2, 0.24, 0.66)
         _draw_item(brush, kitchen, state, held)
+    image = image.reduce(OVERSAMPLING)
     if kitchen.obs_radius:
         image = _draw_window(image, kitchen, state.agent)
-    image = image.resize((kitchen.columns * CELL, kitchen.rows * CELL), Image.Resampling.LANCZOS)
-    return np.asarray(image.convert("RGB")).copy()
+    return np.array(image)
 
 
 @lru_cache(maxsize=16)
@@ -90,14 +90,13 @@ def _draw_chops(brush: Brush, kitchen: Kitchen, state: State, item: int) -> None
 
 def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Image:
     """Darkens what lies outside the agent's window, and frames the window."""
-    size = CELL * OVERSAMPLING
     radius = kitchen.obs_radius
     top, bottom = max(0, agent[0] - radius), min(kitchen.rows, agent[0] + radius + 1)
     left, right = max(0, agent[1] - radius), min(kitchen.columns, agent[1] + radius + 1)
-    edges = (left * size, top * size, right * size, bottom * size)
+    edges = (left * CELL, top * CELL, right * CELL, bottom * CELL)
     dark = Image.blend(image, Image.new("RGB", image.size, "#2b3347"), 0.45)
     dark.paste(image.crop(edges), edges[:2])
-    frame = Brush(dark, size).at((left + right) / 2, (top + bottom) / 2)
+    frame = Brush(dark, CELL).at((left + right) / 2, (top + bottom) / 2)
     frame.box(0, 0, (right - left) / 2, (bottom - top) / 2, None, "#ffd166", 0.045)
     return dark
 

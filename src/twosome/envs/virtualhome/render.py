@@ -37,10 +37,9 @@ def draw(scene: Scene, task: Task, state: State) -> NDArray[np.uint8]:
     person(brush.at(*agent_place(scene, state)), sitting=(CHARACTER, "SITTING") in state)
     for hand, name in enumerate(in_hand):
         SPRITES[scene.things[name].class_name](brush.at(*agent_place(scene, state)).shift(0.32 - 0.64 * hand, 0.2, 0.85))
-    image = _darkened(image, scene.rooms[_where(state, CHARACTER, scene.rooms)].area)
-    image = image.resize((image.width // OVERSAMPLING, image.height // OVERSAMPLING), Image.Resampling.LANCZOS)
+    image = _darkened(image.reduce(OVERSAMPLING), scene.rooms[_where(state, CHARACTER, scene.rooms)].area)
     _label(image, scene, task, state)
-    return np.asarray(image.convert("RGB")).copy()
+    return np.array(image)
 
 
 def _is_movable(thing: Thing) -> bool:
@@ -141,9 +140,8 @@ def _draw_thing(brush: Brush, scene: Scene, state: State, name: str) -> None:
 
 def _darkened(image: Image.Image, area: Area) -> Image.Image:
     """Darkens everything but a room."""
-    size = METRE * OVERSAMPLING
     edges = (area[0], area[1], area[0] + area[2], area[1] + area[3])
-    left, top, right, bottom = (round(edge * size) for edge in edges)
+    left, top, right, bottom = (round(edge * METRE) for edge in edges)
     dark = Image.blend(image, Image.new("RGB", image.size, DIM), 0.42)
     dark.paste(image.crop((left, top, right, bottom)), (left, top))
     return dark
