@@ -4,7 +4,8 @@ import json
 import shutil
 
 import pytest
-from evaluation_tools import refused, script
+from checkout import checkout, run
+from evaluation_tools import script
 
 from twosome.envs.overcooked.kitchen import TASKS
 from twosome.envs.virtualhome.task import task_names
@@ -27,10 +28,10 @@ def sampled(path):
 
 
 def test_unseen_plays_every_other_task_by_three_agents(trained, tmp_path):
-    run = shutil.copytree(trained, tmp_path / "run")
-    code, _, errors = script("evaluate", f"run={run}", "suite=unseen", "episodes=4")
+    folder = shutil.copytree(trained, tmp_path / "run")
+    code, _, errors = script("evaluate", f"run={folder}", "suite=unseen", "episodes=4")
     assert code == 0, errors
-    found = sampled(run)
+    found = sampled(folder)
     others = set(TASKS) - {"tomato_salad"}
     assert len(others) == 6
     own = {("before", "tomato_salad"), ("after", "tomato_salad")}
@@ -42,17 +43,19 @@ def test_unseen_plays_every_other_task_by_three_agents(trained, tmp_path):
 
 @pytest.mark.slow
 def test_cross_plays_every_task_of_every_environment(trained, tmp_path):
-    run = shutil.copytree(trained, tmp_path / "run")
-    code, _, errors = script("evaluate", f"run={run}", "suite=cross", "episodes=2")
+    folder = shutil.copytree(trained, tmp_path / "run")
+    code, _, errors = script("evaluate", f"run={folder}", "suite=cross", "episodes=2")
     assert code == 0, errors
-    after = {task for when, task in sampled(run) if when == "after"}
+    after = {task for when, task in sampled(folder) if when == "after"}
     assert after == set(task_names()) | set(TASKS)
 
 
 def test_an_agent_without_a_language_model_is_refused_in_one_line(tmp_path):
-    options = ("baseline=random", "evaluation.gif=false", "evaluation.episodes=1")
-    code, _, errors = script("run", *options, f"hydra.run.dir={tmp_path / 'random'}")
-    assert code == 0, errors
-    for suite in ("unseen", "drift", "retention"):
-        expected = f"error: suite={suite}: expected a run that trained a language model; {tmp_path / 'random'} trained none"
-        assert refused("evaluate", f"run={tmp_path / 'random'}", f"suite={suite}") == expected
+    trained = "src/run.py baseline=random evaluation.gif=false evaluation.episodes=1 hydra.run.dir=random".split()
+    suites = ("unseen", "drift", "retention")
+    asked = [["src/evaluate.py", "run=random", f"suite={suite}"] for suite in suites]
+    first, *others = run(checkout(tmp_path), [trained, *asked])
+    assert first.code == 0, first.output
+    for suite, other in zip(suites, others, strict=True):
+        expected = f"error: suite={suite}: expected a run that trained a language model; random trained none\n"
+        assert (other.code, other.output) == (2, expected)
