@@ -51,7 +51,7 @@ def test_cross_plays_every_task_of_every_environment(trained, tmp_path):
 
 
 def test_an_agent_without_a_language_model_is_refused_in_one_line(tmp_path):
-    trained = "src/run.py baseline=random evaluation.gif=false evaluation.episodes=1 hydra.run.dir=random".split()
+    trained = ["src/run.py", "baseline=random", "evaluation.gif=false", "evaluation.episodes=1", "hydra.run.dir=random"]
     suites = ("unseen", "drift", "retention")
     asked = [["src/evaluate.py", "run=random", f"suite={suite}"] for suite in suites]
     first, *others = run(checkout(tmp_path), [trained, *asked])
