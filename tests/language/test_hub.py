@@ -1,13 +1,12 @@
 """model.path=owner/name: what somebody sees who has the hub's models, by the hub's own client from a hub on this machine."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT
+from checkout import ROOT, environment
 from loading_tools import save
 
 from twosome.language import checkpoints
@@ -48,7 +47,7 @@ def hub(tmp_path: Path) -> Path:
 
 
 def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: Path) -> None:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    ours = {name: value for name, value in environment().items() if not name.startswith("HF_")}
     ours |= {"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests/language'}"}
     done = subprocess.run([sys.executable, "-c", USER, hub], env=ours, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -59,7 +58,8 @@ def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: P
     assert named == again == checkpoints.checksum(shards)
     assert allowed == checkpoints.checksum([hub / "gated/llama/model.safetensors"])
     told = {"gated/llama": gated, "open/absent": absent, "open/pickled": pickled, "open/other": other}
-    remedies = ["accept its licence", "check the name", "model.allow_pickle=true", "copy the model here"]
+    licence = "accept its licence at https://huggingface.co/gated/llama and set HF_TOKEN"
+    remedies = [licence, "check the name", "model.allow_pickle=true", "copy the model here"]
     for (name, line), remedy in zip(told.items(), remedies, strict=True):
         assert line.startswith(f"model.path={name}: ")
         assert remedy in line

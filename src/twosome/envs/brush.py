@@ -76,6 +76,13 @@ class Brush:
         self._draw.arc(box, start, end, fill=fill, width=self._width(w))
 
 
+def darkened(image: Image.Image, share: float, window: tuple[int, int, int, int]) -> Image.Image:
+    """A picture that is darkened by a share from 0 to 1 but for a window: left, top, right, bottom, in pixels."""
+    dark = Image.blend(image, Image.new("RGB", image.size, "#2b3347"), share)
+    dark.paste(image.crop(window), window[:2])
+    return dark
+
+
 def star(x: float, y: float, outer: float, inner: float, points: int) -> list[Point]:
     """The corners of a star."""
     angles = [(i * pi / points - pi / 2, inner if i % 2 else outer) for i in range(2 * points)]

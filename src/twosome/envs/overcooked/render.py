@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from twosome.envs.brush import OUTLINE, Brush
+from twosome.envs.brush import OUTLINE, Brush, darkened
 from twosome.envs.overcooked import sprites
 from twosome.envs.overcooked.kitchen import (
     CHOPS_NEEDED,
@@ -93,9 +93,7 @@ def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Ima
     radius = kitchen.obs_radius
     top, bottom = max(0, agent[0] - radius), min(kitchen.rows, agent[0] + radius + 1)
     left, right = max(0, agent[1] - radius), min(kitchen.columns, agent[1] + radius + 1)
-    edges = (left * CELL, top * CELL, right * CELL, bottom * CELL)
-    dark = Image.blend(image, Image.new("RGB", image.size, "#2b3347"), 0.45)
-    dark.paste(image.crop(edges), edges[:2])
+    dark = darkened(image, 0.45, (left * CELL, top * CELL, right * CELL, bottom * CELL))
     frame = Brush(dark, CELL).at((left + right) / 2, (top + bottom) / 2)
     frame.box(0, 0, (right - left) / 2, (bottom - top) / 2, None, "#ffd166", 0.045)
     return dark

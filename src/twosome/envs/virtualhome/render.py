@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from twosome.envs.brush import Brush, Point
+from twosome.envs.brush import Brush, Point, darkened
 from twosome.envs.virtualhome.furniture import FURNITURE, block
 from twosome.envs.virtualhome.scene import CHARACTER, Area, Scene, Thing, load_scene
 from twosome.envs.virtualhome.simulator import State, held
@@ -23,7 +23,7 @@ OVERSAMPLING: Final = 3
 WALL: Final = 0.12  # half a wall's thickness
 FLOORS: Final = {"kitchen": ("#f4ead6", "#ebdfc6"), "bathroom": ("#dceef2", "#cbe3ea")}  # tiles; elsewhere planks
 PLANKS: Final = ("#e3c79f", "#d9ba8f")
-WALL_COLOUR, DIM = "#4b4f5c", "#2b3347"
+WALL_COLOUR: Final = "#4b4f5c"
 
 
 def draw(scene: Scene, task: Task, state: State) -> NDArray[np.uint8]:
@@ -37,7 +37,9 @@ def draw(scene: Scene, task: Task, state: State) -> NDArray[np.uint8]:
     person(brush.at(*agent_place(scene, state)), sitting=(CHARACTER, "SITTING") in state)
     for hand, name in enumerate(in_hand):
         SPRITES[scene.things[name].class_name](brush.at(*agent_place(scene, state)).shift(0.32 - 0.64 * hand, 0.2, 0.85))
-    image = _darkened(image.reduce(OVERSAMPLING), scene.rooms[_where(state, CHARACTER, scene.rooms)].area)
+    x, y, width, depth = scene.rooms[_where(state, CHARACTER, scene.rooms)].area
+    left, top, right, bottom = (round(edge * METRE) for edge in (x, y, x + width, y + depth))
+    image = darkened(image.reduce(OVERSAMPLING), 0.42, (left, top, right, bottom))
     _label(image, scene, task, state)
     return np.array(image)
 
@@ -136,15 +138,6 @@ def _draw_thing(brush: Brush, scene: Scene, state: State, name: str) -> None:
                 SPRITES[scene.things[inside].class_name](brush.at(*place, 0.75))
     elif not _where(state, name, scene.things):
         SPRITES[class_name](brush.at(*place))
-
-
-def _darkened(image: Image.Image, area: Area) -> Image.Image:
-    """Darkens everything but a room."""
-    edges = (area[0], area[1], area[0] + area[2], area[1] + area[3])
-    left, top, right, bottom = (round(edge * METRE) for edge in edges)
-    dark = Image.blend(image, Image.new("RGB", image.size, DIM), 0.42)
-    dark.paste(image.crop((left, top, right, bottom)), (left, top))
-    return dark
 
 
 @lru_cache(maxsize=4)
