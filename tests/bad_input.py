@@ -50,7 +50,8 @@ RUN = {
     f"{FRAGILE}/1 env.kwargs.fault=no_actions": "it offers 0 action_ids and 0 action_prompts: expected as many of both",
     f"{FRAGILE}/5 env.kwargs.fault=long_prompt": "tokens with its longest action, expected at most 2048 (the model's context)",
     # what may not run, and where
-    "norm._target_=os.system": "norm._target_=os.system: expected a name that starts with one of twosome.",
+    "norm._target_=os.sistem": "norm._target_=os.sistem: ",
+    "+baseline.critic._target_=os.system": "baseline.critic._target_=os.system: expected no such key there; only norm, baseline",
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: expected one of auto, cpu, cuda, gpu",
     "resume=/no/where": "/no/where: expected a config.yaml in it",
     "resume=src": "src: expected a config.yaml in it",

@@ -13,10 +13,11 @@ from omegaconf import OmegaConf
 
 from twosome import experiment
 from twosome.cli import CONFIGS
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_targets, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
 from twosome.language.config import ModelConfig
 from twosome.ppo.config import PPOConfig
 from twosome.training.sweep import combinations
+from twosome.trust import check_places
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
@@ -63,7 +64,7 @@ def check(config) -> None:
     """Every setting is of its type, and all that is named can be found."""
     OmegaConf.resolve(config)
     assert all(map(get_object, targets(OmegaConf.to_container(config))))
-    check_targets(config)
+    check_places(config)
     typed(PPOConfig, config.ppo, "ppo")
     typed(EvaluationConfig, config.evaluation, "evaluation")
     typed(RetentionConfig, config.retention, "retention")

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
@@ -16,9 +14,6 @@ T = TypeVar("T")
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """Hydra's groups."""
-
-TRUSTED_TARGETS = ("twosome.", "pytorch_lightning.loggers.")
-"""Where a configuration's ``_target_`` may point: a config can come with a run folder from anywhere."""
 
 
 @dataclass
@@ -103,66 +98,6 @@ def check_groups(config: DictConfig, names: Iterable[str]) -> None:
 
 def _value(node: DictConfig, error: OmegaConfBaseException) -> Any:
     return OmegaConf.select(node, str(error.full_key or error.key), default="?")
-
-
-def _trusted(target: str) -> bool:
-    """Whether target is defined, not just reachable, where we trust: twosome.cli.os.system is not ours.
-
-    What cannot be found is left to whoever instantiates it, who says so.
-    """
-    if not target.startswith(TRUSTED_TARGETS):
-        return False
-    try:
-        found = get_object(target)
-    except Exception:  # Hydra raises many kinds
-        return True
-    return f"{getattr(found, '__module__', '')}.".startswith(TRUSTED_TARGETS)
-
-
-def check_targets(config: Any, option: str = "") -> None:
-    """Refuse a configuration that would call anything but the suite's own code and Lightning's loggers."""
-    if isinstance(config, DictConfig):
-        config = OmegaConf.to_container(config, resolve=False)
-    if isinstance(config, dict):
-        target = config.get("_target_")
-        if target is not None and not _trusted(str(target)):
-            raise UserError(
-                f"{option}._target_={target}: expected a name that starts with one of {', '.join(TRUSTED_TARGETS)}; "
-                "put your own class or function into a module under src/twosome"
-            )
-        for key, value in config.items():
-            check_targets(value, f"{option}.{key}" if option else str(key))
-    elif isinstance(config, list):
-        for value in config:
-            check_targets(value, option)
-
-
-def check_trust(config: DictConfig, asked: DictConfig | None, remedy: str) -> None:
-    """Refuse a run folder's configuration where using it could run code that neither is the suite's nor was named by the user.
-
-    Such names are import paths in the environment's options, and the options of the model that let it run code. The user
-    named what a file in conf/env has, and what asked has: the configuration that the command line composed, if it composed a
-    run's. Targets of instantiation must be trusted ones in any case. remedy: what to add to the command to allow it. Raises
-    UserError.
-    """
-    for group in ("baseline", "norm", "logger"):
-        check_targets(config.get(group), group)
-    own = {value for file in CONFIGS.glob("env/*.yaml") for _, value in leaves(yaml.safe_load(file.read_text()))}
-    paths = [(f"env.{name}", value) for name, value in leaves(OmegaConf.to_container(config.env)) if ":" in str(value)]
-    suspects = [(name, value) for name, value in paths if value not in own and not _ours(str(value))]
-    suspects += [(f"model.{name}", True) for name in ("trust_remote_code", "allow_pickle") if config.model.get(name)]
-    for name, value in suspects:
-        if asked is None or OmegaConf.select(asked, name) != value:
-            raise UserError(
-                f"{name}={value}: this is what the run folder's config.yaml says, and it runs code from outside the suite; "
-                f"expected the suite's own; if you trust where the run comes from, add {remedy.format(f'{name}={value}')}"
-            )
-
-
-def _ours(path: str) -> bool:
-    """Whether an import path, module:name, leads to the suite's own code."""
-    module, _, name = path.partition(":")
-    return _trusted(f"{module}.") and (_trusted(f"{module}.{name}") or "/" in name)
 
 
 def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

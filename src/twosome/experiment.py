@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 import twosome.envs  # noqa: F401  (registers the suite's environments)
-from twosome.config import check_targets, typed
+from twosome.config import typed
 from twosome.envs.checked import Checked
 from twosome.errors import UserError, folded, unknown_choice
 from twosome.language.config import ModelConfig, check_options
@@ -63,6 +64,10 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
         if config.get(name) is not None:
             options[name] = config[name]
 
+    gamma = config.get("gamma")
+    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
+        raise UserError(f"env.gamma={gamma}: expected a number from 0 to 1")
+
     def make_env() -> gymnasium.Env:
         return Checked(gymnasium.make(config.id, render_mode=render_mode, **options))
 
@@ -95,8 +100,18 @@ def _in_full(message: str, config: DictConfig) -> str:
 
 def normalization(config: DictConfig) -> Normalization:
     """The function that ``norm`` names."""
-    check_targets(config, "norm")
-    return instantiate(config)
+    return _instantiated(config, "norm")
+
+
+def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
+    """What Hydra makes of a configuration with a target; raises UserError where there is no such target."""
+    try:
+        return instantiate(config, **how)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise UserError(
+            f"{option}._target_={config.get('_target_')}: {folded(cause)}; expected an import path, as in package.module.name"
+        ) from error
 
 
 def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
@@ -114,12 +129,11 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
 
 def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> Agent:
     """The agent of a run's configuration. load_scorer: for an engine of another kind."""
-    check_targets(config.baseline, "baseline")
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)
     context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, load_scorer)
     try:
-        return instantiate(config.baseline, _partial_=True, _convert_="all")(context)
+        return _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all")(context)
     except TypeError as error:
         if unknown := UNEXPECTED.search(str(error)):
             raise UserError(f"baseline.*.{unknown[1]}: {config.baseline._target_} has no such option; leave it out") from error

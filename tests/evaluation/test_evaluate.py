@@ -8,7 +8,6 @@ from evaluation_tools import composed, refused, script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
-from twosome.config import check_targets
 from twosome.errors import UserError
 from twosome.evaluation import evaluate
 from twosome.evaluation.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
@@ -157,18 +156,23 @@ def test_a_damaged_configuration_is_refused(run):
             configuration(RunFolder(run), options(run))
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("seed", "many"), ("evaluation.seed", [1]), ("evaluation.episodes", -1), ("env.gamma", "0.9x")]
+)
+def test_settings_of_the_wrong_kind_are_refused(run, option, value):
+    config = OmegaConf.load(run / "config.yaml")
+    OmegaConf.update(config, option, value)
+    OmegaConf.save(config, run / "config.yaml")
+    with pytest.raises(UserError, match=rf"{option}.*=.*: expected"):
+        evaluate.run(composed("evaluate", f"run={run}"))
+
+
 def test_the_discount_reaches_the_environment(run):
     folder = RunFolder(run)
     config = configuration(folder, options(run, gamma=0.5))
     assert config.env.kwargs.gamma == 0.5
     assert changed(config.env, folder.config.env) == {"gamma": 0.5, "kwargs.gamma": 0.5}
     assert configuration(folder, options(run, gamma=0.5, kwargs={"gamma": 0.9})).env.kwargs.gamma == 0.9
-
-
-def test_trusted_names_are_trusted():
-    for name in ("twosome.language.norms.word", "twosome.policies.language.build"):
-        check_targets({"_target_": name})
-    check_targets({"tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger"}})
 
 
 def test_leaves():

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, check_trust, leaves, typed
+from twosome.config import EvaluationConfig, RunConfig, leaves, typed
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import SUITES, Finished
@@ -16,6 +16,7 @@ from twosome.evaluation.video import can_film
 from twosome.language.config import resolve_device
 from twosome.training.lock import locked
 from twosome.training.runfolder import RunFolder
+from twosome.trust import check_foreign, check_places
 
 
 @dataclass
@@ -79,8 +80,15 @@ def finished_run(path: Path) -> RunFolder:
 def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
     """The run's configuration with the asked environment and device, checked to name no foreign code."""
     config = folder.config
-    if not options.trust:
-        check_trust(config, None, "trust=true")
+    if options.trust:
+        check_places(config)
+    else:
+        check_foreign(config, None, "trust=true")
+    try:
+        typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
+        typed(EvaluationConfig, config.evaluation, "evaluation")
+    except UserError as error:
+        raise UserError(f"{folder.path / 'config.yaml'}: {error}") from error
     asked = dict(leaves(options.env))
     known = dict(leaves(OmegaConf.to_container(config.env)))
     for name, value in asked.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, check_targets, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, typed
 from twosome.errors import UserError
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
 from twosome.evaluation.retention.report import record_drift
@@ -18,6 +18,7 @@ from twosome.training.config import FSDPConfig, fsdp_config
 from twosome.training.provenance import now, provenance
 from twosome.training.runfolder import CHECKSUMS, RunFolder
 from twosome.training.team import Team
+from twosome.trust import check_places
 
 if TYPE_CHECKING:
     from twosome.evaluation.retention.drift import DriftProbe
@@ -53,8 +54,7 @@ class Job:
                 f"ppo.num_envs={ppo.num_envs} processes, an environment each; change one of them"
             )
         experiment.model_config(config.model, config.trainer.accelerator)
-        for group in ("baseline", "norm", "logger"):
-            check_targets(config[group], group)
+        check_places(config)
         return cls(config, folder, settings, ppo, evaluation, retention, experiment.environment(config.env), fsdp)
 
     def agent(self) -> Agent:

@@ -11,9 +11,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.config import check_trust, leaves
+from twosome.config import leaves
 from twosome.errors import UserError
 from twosome.training.runfolder import RunFolder
+from twosome.trust import check_foreign
 
 IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every")
 """Options that say nothing about what a run computes; every other one makes it another run."""
@@ -32,6 +33,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
         raise UserError(
             f"run folder {folder.path}: expected a new folder, or the same run; there is another one in it, with {shown}{more}"
         )
+    check_foreign(config, asked, "{} to the command")
     config.resume = str(folder.path)
     return config
 
@@ -61,7 +63,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
                 f"{key}={override.value()}: expected {key}={old}, as in the run of {folder.path}; leave it out, "
                 "or start a new run without resume"
             )
-    check_trust(config, asked, "{} to the command")
+    check_foreign(config, asked, "{} to the command")
     config.resume = str(folder.path)
     return config
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
+from twosome.plain import read_json, read_yaml
 from twosome.policies.agent import Agent
 
 
@@ -94,14 +94,13 @@ class RunFolder:
         if not self.started:
             raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder that src/run.py wrote")
         try:
-            config = OmegaConf.create(file.read_text())
-            OmegaConf.resolve(config)
-        except (OmegaConfBaseException, yaml.YAMLError, OSError, ValueError) as error:
+            config = OmegaConf.create(read_yaml(file))
+        except (OmegaConfBaseException, OSError, ValueError) as error:
             raise UserError(f"{file}: expected a readable config.yaml ({folded(error)}); name another run") from error
-        for group in ("env", "norm", "baseline", "model", "evaluation"):
-            if not OmegaConf.is_dict(OmegaConf.select(config, group) if OmegaConf.is_dict(config) else None):
+        for group in ("env", "norm", "baseline", "model", "trainer", "evaluation"):
+            if not OmegaConf.is_dict(OmegaConf.select(config, group)):
                 raise UserError(f"run folder {self.path}: its config.yaml has no {group}; name a folder that src/run.py wrote")
-        return config  # type: ignore[return-value]
+        return config
 
     @property
     def checkpoints(self) -> Path:
@@ -183,10 +182,13 @@ class RunFolder:
         write_atomic(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def read_json(self, name: str, default: Any) -> Any:
-        """Read a JSON file, or give default where there is none; raises UserError where it cannot be read."""
+        """Read a JSON file that holds what default is, a map or a list; give default where there is none.
+
+        Raises UserError where it cannot be read.
+        """
         file = self.path / name
         try:
-            return json.loads(file.read_text()) if file.exists() else default
+            return read_json(file, type(default)) if file.exists() else default
         except (ValueError, OSError) as error:
             raise UserError(f"{file}: expected readable JSON ({folded(error)}); copy it back, or run it again") from error
 

@@ -1,0 +1,85 @@
+"""What a configuration may make the suite call: builders, norms and loggers, each at its place.
+
+A run's folder can come from anybody. Its configuration may name what the files of ``conf/`` name, and what the user names on the
+command line. Everything else in it is refused before anything is imported or called.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from twosome.config import CONFIGS
+from twosome.errors import UserError
+from twosome.plain import Keys, walk
+
+TARGET, PARTIAL = "_target_", "_partial_"
+PLACES = {("norm",): "norm", ("baseline",): "baseline", ("affordance",): "affordance", ("baseline", "affordance"): "affordance"}
+"""Where a target may stand, besides logger.<name>: the option's keys, and the folder of ``conf/`` that has its choices."""
+RUNS_CODE = ("model.trust_remote_code", "model.allow_pickle")
+"""Options that let a model's folder run code."""
+
+
+def check_places(config: DictConfig) -> None:
+    """Raises UserError where Hydra's keys for calling something (``_target_``, ``_args_``, ...) do not stand at one of PLACES."""
+    for keys, value in _entries(config):
+        key, place = keys[-1], keys[:-1]
+        fits = isinstance(value, str) if key == TARGET else key == PARTIAL and isinstance(value, bool)
+        if key.startswith("_") and key.endswith("_") and not (fits and _has_target(place)):
+            places = ", ".join(map(".".join, PLACES))
+            raise UserError(
+                f"{'.'.join(keys)}={value}: expected no such key there; only {places} and logger.<name> have a {TARGET}, "
+                f"an import path, and a {PARTIAL}, true or false; leave it out"
+            )
+
+
+def check_foreign(config: DictConfig, asked: DictConfig | None, remedy: str) -> None:
+    """Raises UserError where a run folder's configuration names what neither a file of ``conf/`` nor the user names.
+
+    asked: the run's configuration that the command line composes, if it composes one. remedy: what to add to the command to allow
+    an option; ``{}`` stands for it.
+    """
+    check_places(config)
+    known = {group: _values(group) for group in {*PLACES.values(), "env", "trainer", "logger"}}
+    for keys, value in _entries(config):
+        option = ".".join(keys)
+        if _is_known(keys, value, known) or (asked is not None and OmegaConf.select(asked, option) == value):
+            continue
+        raise UserError(
+            f"{option}={value}: this is in the run folder's config.yaml, and it can run code or write files; expected what a "
+            f"file of conf/ has; if you trust where the run comes from, add {remedy.format(f'{option}={value}')}"
+        )
+
+
+def _is_known(keys: Keys, value: Any, known: dict[str, dict[Keys, list[Any]]]) -> bool:
+    """Whether an option can neither run code nor write files with this value, or a file of ``conf/`` has the value."""
+    group, own = keys[0], keys[1:]
+    if isinstance(value, dict | list):
+        return True  # its entries are looked at
+    if keys[-1] == TARGET and keys[:-1] in PLACES:
+        return value in known[PLACES[keys[:-1]]][(TARGET,)]
+    if group == "logger":  # what they write, and where
+        return value in known[group].get(own, ())
+    if group == "trainer":  # Lightning's, of which strings choose classes
+        return own in known[group] and (not isinstance(value, str) or value in known[group][own])
+    if group == "env" and (own == ("id",) or ":" in str(value)):  # a gymnasium id, or an import path
+        return value in known[group].get(own, ())
+    return ".".join(keys) not in RUNS_CODE or not value
+
+
+def _values(group: str) -> dict[Keys, list[Any]]:
+    """The values that the files of a folder of ``conf/`` have, by option."""
+    found: dict[Keys, list[Any]] = {}
+    for file in CONFIGS.glob(f"{group}/*.yaml"):
+        for keys, value in walk(yaml.safe_load(file.read_text())):
+            found.setdefault(keys, []).append(value)
+    return found
+
+
+def _has_target(place: Keys) -> bool:
+    return place in PLACES or (len(place) == 2 and place[0] == "logger")
+
+
+def _entries(config: DictConfig) -> Iterator[tuple[Keys, Any]]:
+    return walk(OmegaConf.to_container(config, resolve=False))
