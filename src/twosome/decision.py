@@ -38,7 +38,7 @@ class Decision(NamedTuple):
         """The decision in what ``env.reset`` and ``env.step`` return."""
         affordances = info.get("affordances")
         return cls(
-            obs,
+            np.array(obs, dtype=np.float32),  # a copy: an environment may use its array again
             info["prompt"],
             tuple(info["action_ids"]),
             tuple(info["action_prompts"]),

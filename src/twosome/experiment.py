@@ -64,10 +64,6 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
         if config.get(name) is not None:
             options[name] = config[name]
 
-    gamma = config.get("gamma")
-    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 <= gamma <= 1:
-        raise UserError(f"env.gamma={gamma}: expected a number from 0 to 1")
-
     def make_env() -> gymnasium.Env:
         return Checked(gymnasium.make(config.id, render_mode=render_mode, **options))
 

@@ -36,8 +36,8 @@ def side_by_side(make_env):
     """The second environment's third step comes first: the first one's episode began anew."""
     envs = DecisionEnvs(make_env, 2)
     envs.reset(0)
-    envs.envs[0].reset()
-    envs.envs[1].step(2)
+    envs.players[0].reset()
+    envs.players[1].step(2)
     for _ in range(2):
         envs.step([0, 0])
 

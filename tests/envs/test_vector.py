@@ -1,5 +1,6 @@
 """Environments side by side: every step is a transition inside one episode."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import twosome.envs  # noqa: F401 - registers the environments
 from twosome.decision import Decision
+from twosome.envs.episode import Episode
 from twosome.envs.vector import DecisionEnvs
 
 
@@ -106,6 +108,24 @@ def test_decisions_outlive_the_next_step() -> None:
     assert offered(second.final[1]) == (0, 1)
 
 
+def test_episodes_come_with_the_step_that_ends_them() -> None:
+    envs, resumed = DecisionEnvs(Corridor, 3, gamma=0.5), DecisionEnvs(Corridor, 3, gamma=0.5)
+    envs.reset(0)
+    assert envs.step([0, 0, 0]).episodes == []
+    state = json.loads(json.dumps(envs.state()))
+    first, third = envs.step([1, 0, 2]).episodes[0], envs.step([0, 0, 1]).episodes
+    assert first == Episode(0, 0, 10 + 20 / 4, 30, decisions=2, primitive_steps=5, terminated=True, success=True)
+    assert [(each.env, each.decisions, each.terminated, each.success) for each in third] == [
+        (1, 3, False, False),
+        (2, 3, True, True),
+    ]
+    assert third[1].discounted_return == 10 + 1 / 4 + 30 / 2**6
+    resumed.restore(state)  # in the middle of its episodes
+    assert resumed.step([1, 0, 2]).episodes == [first]
+    assert resumed.step([0, 0, 1]).episodes == third
+    assert [player.episode.decisions for player in envs.players] == [1, 0, 0]
+
+
 class Noise(Corridor):
     """Observes a random number in place of the episode."""
 
@@ -152,9 +172,9 @@ def test_what_only_some_environments_tell_comes_with_the_decision() -> None:
     for step in range(30):
         after = envs.step([step % 5, (step + 1) % 5, 4])
         ended += len(after.final)
-        for env, decision in zip(envs.envs, after.decisions, strict=True):
-            assert decision.state == env.unwrapped._state
-            assert decision.affordances == env.unwrapped._automaton.view(decision.state).affordances
+        for player, decision in zip(envs.players, after.decisions, strict=True):
+            assert decision.state == player.env.unwrapped._state
+            assert decision.affordances == player.env.unwrapped._automaton.view(decision.state).affordances
         for decision in after.final.values():
             assert decision.state is not None
             assert len(decision.affordances or ()) == 5

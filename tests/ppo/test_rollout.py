@@ -39,7 +39,7 @@ def test_values_follow_their_own_episode(terminated: bool, bootstrap: bool, fina
         ended = np.array([ends, False])
         truncated = ended & (not terminated or both)
         return Step([worth(value) for value in next_values], np.array(rewards), np.array([1, 2]), np.array([1, 2]),
-                    ended & terminated, truncated, np.zeros(2, dtype=bool), final)  # fmt: skip
+                    ended & terminated, truncated, np.zeros(2, dtype=bool), final, [])  # fmt: skip
 
     rollout = Rollout()
     one = torch.zeros(2, dtype=torch.long)

@@ -98,8 +98,8 @@ def check_scores(team: Team) -> None:
 def check_envs(team: Team) -> None:
     """Environments that are no multiple of the processes: what they return, and that they can be put back."""
     make_env = partial(OvercookedEnv, task="tomato_salad", max_primitive_steps=30)
-    alone, shared = DecisionEnvs(make_env, 5), SharedEnvs(make_env, 5, team)
-    assert len(shared.envs) in (2, 3)
+    alone, shared = DecisionEnvs(make_env, 5), SharedEnvs(make_env, 5, 1.0, team)
+    assert len(shared.players) in (2, 3)
     same_decisions(alone.reset(7), decisions := shared.reset(7))
     choices = np.random.default_rng(team.size)
     ended = 0
@@ -107,9 +107,10 @@ def check_envs(team: Team) -> None:
         action_ids = [int(choices.choice(decision.action_ids)) for decision in decisions]
         expected, found = alone.step(action_ids), shared.step(action_ids)
         same_decisions(expected.decisions, found.decisions)
-        for name in Step._fields[1:-1]:
+        for name in Step._fields[1:-2]:
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
         assert expected.final.keys() == found.final.keys()
+        assert expected.episodes == found.episodes
         same_decisions(list(expected.final.values()), list(found.final.values()))
         ended += len(found.final)
         decisions = found.decisions

@@ -41,7 +41,7 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
     original = training.update_policy
     monkeypatch.setattr(training, "update_policy", update_policy)
     envs = kitchens()
-    numbers, actions = envs.envs[0].observation_space.shape[0], int(envs.envs[0].action_space.n)
+    numbers, actions = envs.players[0].env.observation_space.shape[0], int(envs.players[0].env.action_space.n)
     agent = SymbolicAgent(numbers, actions, [8], torch.Generator().manual_seed(0))
     config = PPOConfig(*SETTINGS, ent_coef=8.0, anneal_ent_coef=falls)
     trainer = pl.Trainer(

@@ -2,34 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 
-from twosome.decision import Decision
 from twosome.envs.episode import Episode
+from twosome.envs.player import Player
 from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
 """Episodes played at once: their decisions mostly coincide, so the language model's work hardly grows with their number."""
-
-
-@dataclass
-class _Player:
-    env: gymnasium.Env
-    decision: Decision
-    episode: Episode = field(default_factory=Episode)
-    ended: bool = False
-
-    def step(self, choice: int, gamma: float) -> None:
-        obs, reward, terminated, truncated, info = self.env.step(self.decision.action_ids[choice])
-        self.episode.add(float(reward), int(info["primitive_steps"]), gamma)
-        self.episode.terminated, self.episode.success = bool(terminated), bool(info["success"])
-        self.ended = bool(terminated or truncated)
-        self.decision = Decision.from_step(obs, info)
 
 
 @contextmanager
@@ -56,19 +40,18 @@ def play(
     finished: list[Episode] = []
     with acting(agent):
         for first in range(0, episodes, SIDE_BY_SIDE):
-            players = []
-            for number in range(first, min(first + SIDE_BY_SIDE, episodes)):
-                env = make_env()
-                obs, info = env.reset(seed=int(seeds[number]))
-                players.append(_Player(env, Decision.from_step(obs, info), Episode(env=number)))
+            numbers = range(first, min(first + SIDE_BY_SIDE, episodes))
+            players = [Player(make_env(), gamma, number) for number in numbers]
+            for player in players:
+                player.reset(int(seeds[player.number]))
             while running := [player for player in players if not player.ended]:
                 log_policy = agent.log_policy([player.decision for player in running])
                 choices = (likeliest if greedy else sample)(log_policy, generator)
                 for player, choice in zip(running, choices.tolist(), strict=True):
-                    player.step(choice, gamma)
+                    player.choose(choice)
             finished += [player.episode for player in players]
             for player in players:
-                player.env.close()
+                player.close()
     return finished
 
 

@@ -87,6 +87,8 @@ def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
     try:
         typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
         typed(EvaluationConfig, config.evaluation, "evaluation")
+        if not isinstance(gamma := config.env.get("gamma"), float | int) or not 0 <= gamma <= 1:
+            raise UserError(f"env.gamma={gamma}: expected a number from 0 to 1")
     except UserError as error:
         raise UserError(f"{folder.path / 'config.yaml'}: {error}") from error
     asked = dict(leaves(options.env))

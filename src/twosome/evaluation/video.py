@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from twosome.decision import Decision
 from twosome.envs.episode import Episode
+from twosome.envs.player import Player
 from twosome.errors import UserError
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose
@@ -46,46 +46,43 @@ def record(
     ``unwrapped.frames()``, a list of a picture per primitive step of the last action, is shown step by step.
     Raises UserError where the environment gives no picture.
     """
-    env = make_env_rgb()
-    episode = Episode()
+    player = Player(make_env_rgb(), gamma)
     film: list[Image.Image] = []
     try:
         with acting(agent):
-            for image in _play(agent, env, episode, gamma, seed, greedy):
+            for image in _play(agent, player, seed, greedy):
                 film = [*film[: MAX_FRAMES - 1], image]
     finally:
-        env.close()
+        player.close()
     write_atomic(path, encode(film))
-    return episode
+    return player.episode
 
 
-def _play(agent: Agent, env: gymnasium.Env, episode: Episode, gamma: float, seed: int, greedy: bool) -> Iterator[Image.Image]:
+def _play(agent: Agent, player: Player, seed: int, greedy: bool) -> Iterator[Image.Image]:
     """The film's pictures; a decision is shown before it is carried out."""
     generator = torch.Generator().manual_seed(seed)
-    obs, info = env.reset(seed=seed)
-    title, picture, over = _title(env), _pictures(env)[-1], False
-    while not over:
-        decision = Decision.from_step(obs, info)
+    player.reset(seed)
+    title, picture = _title(player.env), _pictures(player.env)[-1]
+    while not player.ended:
+        decision, episode = player.decision, player.episode
         log_policy = agent.log_policy([decision])
         chosen = int((likeliest if greedy else sample)(log_policy, generator))
         shares = log_policy[0, : len(decision.action_ids)].exp().tolist()
         before, total = episode.primitive_steps, episode.discounted_return
         scene = Scene(title, decision.action_prompts, tuple(shares), chosen, before, episode.decisions + 1, total)
         yield compose(picture, scene)
-        obs, reward, terminated, truncated, info = env.step(decision.action_ids[chosen])
-        episode.add(float(reward), int(info["primitive_steps"]), gamma)
-        episode.terminated, episode.success = bool(terminated), bool(info["success"])
-        over = bool(terminated or truncated)
-        *way, picture = _pictures(env)
+        player.choose(chosen)
+        *way, picture = _pictures(player.env)
         for number, moment in enumerate(way, start=1):
             yield compose(moment, scene.at(before + number, total))
         scene = scene.at(episode.primitive_steps, episode.discounted_return)
-        yield compose(picture, Scene(**{**vars(scene), "ending": _ending(episode, over), "success": episode.success}))
+        yield compose(picture, Scene(**{**vars(scene), "ending": _ending(player), "success": episode.success}))
 
 
-def _ending(episode: Episode, over: bool) -> str:
-    if not over:
+def _ending(player: Player) -> str:
+    if not player.ended:
         return ""
+    episode = player.episode
     return "goal reached" if episode.success else "ended without the goal" if episode.terminated else "out of time"
 
 

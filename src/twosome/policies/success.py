@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.config import typed
 from twosome.decision import Decision
+from twosome.envs.player import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.policies.affordances import Affordance
 from twosome.policies.critic import mlp
@@ -144,21 +145,20 @@ def random_play(context: "AgentContext", config: ValueConfig) -> Experience:
     actions: list[int] = []
     success: list[bool] = []
     episodes: list[int] = []
-    env = context.make_env()
+    player = Player(context.make_env(), context.gamma)
     for episode, seed in enumerate(np.random.SeedSequence([context.seed, 3]).generate_state(config.episodes)):
-        before, info = env.reset(seed=int(seed))
-        first, over = len(obs), False
-        while not over:
-            action = int(choose.choice(info["action_ids"]))
-            after, _, terminated, truncated, info = env.step(action)
-            obs.append(before)
-            actions.append(action)
-            success.append(not np.array_equal(before, after))
+        player.reset(int(seed))
+        first = len(obs)
+        while not player.ended:
+            before = player.decision
+            actions.append(int(choose.choice(before.action_ids)))
+            after = player.step(actions[-1]).decision
+            obs.append(before.obs)
+            success.append(not np.array_equal(before.obs, after.obs))
             episodes.append(episode)
-            before, over = after, terminated or truncated
         if config.success == "goal":
-            success[first:] = [bool(info["success"])] * (len(obs) - first)
-    env.close()
+            success[first:] = [player.episode.success] * (len(obs) - first)
+    player.close()
     stacked = torch.from_numpy(np.stack(obs)).flatten(1)
     return Experience(stacked, torch.tensor(actions), torch.tensor(success).float(), torch.tensor(episodes))
 

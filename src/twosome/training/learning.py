@@ -35,7 +35,8 @@ def learn(job: Job, agent: LearningAgent, probe: DriftProbe | None) -> None:
 def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint: Path | None) -> None:
     num_envs = job.ppo.num_envs
     num_updates = -(-job.settings.total_steps // job.ppo.batch_size)
-    envs = SharedEnvs(job.make_env, num_envs, job.team) if job.team else DecisionEnvs(job.make_env, num_envs)
+    sizes = (num_envs, job.ppo.gamma)
+    envs = SharedEnvs(job.make_env, *sizes, job.team) if job.team else DecisionEnvs(job.make_env, *sizes)
     callbacks = [
         KeepSigterm(),
         Recorder(job.folder),

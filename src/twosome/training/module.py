@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 
-from twosome.envs.episode import Episode, EpisodeTracker
+from twosome.envs.episode import Episode
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent, sample
@@ -30,7 +30,6 @@ class PPOModule(LightningModule):
         self.strict_loading = False  # the frozen base model is not in the checkpoint; on_load_checkpoint is strict instead
         self.agent, self.envs, self.config, self.num_updates = agent, envs, config, num_updates
         self.generator = torch.Generator().manual_seed(seed)
-        self.tracker = EpisodeTracker(envs.num_envs, config.gamma)
         self.decisions = envs.reset(seed)
         self.env_steps = 0
 
@@ -84,7 +83,7 @@ class PPOModule(LightningModule):
             step = self.envs.step(action_ids)
             rollout.add(self.decisions, choices, log_policy.gather(1, choices.unsqueeze(1)).squeeze(1), step)
             self.env_steps += self.envs.num_envs
-            episodes += self.tracker.update(step, self.env_steps)
+            episodes += [replace(episode, env_step=self.env_steps) for episode in step.episodes]
             self.decisions = step.decisions
         return rollout.finish(self.agent.values, self.config), episodes
 
@@ -98,7 +97,6 @@ class PPOModule(LightningModule):
         checkpoint["run"] = {
             "env_steps": self.env_steps,
             "envs": self.envs.state(),
-            "episodes": self.tracker.state(),
             "generator": self.generator.get_state(),
         }
 
@@ -112,7 +110,6 @@ class PPOModule(LightningModule):
         state = checkpoint["run"]
         self.env_steps = state["env_steps"]
         self.decisions = self.envs.restore(state["envs"])
-        self.tracker.restore(state["episodes"])
         self.generator.set_state(state["generator"])
 
     def _frozen(self) -> set[str]:

@@ -32,8 +32,8 @@ from twosome.training.team import Team
 class SharedEnvs(DecisionEnvs):
     """The run's environments, of which each process steps its own; what they return is known to all."""
 
-    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, team: Team) -> None:
-        super().__init__(make_env, num_envs, team.share(num_envs))
+    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, gamma: float, team: Team) -> None:
+        super().__init__(make_env, num_envs, gamma, team.share(num_envs))
         self.team = team
 
     def reset(self, seed: int) -> list[Decision]:
@@ -66,7 +66,8 @@ def joined_step(parts: Sequence[Step]) -> Step:
     decisions = list(chain.from_iterable(part.decisions for part in parts))
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     final = {env: decision for part in parts for env, decision in part.final.items()}
-    return parts[0]._replace(decisions=decisions, final=final, **arrays)
+    episodes = list(chain.from_iterable(part.episodes for part in parts))
+    return parts[0]._replace(decisions=decisions, final=final, episodes=episodes, **arrays)
 
 
 IDLE_TEXT: Text = ("nothing", ("nothing",))
