@@ -12,10 +12,10 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from twosome import experiment
+from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
 from twosome.language.config import ModelConfig
-from twosome.ppo.config import PPOConfig
 from twosome.training.sweep import combinations
 from twosome.trust import check_places
 

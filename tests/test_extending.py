@@ -1,20 +1,22 @@
-"""The README's "Adding your own", followed to the letter: an environment, a norm and a model."""
+"""The README's "Adding your own", followed to the letter: an environment, a norm, an algorithm and a model."""
 
 import csv
 import json
 import shlex
+import shutil
 
 import pytest
 import torch
-from checkout import added_files, checkout, python_commands, run
+from checkout import added_files, checkout, python_commands, result, run
 from safetensors.torch import load_file
 
 from twosome.language import tiny
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 
-ADDED = ("env=corridor", "norm=characters", "model=my_model")
+ADDED = ("env=corridor", "norm=characters", "algorithm=reinforce", "model=my_model")
 SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3 retention.limit=2"
+OWN_SIZES = {"algorithm=reinforce": ["algorithm.num_envs=4", "algorithm.num_steps=8"]}
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +25,11 @@ def ended(tmp_path_factory):
     folder = checkout(tmp_path_factory.mktemp("extended"))
     files = added_files("README.md")
     assert sorted(files) == [
+        "conf/algorithm/reinforce.yaml",
         "conf/env/corridor.yaml",
         "conf/model/my_model.yaml",
         "conf/norm/characters.yaml",
+        "src/twosome/algorithms/reinforce.py",
         "src/twosome/envs/corridor.py",
         "src/twosome/language/characters.py",
     ]
@@ -38,7 +42,8 @@ def ended(tmp_path_factory):
     words = []
     for name, command in zip(ADDED, written, strict=True):
         model = [] if name.startswith("model=") else ["model=tiny_random"]
-        words.append([*shlex.split(command)[1:], *SMALL.split(), *model, f"hydra.run.dir=runs/{folder_name(name)}"])
+        sizes = [*SMALL.split(), *OWN_SIZES.get(name, [])]
+        words.append([*shlex.split(command)[1:], *sizes, *model, f"hydra.run.dir=runs/{folder_name(name)}"])
     words.append([*words[1][:-1], "norm=word", "hydra.run.dir=runs/control"])
     words.append([*words[0][:-1], "baseline=ppo", "hydra.run.dir=runs/symbolic"])
     outcomes = run(folder, words)
@@ -65,7 +70,7 @@ def test_what_the_readme_adds_trains(ended, name):
     assert (folder / "DONE").exists()
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
     assert [int(row["env_steps"]) for row in rows] == [32, 64, 96, 128]
-    assert all(float(row["grad_norm"]) > 0 for row in rows)
+    assert all(float(row["policy_loss"]) != 0 for row in rows)
     adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
     assert all(torch.count_nonzero(weight) for key, weight in adapter.items() if "lora_B" in key)  # 0 before training
     records = json.loads((folder / "evaluation.json").read_text())
@@ -93,6 +98,29 @@ def test_the_added_norm_is_the_one_that_divided(ended):
     control, _ = ended["control"]  # the same under norm=word
     entropies = [next(csv.DictReader((each / "metrics.csv").open()))["entropy"] for each in (folder, control)]
     assert entropies[0] != entropies[1]
+
+
+def test_the_added_algorithm_is_the_one_that_learned(ended):
+    folder, outcome = ended["algorithm=reinforce"]
+    assert "policy_loss" in outcome.output  # in the lines of progress, in place of PPO's approx_kl
+    columns = next(csv.reader((folder / "metrics.csv").open()))
+    assert "policy_loss" in columns
+    assert not {"approx_kl", "clipfrac", "value_loss"} & set(columns)
+
+
+def test_a_run_with_the_added_algorithm_resumes_to_the_same_bytes(ended):
+    folder, _ = ended["algorithm=reinforce"]
+    again = shutil.copytree(folder, folder.parent / "resumed")
+    (again / "DONE").unlink()
+    shutil.rmtree(again / "adapter")
+    before, last = sorted(again.glob("checkpoints/*.ckpt"))
+    last.unlink()  # so that its last update is repeated
+    (outcome,) = run(folder.parents[1], [["src/run.py", f"resume={again}"]])
+    assert outcome.code == 0, outcome.output
+    assert "update 4/4" in outcome.output
+    assert "update 3/4" not in outcome.output
+    assert before.exists()
+    assert result(again) == result(folder)
 
 
 def test_the_added_model_is_the_one_that_learned(ended):

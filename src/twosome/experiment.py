@@ -12,7 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 import twosome.envs  # noqa: F401  (registers the suite's environments)
-from twosome.config import typed
+from twosome.algorithms.algorithm import Algorithm
+from twosome.config import check_groups, typed
 from twosome.envs.checked import Checked
 from twosome.errors import UserError, folded, unknown_choice
 from twosome.language.config import ModelConfig, check_options
@@ -121,6 +122,24 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
         model.device = "cpu" if accelerator == "cpu" else "cuda"
     check_options(model)
     return model
+
+
+def algorithm(config: DictConfig) -> Algorithm:
+    """The algorithm of a run's configuration; raises UserError.
+
+    Its options are the entries of ``algorithm`` and, where ``algorithm.options`` names another entry of config, of that one.
+    """
+    options: dict[str, Any] = OmegaConf.to_container(config.algorithm, resolve=True)  # type: ignore[assignment]
+    build = _instantiated(OmegaConf.create({"_target_": options.pop("_target_", None)}), "algorithm", _partial_=True)
+    if (home := options.pop("options", None)) is not None:
+        check_groups(config, [home])
+        options |= dict(OmegaConf.to_container(config[home], resolve=True))  # type: ignore[arg-type]
+    try:
+        return build(**options)
+    except TypeError as error:
+        if unknown := UNEXPECTED.search(str(error)):
+            raise UserError(f"algorithm.{unknown[1]}: {config.algorithm._target_} has no such option; leave it out") from error
+        raise
 
 
 def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> Agent:

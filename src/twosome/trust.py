@@ -1,4 +1,4 @@
-"""What a configuration may make the suite call: builders, norms and loggers, each at its place.
+"""What a configuration may make the suite call: builders, norms, algorithms and loggers, each at its place.
 
 A run's folder can come from anybody. Its configuration may name what the files of ``conf/`` name, and what the user names on the
 command line. Everything else in it is refused before anything is imported or called.
@@ -15,7 +15,10 @@ from twosome.errors import UserError
 from twosome.plain import Keys, walk
 
 TARGET, PARTIAL = "_target_", "_partial_"
-PLACES = {("norm",): "norm", ("baseline",): "baseline", ("affordance",): "affordance", ("baseline", "affordance"): "affordance"}
+PLACES: dict[Keys, str] = {
+    **{(group,): group for group in ("norm", "baseline", "algorithm", "affordance")},
+    ("baseline", "affordance"): "affordance",
+}
 """Where a target may stand, besides logger.<name>: the option's keys, and the folder of ``conf/`` that has its choices."""
 RUNS_CODE = ("model.trust_remote_code", "model.allow_pickle")
 """Options that let a model's folder run code."""

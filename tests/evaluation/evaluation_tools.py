@@ -27,14 +27,14 @@ class Fixed(LearningAgent):
         self.count += 1
         return rows.log()
 
-    def log_policy_parts(self, decisions):
+    def evaluate(self, decisions, choices=None):
         raise NotImplementedError
 
-    def features(self, decisions):
+    def value_function(self, decisions):
         raise NotImplementedError
 
-    def actor_parameters(self):
-        return []
+    def parameter_groups(self):
+        return {}
 
 
 def composed(name, *overrides):

@@ -30,7 +30,7 @@ def assert_agree(engine: Scorer, texts: list, padding_side: str = "right") -> No
     """Log-probabilities, scores and policies are the oracle's; so is the gradient of a weighted sum of the policies."""
     found, expected = engine.score(texts), oracle.score(engine, texts, padding_side)
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0, equal_nan=True)
     torch.testing.assert_close(found.log_policy(), expected.log_policy(), atol=1e-4, rtol=0)
     losses = []
     for scores in (found, expected):

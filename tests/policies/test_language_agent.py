@@ -37,7 +37,7 @@ def agent(architecture: str = "llama", lora: dict[str, Any] | None = None, **eng
 
 @torch.no_grad()
 def disturb(language: LanguageAgent, generator: torch.Generator | None = None) -> None:
-    for parameter in language.actor_parameters():
+    for parameter in language.parameter_groups()["policy"]:
         parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
 
 
@@ -88,7 +88,7 @@ def test_policies_are_forgotten_when_the_weights_change(how: str) -> None:
     language = agent()
     before = language.log_policy([TABLE, KITCHEN])
     if how == "optimizer":
-        optimizer = torch.optim.SGD(language.actor_parameters(), lr=1.0)
+        optimizer = torch.optim.SGD(language.parameter_groups()["policy"], lr=1.0)
         language.scorer.score([TABLE.text]).scores[0, 0].backward()
         optimizer.step()
     elif how == "load":
@@ -121,7 +121,7 @@ def test_parts_cover_every_sample_once_with_its_policy(engine: dict[str, int]) -
     language = agent(**engine)
     expected = language.log_policy(ALL)
     seen = []
-    for indices, log_policy in language.log_policy_parts(ALL):
+    for indices, (log_policy, *_) in language.evaluate(ALL):
         assert log_policy.requires_grad
         width = log_policy.shape[1]
         torch.testing.assert_close(log_policy.exp(), expected[indices, :width].exp(), atol=1e-5, rtol=0)
@@ -188,6 +188,6 @@ def test_training_leaves_the_base_in_eval_mode(architecture: str) -> None:
 
 def test_the_acting_and_the_training_policy_are_one() -> None:
     language = agent("gpt2").train()  # GPT-2 has dropout of its own
-    (indices, log_policy), *rest = language.log_policy_parts(ALL)
+    (indices, (log_policy, *_)), *rest = language.evaluate(ALL)
     assert not rest
     torch.testing.assert_close(log_policy.exp(), language.log_policy(ALL)[indices].exp(), atol=1e-5, rtol=0)

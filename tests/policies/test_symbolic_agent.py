@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.errors import UserError
@@ -19,9 +22,6 @@ from twosome.experiment import AgentContext
 from twosome.language.config import ModelConfig
 from twosome.language.norms import word
 from twosome.policies.symbolic import SymbolicAgent, build
-from twosome.ppo.config import PPOConfig
-from twosome.ppo.rollout import Batch
-from twosome.ppo.update import update_critic, update_policy
 
 NUMBERS, ACTIONS = 6, 5
 ADMISSIBLE = [(0, 1, 2, 3, 4), (3, 1), (2,), (4, 0, 2)]
@@ -55,9 +55,9 @@ def logits_of(made: SymbolicAgent, obs: np.ndarray) -> np.ndarray:
 def test_networks_are_cleanrls() -> None:
     made = agent(opinionated=False)
     hidden = 6 * 64 + 64 + 64 * 64 + 64
-    assert sum(parameter.numel() for parameter in made.actor_parameters()) == hidden + 64 * 5 + 5
+    assert sum(parameter.numel() for parameter in made.parameter_groups()["policy"]) == hidden + 64 * 5 + 5
     assert sum(parameter.numel() for parameter in made.critic.parameters()) == hidden + 64 + 1
-    shared = set(map(id, made.actor_parameters())) & set(map(id, made.critic.parameters()))
+    shared = set(map(id, made.parameter_groups()["policy"])) & set(map(id, made.critic.parameters()))
     assert not shared
     for network, output_gain in ((made.actor, 0.01), (made.critic, 1.0)):
         kinds = [type(layer) for layer in network]
@@ -95,7 +95,7 @@ def test_the_policy_is_the_softmax_over_a_decisions_own_actions_in_their_order(a
 
 def test_absent_actions_have_no_entropy_and_no_gradient() -> None:
     made = agent()
-    ((members, log_policy),) = made.log_policy_parts([decision(ids, 0) for ids in ADMISSIBLE[1:3]])
+    ((members, (log_policy, *_)),) = made.evaluate([decision(ids, 0) for ids in ADMISSIBLE[1:3]])
     assert members == [0, 1]
     entropy = -(log_policy.exp() * log_policy).sum(dim=1)
     assert entropy[1].item() == 0  # a single action
@@ -108,9 +108,10 @@ def test_absent_actions_have_no_entropy_and_no_gradient() -> None:
 def test_the_critic_reads_observations() -> None:
     made = agent()
     decisions = [decision(ids, seed) for seed, ids in enumerate(ADMISSIBLE)]
-    features, rows = made.features(decisions)
-    np.testing.assert_array_equal(features[rows].numpy(), [one.obs for one in decisions])
-    torch.testing.assert_close(made.values(decisions), made.critic(features).squeeze(1))
+    expected = made.critic(torch.tensor(np.stack([one.obs for one in decisions]))).squeeze(1)
+    torch.testing.assert_close(made.values(decisions), expected.detach())
+    index = torch.tensor([2, 0, 2])
+    torch.testing.assert_close(made.value_function(decisions)(index), expected[index])
 
 
 def by_hand(made: SymbolicAgent, batch: Batch, config: PPOConfig) -> tuple[Tensor, Tensor]:
@@ -154,7 +155,7 @@ def test_an_update_is_a_step_of_adam_on_cleanrls_losses(max_grad_norm: float) ->
             gradient = parameter.grad * min(1.0, max_grad_norm / norm.item())
             parameter.data -= config.learning_rate * gradient / (gradient.abs() + config.adam_eps)  # Adam's first step
 
-    policy_optimizer = torch.optim.AdamW(made.actor_parameters(), 1e-2, eps=config.adam_eps, weight_decay=0)
+    policy_optimizer = torch.optim.AdamW(made.parameter_groups()["policy"], 1e-2, eps=config.adam_eps, weight_decay=0)
     update_policy(made, batch, config, policy_optimizer, generator)
     update_critic(made, batch, config, torch.optim.Adam(made.critic.parameters(), 1e-2, eps=config.adam_eps), generator)
     for name, parameter in made.named_parameters():

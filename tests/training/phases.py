@@ -12,8 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
-from twosome.training import module  # noqa: E402
+from twosome.algorithms.ppo.ppo import PPO  # noqa: E402
 from twosome.training.checkpoints import AtomicIO  # noqa: E402
+from twosome.training.module import LearningModule  # noqa: E402
 from twosome.training.runfolder import RunFolder  # noqa: E402
 
 
@@ -36,9 +37,8 @@ def telling(owner, name, phase, ends=True):
     setattr(owner, name, wrapper)
 
 
-telling(module.PPOModule, "collect", "rollout")
-telling(module, "update_policy", "update", ends=False)
-telling(module, "update_critic", "update")
+telling(LearningModule, "collect", "rollout")
+telling(PPO, "update", "update")
 telling(AtomicIO, "save_checkpoint", "checkpoint")
 telling(RunFolder, "export", "export")
 sys.argv[0] = str(ROOT / "src" / "run.py")

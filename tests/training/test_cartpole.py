@@ -13,11 +13,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.ppo import PPO
+from twosome.algorithms.runner import EnvRunner
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.episodes import play
 from twosome.policies.symbolic import SymbolicAgent
-from twosome.ppo.config import PPOConfig
-from twosome.training.module import PPOModule
+from twosome.training.module import LearningModule
 
 SOLVED = 475.0  # gymnasium's own threshold for CartPole-v1, whose episodes are truncated at 500
 CONFIG = PPOConfig(num_envs=4, num_steps=128, update_epochs=4, num_minibatches=4, gradient_accumulation_steps=1,
@@ -52,7 +54,8 @@ def make_env() -> gymnasium.Env:
 def test_cartpole_is_solved_in_100k_steps(seed: int) -> None:
     agent = SymbolicAgent(4, 2, [64, 64], torch.Generator().manual_seed(seed))
     num_updates = 100_000 // CONFIG.batch_size
-    module = PPOModule(agent, DecisionEnvs(make_env, CONFIG.num_envs), CONFIG, num_updates, seed)
+    runner = EnvRunner(DecisionEnvs(make_env, CONFIG.num_envs), seed)
+    module = LearningModule(agent, runner, PPO(CONFIG), num_updates, torch.Generator().manual_seed(seed))
     trainer = pl.Trainer(max_epochs=num_updates, accelerator="cpu", logger=False, enable_checkpointing=False,
                          enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     trainer.fit(module)

@@ -16,7 +16,7 @@ from checkout import ROOT, environment
 from omegaconf import OmegaConf
 from test_resume import result
 
-from twosome.ppo import update
+from twosome.algorithms.ppo import update
 
 UPDATES = 6
 SMALL = ["model=tiny_random", f"total_steps={UPDATES * 4 * 8}", "ppo.num_envs=4", "ppo.num_steps=8", "evaluation.episodes=2",
@@ -68,7 +68,7 @@ def stopped(suite, monkeypatch, folder, options=OPTIONS, after=3):
 
     end.calls = 0
     with monkeypatch.context() as patch:
-        patch.setattr("twosome.training.module.update_critic", end)
+        patch.setattr("twosome.algorithms.ppo.ppo.update_critic", end)
         code, _ = suite("run", *options, f"hydra.run.dir={folder}")
     assert code == 130
     assert len(list(folder.glob("checkpoints/*.ckpt"))) == min(after, 2)

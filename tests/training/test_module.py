@@ -9,19 +9,27 @@ import pytorch_lightning as pl
 import torch
 
 import twosome.envs  # noqa: F401  (registers the environment)
+from twosome.algorithms.ppo import ppo
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.runner import EnvRunner
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
+from twosome.policies.agent import LearningAgent
 from twosome.policies.language import LanguageAgent
 from twosome.policies.symbolic import SymbolicAgent
-from twosome.ppo.config import PPOConfig
-from twosome.training import module as training
+from twosome.training.module import LearningModule
 
 UPDATES = 4
 SETTINGS = (2, 4, 1, 1, 1, 1, 1, 1e-3, 1e-3)
+
+
+def module(agent: LearningAgent, envs: DecisionEnvs, config: PPOConfig) -> LearningModule:
+    """PPO with these."""
+    return LearningModule(agent, EnvRunner(envs, 0), ppo.PPO(config), UPDATES, torch.Generator().manual_seed(0))
 
 
 def kitchens() -> DecisionEnvs:
@@ -38,8 +46,8 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
         used.append(config.ent_coef)
         return original(agent, samples, config, *rest)
 
-    original = training.update_policy
-    monkeypatch.setattr(training, "update_policy", update_policy)
+    original = ppo.update_policy
+    monkeypatch.setattr(ppo, "update_policy", update_policy)
     envs = kitchens()
     numbers, actions = envs.players[0].env.observation_space.shape[0], int(envs.players[0].env.action_space.n)
     agent = SymbolicAgent(numbers, actions, [8], torch.Generator().manual_seed(0))
@@ -47,7 +55,7 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=UPDATES, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    trainer.fit(training.PPOModule(agent, envs, config, UPDATES, seed=0))
+    trainer.fit(module(agent, envs, config))
     assert used == weights
 
 
@@ -55,13 +63,13 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
 def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str) -> None:
     scorer = Scorer(load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu")), norms.word)
     agent = LanguageAgent(scorer, [8], torch.Generator())
-    module = training.PPOModule(agent, kitchens(), PPOConfig(*SETTINGS), UPDATES, seed=0)
-    learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    assert module.state_dict().keys() == learned | {"agent._extra_state"}
-    older = dict.fromkeys([*module.state_dict(), "agent.lm.base_model.model.lm_head.weight"])  # as they once were
+    made = module(agent, kitchens(), PPOConfig(*SETTINGS))
+    learned = {name for name, parameter in made.named_parameters() if parameter.requires_grad}
+    assert made.state_dict().keys() == learned | {"agent._extra_state"}
+    older = dict.fromkeys([*made.state_dict(), "agent.lm.base_model.model.lm_head.weight"])  # as they once were
     state: dict[str, Any] = {}
-    module.on_save_checkpoint(state)
-    module.on_load_checkpoint(state | {"state_dict": older})
+    made.on_save_checkpoint(state)
+    made.on_load_checkpoint(state | {"state_dict": older})
     for wrong in ({**older, "agent.other": None}, {"agent._extra_state": None}):
         with pytest.raises(UserError, match="weights of another agent"):
-            module.on_load_checkpoint(state | {"state_dict": wrong})
+            made.on_load_checkpoint(state | {"state_dict": wrong})

@@ -41,16 +41,19 @@ def score(scorer: Scorer, texts: Sequence[Text], padding_side: str = "right") ->
     states = output.hidden_states[-1][torch.arange(len(sequences)), torch.tensor(firsts)].float()
     for row, (sequence, start, offset) in enumerate(zip(sequences, starts, offsets, strict=True)):
         places = torch.arange(start, len(sequence), device=device) + offset
-        rows.append(logprobs[row, places - 1, torch.tensor(sequence[start:], device=device)].sum())
+        rows.append(logprobs[row, places - 1, torch.tensor(sequence[start:], device=device)])
     totals = torch.full((len(texts), width), MASKED, device=device)
     scores = totals.clone()
+    tokens = torch.full((len(texts), width, max(map(len, rows))), torch.nan, device=device)
     flat = iter(rows)
     heads = np.cumsum([0, *(len(decision.actions) for decision in tokenized)])[:-1]  # the first row of each decision
     for d, ((_, prompts), decision) in enumerate(zip(texts, tokenized, strict=True)):
-        for a, (words, tokens) in enumerate(zip(prompts, decision.actions, strict=True)):
-            totals[d, a] = total = next(flat)
-            scores[d, a] = total / scorer.norm(words, len(tokens))
-    return Scores(totals, scores, states[torch.from_numpy(heads)])
+        for a, (words, action) in enumerate(zip(prompts, decision.actions, strict=True)):
+            terms = next(flat)
+            tokens[d, a, : len(terms)] = terms
+            totals[d, a] = total = terms.sum()
+            scores[d, a] = total / scorer.norm(words, len(action))
+    return Scores(totals, scores, states[torch.from_numpy(heads)], tokens)
 
 
 @torch.no_grad()

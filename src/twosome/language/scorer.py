@@ -30,11 +30,13 @@ class Scores(NamedTuple):
     logprobs: (D, A), log P(action | prompt), the sum over the action's tokens.
     scores: (D, A), logprobs over the normalisation's divisor.
     prompt_states: (D, hidden), float32, the last hidden state at each prompt's last token, with the adapter as it was.
+    tokens: (D, A, T), the terms of logprobs, log P(token | prompt and the action's tokens before it); nan where there is none.
     """
 
     logprobs: Tensor
     scores: Tensor
     prompt_states: Tensor
+    tokens: Tensor
 
     def log_policy(self) -> Tensor:
         """Log-probability of choosing each action, (D, A): softmax over the decision's own actions."""
@@ -78,10 +80,8 @@ class Scorer:
             parts.append(scores)
         place = {distinct[index]: row for row, index in enumerate(order)}
         rows = torch.tensor([place[text] for text in texts], device=self.device)
-        width = max(part.scores.shape[1] for part in parts)
-        wide = [pad(torch.stack(part[:2]), (0, width - part.scores.shape[1]), value=MASKED) for part in parts]
-        logprobs, scores = torch.cat(wide, dim=1)[:, rows]
-        return Scores(logprobs, scores, torch.cat([part.prompt_states for part in parts])[rows])
+        every = joined(parts)
+        return Scores(every.logprobs[rows], every.scores[rows], every.prompt_states[rows], every.tokens[rows])
 
     def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
         """Score distinct decisions batch by batch, as (indices into texts, their Scores).
@@ -172,16 +172,40 @@ class Scorer:
             for a, (edge_numbers, words, tokens) in enumerate(zip(path, prompts, decision.actions, strict=True)):
                 index[d, a, : len(edge_numbers)] = offset + np.array(edge_numbers)
                 divisor[d, a] = self.norm(words, len(tokens))
-        missing = torch.from_numpy(index[:, :, 0] == len(edges)).to(self.device)
-        logprobs = pad(edge_logprobs, (0, 1))[torch.from_numpy(index).to(self.device)].sum(dim=-1)
+        places = torch.from_numpy(index).to(self.device)
+        absent = places == len(edges)
+        missing = absent[:, :, 0]
+        terms = pad(edge_logprobs, (0, 1))[places]
+        logprobs = terms.sum(dim=-1)
         scores = logprobs / torch.from_numpy(divisor).to(self.device)
-        ends = self._prompt_states(rows, hidden)
-        return Scores(logprobs.masked_fill(missing, MASKED), scores.masked_fill(missing, MASKED), ends)
+        return Scores(
+            logprobs.masked_fill(missing, MASKED),
+            scores.masked_fill(missing, MASKED),
+            self._prompt_states(rows, hidden),
+            terms.masked_fill(absent, torch.nan),
+        )
 
     def _prompt_states(self, rows: Sequence[Row], hidden: Tensor) -> Tensor:
         """The hidden states at the ends of the rows' prompts, (decisions, hidden), float32."""
         ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
         return hidden[torch.tensor(ends, device=self.device)].float()
+
+
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of several batches, one batch's decisions after another's."""
+    actions, length = (max(part.tokens.shape[dim] for part in parts) for dim in (1, 2))
+    return Scores(*map(torch.cat, zip(*(widened(part, actions, length) for part in parts), strict=True)))
+
+
+def widened(scores: Scores, actions: int, length: int) -> Scores:
+    """Scores with slots for so many actions of so many tokens."""
+    more, longer = actions - scores.tokens.shape[1], length - scores.tokens.shape[2]
+    return Scores(
+        pad(scores.logprobs, (0, more), value=MASKED),
+        pad(scores.scores, (0, more), value=MASKED),
+        scores.prompt_states,
+        pad(scores.tokens, (0, longer, 0, more), value=torch.nan),
+    )
 
 
 def decisions_of(rows: Sequence[Row]) -> list[int]:

@@ -1,9 +1,9 @@
 """What chooses actions, and what learns, behind one interface each, so that there is one evaluation and one training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,31 +60,58 @@ class Agent(nn.Module, ABC):
         """Take up what export wrote, in place of prepare; nothing by default. Raises UserError where that cannot be."""
 
 
-class LearningAgent(Agent):
-    """An agent that PPO trains: a policy with gradients, and a critic."""
+class TokenTerms(NamedTuple):
+    """The tokens of the actions taken, for algorithms that assign credit to tokens; (n, T), where T is the most that one has.
 
-    critic: nn.Module
+    logprobs: log P(token | prompt and the action's tokens before it). mask: bool, where there is a token.
+    values: of the prompt and the action's tokens before each token; None where the agent has values of decisions only.
+    """
+
+    logprobs: Tensor
+    mask: Tensor
+    values: Tensor | None
+
+
+class Evaluation(NamedTuple):
+    """What an agent makes of n decisions, with gradient.
+
+    log_policy: (n, A). values: (n,); None where values do not come with the policy (`LearningAgent.joint_values`).
+    tokens: of the actions taken; None where they were not asked for, or the agent's actions have no tokens.
+    """
+
+    log_policy: Tensor
+    values: Tensor | None = None
+    tokens: TokenTerms | None = None
+
+
+class LearningAgent(Agent):
+    """An agent that learns: a policy and values of decisions, with gradients."""
+
+    joint_values: bool = False
+    """Whether `evaluate` gives values: they come from what the policy is made of, and learn with it. Otherwise `value_function`
+    has them, and they learn apart."""
 
     @abstractmethod
-    def log_policy_parts(self, decisions: Sequence[Decision]) -> Iterator[tuple[list[int], Tensor]]:
-        """Log-policies with gradient, in parts that fit the memory: (indices into decisions, their log-policies).
+    def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
+        """Evaluate decisions with gradient, in parts that fit the memory: (indices into decisions, their evaluation).
 
-        The parts cover every index once. Go backward through one before asking for the next.
+        The parts cover every index once. Go backward through one before asking for the next. choices: (n,), the indices of the
+        actions taken, where an algorithm needs their tokens.
         """
 
     @abstractmethod
-    def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
-        """What the critic reads, without gradient: (m, features) and, for each of the n decisions, its row, (n,)."""
+    def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
+        """Prepare the values of these decisions: a function from indices (m,) to their values (m,), with gradient into the value
+        group alone; what does not depend on that group's weights is computed once."""
 
     @abstractmethod
-    def actor_parameters(self) -> list[nn.Parameter]:
-        """What the policy's optimiser trains."""
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """What learns, by name: "policy" and "value", and whatever else an algorithm is to treat apart."""
 
     @torch.no_grad()
     def values(self, decisions: Sequence[Decision]) -> Tensor:
-        """The critic's values, (n,), without gradient."""
-        features, rows = self.features(decisions)
-        return self.critic(features).squeeze(-1)[rows]
+        """The values of decisions, (n,), without gradient."""
+        return self.value_function(decisions)(torch.arange(len(decisions)))
 
     def counters(self) -> dict[str, float]:
         """What this kind of agent adds to a row of metrics, such as how many distinct decisions it scored since the last call."""

@@ -1,6 +1,6 @@
 """TWOSOME's agent: a language model scores the actions, a critic reads the same model with the adapter off."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from twosome.decision import Decision, Text
 from twosome.language.adapter import load_adapter
 from twosome.language.config import EngineConfig
 from twosome.language.loading import LanguageModel, save_adapter
-from twosome.language.scorer import MASKED, Scorer
-from twosome.policies.agent import LearningAgent
+from twosome.language.scorer import MASKED, Scorer, Scores
+from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
 from twosome.policies.critic import CriticConfig, mlp
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class LanguageAgent(LearningAgent):
         policies = [self._policies[text] for text in texts]
         return nn.utils.rnn.pad_sequence(policies, batch_first=True, padding_value=MASKED)
 
-    def log_policy_parts(self, decisions: Sequence[Decision]) -> Iterator[tuple[list[int], Tensor]]:
-        """See Agent; samples that share a decision share its row, so its gradient is computed once."""
+    def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
+        """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
         samples: dict[Text, list[int]] = {}
         for index, decision in enumerate(decisions):
             samples.setdefault(decision.text, []).append(index)
@@ -81,11 +81,19 @@ class LanguageAgent(LearningAgent):
         self._distinct += len(distinct)
         for members, scores in self.scorer.batches(distinct):
             indices = [index for member in members for index in samples[distinct[member]]]
-            row_of = [row for row, member in enumerate(members) for _ in samples[distinct[member]]]
-            yield indices, scores.log_policy()[torch.tensor(row_of, device=self.scorer.device)]
+            rows = torch.tensor([row for row, member in enumerate(members) for _ in samples[distinct[member]]])
+            rows = rows.to(self.scorer.device)
+            tokens = None if choices is None else self._tokens_of(scores, rows, choices[torch.tensor(indices)])
+            yield indices, Evaluation(scores.log_policy()[rows], tokens=tokens)
+
+    @staticmethod
+    def _tokens_of(scores: Scores, rows: Tensor, choices: Tensor) -> TokenTerms:
+        """The tokens of each sample's action. rows: its decision in scores. choices: its action."""
+        logprobs = scores.tokens[rows, choices.to(rows.device)]
+        return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
-        """See Agent; a row per distinct prompt, (m, hidden size), computed once in the agent's life."""
+        """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
         rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(decision.prompt for decision in decisions))}
         missing = [prompt for prompt in rows if prompt not in self._features]
         if missing:
@@ -93,9 +101,14 @@ class LanguageAgent(LearningAgent):
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.scorer.device)
         return torch.stack([self._features[prompt] for prompt in rows]), index
 
-    def actor_parameters(self) -> list[nn.Parameter]:
-        """The adapter's weights."""
-        return self._adapter
+    def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
+        """See LearningAgent; the critic reads features of the frozen model."""
+        features, rows = self.features(decisions)
+        return lambda index: self.critic(features).squeeze(-1)[rows[index]]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The adapter's and the critic's weights."""
+        return {"policy": self._adapter, "value": list(self.critic.parameters())}
 
     def counters(self) -> dict[str, float]:
         """distinct_decisions scored by the updates and model_tokens computed in all, since the last call."""

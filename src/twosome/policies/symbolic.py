@@ -1,7 +1,7 @@
 """PPO from scratch: an agent that reads the symbolic observation and no words."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.language.config import resolve_device
 from twosome.language.scorer import MASKED
-from twosome.policies.agent import LearningAgent
+from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -41,18 +41,18 @@ class SymbolicAgent(LearningAgent):
         """See Agent."""
         return self._log_policy(decisions)
 
-    def log_policy_parts(self, decisions: Sequence[Decision]) -> Iterator[tuple[list[int], Tensor]]:
-        """See Agent; everything in one part."""
-        yield list(range(len(decisions))), self._log_policy(decisions)
+    def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
+        """See LearningAgent; everything in one part."""
+        yield list(range(len(decisions))), Evaluation(self._log_policy(decisions))
 
-    def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
-        """See Agent; the observations themselves, a row per decision."""
+    def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
+        """See LearningAgent."""
         observations = self._observations(decisions)
-        return observations, torch.arange(len(decisions), device=observations.device)
+        return lambda index: self.critic(observations).squeeze(-1)[index]
 
-    def actor_parameters(self) -> list[nn.Parameter]:
-        """The actor's weights."""
-        return list(self.actor.parameters())
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The actor's and the critic's weights."""
+        return {"policy": list(self.actor.parameters()), "value": list(self.critic.parameters())}
 
     def export(self, folder: Path) -> None:
         """The weights of both networks."""

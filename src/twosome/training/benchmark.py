@@ -20,6 +20,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.losses import policy_terms
+from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.rollout import Batch
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
@@ -27,10 +31,6 @@ from twosome.errors import UserError, check_seed
 from twosome.language import oracle
 from twosome.language.packed_linear import plain_products
 from twosome.policies.language import LanguageAgent
-from twosome.ppo.config import PPOConfig
-from twosome.ppo.losses import policy_terms
-from twosome.ppo.rollout import Batch
-from twosome.ppo.update import update_critic, update_policy
 from twosome.training.cost import Cost, matmul_peaks, peak_memory, show, timed
 from twosome.training.runfolder import write_atomic
 
@@ -177,8 +177,8 @@ class Case:
     def learn(self, batch: Batch, ppo: PPOConfig) -> None:
         """The engine's update, with a learning rate of 0 and no KL limit, so that every step of the preset is taken."""
         free = PPOConfig(**{**asdict(ppo), "target_kl": None})
-        policy = torch.optim.AdamW(self.agent.actor_parameters(), lr=0.0)
-        critic = torch.optim.Adam(self.agent.critic.parameters(), lr=0.0)
+        policy = torch.optim.AdamW(self.agent.parameter_groups()["policy"], lr=0.0)
+        critic = torch.optim.Adam(self.agent.parameter_groups()["value"], lr=0.0)
         generator = torch.Generator().manual_seed(self.seed)
         update_policy(self.agent, batch, free, policy, generator)
         update_critic(self.agent, batch, free, critic, generator)

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -77,8 +78,9 @@ class Forgetting(TableWriter):
 class Progress(pl.Callback):
     """One line per update: redrawn in place on a terminal, appended elsewhere."""
 
-    def __init__(self, num_updates: int) -> None:
-        self.num_updates = num_updates
+    def __init__(self, num_updates: int, shown: Sequence[str]) -> None:
+        """shown: metrics of the algorithm that the line has."""
+        self.num_updates, self.shown = num_updates, shown
         self._started, self._first = time.monotonic(), 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -97,7 +99,7 @@ class Progress(pl.Callback):
             f"steps {metrics['env_steps']:,}",
             f"return {metrics['return']:.3f}",
             f"success {metrics['success_rate']:.2f}",
-            f"kl {metrics['approx_kl']:.4f}",
+            *(f"{name} {metrics[name]:.4f}" for name in self.shown),
             *([f"distinct {metrics['distinct_decisions']:.0f}"] if "distinct_decisions" in metrics else []),
             f"{metrics['steps_per_second']:.0f} steps/s",
             f"left {int(left) // 60}:{int(left) % 60:02d}",

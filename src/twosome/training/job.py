@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
+from twosome.algorithms.algorithm import Algorithm
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, typed
 from twosome.errors import UserError
 from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
 from twosome.evaluation.retention.report import record_drift
 from twosome.evaluation.video import can_film, record
 from twosome.policies.agent import Agent, LearningAgent
-from twosome.ppo.config import PPOConfig
 from twosome.training.config import FSDPConfig, fsdp_config
 from twosome.training.provenance import now, provenance
 from twosome.training.runfolder import CHECKSUMS, RunFolder
@@ -31,7 +31,7 @@ class Job:
     config: DictConfig
     folder: RunFolder
     settings: RunConfig
-    ppo: PPOConfig
+    algorithm: Algorithm
     evaluation: EvaluationConfig
     retention: RetentionConfig
     make_env: experiment.MakeEnv
@@ -41,21 +41,21 @@ class Job:
     @classmethod
     def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
         """Check everything that can be checked without loading a model; raises UserError."""
-        check_groups(config, ("env", "norm", "ppo", "baseline", "model", "trainer", "logger", "evaluation", "retention"))
+        check_groups(config, ("env", "norm", "algorithm", "baseline", "model", "trainer", "logger", "evaluation", "retention"))
         OmegaConf.resolve(config)
+        check_places(config)
         settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
-        ppo = typed(PPOConfig, config.ppo, "ppo")
+        algorithm = experiment.algorithm(config)
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)
-        if fsdp and fsdp.world_size > ppo.num_envs:
+        if fsdp and fsdp.world_size > algorithm.num_envs:
             raise UserError(
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
-                f"ppo.num_envs={ppo.num_envs} processes, an environment each; change one of them"
+                f"num_envs={algorithm.num_envs} processes, an environment each; change one of them"
             )
         experiment.model_config(config.model, config.trainer.accelerator)
-        check_places(config)
-        return cls(config, folder, settings, ppo, evaluation, retention, experiment.environment(config.env), fsdp)
+        return cls(config, folder, settings, algorithm, evaluation, retention, experiment.environment(config.env), fsdp)
 
     def agent(self) -> Agent:
         """The agent, over a language model that the team shares, if there is one."""

@@ -5,9 +5,11 @@ import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from hydra.utils import instantiate
 from pytorch_lightning.loggers import Logger
 
+from twosome.algorithms.runner import EnvRunner
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.figures import learning_curve
@@ -17,7 +19,7 @@ from twosome.training.callbacks import Forgetting, Progress, Recorder
 from twosome.training.checkpoints import keep_two, latest, remove_older
 from twosome.training.cluster import KeepSigterm
 from twosome.training.job import Job
-from twosome.training.module import PPOModule
+from twosome.training.module import LearningModule
 from twosome.training.shared import SharedEnvs
 from twosome.training.strategies import SameWeights, trainer_options
 
@@ -33,14 +35,15 @@ def learn(job: Job, agent: LearningAgent, probe: DriftProbe | None) -> None:
 
 
 def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint: Path | None) -> None:
-    num_envs = job.ppo.num_envs
-    num_updates = -(-job.settings.total_steps // job.ppo.batch_size)
-    sizes = (num_envs, job.ppo.gamma)
+    algorithm, generator = job.algorithm, torch.Generator().manual_seed(job.settings.seed)
+    algorithm.check(agent)
+    num_updates = -(-job.settings.total_steps // algorithm.batch_size)
+    sizes = (algorithm.num_envs, job.config.env.gamma)
     envs = SharedEnvs(job.make_env, *sizes, job.team) if job.team else DecisionEnvs(job.make_env, *sizes)
     callbacks = [
         KeepSigterm(),
         Recorder(job.folder),
-        Progress(num_updates),
+        Progress(num_updates, algorithm.shown),
         keep_two(job.folder, job.settings.checkpoint_every),
     ]
     if probe and job.retention.every:
@@ -59,7 +62,8 @@ def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(PPOModule(agent, envs, job.ppo, num_updates, job.settings.seed), ckpt_path=checkpoint, weights_only=True)
+        module = LearningModule(agent, EnvRunner(envs, job.settings.seed), algorithm, num_updates, generator)
+        trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
     remove_older(job.folder)
     envs.close()
 

@@ -23,7 +23,7 @@ from twosome.envs.vector import DecisionEnvs, Step
 from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
-from twosome.language.scorer import MASKED, Scorer, Scores, decisions_of
+from twosome.language.scorer import Scorer, Scores, decisions_of, widened
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import Row, batches, pack
 from twosome.training.team import Team
@@ -105,12 +105,9 @@ class SharedScorer(Scorer):
         for turn in self._turns(tokenized):
             own = self._own(turn)
             scores = self._scores(own, texts, tokenized) if own else self._scores([_idle()], [IDLE_TEXT], [IDLE])
-            width = max(len(tokenized[index].actions) for rows in turn for index in decisions_of(rows))
-            wide = [pad(part, (0, width - part.shape[1]), value=MASKED) for part in scores[:2]]
-            logprobs, scaled, states = self._exchanged(torch.cat([*wide, scores.prompt_states], dim=1), turn).split(
-                [width, width, self.hidden_size], dim=1
-            )
-            yield _in_turn(turn), Scores(logprobs, scaled, states)
+            offered = [tokenized[index].actions for rows in turn for index in decisions_of(rows)]
+            sizes = (max(map(len, offered)), max(len(action) for actions in offered for action in actions))
+            yield _in_turn(turn), self._joined(widened(scores, *sizes), turn)
         if learning:
             self.team.add_up([parameter.grad for parameter in self.learned if parameter.grad is not None])
 
@@ -137,6 +134,12 @@ class SharedScorer(Scorer):
     def _own(self, turn: list[list[Row]]) -> list[Row]:
         """This process's batch of a turn; empty where there is none left."""
         return turn[self.team.rank] if self.team.rank < len(turn) else []
+
+    def _joined(self, own: Scores, turn: list[list[Row]]) -> Scores:
+        """The scores of all batches of a turn; own: with slots as wide as the widest of them has."""
+        columns = [part.flatten(1) for part in own]
+        every = self._exchanged(torch.cat(columns, dim=1), turn).split([column.shape[1] for column in columns], dim=1)
+        return Scores(*(part.unflatten(1, own_part.shape[1:]) for part, own_part in zip(every, own, strict=True)))
 
     def _exchanged(self, own: Tensor, turn: list[list[Row]]) -> Tensor:
         """From a row per decision of the own batch (or of IDLE) to those of all batches of the turn."""

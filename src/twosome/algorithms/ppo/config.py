@@ -1,8 +1,12 @@
 """PPO's settings, one documented field each; conf/preset holds sets of values."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from twosome.errors import UserError
+
+if TYPE_CHECKING:
+    from twosome.algorithms.algorithm import Progress
 
 POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradient_accumulation_steps",
             "value_update_epochs", "value_num_minibatches", "learning_rate", "value_learning_rate", "max_grad_norm",
@@ -98,15 +102,15 @@ class PPOConfig:
                 f"ppo.num_minibatches={self.num_minibatches}; change one of them"
             )
 
-    def remaining_lr(self, update: int, num_updates: int) -> float:
-        """The factor of the learning rates in an update, counted from 0, of a run of num_updates."""
+    def lr_factor(self, progress: "Progress") -> float:
+        """What the learning rates are multiplied by in an update."""
         if not self.anneal_lr:
             return 1.0
-        return 1 - update / max(num_updates, -(-self.anneal_steps // self.batch_size))
+        return 1 - progress.update / max(progress.num_updates, -(-self.anneal_steps // self.batch_size))
 
-    def remaining_entropy(self, update: int, num_updates: int) -> float:
-        """The weight of the entropy bonus in an update, counted from 0, of a run of num_updates."""
-        return self.ent_coef * (1 - update / num_updates if self.anneal_ent_coef else 1)
+    def ent_coef_at(self, progress: "Progress") -> float:
+        """The weight of the entropy bonus in an update."""
+        return self.ent_coef * (progress.remaining if self.anneal_ent_coef else 1)
 
     @property
     def batch_size(self) -> int:

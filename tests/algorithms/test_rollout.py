@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from twosome.algorithms.rollout import Rollout
 from twosome.decision import Decision
 from twosome.envs.vector import Step
-from twosome.ppo.config import PPOConfig
-from twosome.ppo.rollout import Rollout
-
-
-def config(bootstrap_truncated: bool) -> PPOConfig:
-    return PPOConfig(
-        num_envs=2, num_steps=2, update_epochs=1, num_minibatches=1, gradient_accumulation_steps=1,
-        value_update_epochs=1, value_num_minibatches=1, learning_rate=1, value_learning_rate=1, gamma=0.5, gae_lambda=1,
-        bootstrap_truncated=bootstrap_truncated,
-    )  # fmt: skip
 
 
 def worth(value: float) -> Decision:
@@ -45,7 +36,7 @@ def test_values_follow_their_own_episode(terminated: bool, bootstrap: bool, fina
     one = torch.zeros(2, dtype=torch.long)
     rollout.add([worth(1), worth(2)], one, torch.tensor([-1.0, -2.0]), step([4, 8], [10, 20], True, {0: worth(100)}))
     rollout.add([worth(4), worth(8)], one, torch.tensor([-3.0, -4.0]), step([16, 32], [30, 40], False, {}))
-    batch = rollout.finish(values_of, config(bootstrap))
+    batch = rollout.finish(values_of, 0.5, 1.0, bootstrap)
     assert [decision.obs[0] for decision in batch.decisions] == [1, 2, 4, 8]  # step by step: step * num_envs + env
     assert batch.values.tolist() == [1, 2, 4, 8]
     assert batch.logprobs.tolist() == [-1, -2, -3, -4]

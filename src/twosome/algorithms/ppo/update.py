@@ -1,5 +1,6 @@
-"""One PPO update: the policy's optimiser steps, then the critic's."""
+"""One PPO update: the policy's optimiser steps, then the value function's where it learns apart."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import torch
@@ -7,13 +8,14 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.finite import check_finite
+from twosome.algorithms.ppo.losses import explained_variance, normalize, policy_terms, value_terms
+from twosome.algorithms.rollout import Batch
 from twosome.policies.agent import LearningAgent
-from twosome.ppo.config import PPOConfig
-from twosome.ppo.finite import check_finite
-from twosome.ppo.losses import explained_variance, normalize, policy_terms, value_terms
-from twosome.ppo.rollout import Batch
 
 Diagnostics = dict[str, float]
+CHECKED = ("policy_loss", "value_loss", "approx_kl", "grad_norm")
 
 
 def minibatches(samples: int, parts: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -39,8 +41,9 @@ def update_policy(
             if config.target_kl is not None and steps[-1]["approx_kl"] > config.target_kl:
                 optimizer.zero_grad()
                 return _mean(steps) | {"policy_steps": len(steps) - 1, "kl_stop": 1}
-            steps[-1]["grad_norm"] = float(clip_grad_norm_(agent.actor_parameters(), config.max_grad_norm))
-            check_finite(len(steps), **{name: steps[-1][name] for name in ("policy_loss", "approx_kl", "grad_norm")})
+            learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            steps[-1]["grad_norm"] = float(clip_grad_norm_(learned, config.max_grad_norm))
+            check_finite(len(steps), **{name: value for name, value in steps[-1].items() if name in CHECKED})
             optimizer.step()
             optimizer.zero_grad()
     return _mean(steps) | {"policy_steps": len(steps), "kl_stop": 0}
@@ -54,30 +57,39 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
         advantages = torch.empty_like(advantages)
         for part in parts:
             advantages[part] = normalize(batch.advantages[part])
-    sums = torch.zeros(4, device=batch.advantages.device)
-    for members, log_policy in agent.log_policy_parts([batch.decisions[index] for index in chosen.tolist()]):
+    sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=batch.advantages.device))
+    for members, found in agent.evaluate([batch.decisions[index] for index in chosen.tolist()]):
         index = chosen[torch.tensor(members)]
-        terms = policy_terms(log_policy, batch.choices[index], batch.logprobs[index], advantages[index], config.clip_coef)
-        ((terms.loss - config.ent_coef * terms.entropy).sum() / len(chosen)).backward()
-        sums += torch.stack([term.detach().sum() for term in terms])
-    names = ("policy_loss", "entropy", "approx_kl", "clipfrac")
-    return dict(zip(names, (sums / len(chosen)).tolist(), strict=True)) | {"grad_norm": float("nan")}
+        terms = policy_terms(found.log_policy, batch.choices[index], batch.logprobs[index], advantages[index], config.clip_coef)
+        loss = terms.loss - config.ent_coef * terms.entropy
+        named = dict(zip(("policy_loss", "entropy", "approx_kl", "clipfrac"), terms, strict=True))
+        if found.values is not None:
+            named["value_loss"] = value_terms(
+                found.values, batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss
+            )
+            loss = loss + config.vf_coef * named["value_loss"]
+        (loss.sum() / len(chosen)).backward()
+        for name, term in named.items():
+            sums[name] = sums[name] + term.detach().sum()
+    means = {name: float(total / len(chosen)) for name, total in sums.items()}
+    if "value_loss" in means:
+        means["explained_variance"] = explained_variance(batch.values, batch.returns)
+    return means | {"grad_norm": float("nan")}
 
 
 def update_critic(
     agent: LearningAgent, batch: Batch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
 ) -> Diagnostics:
-    """Take value_update_epochs passes of value_num_minibatches optimiser steps on the critic."""
-    features, rows = agent.features(batch.decisions)
-    losses = []
+    """Take value_update_epochs passes of value_num_minibatches optimiser steps on the value function."""
+    values_of, losses = agent.value_function(batch.decisions), []
+    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.value_update_epochs):
         for index in minibatches(config.batch_size, config.value_num_minibatches, generator):
-            values = agent.critic(features).squeeze(-1)[rows[index]]
-            terms = value_terms(values, batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss)
+            terms = value_terms(values_of(index), batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss)
             loss = terms.mean()
             optimizer.zero_grad()
             (config.vf_coef * loss).backward()
-            norm = clip_grad_norm_(agent.critic.parameters(), config.max_grad_norm)
+            norm = clip_grad_norm_(learned, config.max_grad_norm)
             losses.append(loss.item())
             check_finite(len(losses), value_loss=losses[-1], critic_grad_norm=float(norm))
             optimizer.step()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from twosome.ppo.gae import semi_markov_gae
+from twosome.algorithms.gae import semi_markov_gae
 
 GAMMA, LAMBDA = 0.5, 0.5
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from twosome.algorithms.algorithm import Progress
+from twosome.algorithms.ppo.config import FRACTIONS, POSITIVE, PPOConfig
 from twosome.errors import UserError
-from twosome.ppo.config import FRACTIONS, POSITIVE, PPOConfig
 
 VALID = {
     "num_envs": 4, "num_steps": 6, "update_epochs": 1, "num_minibatches": 4, "gradient_accumulation_steps": 2,
@@ -57,14 +58,14 @@ def test_learning_rates_fall_over_the_run_or_over_anneal_steps_where_these_are_m
     anneal_steps: int, factors: list[float]
 ) -> None:
     options = config(anneal_steps=anneal_steps)  # a run of 4 updates of 24 samples
-    assert [options.remaining_lr(update, 4) for update in range(4)] == pytest.approx(factors)
-    assert config(anneal_steps=anneal_steps, anneal_lr=False).remaining_lr(3, 4) == 1
+    assert [options.lr_factor(Progress(update, 4)) for update in range(4)] == pytest.approx(factors)
+    assert config(anneal_steps=anneal_steps, anneal_lr=False).lr_factor(Progress(3, 4)) == 1
 
 
 @pytest.mark.parametrize(("falls", "weights"), [(False, [0.2] * 4), (True, [0.2, 0.15, 0.1, 0.05])])
 def test_the_entropy_bonus_stays_or_falls_over_the_run(falls: bool, weights: list[float]) -> None:
     options = config(ent_coef=0.2, anneal_ent_coef=falls, anneal_steps=1000)
-    assert [options.remaining_entropy(update, 4) for update in range(4)] == pytest.approx(weights)
+    assert [options.ent_coef_at(Progress(update, 4)) for update in range(4)] == pytest.approx(weights)
 
 
 def test_anneal_steps_are_not_negative() -> None:

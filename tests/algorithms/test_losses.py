@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from twosome.algorithms.ppo.losses import explained_variance, normalize, policy_terms, value_terms
 from twosome.language.scorer import MASKED
-from twosome.ppo.losses import explained_variance, normalize, policy_terms, value_terms
 
 
 def two_action_policy(*probabilities: float) -> Tensor:

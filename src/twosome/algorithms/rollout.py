@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from twosome.algorithms.gae import semi_markov_gae
+from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.vector import Step
-from twosome.ppo.config import PPOConfig
-from twosome.ppo.gae import semi_markov_gae
+from twosome.policies.agent import Agent, sample
+
+ValuesOf = Callable[[Sequence[Decision]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,11 @@ class Rollout:
         self.logprobs.append(logprobs)
         self.steps.append(step)
 
-    def finish(self, values_of: Callable[[Sequence[Decision]], Tensor], config: PPOConfig) -> Batch:
-        """Ask the critic for all values at once (it did not change meanwhile) and compute the advantages."""
+    def finish(self, values_of: ValuesOf, gamma: float, gae_lambda: float = 1.0, bootstrap_truncated: bool = True) -> Batch:
+        """Compute the values of all decisions at once (no weight changed meanwhile), and the advantages.
+
+        values_of: from n decisions to their values (n,). The others: as in PPOConfig.
+        """
         shape = (len(self.steps), len(self.decisions[0]))
         decisions = [decision for row in self.decisions for decision in row]
         finals = [decision for step in self.steps for decision in step.final.values()]
@@ -54,7 +60,7 @@ class Rollout:
             for env in step.final:
                 value = next(final_values)
                 cut = step.truncated[env] and not step.terminated[env]
-                next_values[t, env] = value if cut and config.bootstrap_truncated else 0.0
+                next_values[t, env] = value if cut and bootstrap_truncated else 0.0
 
         def stacked(name: str, dtype: torch.dtype) -> Tensor:
             return torch.from_numpy(np.stack([getattr(step, name) for step in self.steps])).to(values.device, dtype)
@@ -62,7 +68,20 @@ class Rollout:
         ends = stacked("terminated", torch.bool) | stacked("truncated", torch.bool)
         advantages, returns = semi_markov_gae(
             stacked("rewards", values.dtype), values, next_values, ends, stacked("durations", values.dtype),
-            config.gamma, config.gae_lambda,
+            gamma, gae_lambda,
         )  # fmt: skip
         flat = (torch.cat(self.choices), torch.cat(self.logprobs), values, advantages, returns)
         return Batch(decisions, *(tensor.flatten() for tensor in flat))
+
+
+@torch.no_grad()
+def rollout(agent: Agent, runner: EnvRunner, num_steps: int, generator: torch.Generator) -> Rollout:
+    """Act for num_steps decisions in every environment; actions are sampled from the policy."""
+    collected = Rollout()
+    for _ in range(num_steps):
+        decisions = runner.decisions
+        log_policy = agent.log_policy(decisions)
+        choices = sample(log_policy, generator)
+        step = runner.step(choices.tolist())
+        collected.add(decisions, choices, log_policy.gather(1, choices.unsqueeze(1)).squeeze(1), step)
+    return collected

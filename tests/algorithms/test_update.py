@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.update import minibatches, policy_gradient, update_critic, update_policy
+from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.language import norms, oracle
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
 from twosome.policies.language import LanguageAgent
-from twosome.ppo.config import PPOConfig
-from twosome.ppo.rollout import Batch
-from twosome.ppo.update import minibatches, policy_gradient, update_critic, update_policy
 
 KINDS = [
     ("You notice a tomato on the table.", ("pick up the tomato", "chop", "serve the dish")),
@@ -43,7 +43,7 @@ def agent(**engine: int) -> LanguageAgent:
     made = LanguageAgent(Scorer(language, norms.token, **engine), [16], torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for parameter in made.actor_parameters():
+        for parameter in made.parameter_groups()["policy"]:
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return made
 
@@ -79,15 +79,15 @@ def plain_loss(language: LanguageAgent, batch: Batch, index: Tensor, options: PP
 
 
 def gradient(language: LanguageAgent) -> Tensor:
-    return torch.cat([parameter.grad.flatten() for parameter in language.actor_parameters()])
+    return torch.cat([parameter.grad.flatten() for parameter in language.parameter_groups()["policy"]])
 
 
 def weights(language: LanguageAgent) -> Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in language.actor_parameters()])
+    return torch.cat([parameter.detach().flatten() for parameter in language.parameter_groups()["policy"]])
 
 
 def sgd(language: LanguageAgent, lr: float = 1.0) -> torch.optim.Optimizer:
-    return torch.optim.SGD(language.actor_parameters(), lr)
+    return torch.optim.SGD(language.parameter_groups()["policy"], lr)
 
 
 @pytest.mark.parametrize("norm_adv", [True, False])
@@ -98,7 +98,7 @@ def test_accumulation_is_the_mean_of_the_minibatches_own_losses(parts: int, norm
     groups = list(minibatches(SAMPLES, parts, torch.Generator().manual_seed(4)))
     policy_gradient(language, batch, groups, options)
     loss = torch.stack([plain_loss(language, batch, group, options) for group in groups]).mean()
-    expected = torch.cat([part.flatten() for part in torch.autograd.grad(loss, language.actor_parameters())])
+    expected = torch.cat([part.flatten() for part in torch.autograd.grad(loss, language.parameter_groups()["policy"])])
     assert expected.norm() > 1e-3
     assert (gradient(language) - expected).norm() <= 1e-4 * expected.norm()
 
@@ -107,7 +107,7 @@ def test_parts_of_a_group_give_the_gradient_of_the_group_at_once() -> None:
     found = []
     for engine in ({}, {"row_tokens": 1, "batch_tokens": 1}):
         language = agent(**engine)
-        assert len(list(language.log_policy_parts(rollout(language).decisions))) == (5 if engine else 1)
+        assert len(list(language.evaluate(rollout(language).decisions))) == (5 if engine else 1)
         diagnostics = policy_gradient(language, rollout(language), [torch.arange(SAMPLES)], config(ent_coef=0.1))
         found.append((gradient(language), diagnostics))
     (whole, one), (pieces, other) = found
@@ -156,7 +156,7 @@ def test_a_kl_beyond_the_target_drops_the_gradient_and_leaves_the_weights() -> N
     assert found["approx_kl"] > 0.01
     assert (found["kl_stop"], found["policy_steps"], found["grad_norm"]) == (1, 0, 0.0)
     assert torch.equal(weights(language), before)
-    assert all(parameter.grad is None or not parameter.grad.any() for parameter in language.actor_parameters())
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in language.parameter_groups()["policy"])
 
 
 def test_the_kl_stop_keeps_the_steps_before_it() -> None:

@@ -1,0 +1,65 @@
+"""PPO (Schulman et al. 2017) on the decisions of parallel environments."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch.optim import Adam, AdamW, Optimizer
+
+from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.rollout import Batch, rollout
+from twosome.algorithms.runner import EnvRunner
+from twosome.config import typed
+from twosome.policies.agent import LearningAgent
+
+
+class PPO(Algorithm):
+    """PPO with the agent's policy and values.
+
+    An agent whose values come with its policy (`LearningAgent.joint_values`) has one optimiser and one loss, as in the paper. The
+    value function of any other learns apart, with an optimiser, passes and minibatches of its own, as TWOSOME's.
+    """
+
+    shown = ("approx_kl",)
+
+    def __init__(self, config: PPOConfig) -> None:
+        self.config, self.num_envs, self.batch_size = config, config.num_envs, config.batch_size
+
+    def optimizers(self, agent: LearningAgent) -> list[Optimizer]:
+        """AdamW without decay on the policy (the reference's), Adam on the value function."""
+        config, groups = self.config, agent.parameter_groups()
+        if agent.joint_values:
+            groups = {"policy": [parameter for group in groups.values() for parameter in group]}
+        policy = AdamW(groups["policy"], config.learning_rate, eps=config.adam_eps, weight_decay=0.0)
+        if agent.joint_values:
+            return [policy]
+        return [policy, Adam(groups["value"], config.value_learning_rate, eps=config.adam_eps)]
+
+    def collect(self, agent: LearningAgent, runner: EnvRunner, generator: torch.Generator) -> Batch:
+        """num_steps decisions in every environment, with advantages."""
+        config = self.config
+        collected = rollout(agent, runner, config.num_steps, generator)
+        return collected.finish(agent.values, config.gamma, config.gae_lambda, config.bootstrap_truncated)
+
+    def update(
+        self, agent: LearningAgent, batch: Batch, optimizers: list[Optimizer], progress: Progress, generator: torch.Generator
+    ) -> Metrics:
+        """See Algorithm. The learning rates and, with anneal_ent_coef, the entropy bonus fall over the run."""
+        factor = self.config.lr_factor(progress)
+        rates = {"policy_lr": self.config.learning_rate * factor, "value_lr": self.config.value_learning_rate * factor}
+        for optimizer, rate in zip(optimizers, rates.values(), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        config = replace(self.config, ent_coef=self.config.ent_coef_at(progress))
+        learned = update_policy(agent, batch, config, optimizers[0], generator)
+        if not agent.joint_values:
+            learned |= update_critic(agent, batch, self.config, optimizers[1], generator)
+        return learned | rates
+
+
+def build(**options: Any) -> PPO:
+    """The builder that conf/algorithm/ppo.yaml names. options: of PPOConfig. Raises UserError."""
+    return PPO(typed(PPOConfig, OmegaConf.create(options), "ppo"))
