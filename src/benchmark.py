@@ -1,4 +1,10 @@
-"""Time the engine against the plain way of scoring: ``python src/benchmark.py [tasks=[tomato_salad]] [output=file.json]``."""
+"""Time the engine against the plain way of scoring, which computes every action of every sample apart.
+
+Examples:
+  python src/benchmark.py
+  python src/benchmark.py tasks=[tomato_salad] output=engine.json
+  python src/benchmark.py model=llama_7b trainer=gpu oracle_decisions=4
+"""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,10 @@
-"""Play a trained agent again: ``python src/evaluate.py run=<folder> episodes=100 env.task=lettuce_salad gif=true``."""
+"""Play a trained agent again, on its own task or on others, or ask what its language model still knows.
+
+Examples:
+  python src/evaluate.py run=outputs/2026-01-31/12-00-00 env.task=lettuce_salad gif=true
+  python src/evaluate.py run=outputs/2026-01-31/12-00-00 suite=unseen
+  python src/evaluate.py run=outputs/2026-01-31/12-00-00 suite=retention retention.limit=300
+"""
 
 from omegaconf import DictConfig
 

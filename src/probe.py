@@ -1,4 +1,10 @@
-"""Ask a language model about one decision: ``python src/probe.py prompt="First, you" 'actions=[chop, serve]'``."""
+"""Show what a language model makes of one decision: each action's tokens, log-probability, score and probability.
+
+Examples:
+  python src/probe.py prompt="To eat, you should first" 'actions=[open the fridge,sleep]'
+  python src/probe.py prompt="To eat, you should first" 'actions=["1, or 2",sleep]' norm=token
+  python src/probe.py prompt="To eat, you should first" 'actions=[sleep]' model=tiny_random format=json
+"""
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig

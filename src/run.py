@@ -1,4 +1,10 @@
-"""Train an agent and evaluate it: ``python src/run.py env=overcooked norm=word seed=0``; -m sweeps; resume=<folder> goes on."""
+"""Train an agent in an environment, evaluate it before and after, and write all that comes of it to a run's folder.
+
+Examples:
+  python src/run.py env=overcooked norm=word seed=0
+  python src/run.py -m env=virtualhome norm=word,token seed=0,1,2
+  python src/run.py resume=outputs/2026-01-31/12-00-00
+"""
 
 from omegaconf import DictConfig
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import traceback
+from argparse import Namespace
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 from twosome.config import CONFIGS, expected, leaves
 from twosome.errors import RunError, UserError, disk_error, unknown_choice
 from twosome.failures import Failure, note, report
+from twosome.help import help_text
 
 Task = Callable[[DictConfig], Any]
 BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
@@ -32,6 +34,7 @@ OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume if res
 def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Task], Callable[[], None]]:
     """Make a task the main function of a script: composes conf/<config_name>.yaml, runs the task, exits.
 
+    --help begins with the script's docstring: what it does, and three examples.
     reword: from a word of the command line to what Hydra is to read in its place, where Hydra's grammar is a hindrance.
     Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job came to grief otherwise, with one line where
     what happened has one (RunError, a full disk); 130 after Ctrl-C. In a sweep a failed job does not stop the others. A folder
@@ -61,8 +64,7 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
 
             sys.argv[1:] = map(reword, sys.argv[1:])
             try:
-                _check_flags(sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
+                _start(guarded, config_name, task.__globals__["__doc__"])
             except KeyboardInterrupt:
                 sys.exit(130)
             except Exception as error:
@@ -76,11 +78,29 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
     return decorate
 
 
-def _check_flags(words: list[str]) -> None:
-    """Raise UserError for a flag that Hydra does not have; it would print its usage."""
-    _, unknown = get_args_parser().parse_known_args(words)
+def _start(job: Task, config_name: str, description: str) -> None:
+    """Do what the command line says: print the help, or have Hydra run the job."""
+    flags = _flags(sys.argv[1:])
+    if flags.help:
+        _show(help_text(config_name, flags, description))
+    else:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+
+
+def _flags(words: list[str]) -> Namespace:
+    """The command line as Hydra reads it. Raises UserError for a flag that it does not have; it would print its usage."""
+    flags, unknown = get_args_parser().parse_known_args(words)
     if unknown:
         raise UserError(f"{unknown[0]}: expected options as <option>=<value>, as in norm=word; --help lists them")
+    return flags
+
+
+def _show(text: str) -> None:
+    """Print a long text, of which ``| head`` may read the beginning only."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed once more at the end
 
 
 def in_sweep() -> bool:

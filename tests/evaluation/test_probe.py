@@ -44,6 +44,35 @@ def test_the_table_shows_the_tokens(capsys, monkeypatch):
     assert max(map(len, output.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (120, ["tokens", "words", "logprob", "score", "prob"]),
+        (80, ["tokens", "words", "logprob", "score", "prob"]),
+        (50, ["logprob", "score", "prob"]),
+        (40, ["score", "prob"]),
+        (30, ["prob"]),
+        (20, []),
+        (12, []),
+    ],
+)
+def test_actions_are_the_last_to_go_in_a_narrow_terminal(columns, shown, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    long = "put the knife back where it was found"
+    run(composed("probe", "model=tiny_random", "prompt=First", f"actions=[take the bowl,{long}]"))
+    table, _, missing = capsys.readouterr().out.partition("not shown")
+    lines = table.splitlines()
+    assert max(map(len, lines)) <= columns
+    header = next(line for line in lines if "action" in line)
+    assert [cell.strip() for cell in header.strip("┃\n").split("┃")] == ["action", *shown]
+    cells = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert long.replace(" ", "") in "".join(cells).replace(" ", "")
+    assert "…" not in table
+    omitted = [name for name in ("tokens", "words", "logprob", "score", "prob") if name not in shown]
+    said = f" at {columns} columns: {', '.join(omitted)}; format=json has all"
+    assert " ".join(missing.split()) == (said.strip() if omitted else "")
+
+
 def test_the_numbers_belong_together():
     scorer = Scorer(load_language_model(ModelConfig(source="tiny_random")), word)
     probes, pieces = probe(scorer, PROMPT, ACTIONS)
@@ -61,6 +90,16 @@ def test_the_numbers_belong_together():
         (["actions=[a]"], "prompt=None: expected"),
         (["prompt=a"], "actions=[]: expected"),
         (["prompt=a", "actions=bowl"], "actions=bowl: expected a list"),
+        (["prompt=a", "actions=[]"], "actions=[]: expected one action prompt or more"),
+        (["prompt=a", "actions=[null,walk]"], "actions[0]=null: expected an action prompt"),
+        (["prompt=a", "actions=[walk,[b],[c]]"], 'actions[1]=["b"]: expected an action prompt'),
+        (["prompt=a", "actions=[{b: c}]"], 'actions[0]={"b": "c"}: expected an action prompt'),
+        (["prompt=a", "actions=[1,true]"], "actions[1]=true: expected an action prompt"),
+        (["prompt=a", "actions=[1.50]"], "actions[0]=1.5: expected an action prompt; text that Hydra reads as something else"),
+        (["prompt=a", 'actions=[b,""]'], 'actions[1]="": expected an action prompt, which has a word at least; leave it out'),
+        (["prompt=a", 'actions=[" \t"]'], 'actions[0]=" '),
+        (["prompt=a", "actions=[b,c,b]"], 'actions[2]="b": the same as actions[0]; expected each action once'),
+        (["prompt=a", 'actions=[1,"1"]'], 'actions[1]="1": the same as actions[0]'),
         (["prompt=a", "actions=[b]", "format=jsn"], "did you mean format=json?"),
         (["prompt=a", "actions=[b]", "norm._target_=os.system"], "norm._target_=os.system: expected"),
     ],
@@ -71,6 +110,11 @@ def test_bad_words_are_refused_before_a_model_is_loaded(words, said, monkeypatch
         run(composed("probe", "model=tiny_random", *words))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_text_that_looks_like_something_else_is_scored_as_it_is(capsys):
+    run(composed("probe", "model=tiny_random", "prompt=a", 'actions=[1,"1.50","null","true","[b]",no]', "format=json"))
+    assert [row["action"] for row in json.loads(capsys.readouterr().out)] == ["1", "1.50", "null", "true", "[b]", "no"]
 
 
 def test_an_unknown_option_is_one_line_on_the_command_line():
