@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twosome.algorithms.ppo.config import PPOConfig
 from twosome.errors import UserError
 from twosome.meanings import declared, field_docstrings
-from twosome.ppo.config import PPOConfig
 
 TEXT = """\
 # @package _global_
@@ -104,11 +104,13 @@ def test_any_option_keeps_its_comment(tmp_path_factory, entries):
 
 
 def test_a_dataclass_explains_its_fields(tmp_path):
-    docstrings = field_docstrings("twosome.ppo.config", "PPOConfig")
+    docstrings = field_docstrings("twosome.algorithms.ppo.config", "PPOConfig")
     assert list(docstrings) == [field.name for field in dataclasses.fields(PPOConfig)]
     assert docstrings["num_envs"] == "Environments that step side by side."
-    assert field_docstrings("twosome.nowhere", "PPOConfig") == field_docstrings("twosome.ppo.config", "Nothing") == {}
-    (tmp_path / "file.yaml").write_text("# Fields: twosome.ppo.config.PPOConfig.\nnum_envs: 4\nnum_steps: 3 # its own\nnew: 1\n")
+    assert field_docstrings("twosome.nowhere", "PPOConfig") == field_docstrings("twosome.algorithms.ppo.config", "Nothing") == {}
+    (tmp_path / "file.yaml").write_text(
+        "# Fields: twosome.algorithms.ppo.config.PPOConfig.\nnum_envs: 4\nnum_steps: 3 # its own\nnew: 1\n"
+    )
     assert declared(tmp_path / "file.yaml").options == {"num_envs": docstrings["num_envs"], "num_steps": "its own", "new": ""}
 
 
