@@ -16,6 +16,7 @@ import pandas as pd
 
 import collection
 import commands
+import counting
 import ledger
 import measures
 import paper
@@ -87,7 +88,7 @@ def _unseen(check: Check, task: str) -> str:
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the ledger; returns the paths."""
     measures.check_window(options.window)
-    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished))
+    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
     bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
     rows: list[list[str]] = []
     data: list[dict[str, Any]] = []
@@ -147,6 +148,7 @@ def _notes(options: argparse.Namespace) -> list[str]:
         "(quicker), ties half; level, an interquartile mean.",
         f"The paper: of each method, {paper.legend()}; "
         f"on tasks that were not trained on, means over tasks, {paper.content()['unseen']['source']}.",
+        *counting.notes(options.evaluations),
     ]
 
 

@@ -1,22 +1,34 @@
 """Which runs a figure is made of: found below the named folders, checked to belong together, sorted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
+import counting
 import paper
 import published
 from commands import AnalysisError, warn
 from runs import Run, read_folder
 
+ADDED = ("accuracies", "drift")
+"""Tables of Run.retained to which src/evaluate.py adds."""
 Grouped = dict[str, dict[str, list[Run]]]
 """Runs by task, then by method, then by seed."""
 
 
-def read(folders: Sequence[Path], seeds: Sequence[int] | None = None, unfinished: bool = False) -> list[Run]:
+def read(
+    folders: Sequence[Path],
+    seeds: Sequence[int] | None = None,
+    unfinished: bool = False,
+    evaluations: str = counting.CHOICES[0],
+) -> list[Run]:
     """All runs at and below the folders, sorted by task, method and seed; a run found twice counts once.
 
     seeds: take only these; every trained method must have them all. unfinished: whether to take runs that are not finished.
-    Raises AnalysisError where there is none, or where runs do not belong together.
+    evaluations: which of a run's evaluations count (counting.CHOICES). Raises AnalysisError where there is none, or where runs
+    do not belong together.
     """
     found = [run for folder in folders for run in _below(folder)]
     if not unfinished:
@@ -27,7 +39,7 @@ def read(folders: Sequence[Path], seeds: Sequence[int] | None = None, unfinished
     for run in sorted(found, key=lambda run: (_place(run.task, papers), run.method, run.seed)):
         if seeds is None or run.seed in seeds or not run.steps:
             chosen[run.name] = _fuller(run, chosen.get(run.name, run))
-    runs = list(chosen.values())
+    runs = [replace(run, which=evaluations) for run in chosen.values()]
     for task, methods in by_task(runs).items():
         for method, of_method in methods.items():
             _check_setting(task, method, of_method)
@@ -78,21 +90,32 @@ def _check_finished(run: Run) -> None:
 
 
 def _fuller(run: Run, first: Run) -> Run:
-    """The same setting and seed has one result; of two copies of it, the one that was evaluated further counts."""
+    """The same setting and seed has one result; of two copies of it, the one that was evaluated further counts.
+
+    They agree in what the run itself wrote. What src/evaluate.py added to either of them counts as added to the run.
+    """
     _check_setting(run.task, run.method, [first, run])
     few, many = sorted((first, run), key=_extent)
-    tables = [(few.evaluations, many.evaluations), (few.retained.accuracies, many.retained.accuracies)]
+    tables = list(zip(_own(few), _own(many), strict=True))
     if not run.bins.equals(first.bins) or any(len(less.merge(more)) != len(less) for less, more in tables):
         raise AnalysisError(
             f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
             "with different results; name only one of them"
         )
-    return many if _extent(many) > _extent(few) else first
+    fuller, other = (many, few) if _extent(many) > _extent(few) else (first, run)
+    known = {name: counting.together(getattr(fuller.retained, name), getattr(other.retained, name)) for name in ADDED}
+    evaluations = counting.together(fuller.evaluations, other.evaluations)
+    return replace(fuller, evaluations=evaluations, retained=replace(fuller.retained, **known))
 
 
-def _extent(run: Run) -> tuple[int, int]:
-    """How far a run was evaluated."""
-    return len(run.evaluations), len(run.retained.accuracies)
+def _extent(run: Run) -> tuple[int, ...]:
+    """How far a run was evaluated: by itself, then in all."""
+    return (*map(len, _own(run)), len(run.evaluations), len(run.retained.accuracies))
+
+
+def _own(run: Run) -> list[pd.DataFrame]:
+    """What two copies of a run have to agree on, as far as both have it: what the run wrote itself."""
+    return [counting.own(run.evaluations), counting.own(run.retained.accuracies)]
 
 
 def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import counting
+
 Make = Callable[[argparse.Namespace], Iterable[Path]]
 
 
@@ -33,11 +35,19 @@ def parser(description: str | None, default_out: str = "results") -> Parser:
 
 def add_statistics(made: argparse.ArgumentParser) -> None:
     """The options of what is computed from the runs."""
+    add_evaluations(made)
     made.add_argument("--window", type=positive, default=4096, help="environment steps that a curve's mean looks back over")
     made.add_argument("--stat", choices=("iqm", "mean-std"), default="iqm", help="over seeds: interquartile mean with a "
                       "95%% stratified bootstrap interval, or the paper's mean and population standard deviation")  # fmt: skip
     made.add_argument("--bootstrap-seed", type=int, default=0, help="of the resampling")
     made.add_argument("--bootstrap-samples", type=positive, default=2000, help="how often to resample")
+
+
+def add_evaluations(made: argparse.ArgumentParser) -> None:
+    """The option of what counts where a run was evaluated more than once."""
+    made.add_argument("--evaluations", choices=counting.CHOICES, default=counting.CHOICES[0], help="which counts where a run "
+                      "was evaluated more than once: its own (without one the longest, of equals the latest), or the latest"
+                      )  # fmt: skip
 
 
 def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:

@@ -37,7 +37,7 @@ FIGURES = {
 def make(options: argparse.Namespace) -> list[Path]:
     """Draw both figures and write the numbers; returns the paths."""
     measures.check_window(options.window)
-    runs = collection.read(options.runs, options.seeds, options.unfinished)
+    runs = collection.read(options.runs, options.seeds, options.unfinished, options.evaluations)
     rows = pd.concat([plotted(task, methods, options) for task, methods in collection.by_task(runs).items()])
     paths = [write_csv(options.out / "curves.csv", rows)]
     optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}

@@ -17,6 +17,7 @@ import pandas as pd
 
 import collection
 import commands
+import counting
 import generalization_figures as figures
 import paper
 import style
@@ -51,7 +52,7 @@ def make(options: argparse.Namespace) -> list[Path]:
 
 def collect(options: argparse.Namespace) -> pd.DataFrame:
     """The rows of transfer.pooled for each trained-on task, and the paper's rates; raises AnalysisError where there are none."""
-    grouped = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished))
+    grouped = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
     tables = []
     for task, methods in grouped.items():
         runs = methods.get(options.method, [])
@@ -87,7 +88,7 @@ def unseen_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
             " ".join(f"{float(rate):.2f}" for rate in after["by_seed"].split()), _gain(after),
             *(_paper(by[when]["paper"]) for when in ("before", "after")),
         ])  # fmt: skip
-    return Table("Generalisation to unseen tasks", COLUMNS, rows, [_note(options), *NOTES, _paper_note()])
+    return Table("Generalisation to unseen tasks", COLUMNS, rows, [*_notes(options), *NOTES, _paper_note()])
 
 
 def transfer_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
@@ -99,7 +100,7 @@ def transfer_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
         rows.append([style.title(str(task)), *(cells.get(name, NONE) for name in trained)])
     columns = ["tested on", *(f"trained on {style.title(task).lower()}" for task in trained)]
     cells_are = "In brackets: the gain over the untrained model. Intervals, and what each seed shows, are in transfer.csv."
-    return Table("Transfer between tasks", columns, rows, [_note(options), cells_are], left=1)
+    return Table("Transfer between tasks", columns, rows, [*_notes(options), cells_are], left=1)
 
 
 def _rate(row: dict[Any, Any]) -> str:
@@ -119,8 +120,9 @@ def _paper(rate: float) -> str:
     return NONE if math.isnan(rate) else f"{number(rate)} {paper.tag(paper.content()['unseen'])}"
 
 
-def _note(options: argparse.Namespace) -> str:
-    return f"Success rates of {style.label(options.method)}, {options.mode}: of the episodes of all seeds together."
+def _notes(options: argparse.Namespace) -> list[str]:
+    told = f"Success rates of {style.label(options.method)}, {options.mode}: of the episodes of all seeds together."
+    return [told, *counting.notes(options.evaluations)]
 
 
 def _paper_note() -> str:
@@ -136,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> commands.Parser:
     """The command's options."""
     made = commands.parser(__doc__)
+    commands.add_evaluations(made)
     made.add_argument("--mode", choices=("sampled", "greedy"), default="sampled", help="how the agents choose actions")
     made.add_argument("--method", default="twosome-word", help="whose agents; the paper's have the word norm")
     return made

@@ -133,7 +133,7 @@ def unseen(run: Run, window: int, crossover: bool, gain: bool) -> float:
 
 def change(run: Run, window: int, benchmarks: Sequence[str]) -> np.ndarray:
     """The change of accuracy on benchmarks, and its 95 % interval over their items; nan where one was not asked."""
-    return retained.change(run.retained, benchmarks)
+    return retained.change(run.counted_retained, benchmarks)
 
 
 Measure = Callable[[Run, int], float | np.ndarray]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from commands import AnalysisError
+from counting import EVALUATED
 from retained import ACCURACIES, DRIFT, FORGETTING, Retained
 from runs import BINS, EVALUATIONS, Run
 from writing import write_csv
@@ -31,7 +32,8 @@ def write(runs: Sequence[Run], folder: Path) -> list[Path]:
     """Write the tables; returns their paths.
 
     runs.csv has a row per run: what people look for, then its configuration, choices and provenance as JSON. curves.csv has a
-    row per run and bin, evaluations.csv one per run and evaluation; RETAINED names the others.
+    row per run and bin, evaluations.csv one per run and evaluation; RETAINED names the others. Their column EVALUATED is there
+    where anything was added to a run.
     """
     rows = [{"format": FORMAT, "run": run.name, **_told(run), **_details(run)} for run in runs]
     tables = (
@@ -56,7 +58,8 @@ def _details(run: Run) -> dict[str, str]:
 def _stacked(runs: Sequence[Run], tables: Sequence[pd.DataFrame], columns: dict[str, type]) -> pd.DataFrame:
     """The runs' tables below each other, with the run's name in front."""
     named = [table.assign(run=run.name) for run, table in zip(runs, tables, strict=True) if len(table)]
-    return pd.concat(named)[["run", *columns]] if named else pd.DataFrame(columns=["run", *columns])
+    stacked = pd.concat(named)[["run", *columns]] if named else pd.DataFrame(columns=["run", *columns])
+    return stacked if EVALUATED not in stacked or stacked[EVALUATED].any() else stacked.drop(columns=EVALUATED)
 
 
 def read(folder: Path) -> list[Run]:
@@ -93,6 +96,8 @@ def _table(file: Path, columns: dict[str, type]) -> pd.DataFrame:
     """One of the tables, with columns of the right types."""
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        if EVALUATED not in table:
+            table[EVALUATED] = ""
         if missing := [name for name in columns if name not in table]:
             raise AnalysisError(f"{file}: expected a column {missing[0]}; {AGAIN}")
         for name, kind in columns.items():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import counting
 from commands import AnalysisError
 from stats import Z95, Bootstrap, Estimate
 
@@ -21,11 +22,12 @@ ACCURACIES = {
     **{"task": str, "metric": str, "items": int},
     **dict.fromkeys(("before", "after", "difference", "low", "high"), float),
     **{"lost": int, "gained": int, "p_value": float, "no_loss_above": float, "lm_eval": str, "data": str, "outcomes": str},
+    counting.EVALUATED: str,
 }
 DRIFT = {
     "tokens": int,
     **{f"{name}{end}": float for name in ("kl", "perplexity_ratio", "top1_agreement") for end in ("", "_low", "_high")},
-    **{"perplexity_before": float, "perplexity_after": float, "texts": str},
+    **{"perplexity_before": float, "perplexity_after": float, "texts": str, counting.EVALUATED: str},
 }
 FORGETTING = {
     **{"update": int, "env_steps": int, "return": float, "success_rate": float, "kl": float, "perplexity_ratio": float},
@@ -42,22 +44,26 @@ def empty(columns: Mapping[str, type]) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Retained:
-    """A run's tables: accuracies, a row per benchmark and metric; drift, one row or none; forgetting, a row per probe."""
+    """A run's tables: accuracies, a row per benchmark, metric and evaluation; drift, one per evaluation; forgetting, a row per
+    probe during training."""
 
     accuracies: pd.DataFrame = field(default_factory=lambda: empty(ACCURACIES))
     drift: pd.DataFrame = field(default_factory=lambda: empty(DRIFT))
     forgetting: pd.DataFrame = field(default_factory=lambda: empty(FORGETTING))
 
+    def counted(self, which: str) -> "Retained":
+        """What counts where the language model was asked more than once. which: of counting.CHOICES."""
+        accuracies = counting.counted(self.accuracies, ("task", "metric"), "items", which)
+        return Retained(accuracies, counting.counted(self.drift, (), "tokens", which), self.forgetting)
+
 
 def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
     """Accuracies and drift of a retention.json; raises AnalysisError where it is of another version."""
     try:
-        probe = content.get("drift", {})
-        rows = [_accuracy(QUESTIONS, name, probe[name], {"data": probe["texts"]}) for name in ("acc", "acc_norm") if probe]
-        for task, entry in content.get("benchmarks", {}).items():
-            rows += [_accuracy(task, name, paired, entry) for name, paired in entry["metrics"].items()]
-        drift = [_drift(probe)] if probe else []
-    except (KeyError, TypeError, ValueError) as error:
+        parts = [("", content), *((part[counting.EVALUATED]["at"], part) for part in content.get("later", []))]
+        rows = [row for at, part in parts for row in _accuracies(part, at)]
+        drift = [_drift(part["drift"]) | {counting.EVALUATED: at} for at, part in parts if part.get("drift")]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnalysisError(f"{file}: expected what this version writes ({error!r}); evaluate the run again") from None
     return {
         "accuracies": _rounded(pd.DataFrame(rows, columns=list(ACCURACIES)), ACCURACIES),
@@ -65,10 +71,20 @@ def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+def _accuracies(part: dict[str, Any], at: str) -> Iterator[dict[str, Any]]:
+    """The rows of the drift probe's questions and of the benchmarks. at: when they were added, empty for the run's own."""
+    if probe := part.get("drift"):
+        for name in ("acc", "acc_norm"):
+            yield _accuracy(QUESTIONS, name, probe[name], {"data": probe["texts"], counting.EVALUATED: at})
+    for task, entry in part.get("benchmarks", {}).items():
+        for name, paired in entry["metrics"].items():
+            yield _accuracy(task, name, paired, entry | {counting.EVALUATED: at})
+
+
 def _accuracy(task: str, metric: str, paired: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     low, high = paired["interval"]
     told = {"task": task, "metric": metric, "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
-    told |= {name: entry.get(name, "") for name in ("lm_eval", "data")}
+    told |= {name: entry.get(name, "") for name in ("lm_eval", "data", counting.EVALUATED)}
     return told | {name: paired[name] for name in ACCURACIES if name not in told}
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 import collection
 import commands
+import counting
 import paper
 import retained
 import retention_figures as figures
@@ -42,7 +43,7 @@ NO_PAIR = (math.nan, math.nan)
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write tables and figures; returns the paths. Raises AnalysisError where no run was asked anything."""
-    grouped = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished))
+    grouped = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
     asked = [(task, method, methods[method]) for task, methods in grouped.items() for method in style.order(list(methods))]
     accuracies = pd.DataFrame([row for each in asked for row in accuracy_rows(*each)])
     drift = pd.DataFrame([row for each in asked for row in drift_rows(*each)])
@@ -51,9 +52,9 @@ def make(options: argparse.Namespace) -> list[Path]:
             "expected a run whose language model was asked something, found none; ask with python src/evaluate.py "
             "run=<folder of a finished run> suite=retention, or suite=drift, which needs no data"
         )
-    paths = write_table(options.out / "retention", _accuracy_table(accuracies), accuracies)
+    paths = write_table(options.out / "retention", _accuracy_table(accuracies, options.evaluations), accuracies)
     paths += write_figure(options.out / "retention", figures.accuracies(accuracies, TITLES))
-    paths += write_table(options.out / "drift", _drift_table(drift), drift)
+    paths += write_table(options.out / "drift", _drift_table(drift, options.evaluations), drift)
     curves = pd.DataFrame([row for each in asked for row in forgetting_rows(*each)])
     if curves.empty:
         warn("no forgetting curves: no run was probed during training (src/run.py, retention.every=<updates>)")
@@ -65,7 +66,7 @@ def make(options: argparse.Namespace) -> list[Path]:
 def accuracy_rows(task: str, method: str, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """A row for each benchmark and metric that any of the runs was asked."""
     poad = paper.content()["retention"]["nearest"]["accuracies"]
-    rows = pd.concat([run.retained.accuracies for run in runs])
+    rows = pd.concat([run.counted_retained.accuracies for run in runs])
     for (benchmark, metric), group in rows.groupby(["task", "metric"], sort=False):
         found = retained.pooled(group, Bootstrap())
         row = {"trained_on": task, "method": method, "benchmark": benchmark, "metric": metric, "seeds": len(group)}
@@ -78,7 +79,7 @@ def accuracy_rows(task: str, method: str, runs: Sequence[Run]) -> Iterator[dict[
 
 def drift_rows(task: str, method: str, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """A row for a method whose runs were probed."""
-    rows = pd.concat([run.retained.drift for run in runs])
+    rows = pd.concat([run.counted_retained.drift for run in runs])
     if len(rows):
         row: dict[str, Any] = {"trained_on": task, "method": method, "seeds": len(rows)}
         row |= {"perplexity_before": rows.perplexity_before.iloc[0]}
@@ -111,7 +112,7 @@ def verdict(row: dict[Any, Any]) -> str:
     return f"no loss detected larger than {row['no_loss_above']:.3f}"
 
 
-def _accuracy_table(data: pd.DataFrame) -> Table:
+def _accuracy_table(data: pd.DataFrame, which: str) -> Table:
     told = paper.content()["retention"]
     rows = []
     for row in data.to_dict("records"):
@@ -125,10 +126,10 @@ def _accuracy_table(data: pd.DataFrame) -> Table:
             bracketed([row["change"], row["low"], row["high"]], 3), _each(row["by_seed"], "+.3f"), _each(row["p_by_seed"], ".2f"),
             verdict(row), f"{told['says']} {paper.tag(told)}" if benchmark in told["benchmarks"] else NONE, poad,
         ])  # fmt: skip
-    return Table("Language retention", COLUMNS, rows, _notes(data), left=4)
+    return Table("Language retention", COLUMNS, rows, [*_notes(data), *counting.notes(which)], left=4)
 
 
-def _drift_table(data: pd.DataFrame) -> Table:
+def _drift_table(data: pd.DataFrame, which: str) -> Table:
     rows = [
         [style.title(row["trained_on"]), style.label(row["method"]), f"{row['seeds']}", number(row["perplexity_before"]),
          number(row["perplexity_ratio"], 3), _each(row["perplexity_ratio_by_seed"], ".3f"), number(row["kl"], 3),
@@ -140,7 +141,7 @@ def _drift_table(data: pd.DataFrame) -> Table:
         "from the base, nats per token. Same top token: where both find the same one most likely, share of tokens. Means over "
         "seeds."
     )
-    return Table("Drift of the language model", DRIFT_COLUMNS, rows, [note])
+    return Table("Drift of the language model", DRIFT_COLUMNS, rows, [note, *counting.notes(which)])
 
 
 def _each(joined: str, form: str) -> str:
@@ -166,7 +167,14 @@ def _notes(data: pd.DataFrame) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return commands.run(commands.parser(__doc__), make, arguments)
+    return commands.run(parser(), make, arguments)
+
+
+def parser() -> commands.Parser:
+    """The command's options."""
+    made = commands.parser(__doc__)
+    commands.add_evaluations(made)
+    return made
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+import counting
 import retained
 from commands import AnalysisError
 from retained import Retained
@@ -27,10 +29,13 @@ INCIDENTAL = ("model.seed", "model.device", "model.attn_implementation", "model.
 """Options that say how something is computed, not what."""
 
 BINS = {"step": int, "episodes": int, "return_sum": float, "successes": int}
+KEY = ("when", "env", "task", "prompt", "options", "mode")
+"""Columns that say what was evaluated, and how."""
 EVALUATIONS = {
-    **dict.fromkeys(("when", "env", "task", "prompt", "options", "mode"), str),
+    **dict.fromkeys(KEY, str),
     **dict.fromkeys(("seed", "episodes"), int),
     **dict.fromkeys(("success_rate", "return_mean", "return_std", "decisions_mean", "primitive_steps_mean", "optimum"), float),
+    counting.EVALUATED: str,
 }
 
 
@@ -41,7 +46,7 @@ class Run:
     source: the run's folder, or the folder of published tables. config, choices, provenance: the folder's files.
     finished: whether it was. steps: environment steps that it trained for, 0 for a policy that is only evaluated.
     seconds: time that these took. bins: a row per bin in which an episode ended, columns BINS. evaluations: columns EVALUATIONS,
-    options as JSON. retained: what the language model still knows.
+    options as JSON. retained: what the language model still knows. which: of several evaluations counts (counting.CHOICES).
     """
 
     source: Path
@@ -54,6 +59,7 @@ class Run:
     bins: pd.DataFrame
     evaluations: pd.DataFrame
     retained: Retained = field(default_factory=Retained)
+    which: str = counting.CHOICES[0]
 
     @property
     def seed(self) -> int:
@@ -98,12 +104,22 @@ class Run:
         own = {group: self.config.get(group) for group in SETTING if group not in unused}
         return {name: value for name, value in leaves(own) if not name.startswith(INCIDENTAL)}
 
+    @cached_property
+    def counted_evaluations(self) -> pd.DataFrame:
+        """Of evaluations, those that count: one for each player, setting and mode."""
+        return counting.counted(self.evaluations, KEY, "episodes", self.which)
+
+    @cached_property
+    def counted_retained(self) -> Retained:
+        """Of retained, what counts: one row for each benchmark and metric, and one drift."""
+        return self.retained.counted(self.which)
+
     def evaluation(self, when: str, mode: str) -> dict[str, Any] | None:
-        """The record of the run's own task, prompt and options; None where there is none.
+        """The record that counts of the run's own task, prompt and options; None where there is none.
 
         when: "before" or "after" training. mode: "sampled" or "greedy".
         """
-        env, table = self.config["env"], self.evaluations
+        env, table = self.config["env"], self.counted_evaluations
         own = (table.env == env["id"]) & (table.task == (env.get("task") or "")) & (table.options == "{}")
         own &= (table.prompt == (env.get("prompt") or "")) & (table.when == when) & (table["mode"] == mode)
         return table[own].iloc[-1].to_dict() if own.any() else None
@@ -171,9 +187,16 @@ def _evaluations(folder: Path) -> pd.DataFrame:
     records = _parsed(folder / "evaluation.json", json.loads, list) if (folder / "evaluation.json").exists() else []
     rows = []
     for record in records:
-        if missing := [name for name in EVALUATIONS if name not in {"options", "optimum", *record}]:
+        if missing := [name for name in EVALUATIONS if name not in {"options", "optimum", counting.EVALUATED, *record}]:
             raise AnalysisError(f"{folder / 'evaluation.json'}: expected {missing[0]} in each record; evaluate the run again")
-        rows.append({name: _value(record.get(name), kind) for name, kind in EVALUATIONS.items()})
+        try:
+            told = record | {counting.EVALUATED: counting.at(record)}
+        except (KeyError, TypeError):
+            raise AnalysisError(
+                f"{folder / 'evaluation.json'}: expected a time, {counting.EVALUATED}.at, in each record that has an entry "
+                f"{counting.EVALUATED}; evaluate the run again"
+            ) from None
+        rows.append({name: _value(told.get(name), kind) for name, kind in EVALUATIONS.items()})
     return pd.DataFrame(rows, columns=list(EVALUATIONS)).astype(EVALUATIONS)
 
 

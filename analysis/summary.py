@@ -15,6 +15,7 @@ import pandas as pd
 
 import collection
 import commands
+import counting
 import measures
 import paper
 import style
@@ -34,7 +35,7 @@ COLUMNS = (
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the table; returns the paths."""
     measures.check_window(options.window)
-    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished))
+    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
     summary = Summary(options)
     rows = [summary.row(task, method, methods) for task, methods in tasks.items() for method in style.order(list(methods))]
     data = pd.DataFrame(rows + summary.aggregate(tasks))
@@ -161,6 +162,7 @@ def _notes(options: argparse.Namespace) -> list[str]:
         "P(better than PPO): share of pairs of runs, one of the method and one of PPO, in which the method's final return is "
         "higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
         f"Paper: final return; {paper.legend()}.",
+        *counting.notes(options.evaluations),
     ]
 
 

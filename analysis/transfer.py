@@ -16,11 +16,11 @@ PLAYED = ("env", "task", "own", "when", "episodes", "success_rate", "return_mean
 
 
 def played(run: Run, mode: str = "sampled") -> pd.DataFrame:
-    """The run's evaluations, a row per task and player, columns PLAYED. own: whether it is the task that was trained on.
+    """The run's evaluations that count, a row per task and player, columns PLAYED. own: whether the task was trained on.
 
     mode: "sampled" or "greedy". Not those whose prompt or options are others than in training.
     """
-    table, env = run.evaluations, run.config["env"]
+    table, env = run.counted_evaluations, run.config["env"]
     same = table.env == env["id"]
     prompt = np.where(same, env.get("prompt") or "", "default")
     own = same & (table.task == (env.get("task") or ""))

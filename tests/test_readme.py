@@ -3,6 +3,7 @@
 Commands run on a tiny random model and a few steps; those that take minutes even so are marked slow.
 """
 
+import json
 import re
 import shlex
 import shutil
@@ -141,6 +142,15 @@ def test_pre_commit_hooks_are_local_and_installed_by_make():
 def test_glossary_names_the_columns(folder, ended, table):
     header = (folder / "documented" / table).read_text().splitlines()[0].split(",")
     assert tables("README.md", f"### Columns of {table}") == header
+
+
+def test_glossary_names_the_entries_of_records(folder, ended):
+    (row,) = re.findall(r"^\| `evaluation.json` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    own, all_of_them = (json.loads((folder / name / "evaluation.json").read_text()) for name in ("documented", EXAMPLE))
+    assert len(all_of_them) > len(own)
+    added = next(record for record in all_of_them if "evaluated" in record)
+    assert {"evaluated", *added["evaluated"], *own[0]} == {*added, *added["evaluated"]}
+    assert {*added, *added["evaluated"]} <= set(re.findall(r"`([a-z_]+)`", row))
 
 
 def test_without_a_language_model_its_columns_are_absent(folder):

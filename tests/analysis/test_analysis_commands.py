@@ -282,6 +282,7 @@ def test_report_escapes_what_runs_say(tmp_path):
         (["STUDY", "--seeds", "one"], "argument --seeds: 'one': expected integers with commas"),
         (["STUDY", "--seeds", "0,9"], "--seeds 0,9: tomato_salad, ppo has no run with seed 9"),
         (["STUDY", "--stat", "median"], "argument --stat: invalid choice"),
+        (["STUDY", "--evaluations", "mine"], "argument --evaluations: invalid choice"),
         (["STUDY", "--windo", "1", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

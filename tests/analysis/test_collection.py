@@ -135,6 +135,7 @@ def test_unfinished_run_is_refused_unless_asked_for(tmp_path):
         ("episodes.csv", "env_step,discounted_return,success\nx,2,True\n", "episodes.csv: expected numbers"),
         ("metrics.csv", "update\n1\n", "metrics.csv: expected a column env_steps"),
         ("evaluation.json", '[{"when": "after"}]', "evaluation.json: expected env in each record"),
+        ("evaluation.json", json.dumps([record("x", "after", "greedy", 0.5) | {"evaluated": 1}]), "a time, evaluated.at, in"),
     ],
 )
 def test_damaged_folder_is_refused(tmp_path, file, content, match):

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collection
-import commands
 import ledger
 import measures
 import published
@@ -33,7 +32,7 @@ def study(folder, *outcomes, method="twosome-word", probes=0, benchmarks=BENCHMA
 
 
 def rows(folder, name="retention", *words):
-    made = retention.make(commands.parser("").parse_args([str(folder), "--out", str(folder / "out"), *words]))
+    made = retention.make(retention.parser().parse_args([str(folder), "--out", str(folder / "out"), *words]))
     return pd.read_csv(next(path for path in made if path.name == f"{name}.csv"))
 
 

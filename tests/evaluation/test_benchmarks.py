@@ -239,15 +239,19 @@ def trained(tmp_path_factory):
 def test_suite_compares_and_keeps_each_task(trained, data, tmp_path):
     suite = ["src/evaluate.py", "run=run", "suite=retention", f"retention.data_dir={data}", "retention.limit=4"]
     bad = write_benchmarks(tmp_path / "bad", {"goal": 1}, "piqa")
-    commands = [[*suite, "retention.tasks=[piqa]"], suite, [*suite, f"retention.data_dir={bad}"]]
-    first, again, broken = run(trained, commands)
-    assert (first.code, again.code, broken.code) == (0, 0, 2), first.output + again.output + broken.output
+    fewer = [*suite, "retention.tasks=[piqa]", "retention.limit=3"]
+    commands = [[*suite, "retention.tasks=[piqa]"], suite, fewer, fewer, [*suite, f"retention.data_dir={bad}"]]
+    first, again, other, repeated, broken = run(trained, commands)
+    assert [each.code for each in (first, again, other, repeated, broken)] == [0, 0, 0, 0, 2], first.output + again.output
     assert "no loss detected larger than" in again.output
-    assert len(list((tmp_path / "cache" / "retention").iterdir())) == 8  # four tasks, adapter off and on: piqa's once
-    kept = json.loads((trained / "run" / "retention.json").read_text())["benchmarks"]
-    assert list(kept) == ["piqa", "arc_challenge", "hellaswag", "mmlu"]
-    for entry in kept.values():
-        assert (entry["items"], entry["source"]) == (4, "local files")
+    assert "retention.json had the same before; nothing was added" in repeated.output
+    assert len(list((tmp_path / "cache" / "retention").iterdir())) == 10  # adapter off and on: four tasks, and piqa once more
+    later = json.loads((trained / "run" / "retention.json").read_text())["later"]
+    assert all(part["evaluated"]["suite"] == "retention" for part in later)
+    kept = [(name, entry) for part in later for name, entry in part["benchmarks"].items()]
+    assert [name for name, _ in kept] == ["piqa", "arc_challenge", "hellaswag", "mmlu", "piqa"]
+    for number, (_, entry) in enumerate(kept):
+        assert (entry["items"], entry["source"]) == (4 if number < 4 else 3, "local files")
         for paired in entry["metrics"].values():
             before, after = (np.array([letter in letters for letter in paired["outcomes"]]) for letters in ("lr", "gr"))
             own = {name: value for name, value in paired.items() if name != "outcomes"}

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import experiment
 from twosome.config import EvaluationConfig, RunConfig, leaves, typed
 from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.evaluation.records import stamp
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import SUITES, Finished
 from twosome.evaluation.video import can_film
@@ -62,7 +63,8 @@ def run(asked: DictConfig) -> float:
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
     with locked(folder.path):
-        return SUITES[options.suite](Finished(folder, config, changes, make_env, evaluation, options.retention))
+        evaluated = stamp(options.suite, options.trust)
+        return SUITES[options.suite](Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated))
 
 
 def finished_run(path: Path) -> RunFolder:

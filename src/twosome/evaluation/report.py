@@ -1,25 +1,16 @@
-"""Evaluations as records of evaluation.json, and what a run prints of them."""
+"""What is printed of a run: its evaluations, and where everything lies."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from twosome.config import EvaluationConfig
-from twosome.envs.optimum import optimal_return
-from twosome.evaluation.episodes import play, summarize
+from twosome.evaluation import records
+from twosome.evaluation.records import LATER, Record
 from twosome.evaluation.retention.report import FILE, print_drift
-from twosome.experiment import MakeEnv
-from twosome.policies.agent import Agent
 from twosome.training.runfolder import RunFolder
-
-SETTING = ("env", "task", "prompt", "options")
-KEY = ("when", *SETTING, "mode")
-Record = dict[str, Any]
 
 FILES = {
     "evaluation.json": "the numbers above",
@@ -35,81 +26,55 @@ FILES = {
     "checkpoints": "the last two, to go on from",
 }
 
-
-def evaluate(
-    agent: Agent,
-    make_env: MakeEnv,
-    folder: RunFolder,
-    env: DictConfig,
-    config: EvaluationConfig,
-    when: str,
-    options: Mapping[str, Any] | None = None,
-) -> list[Record]:
-    """Play config.episodes episodes sampled and as many greedy; keep both results in the folder's evaluation.json.
-
-    when: "before" or "after" training. options: of the environment, by name, where they are not the run's own. A record
-    replaces an earlier one of the same when, environment, task, prompt, options and mode. It also holds the
-    environment's best return ("optimum"), None where that is not known.
-    """
-    records: list[Record] = []
-    optimum = optimal_return(make_env, env.gamma)
-    for mode in ("sampled", "greedy"):
-        episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy")
-        head = {"when": when, **setting_of(env, options), "mode": mode, "seed": config.seed}
-        records.append(head | summarize(episodes) | {"optimum": optimum})
-    kept = [old for old in folder.read_json("evaluation.json", default=[]) if _key(old) not in map(_key, records)]
-    folder.write_json("evaluation.json", kept + records)
-    return records
-
-
-def _key(record: Record, names: Sequence[str] = KEY) -> tuple[str, ...]:
-    return tuple(json.dumps(record.get(name) or None, sort_keys=True) for name in names)
-
-
-def setting_of(env: DictConfig, options: Mapping[str, Any] | None = None) -> Record:
-    """The fields SETTING of a record. options: of the environment, by name, where they are not the run's own."""
-    return {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": dict(options or {})}
-
-
-def of_setting(records: Sequence[Record], setting: Record) -> list[Record]:
-    """Those records that have the setting's environment, task, prompt and options."""
-    return [record for record in records if _key(record, SETTING) == _key(setting, SETTING)]
+WHOSE = "new: of this evaluation; added: of one before it; the others: the run's own."
+"""Explains what `print_records` says of records that are not the run's own."""
 
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
     """Print the evaluations, a table for each task and prompt, the language model's drift, and where everything lies."""
-    records = folder.read_json("evaluation.json", default=[])
-    for setting in {_key(record, SETTING): record for record in records}.values():
-        print_records(of_setting(records, setting), config.seed)
+    for of_setting in records.by_setting(records.read(folder)):
+        print_records(of_setting, config.seed)
     if drift := folder.read_json(FILE, default={}).get("drift"):
         print_drift(drift)
     print_files(folder, FILES)
 
 
-def print_records(records: Sequence[Record], seed: int) -> None:
-    """Print records of one task and prompt as a table. seed: the run's."""
-    task, prompt = records[0]["task"] or records[0]["env"], records[0]["prompt"]
+def print_records(found: Sequence[Record], seed: int, evaluated: Record | None = None) -> None:
+    """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new."""
+    task, prompt = found[0]["task"] or found[0]["env"], found[0]["prompt"]
     wording = f", prompt {prompt}" if prompt not in (None, "default") else ""
-    wording += "".join(f", {name} {value}" for name, value in (records[0].get("options") or {}).items())
+    wording += "".join(f", {name} {value}" for name, value in (found[0].get("options") or {}).items())
     table = Table(title=escape(f"{task}{wording}, seed {seed}"), title_justify="left", title_style="bold")
     table.add_column("training")
     table.add_column("policy")
     for column in ("episodes", "success", "discounted return", "decisions"):
         table.add_column(column, justify="right", no_wrap=True)
-    for record in records:
+    for record in found:
+        later = "" if LATER not in record else ", new" if record[LATER] == evaluated else ", added"
         table.add_row(
-            record["when"],
+            f"{record['when']}{later}",
             record["mode"],
             f"{record['episodes']:,}",
             f"{record['success_rate']:.2f}",
             f"{record['return_mean']:.4f} ± {record['return_std']:.4f}",
             f"{record['decisions_mean']:.1f}",
         )
-    optimum = records[-1].get("optimum")
+    optimum = found[-1].get("optimum")
     if optimum is not None:
         table.add_section()
         table.add_row("", "optimum", "", "", f"{optimum:.4f}" + " " * len(" ± 0.0000"), "", style="dim")
     Console().print(table)
+
+
+def print_added(file: str, added: bool, legend: str = "") -> None:
+    """Say how the numbers above stand in file. added: whether they are new there. legend: of the words in the table."""
+    told = f"{file} had the same before; nothing was added to it."
+    if added:
+        told = (
+            f"Added to {file}; nothing in it was changed. Where the run has its own, analysis takes that one; with "
+            "--evaluations latest, the latest."
+        )
+    Console(highlight=False).print(" ".join(filter(None, [legend, told])))
 
 
 def print_files(folder: RunFolder, files: dict[str, str]) -> None:

@@ -2,9 +2,10 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from statistics import mean
 from typing import Any
 
 from hydra import compose
@@ -15,12 +16,14 @@ from twosome import experiment
 from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
-from twosome.evaluation.report import Record, evaluate, of_setting, print_files, print_records, setting_of
+from twosome.evaluation import records
+from twosome.evaluation.records import Record
+from twosome.evaluation.report import WHOSE, print_added, print_files, print_records
 from twosome.evaluation.retention import benchmarks, results
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.harness import Harness
-from twosome.evaluation.retention.report import FILE, print_benchmarks, print_drift, record_benchmark, record_drift
+from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
 from twosome.evaluation.video import record
 from twosome.experiment import MakeEnv
 from twosome.language.loading import LanguageModel
@@ -28,7 +31,7 @@ from twosome.policies.agent import Agent
 from twosome.policies.bounds import RandomAgent
 from twosome.training.runfolder import RunFolder
 
-RESULTS = {"evaluation.json": "the numbers above"}
+RESULTS = {records.FILE: "the numbers above"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Finished:
 
     config: its configuration, with the environment that was asked for. changes: the options of the environment that are not
     the run's own. evaluation: how many episodes, from which seed, with a film or not. benchmarks: for suite=retention.
+    evaluated: when this is, by whom and how, as all that is added to the run's folder says (`records.stamp`).
     """
 
     folder: RunFolder
@@ -45,6 +49,7 @@ class Finished:
     make_env: MakeEnv
     evaluation: EvaluationConfig
     benchmarks: BenchmarkConfig
+    evaluated: Record
 
     @cached_property
     def agent(self) -> Agent:
@@ -55,8 +60,10 @@ class Finished:
 def episodes(run: Finished) -> float:
     """Play one task; returns the sampled policy's mean discounted return."""
     run.folder.load(run.agent)
-    records = evaluate(run.agent, run.make_env, run.folder, run.config.env, run.evaluation, "after", run.changes)
-    print_records(of_setting(run.folder.read_json("evaluation.json", default=[]), records[0]), run.config.seed)
+    found = records.evaluate(run.agent, run.make_env, run.config.env, run.evaluation, "after", run.changes)
+    kept = records.add(run.folder, found, run.evaluated)
+    print_records(records.of_setting(records.read(run.folder), found[0]), run.config.seed, run.evaluated)
+    print_added(records.FILE, _new(run, kept), WHOSE)
     files = dict(RESULTS)
     if run.evaluation.gif:
         name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
@@ -64,7 +71,7 @@ def episodes(run: Finished) -> float:
         record(run.agent, rgb, run.folder.path / name, run.config.env.gamma, run.evaluation.seed)
         files[name] = "one greedy episode"
     print_files(run.folder, files)
-    return float(records[0]["return_mean"])
+    return float(found[0]["return_mean"])
 
 
 def unseen(run: Finished) -> float:
@@ -88,8 +95,10 @@ def drift(run: Finished) -> float:
     """Compare the language model with its base on the bundled texts; returns the mean KL divergence per token."""
     model = language_model(run, "drift")
     run.folder.load(run.agent)
-    found = record_drift(DriftProbe(model, OmegaConf.select(run.config, "retention.limit")), run.folder)
+    found = measured(DriftProbe(model, OmegaConf.select(run.config, "retention.limit")))
+    added = add_later({"drift": found}, run.folder, run.evaluated)
     print_drift(found)
+    print_added(FILE, added)
     print_files(run.folder, {FILE: "the numbers above"})
     return float(found["kl"])
 
@@ -107,7 +116,7 @@ def retention(run: Finished) -> float:
     run.folder.load(run.agent)
     harness = Harness(model, run.benchmarks.batch_tokens)
     key = {"model": model.checksum, "dtype": run.config.model.get("dtype"), "lm_eval": benchmarks.version()}
-    changes = []
+    entries, added = {}, False
     for number, benchmark in enumerate(asked, 1):
         print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, adapter off and on", file=sys.stderr)
         own = key | {"task": benchmark.name, "data": benchmark.checksum, "limit": run.benchmarks.limit}
@@ -116,11 +125,12 @@ def retention(run: Finished) -> float:
             for checksum in (None, results.file_checksum(adapter))
         )
         entry = results.comparison(benchmark, before, after, local=run.benchmarks.data_dir is not None)
-        record_benchmark(benchmark.name, entry, run.folder)
-        changes.append(next(iter(entry["metrics"].values()))["difference"])
-    print_benchmarks({benchmark.name: run.folder.read_json(FILE, {})["benchmarks"][benchmark.name] for benchmark in asked})
+        entries[benchmark.name] = entry
+        added |= add_later({"benchmarks": {benchmark.name: entry}}, run.folder, run.evaluated)
+    print_benchmarks(entries)
+    print_added(FILE, added)
     print_files(run.folder, {FILE: "the numbers above"})
-    return sum(changes) / len(changes)
+    return mean(next(iter(entry["metrics"].values()))["difference"] for entry in entries.values())
 
 
 Suite = Callable[[Finished], float]
@@ -139,22 +149,32 @@ def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[st
     if not settings:
         raise UserError(f"suite={suite}: expected an environment with several tasks, got env.id={run.config.env.id}")
     makers = [experiment.environment(env) for env, _ in settings]
-    rates = []
+    rates, added = [], False
     for when, agent in stages(run):
         for (env, changes), make_env in zip(settings, makers, strict=True):
-            records = played(run, when, setting_of(env, changes))
-            records = records or evaluate(agent, make_env, run.folder, env, run.evaluation, when, changes)
-            rates.append(records[0]["success_rate"])
-            print_records(records, run.config.seed)
+            kept = played(run, when, records.setting_of(env, changes))
+            if not kept:
+                found = records.evaluate(agent, make_env, env, run.evaluation, when, changes)
+                kept = records.add(run.folder, found, run.evaluated)
+            rates.append(kept[0]["success_rate"])
+            added |= _new(run, kept)
+            print_records(kept, run.config.seed, run.evaluated)
+    print_added(records.FILE, added, WHOSE)
     print_files(run.folder, RESULTS)
     return sum(rates[-len(settings) :]) / len(settings)
 
 
 def played(run: Finished, when: str, setting: Record) -> list[Record]:
-    """The records of an evaluation, sampled and greedy, where the run's folder has them from the same episodes."""
+    """The latest records of an evaluation, sampled and greedy, where the run's folder has both from the same episodes."""
     asked = (when, run.evaluation.episodes, run.evaluation.seed)
-    records = of_setting(run.folder.read_json("evaluation.json", default=[]), setting)
-    return [record for record in records if (record["when"], record["episodes"], record["seed"]) == asked]
+    there = records.of_setting(records.read(run.folder), setting)
+    found = {record["mode"]: record for record in there if (record["when"], record["episodes"], record["seed"]) == asked}
+    return [found[mode] for mode in records.MODES] if set(found) == set(records.MODES) else []
+
+
+def _new(run: Finished, kept: Sequence[Record]) -> bool:
+    """Whether this evaluation added any of the records."""
+    return any(record.get(records.LATER) == run.evaluated for record in kept)
 
 
 def stages(run: Finished) -> Iterator[tuple[str, Agent]]:

@@ -10,8 +10,9 @@ from twosome import experiment
 from twosome.algorithms.algorithm import Algorithm
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, typed
 from twosome.errors import UserError
-from twosome.evaluation.report import evaluate, of_setting, print_summary, setting_of
-from twosome.evaluation.retention.report import record_drift
+from twosome.evaluation.records import evaluate, own_return, write_own
+from twosome.evaluation.report import print_summary
+from twosome.evaluation.retention import report as retained
 from twosome.evaluation.video import can_film, record
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.training.config import FSDPConfig, fsdp_config
@@ -78,7 +79,7 @@ class Job:
         self.folder.export(agent)
         self.evaluate(agent, "after")
         if probe and self.retention.drift:
-            record_drift(probe, self.folder)
+            retained.write_own(retained.measured(probe), self.folder)
         self.film(agent)
         ended = {**agent.provenance(), CHECKSUMS: self.folder.checksums(agent), "finished": now()}
         self.folder.write_json("provenance.json", self.folder.read_json("provenance.json", default={}) | ended)
@@ -96,7 +97,7 @@ class Job:
     def evaluate(self, agent: Agent, when: str) -> None:
         """Evaluate if the configuration asks for it."""
         if self.evaluation.episodes:
-            evaluate(agent, self.make_env, self.folder, self.config.env, self.evaluation, when)
+            write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when))
 
     def film(self, agent: Agent) -> None:
         """Film one episode if the configuration asks for it."""
@@ -105,7 +106,5 @@ class Job:
             record(agent, make_env_rgb, self.folder.path / "episode.gif", self.config.env.gamma, self.evaluation.seed)
 
     def score(self) -> float:
-        """The sampled policy's mean discounted return at the end of the run."""
-        records = of_setting(self.folder.read_json("evaluation.json", default=[]), setting_of(self.config.env))
-        after = [record for record in records if record["when"] == "after" and record["mode"] == "sampled"]
-        return float(after[-1]["return_mean"]) if after else float("nan")
+        """The sampled policy's mean discounted return at the end of the run, by the run's own evaluation; nan without one."""
+        return own_return(self.folder, self.config.env)

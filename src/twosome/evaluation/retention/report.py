@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from twosome.evaluation.records import LATER, same
 from twosome.evaluation.retention import texts
 from twosome.training.runfolder import RunFolder
 
@@ -14,17 +15,35 @@ if TYPE_CHECKING:
 FILE = "retention.json"
 
 
-def record_drift(probe: "DriftProbe", folder: RunFolder) -> dict[str, Any]:
-    """Measure, and keep the summary as "drift" in the folder's retention.json; returns it."""
-    drift = {"texts": texts.checksum(), **probe.measure().summary()}
+def measured(probe: "DriftProbe") -> dict[str, Any]:
+    """Measure: the entry "drift" of retention.json."""
+    return {"texts": texts.checksum(), **probe.measure().summary()}
+
+
+def write_own(drift: dict[str, Any], folder: RunFolder) -> None:
+    """Keep what a run itself measured as "drift" in its folder's retention.json."""
     folder.write_json(FILE, folder.read_json(FILE, default={}) | {"drift": drift})
-    return drift
 
 
-def record_benchmark(name: str, entry: dict[str, Any], folder: RunFolder) -> None:
-    """Keep what a benchmark found, results.comparison, among the "benchmarks" of the folder's retention.json."""
+def add_later(found: dict[str, Any], folder: RunFolder, evaluated: dict[str, Any]) -> bool:
+    """Add what a later evaluation found to the list "later" of the folder's retention.json; returns whether it did.
+
+    found: "drift", or "benchmarks" with an entry by name (results.comparison). evaluated: of `records.stamp`. Nothing that is
+    there changes, and what is there already is not added again.
+    """
     content = folder.read_json(FILE, default={})
-    folder.write_json(FILE, content | {"benchmarks": content.get("benchmarks", {}) | {name: entry}})
+    later = content.get("later", [])
+    if any(_has(part, found) for part in (content, *later)):
+        return False
+    folder.write_json(FILE, content | {"later": [*later, {LATER: evaluated, **found}]})
+    return True
+
+
+def _has(part: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether a part of retention.json holds the very same drift or entries."""
+    if "benchmarks" in found:
+        return _has(part.get("benchmarks", {}), found["benchmarks"])
+    return all(name in part and same(part[name], found[name]) for name in found)
 
 
 def print_benchmarks(entries: dict[str, dict[str, Any]]) -> None:

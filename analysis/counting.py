@@ -1,0 +1,53 @@
+"""Which record counts where a run was evaluated more than once.
+
+What a run wrote itself is its own. What src/evaluate.py added to the finished run stands beside it and says when that was: the
+column EVALUATED, empty in the run's own records, and in those from before there was such a column.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+EVALUATED = "evaluated"
+CHOICES = ("own", "latest")
+"""Of --evaluations: the run's own record, and where there is none the one of most episodes or items, of equals the latest; or
+the latest whoever made it."""
+
+
+def at(record: Mapping[str, Any]) -> str:
+    """When a record of evaluation.json was added; empty where the run itself wrote it."""
+    return str(record[EVALUATED]["at"]) if EVALUATED in record else ""
+
+
+def own(records: pd.DataFrame) -> pd.DataFrame:
+    """Those that the run itself wrote."""
+    return records[records[EVALUATED] == ""]
+
+
+def counted(records: pd.DataFrame, key: Sequence[str], size: str, which: str) -> pd.DataFrame:
+    """One record for each value of the columns key, in the order in which the values first appear.
+
+    size: the column with the number of episodes or items. which: of CHOICES.
+    """
+    best: dict[tuple[Any, ...], tuple[tuple[Any, ...], int]] = {}
+    for position, row in enumerate(records.to_dict("records")):
+        time = row[EVALUATED]
+        rank = (time,) if which == "latest" else (not time, row[size] if time else 0, time)
+        value = tuple(row[name] for name in key)
+        if value not in best or rank >= best[value][0]:
+            best[value] = rank, position
+    return records.iloc[[position for _, position in best.values()]].reset_index(drop=True)
+
+
+def together(records: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """The records of a run, and those that were added to another copy of it; each once."""
+    added = others[others[EVALUATED] != ""]
+    return pd.concat([records, added], ignore_index=True).drop_duplicates(ignore_index=True) if len(added) else records
+
+
+def notes(which: str) -> list[str]:
+    """What tables say of a choice that is not the default one."""
+    if which == CHOICES[0]:
+        return []
+    return ["Where a run was evaluated more than once, its latest evaluation counts (--evaluations latest)."]

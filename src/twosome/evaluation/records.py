@@ -1,0 +1,122 @@
+"""The records of a run's evaluation.json: what is in one, whose it is, and how it is kept.
+
+A record that the run wrote itself holds nothing but what was played, so that equal runs have equal files. A record that
+src/evaluate.py added to a finished run has an entry LATER as well, which `stamp` makes: it stands beside the run's own records
+and replaces none.
+"""
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from twosome.config import EvaluationConfig
+from twosome.envs.optimum import optimal_return
+from twosome.evaluation.episodes import play, summarize
+from twosome.experiment import MakeEnv
+from twosome.policies.agent import Agent
+from twosome.training.provenance import now
+from twosome.training.runfolder import RunFolder
+
+FILE = "evaluation.json"
+MODES = ("sampled", "greedy")
+SETTING = ("env", "task", "prompt", "options")
+KEY = ("when", *SETTING, "mode")
+LATER = "evaluated"
+Record = dict[str, Any]
+
+
+def evaluate(
+    agent: Agent,
+    make_env: MakeEnv,
+    env: DictConfig,
+    config: EvaluationConfig,
+    when: str,
+    options: Mapping[str, Any] | None = None,
+) -> list[Record]:
+    """Play config.episodes episodes sampled and as many greedy; returns a record of each.
+
+    when: "before" or "after" training, or "random". options: of the environment, by name, where they are not the run's own. A
+    record also holds the environment's best return ("optimum"), None where that is not known.
+    """
+    records: list[Record] = []
+    optimum = optimal_return(make_env, env.gamma)
+    for mode in MODES:
+        episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy")
+        head = {"when": when, **setting_of(env, options), "mode": mode, "seed": config.seed}
+        records.append(head | summarize(episodes) | {"optimum": optimum})
+    return records
+
+
+def stamp(suite: str, trust: bool) -> Record:
+    """The entry LATER of what an evaluation adds that begins now: the time, who asked for it, and how."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return {"at": now(), "by": f"{user}@{socket.gethostname()}", "suite": suite, "trust": trust}
+
+
+def read(folder: RunFolder) -> list[Record]:
+    """All records of a folder, none where it was never evaluated."""
+    records: list[Record] = folder.read_json(FILE, default=[])
+    return records
+
+
+def write_own(folder: RunFolder, records: Sequence[Record]) -> None:
+    """Keep records as the run's own.
+
+    A run that was stopped and goes on evaluates again: what it wrote of the same when, setting and mode is replaced.
+    """
+    there, keys = read(folder), [_key(record, KEY) for record in records]
+    own = [old for old in there if LATER not in old and _key(old, KEY) not in keys]
+    folder.write_json(FILE, [*own, *records, *(old for old in there if LATER in old)])
+
+
+def add(folder: RunFolder, records: Sequence[Record], evaluated: Record) -> list[Record]:
+    """Add records of a later evaluation, with evaluated (from `stamp`) as their entry LATER; returns them as the file has them.
+
+    Nothing that is there changes. A record that is there already, but for that entry, is not added again.
+    """
+    there = read(folder)
+    kept = [next((old for old in there if same(old, record)), record | {LATER: evaluated}) for record in records]
+    if new := [record for record in kept if record not in there]:
+        folder.write_json(FILE, there + new)
+    return kept
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two results are written alike, whoever made them."""
+    texts = [json.dumps({name: each[name] for name in each if name != LATER}, sort_keys=True) for each in (one, other)]
+    return texts[0] == texts[1]
+
+
+def setting_of(env: DictConfig, options: Mapping[str, Any] | None = None) -> Record:
+    """The fields SETTING of a record. options: of the environment, by name, where they are not the run's own."""
+    return {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": dict(options or {})}
+
+
+def of_setting(records: Sequence[Record], setting: Record) -> list[Record]:
+    """Those records that have the setting's environment, task, prompt and options."""
+    return [record for record in records if _key(record, SETTING) == _key(setting, SETTING)]
+
+
+def by_setting(records: Sequence[Record]) -> list[list[Record]]:
+    """The records of each setting, in the order in which the settings first appear."""
+    settings = {_key(record, SETTING): record for record in records}
+    return [of_setting(records, setting) for setting in settings.values()]
+
+
+def own_return(folder: RunFolder, env: DictConfig) -> float:
+    """The sampled policy's mean discounted return at the end of the run, by the run's own evaluation; nan without one."""
+    found = [record for record in of_setting(read(folder), setting_of(env)) if LATER not in record]
+    after = [record for record in found if (record["when"], record["mode"]) == ("after", "sampled")]
+    return float(after[-1]["return_mean"]) if after else float("nan")
+
+
+def _key(record: Record, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(json.dumps(record.get(name) or None, sort_keys=True) for name in names)
