@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import signals
+
 Make = Callable[[argparse.Namespace], Iterable[Path]]
 
 
@@ -40,12 +42,14 @@ def add_statistics(made: argparse.ArgumentParser) -> None:
     made.add_argument("--bootstrap-samples", type=positive, default=2000, help="how often to resample")
 
 
+@signals.unwinding()
 def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, make the files, print their names; returns the exit code."""
     try:
         for path in make(made.parse_args(arguments)):
             print(f"wrote {path}")
     except AnalysisError as error:
+        signals.check()
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -1,5 +1,10 @@
 """Time the engine against the plain way of scoring: ``python src/benchmark.py [tasks=[tomato_salad]] [output=file.json]``."""
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from omegaconf import DictConfig
 
 from twosome.cli import entry

@@ -1,5 +1,10 @@
 """Play a trained agent again: ``python src/evaluate.py run=<folder> episodes=100 env.task=lettuce_salad gif=true``."""
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from omegaconf import DictConfig
 
 from twosome.cli import entry

@@ -1,5 +1,10 @@
 """Ask a language model about one decision: ``python src/probe.py prompt="First, you" 'actions=[chop, serve]'``."""
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 

@@ -1,5 +1,10 @@
 """Train an agent and evaluate it: ``python src/run.py env=overcooked norm=word seed=0``; -m sweeps; resume=<folder> goes on."""
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from omegaconf import DictConfig
 
 from twosome.cli import entry

@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from twosome import signals
 from twosome.config import CONFIGS, expected, leaves
 from twosome.errors import RunError, UserError, disk_error, unknown_choice
 from twosome.failures import Failure, note, report
@@ -34,12 +35,14 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
 
     reword: from a word of the command line to what Hydra is to read in its place, where Hydra's grammar is a hindrance.
     Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job came to grief otherwise, with one line where
-    what happened has one (RunError, a full disk); 130 after Ctrl-C. In a sweep a failed job does not stop the others. A folder
-    in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows tracebacks.
+    what happened has one (RunError, a full disk); 128 + the signal after SIGINT, SIGTERM and SIGHUP (`twosome.signals`). In a
+    sweep a failed job does not stop the others. A folder in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows
+    tracebacks.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
         @functools.wraps(task)
+        @signals.unwinding()
         def main() -> None:
             full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
@@ -50,6 +53,7 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
                     check_launcher()
                     return task(config)
                 except Exception as error:
+                    signals.check()
                     told = _told(error)
                     if full_error or not (told or in_sweep()):
                         raise
@@ -63,9 +67,8 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
             try:
                 _check_flags(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(guarded)()
-            except KeyboardInterrupt:
-                sys.exit(130)
             except Exception as error:
+                signals.check()
                 if full_error or not (told := _told(error)):
                     raise
                 note(Failure("", one_line(told, config_name), isinstance(told, BAD_INPUT)))
