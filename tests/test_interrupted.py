@@ -47,9 +47,14 @@ COMMANDS = {
 SHORT = [*RUN[1:], "retention.drift=false", "evaluation.gif=false"]
 UPDATE = "twosome.training.module:update_policy"  # the fourth: the second run's second
 SWEEPS = {
-    "plain": (UPDATE, 4, ["src/run.py", "-m", *SHORT, "seed=0,1"]),
-    "experiment": (UPDATE, 4, ["src/run.py", *SHORT, "experiment=tiny", "env.task=tomato_salad"]),
-    "local": ("submitit.core.core:Job.results", 1, ["src/run.py", "-m", *SHORT, "seed=0,1", "hydra/launcher=submitit_local"]),
+    "plain": ("SIGTERM", UPDATE, 4, ["src/run.py", "-m", *SHORT, "seed=0,1"]),
+    "experiment": ("SIGHUP", UPDATE, 4, ["src/run.py", *SHORT, "experiment=tiny", "env.task=tomato_salad"]),
+    "local": (
+        "SIGINT",
+        "submitit.core.core:Job.results",
+        1,
+        ["src/run.py", "-m", *SHORT, "seed=0,1", "hydra/launcher=submitit_local"],
+    ),
 }
 
 
@@ -112,7 +117,7 @@ def folder(tmp_path_factory) -> Path:
 def interrupted(folder) -> dict[tuple[str, str], Finished]:
     """How each command ended in that checkout."""
     commands = {key: MAKE[key[0]](key[1], *how) for key, how in FIRST.items()}
-    commands |= {("sweep", name): signalled(place, nth, "SIGTERM", 2, words) for name, (place, nth, words) in SWEEPS.items()}
+    commands |= {("sweep", name): signalled(place, nth, signum, 2, words) for name, (signum, place, nth, words) in SWEEPS.items()}
     finished = [*RUN, "baseline=random", "evaluation.gif=false", "hydra.run.dir=finished"]
     return dict(zip(commands, run(folder, [finished, *commands.values()])[1:], strict=True))
 
@@ -153,23 +158,30 @@ def test_nothing_goes_on(folder, interrupted):
         time.sleep(0.05)
 
 
+def words(name: str, interrupted: dict[tuple[str, str], Finished]) -> list[str]:
+    """What a sweep said to go on with."""
+    hint = told(interrupted["sweep", name], SWEEPS[name][0])
+    assert hint.startswith("go on with: ")
+    return shlex.split(hint.removeprefix("go on with: "))
+
+
 @pytest.fixture(scope="module")
 def gone_on(folder, interrupted) -> dict[str, Finished]:
     """The sweeps, gone on with as they said."""
     (sweep,) = (path for path in folder.glob("multirun/*/*") if (path / "1" / "metrics.csv").exists())
     for name in ("0/provenance.json", "1/metrics.csv"):
         (folder / name.replace("/", "-")).write_bytes((sweep / name).read_bytes())
-    hints = {name: told(interrupted["sweep", name], "SIGTERM").removeprefix("go on with: ") for name in SWEEPS}
-    commands = {name: shlex.split(hint)[1:] for name, hint in hints.items() if name != "local"}
+    commands = {name: words(name, interrupted)[1:] for name in SWEEPS if name != "local"}
     return dict(zip(commands, run(folder, list(commands.values())), strict=True))
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_sweep_says_how_to_go_on_with_all_of_it(interrupted, name):
-    words = shlex.split(told(interrupted["sweep", name], "SIGTERM").removeprefix("go on with: "))
-    *asked, last = SWEEPS[name][2]
-    assert words[: len(asked) + 2] == [sys.executable, *asked, last]
-    more = " ".join(words[len(asked) + 2 :])
+    python, *asked = words(name, interrupted)
+    given = SWEEPS[name][-1]
+    assert python == sys.executable
+    assert asked[: len(given)] == given
+    more = " ".join(asked[len(given) :])
     assert re.fullmatch("" if name == "experiment" else r"hydra\.sweep\.dir=multirun/[\d-]+/[\d-]+", more)
 
 

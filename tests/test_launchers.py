@@ -15,7 +15,7 @@ from checkout import ROOT, Finished, checkout, result, run, started
 
 from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, queued_again
 from twosome import signals
-from twosome.training.cluster import cluster_plugins
+from twosome.training.cluster import KeepSigterm, cluster_plugins
 
 OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_536", "evaluation.episodes=0",
            "retention.drift=false", "logger=tensorboard"]  # fmt: skip
@@ -156,3 +156,12 @@ def test_after_an_interruption_slurms_jobs_go_on_and_the_sweep_can(monkeypatch):
     SlurmLauncher.launch(object.__new__(SlurmLauncher), [], 0)
     assert hints == ["SLURM goes on with the jobs above (`scancel <id>` stops them); later go on with: the sweep"]
     assert signals.hint() == "go on with: the sweep"
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, lambda *_: None])
+def test_sigterm_does_in_training_what_it_did_before(before):
+    signal.signal(signal.SIGTERM, before)
+    callback = KeepSigterm()
+    signal.signal(signal.SIGTERM, print)  # Lightning's
+    callback.on_train_start(None, None)
+    assert signal.getsignal(signal.SIGTERM) is before
