@@ -5,6 +5,11 @@ The claims are data: claims.yaml.
 python analysis/claims.py multirun --out results
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import sys
 from collections.abc import Callable, Sequence

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import counting
+import signals
 
 Make = Callable[[argparse.Namespace], Iterable[Path]]
 
@@ -50,12 +51,14 @@ def add_evaluations(made: argparse.ArgumentParser) -> None:
                       )  # fmt: skip
 
 
+@signals.unwinding()
 def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, make the files, print their names; returns the exit code."""
     try:
         for path in make(made.parse_args(arguments)):
             print(f"wrote {path}")
     except AnalysisError as error:
+        signals.check()
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

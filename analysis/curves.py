@@ -5,6 +5,11 @@ Two figures, as in the paper: norms against each other, and word against the bas
 python analysis/curves.py multirun --out results
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import math
 import sys

@@ -6,6 +6,11 @@ trained-on tasks against all tested-on tasks, as far as src/evaluate.py played t
 python analysis/generalization.py multirun --out results
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import math
 import sys

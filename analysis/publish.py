@@ -3,6 +3,11 @@
 python analysis/publish.py multirun --out results/published/smollm2_135m
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import sys
 from pathlib import Path

@@ -5,6 +5,11 @@ It shows what the other commands wrote into --out, and needs nothing else: pictu
 python analysis/report.py multirun --out results
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import base64
 import html

@@ -5,6 +5,11 @@ Two tables, retention (accuracies, with a figure) and drift; and the forgetting 
 python analysis/retention.py multirun --out results
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import math
 import sys

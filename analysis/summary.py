@@ -3,6 +3,11 @@
 python analysis/summary.py multirun --out results
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    import signals
+
+    signals.install()
+
 import argparse
 import math
 import sys

@@ -6,6 +6,11 @@ Examples:
   python src/benchmark.py model=llama_7b trainer=gpu oracle_decisions=4
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from omegaconf import DictConfig
 
 from twosome.cli import entry

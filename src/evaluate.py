@@ -6,6 +6,11 @@ Examples:
   python src/evaluate.py run=outputs/2026-01-31/12-00-00 suite=retention retention.limit=300
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from omegaconf import DictConfig
 
 from twosome.cli import entry

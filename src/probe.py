@@ -6,6 +6,11 @@ Examples:
   python src/probe.py prompt="To eat, you should first" 'actions=[sleep]' model=tiny_random format=json
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 

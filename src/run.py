@@ -6,6 +6,11 @@ Examples:
   python src/run.py resume=outputs/2026-01-31/12-00-00
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from twosome import signals
+
+    signals.install()
+
 from omegaconf import DictConfig
 
 from twosome.cli import entry

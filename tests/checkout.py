@@ -6,10 +6,14 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -79,6 +83,30 @@ def run(folder: Path, commands: list[list[str]], timeout: float = 500) -> list[F
     assert runner.returncode == 0, runner.stderr
     codes = [json.loads(line) for line in runner.stdout.splitlines()]
     return [Finished(code, (folder / f".output-{n}").read_text(errors="replace")) for n, code in enumerate(codes)]
+
+
+@contextmanager
+def started(words: list[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A process in a group of its own, which is killed at the end, however the test ends. options: of Popen."""
+    process = subprocess.Popen(words, env=environment(), start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def at_work(folder: Path) -> list[int]:
+    """The processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").resolve() == folder.resolve() and (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:  # it ended meanwhile, or is not ours
+            continue
+    return found
 
 
 def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:

@@ -1,6 +1,23 @@
 """Settings of all tests."""
 
+import signal
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
 settings.load_profile("suite")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+for _signum in SIGNALS:
+    if signal.getsignal(_signum) is signal.SIG_IGN:  # by nohup or a shell's `&`; unlike a handler, it would be inherited
+        signal.signal(_signum, lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _handlers():
+    """The tests' own handlers again, after those of a script that was run in this process."""
+    kept = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    yield
+    for signum, handler in kept.items():
+        signal.signal(signum, handler)

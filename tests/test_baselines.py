@@ -1,15 +1,10 @@
-"""Runs of the baselines that do not train: whole folders, evaluated again, interrupted, and on bad input."""
+"""Runs of the baselines that do not train: whole folders, evaluated again, and on bad input."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
-from checkout import ROOT, added_files, checkout, environment, run
+from checkout import added_files, checkout, run
 
 SMALL = ["model=tiny_random", "evaluation.episodes=3", "env.kwargs.max_primitive_steps=40"]
 CHEAP = ["affordance.episodes=4", "affordance.epochs=1"]
@@ -136,19 +131,3 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(ended, words):
     assert len(outcomes[words].output.splitlines()) == 1, outcomes[words].output
     assert REFUSED[words] in outcomes[words].output
     assert not (folder / "runs" / "refused").exists() or not list((folder / "runs" / "refused").iterdir())
-
-
-def test_ctrl_c_says_how_to_go_on(tmp_path):
-    folder = tmp_path / "run"
-    words = ["baseline=random", "evaluation.episodes=1_000_000", f"hydra.run.dir={folder}"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "src/run.py"), *words], cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    while not (folder / "provenance.json").exists() and process.poll() is None:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.strip().splitlines()[-1].endswith(f"src/run.py resume={folder}")
-    assert "Traceback" not in errors

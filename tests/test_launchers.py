@@ -6,23 +6,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Finished, checkout, environment, result, run
+from checkout import ROOT, Finished, checkout, result, run, started
 
-from hydra_plugins.submitit_launchers import queued_again
-from twosome.training.cluster import cluster_plugins
+from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, queued_again
+from twosome import signals
+from twosome.training.cluster import KeepSigterm, cluster_plugins
 
 OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_536", "evaluation.episodes=0",
            "retention.drift=false", "logger=tensorboard"]  # fmt: skip
 
 
-def start(output: Path, *words: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(output: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start src/run.py, which prints into a file."""
     command = [sys.executable, str(ROOT / "src" / "run.py"), *words]
-    with output.open("w") as file:
-        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=file, stderr=file)
+    with output.open("w") as file, started(command, cwd=ROOT, stdout=file, stderr=file) as process:
+        yield process
 
 
 def wait_for_updates(folder: Path, updates: int, process: subprocess.Popen[bytes]) -> None:
@@ -44,16 +48,18 @@ def swept(tmp_path_factory) -> tuple[int, str, Path]:
     """A sweep of three jobs: bad input, a run that is killed, one that is preempted. Its exit code, errors and folder."""
     folder = tmp_path_factory.mktemp("swept")
     output = folder / "output"
-    process = start(output, "-m", "hydra/launcher=submitit_local", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={folder}")
-    wait_for_updates(folder / "1", 2, process)  # so that the first is in the log
-    logs = {int(seed): Path(log) for seed, log in re.findall(r" seed=(-?\d)\b.*; log: (\S+)$", output.read_text(), re.MULTILINE)}
-    os.kill(worker(logs[0]), signal.SIGKILL)
-    wait_for_updates(folder / "2", 1, process)
-    preempted = worker(logs[1])
-    os.kill(preempted, signal.SIGTERM)  # as SLURM does first; it is not the end
-    wait_for_updates(folder / "2", 4, process)
-    os.kill(preempted, signal.SIGUSR2)
-    return process.wait(200), output.read_text(), folder
+    with start(output, "-m", "hydra/launcher=submitit_local", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={folder}") as process:
+        wait_for_updates(folder / "1", 2, process)  # so that the first is in the log
+        logs = {
+            int(seed): Path(log) for seed, log in re.findall(r" seed=(-?\d)\b.*; log: (\S+)$", output.read_text(), re.MULTILINE)
+        }
+        os.kill(worker(logs[0]), signal.SIGKILL)
+        wait_for_updates(folder / "2", 1, process)
+        preempted = worker(logs[1])
+        os.kill(preempted, signal.SIGTERM)  # as SLURM does first; it is not the end
+        wait_for_updates(folder / "2", 4, process)
+        os.kill(preempted, signal.SIGUSR2)
+        return process.wait(200), output.read_text(), folder
 
 
 def test_failed_jobs_are_told_with_their_logs(swept):
@@ -116,7 +122,8 @@ def test_a_slurm_without_accounting_is_refused(tmp_path, monkeypatch):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     output = tmp_path / "output"
-    assert start(output, "-m", "hydra/launcher=slurm", *OPTIONS, f"hydra.sweep.dir={tmp_path}").wait(60) == 2
+    with start(output, "-m", "hydra/launcher=slurm", *OPTIONS, f"hydra.sweep.dir={tmp_path}") as process:
+        assert process.wait(60) == 2
     assert "expected accounting by SLURM; sacct says: Slurm accounting storage is disabled" in output.read_text()
 
 
@@ -139,3 +146,22 @@ def test_slurm_gives_lightning_its_ranks_and_no_signals(monkeypatch):
     (slurm,) = cluster_plugins()
     assert (slurm.world_size(), slurm.global_rank(), slurm.local_rank(), slurm.node_rank()) == (4, 3, 1, 1)
     assert not slurm.auto_requeue
+
+
+def test_after_an_interruption_slurms_jobs_go_on_and_the_sweep_can(monkeypatch):
+    hints = []
+    monkeypatch.setattr(signals, "_state", signals._State())
+    monkeypatch.setattr(ReportingLauncher, "launch", lambda *_: hints.append(signals.hint()))
+    signals.suggest(lambda: "go on with: the sweep")
+    SlurmLauncher.launch(object.__new__(SlurmLauncher), [], 0)
+    assert hints == ["SLURM goes on with the jobs above (`scancel <id>` stops them); later go on with: the sweep"]
+    assert signals.hint() == "go on with: the sweep"
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, lambda *_: None])
+def test_sigterm_does_in_training_what_it_did_before(before):
+    signal.signal(signal.SIGTERM, before)
+    callback = KeepSigterm()
+    signal.signal(signal.SIGTERM, print)  # Lightning's
+    callback.on_train_start(None, None)
+    assert signal.getsignal(signal.SIGTERM) is before

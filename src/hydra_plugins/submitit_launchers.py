@@ -5,6 +5,7 @@ job is a pickle of this launcher, called on another machine, that runs one of th
 preempted or reaches its time limit, it is stopped wherever it is and queued again; runs go on from their last checkpoint.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -29,6 +30,7 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, LocalQue
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import DictConfig
 
+from twosome import signals
 from twosome.errors import UserError
 from twosome.failures import Failure, note
 
@@ -119,9 +121,27 @@ class ReportingLauncher(BaseSubmititLauncher):
 
 
 class LocalLauncher(ReportingLauncher):
-    """Processes of this machine."""
+    """Processes of this machine, which end with this one when it is interrupted; runs go on from their last checkpoint."""
 
     _EXECUTOR = "local"
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """See ReportingLauncher."""
+        try:
+            return super().launch(job_overrides, initial_job_idx)
+        except signals.Interrupted:
+            for pid in _descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise
+
+    def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> "list[Job[JobReturn]]":
+        """See ReportingLauncher. The jobs inherit blocked signals of the terminal; this process gets them, and ends all."""
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+        try:
+            return super()._submit(job_overrides, first)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class SlurmLauncher(ReportingLauncher):
@@ -146,12 +166,12 @@ class SlurmLauncher(ReportingLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """See ReportingLauncher; after Ctrl-C the jobs go on."""
-        try:
-            return super().launch(job_overrides, initial_job_idx)
-        except KeyboardInterrupt:
-            print("\nSLURM goes on with the jobs above; `scancel <id>` stops them", file=sys.stderr)
-            raise
+        """See ReportingLauncher; the jobs go on when this process is interrupted."""
+        sweep = signals.hint()
+        signals.suggest(lambda: f"SLURM goes on with the jobs above (`scancel <id>` stops them); later {sweep}", instead=True)
+        returned = super().launch(job_overrides, initial_job_idx)
+        signals.suggest(lambda: sweep, instead=True)
+        return returned
 
 
 def queued_again(handler: Handler) -> Handler:
@@ -187,6 +207,15 @@ def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
         result = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
         result.return_value = Failure(" ".join(filter_overrides(overrides)), message)
     return result
+
+
+def _descendants(pid: int) -> list[int]:
+    """A process's children, theirs, and so on."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:  # it has just ended
+        return []
+    return [*children, *(each for child in children for each in _descendants(child))]
 
 
 def _deaf_python() -> str:

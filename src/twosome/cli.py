@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from twosome import signals
 from twosome.config import CONFIGS, expected, leaves
 from twosome.errors import RunError, UserError, disk_error, unknown_choice
 from twosome.failures import Failure, note, report
@@ -37,12 +38,14 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
     --help begins with the script's docstring: what it does, and three examples.
     reword: from a word of the command line to what Hydra is to read in its place, where Hydra's grammar is a hindrance.
     Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job came to grief otherwise, with one line where
-    what happened has one (RunError, a full disk); 130 after Ctrl-C. In a sweep a failed job does not stop the others. A folder
-    in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows tracebacks.
+    what happened has one (RunError, a full disk); 128 + the signal after SIGINT, SIGTERM and SIGHUP (`twosome.signals`). In a
+    sweep a failed job does not stop the others. A folder in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows
+    tracebacks.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
         @functools.wraps(task)
+        @signals.unwinding()
         def main() -> None:
             full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
@@ -53,6 +56,7 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
                     check_launcher()
                     return task(config)
                 except Exception as error:
+                    signals.check()
                     told = _told(error)
                     if full_error or not (told or in_sweep()):
                         raise
@@ -65,9 +69,8 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
             sys.argv[1:] = map(reword, sys.argv[1:])
             try:
                 _start(guarded, config_name, task.__globals__["__doc__"])
-            except KeyboardInterrupt:
-                sys.exit(130)
             except Exception as error:
+                signals.check()
                 if full_error or not (told := _told(error)):
                     raise
                 note(Failure("", one_line(told, config_name), isinstance(told, BAD_INPUT)))

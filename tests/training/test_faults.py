@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT, environment
+from checkout import ROOT, environment, started
 from omegaconf import OmegaConf
 from test_resume import result
 
 from twosome.algorithms.ppo import update
+from twosome.signals import Interrupted
 
 UPDATES = 6
 SMALL = ["model=tiny_random", f"total_steps={UPDATES * 4 * 8}", "ppo.num_envs=4", "ppo.num_steps=8", "evaluation.episodes=2",
@@ -62,7 +63,7 @@ def stopped(suite, monkeypatch, folder, options=OPTIONS, after=3):
 
     def end(*arguments):
         if end.calls == after:
-            raise KeyboardInterrupt
+            raise Interrupted(signal.SIGTERM)
         end.calls += 1
         return ended(*arguments)
 
@@ -70,7 +71,7 @@ def stopped(suite, monkeypatch, folder, options=OPTIONS, after=3):
     with monkeypatch.context() as patch:
         patch.setattr("twosome.algorithms.ppo.ppo.update_critic", end)
         code, _ = suite("run", *options, f"hydra.run.dir={folder}")
-    assert code == 130
+    assert code == 143
     assert len(list(folder.glob("checkpoints/*.ckpt"))) == min(after, 2)
     return folder
 
@@ -211,8 +212,7 @@ def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, sa
 def test_the_second_process_on_a_folder_is_refused(suite, tmp_path, undisturbed):
     folder = tmp_path / "run"
     words = [sys.executable, str(ROOT / "src" / "run.py"), *OPTIONS, f"hydra.run.dir={folder}"]
-    first = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
+    with started(words, stderr=subprocess.DEVNULL) as first:
         while not (folder / "config.yaml").exists():
             assert first.poll() is None
             time.sleep(0.005)
@@ -223,9 +223,6 @@ def test_the_second_process_on_a_folder_is_refused(suite, tmp_path, undisturbed)
         (folder / "DONE").touch()  # as if it had just finished
         assert f"in use by process {first.pid}" in error_line(*suite("evaluate", f"run={folder}", "episodes=2"), 2)
         (folder / "DONE").unlink()
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
     assert (folder / ".lock").exists()
     assert_goes_on_as(suite, folder, undisturbed)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT, Finished, checkout, environment, run
+from checkout import ROOT, Finished, at_work, checkout, environment, run
 from peft import PeftModel
 from safetensors.torch import load_file
 
@@ -55,6 +55,8 @@ class Failing(OvercookedEnv):
         if self.left == 0 and self.how == "preempt":
             os.kill(os.getpid(), signal.SIGUSR2)
             os.kill(os.getpid(), signal.SIGTERM)
+        if self.left == 0 and self.how == "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
         return (obs, float("nan") if self.left == 0 and self.how == "reward" else reward, *rest)
 
 gymnasium.register("twosome/Failing-v0", entry_point=Failing)
@@ -85,6 +87,7 @@ FAILURES = {
     ("raise", "follower"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
     ("raise", "leader"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
     ("kill", "leader"): (-signal.SIGKILL, ""),
+    ("terminate", "leader"): (128 + signal.SIGTERM, "interrupted by SIGTERM; go on with: "),
     ("preempt", "follower"): (0, ""),  # the scheduler's signals are the first process's business: the run is finished
 }
 
@@ -251,21 +254,9 @@ def assert_failed(finished: Finished, how: str, who: str) -> None:
 def assert_no_follower_is_left(folder: Path) -> None:
     """Within seconds."""
     deadline = time.monotonic() + 10
-    while left := followers(folder):
+    while left := at_work(folder):
         assert time.monotonic() < deadline, f"still running: {left}"
         time.sleep(0.1)
-
-
-def followers(folder: Path) -> list[int]:
-    """The processes that work in a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").resolve() == folder.resolve() and (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:  # it ended meanwhile, or is not ours
-            continue
-    return found
 
 
 def test_bad_options_end_in_one_line(runs: Runs) -> None:

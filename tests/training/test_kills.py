@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checkout import environment
+from checkout import started
 from test_faults import OPTIONS
 from test_resume import result
 
@@ -22,8 +22,7 @@ KILLS = 6
 
 
 def start(*words):
-    command = [sys.executable, str(Path(__file__).with_name("phases.py")), *map(str, words)]
-    return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, start_new_session=True)
+    return started([sys.executable, str(Path(__file__).with_name("phases.py")), *map(str, words)], stderr=subprocess.PIPE)
 
 
 def told(process):
@@ -54,30 +53,30 @@ def kill_within(process, phase, skip, fraction):
 
 @pytest.mark.slow
 def test_killed_in_every_phase_a_run_ends_with_the_same_bytes(tmp_path):
-    whole = start(*LONG, f"hydra.run.dir={tmp_path / 'undisturbed'}")
-    assert len(list(told(whole))) > 6 * UPDATES
-    assert whole.wait() == 0
+    with start(*LONG, f"hydra.run.dir={tmp_path / 'undisturbed'}") as whole:
+        assert len(list(told(whole))) > 6 * UPDATES
+        assert whole.wait() == 0
     moments, died, folder = random.Random(0), Counter(), tmp_path / "run"
     words = [*LONG, f"hydra.run.dir={folder}"]
     while min(died[phase] for phase in ("rollout", "update", "checkpoint")) < KILLS:
         phase = min(("rollout", "update", "checkpoint"), key=lambda phase: (died[phase], moments.random()))
-        died[kill_within(start(*words), phase, 1 + moments.randrange(3), moments.random())] += 1
+        with start(*words) as process:
+            died[kill_within(process, phase, 1 + moments.randrange(3), moments.random())] += 1
         words = [f"resume={folder}"] if (folder / "config.yaml").exists() else words
         assert sum(died.values()) < 60, died
     while died["export"] < KILLS:  # the moment is short: at its beginning, or some milliseconds later
-        process = start(f"resume={folder}")
-        for word in told(process):
-            if word == "export":
-                time.sleep(moments.random() * 0.004)
-                os.killpg(process.pid, signal.SIGKILL)
-                break
-        died["export" if "@-export" not in process.stderr.read().decode() else None] += 1
-        process.wait()
+        with start(f"resume={folder}") as process:
+            for word in told(process):
+                if word == "export":
+                    time.sleep(moments.random() * 0.004)
+                    os.killpg(process.pid, signal.SIGKILL)
+                    break
+            died["export" if "@-export" not in process.stderr.read().decode() else None] += 1
         assert not (folder / "DONE").exists()
         assert sum(died.values()) < 80, died
-    process = start(f"resume={folder}")
-    list(told(process))
-    assert process.wait() == 0
+    with start(f"resume={folder}") as process:
+        list(told(process))
+        assert process.wait() == 0
     print(json.dumps({str(phase): count for phase, count in died.items()}))
     assert result(folder) == result(tmp_path / "undisturbed")
     assert not list(folder.rglob(".*"))

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, environment, result
+from checkout import ROOT, result, started
 
 UPDATES, MANY_UPDATES = 12, 40
 OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
@@ -19,16 +20,23 @@ PPO = [*OPTIONS, "baseline=ppo", f"total_steps={10 * UPDATES * 8 * 16}"]  # its 
 LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start src/run.py in a process group of its own."""
+def start(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Start src/run.py."""
     command = [sys.executable, str(ROOT / "src" / "run.py"), *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return started(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    """Wait for a run that should end well; returns what it printed to standard error."""
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
+def ended(*arguments: str) -> tuple[int, str]:
+    """Run src/run.py; returns its exit code and what it printed to standard error."""
+    with start(*arguments) as process:
+        _, errors = process.communicate(timeout=200)
+    return process.returncode, errors
+
+
+def finish(*arguments: str) -> str:
+    """Run src/run.py, which should end well; returns what it printed to standard error."""
+    code, errors = ended(*arguments)
+    assert code == 0, errors
     return errors
 
 
@@ -48,7 +56,7 @@ def wait_for(folder: Path, updates: int, process: subprocess.Popen[str]) -> None
 def undisturbed(tmp_path_factory):
     """The run that nobody disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(start(*OPTIONS, f"hydra.run.dir={folder}"))
+    finish(*OPTIONS, f"hydra.run.dir={folder}")
     return folder
 
 
@@ -64,22 +72,18 @@ def disturbed(folder: Path, kills: int, seed: int, options: list[str]) -> None:
     Each time it is let live until it has written metrics.csv once, so that it is in training, and for an update or so more.
     """
     moments = random.Random(seed)
-    process = start(*options, f"hydra.run.dir={folder}")
-    while not (folder / "config.yaml").exists():  # before that there is nothing to go on with
-        time.sleep(0.005)
-    time.sleep(moments.random())
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with start(*options, f"hydra.run.dir={folder}"):
+        while not (folder / "config.yaml").exists():  # before that there is nothing to go on with
+            time.sleep(0.005)
+        time.sleep(moments.random())
     for _ in range(kills - 1):
         before = written(folder)
-        process = start(f"resume={folder}")
-        while written(folder) == before and process.poll() is None:
-            time.sleep(0.001)
-        time.sleep(moments.random() * 0.4)
-        assert process.poll() is None, "the run ended before it was killed often enough"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    finish(start(f"resume={folder}"))
+        with start(f"resume={folder}") as process:
+            while written(folder) == before and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(moments.random() * 0.4)
+            assert process.poll() is None, "the run ended before it was killed often enough"
+    finish(f"resume={folder}")
 
 
 def test_a_killed_run_ends_with_the_same_bytes(undisturbed, tmp_path):
@@ -90,7 +94,7 @@ def test_a_killed_run_ends_with_the_same_bytes(undisturbed, tmp_path):
 
 
 def test_a_killed_run_of_ppo_from_scratch_ends_with_the_same_bytes(tmp_path):
-    finish(start(*PPO, f"hydra.run.dir={tmp_path / 'undisturbed'}"))
+    finish(*PPO, f"hydra.run.dir={tmp_path / 'undisturbed'}")
     disturbed(tmp_path / "run", kills=2, seed=0, options=PPO)
     assert len(result(tmp_path / "run")[0]) == 10 * UPDATES + 1
     assert result(tmp_path / "run") == result(tmp_path / "undisturbed")
@@ -98,37 +102,35 @@ def test_a_killed_run_of_ppo_from_scratch_ends_with_the_same_bytes(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_ends_with_the_same_bytes(tmp_path):
-    finish(start(*LONG, f"hydra.run.dir={tmp_path / 'undisturbed'}"))
+    finish(*LONG, f"hydra.run.dir={tmp_path / 'undisturbed'}")
     disturbed(tmp_path / "run", kills=20, seed=1, options=LONG)
     assert result(tmp_path / "run") == result(tmp_path / "undisturbed")
 
 
 def test_ctrl_c_says_how_to_go_on_and_options_may_be_repeated_but_not_changed(undisturbed, tmp_path):
     folder = tmp_path / "run"
-    process = start(*OPTIONS, f"hydra.run.dir={folder}")
-    wait_for(folder, 2, process)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with start(*OPTIONS, f"hydra.run.dir={folder}") as process:
+        wait_for(folder, 2, process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1].endswith(f"src/run.py resume={folder}")
     assert "Traceback" not in errors
 
-    process = start(f"resume={folder}", "seed=4")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
+    code, errors = ended(f"resume={folder}", "seed=4")
+    assert code == 2
     assert errors.strip() == (
         f"error: seed=4: expected seed=3, as in the run of {folder}; leave it out, or start a new run without resume"
     )
 
-    finish(start(f"resume={folder}", "seed=3", "model=tiny_random"))
+    finish(f"resume={folder}", "seed=3", "model=tiny_random")
     assert result(folder) == result(undisturbed)
-    assert "finished already" in finish(start(f"resume={folder}"))
+    assert "finished already" in finish(f"resume={folder}")
 
 
 def test_the_same_run_in_the_folder_goes_on_and_another_is_refused(undisturbed):
     again = (*OPTIONS, f"hydra.run.dir={undisturbed}")
-    assert f"{undisturbed}: finished already" in finish(start(*again))
-    process = start(*again, "seed=4", "logger=tensorboard")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
+    assert f"{undisturbed}: finished already" in finish(*again)
+    code, errors = ended(*again, "seed=4", "logger=tensorboard")
+    assert code == 2
     assert errors.strip().endswith("there is another one in it, with model.seed=3 (not 4), seed=3 (not 4)")

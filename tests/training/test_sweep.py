@@ -1,7 +1,9 @@
 """Experiments: which runs a sweep has, that each is done once, and that a broken one goes on."""
 
 import json
+import shlex
 import shutil
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from twosome.errors import UserError
+from twosome.training.commands import sweep_command
 from twosome.training.resume import IRRELEVANT, differences, fingerprint
 from twosome.training.sweep import combinations
 
@@ -99,6 +102,22 @@ def test_a_fingerprint_tells_what_makes_another_run():
     assert differences(other, config) == ["model.seed", "seed"]
     del other.model.lora
     assert differences(other, config) == ["model.lora.rank", "model.seed", "seed"]
+
+
+@pytest.mark.parametrize(("words", "folder", "more"), [
+    ("-m seed=0,1", "new", "-m seed=0,1 hydra.sweep.dir=new"),
+    ("seed=0,1 norm=word -m", "new", "seed=0,1 norm=word hydra.sweep.dir=new -m"),
+    ("-m hydra.sweep.dir=${now:%H} seed=0,1", "12", "-m hydra.sweep.dir=12 seed=0,1"),
+    ("-m 'env.prompt=[a b]'", "a folder, my own", """-m 'env.prompt=[a b]' 'hydra.sweep.dir='"'"'a folder, my own'"'"''"""),
+    ("experiment=tiny seed=0,1", None, "experiment=tiny seed=0,1"),
+])  # fmt: skip
+def test_a_sweeps_command_line_is_repeated_with_its_folder(monkeypatch, words, folder, more):
+    monkeypatch.setattr("sys.argv", ["src/run.py", *shlex.split(words)])
+    found = sweep_command(folder and Path(folder))
+    assert found == f"{sys.executable} src/run.py {more}"
+    overrides = [word for word in shlex.split(found)[2:] if "=" in word]
+    given = {each.key_or_group: each.value() for each in OverridesParser.create().parse_overrides(overrides)}
+    assert given.get("hydra.sweep.dir") == (folder if folder != "12" else 12)
 
 
 @pytest.fixture(scope="module")

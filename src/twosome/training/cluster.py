@@ -1,7 +1,8 @@
 """What a cluster's scheduler and Lightning have to do with each other: the processes of a job, and no signals.
 
 Who queued the job (submitit) has handlers for the signals that SLURM sends: SIGUSR2 before a job's end queues it again, SIGTERM
-is followed by that or by SLURM's own requeueing and is not to end the run. Lightning would add its own on top.
+is followed by that or by SLURM's own requeueing and is not to end the run. Elsewhere SIGTERM ends a run at once
+(`twosome.signals`). Lightning would add its own on top, which ends training only after the update under way.
 """
 
 import os
@@ -17,12 +18,12 @@ def cluster_plugins() -> list[ClusterEnvironment]:
 
 
 class KeepSigterm(pl.Callback):
-    """Gives a handler of SIGTERM that was there before Lightning's its place back; Lightning ends training after the signal."""
+    """Gives what SIGTERM did before Lightning's handler its place back: another handler, or that it is ignored."""
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lightning has just installed its own."""
-        if callable(self.handler):
+        if self.handler not in (None, signal.SIG_DFL):
             signal.signal(signal.SIGTERM, self.handler)

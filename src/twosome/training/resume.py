@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import re
-import shlex
-import sys
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -82,16 +78,6 @@ def fingerprint(config: DictConfig) -> str:
 
 def _relevant(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key not in IRRELEVANT])
-
-
-def resume_command(folder: Path) -> str:
-    """What to type to go on with a run, for this interpreter, from here."""
-    python = Path(sys.executable)
-    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    name = str(folder)
-    if re.search(r"[^\w./-]", name):  # Hydra wants such a value quoted
-        name = "'" + name.replace("'", r"\'") + "'"
-    return f"{python} src/run.py {shlex.quote(f'resume={name}')}"
 
 
 def _plain(value: Any) -> Any:

@@ -11,20 +11,24 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from twosome import signals
 from twosome.errors import RunError, disk_error
+from twosome.training.commands import resume_command
 from twosome.training.config import FSDPConfig
 from twosome.training.job import Job
 from twosome.training.lock import locked
-from twosome.training.resume import resume_command, resumed_config, same_config
+from twosome.training.resume import resumed_config, same_config
 from twosome.training.runfolder import RunFolder
 from twosome.training.team import Place, Team, joined, place
+
+NOTHING = f"nothing was written yet; {signals.AGAIN}"
 
 
 def run(config: DictConfig) -> float:
     """Train, evaluate and export; or go on with the run that ``resume`` names or that this job's folder holds.
 
     Returns the agent's mean discounted return at the end when sampled (nan without an evaluation). Raises UserError for bad
-    input before anything is computed or written, KeyboardInterrupt after saying how to go on.
+    input before anything is computed or written.
     """
     folder = RunFolder(Path(config.resume or HydraConfig.get().runtime.output_dir).absolute())
     if config.resume is not None:
@@ -56,15 +60,13 @@ def _team(job: "Job", here: Place) -> contextlib.AbstractContextManager[Team | N
 
 @contextlib.contextmanager
 def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
-    """Inside, what ends a run before its time is told with the command that goes on with it."""
+    """Inside, what ends a run before its time is told with the command that goes on with it, or with the sweep that it is of."""
+    signals.suggest(lambda: f"go on with: {resume_command(folder.path)}" if folder.started else NOTHING)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as error:
-        hint = f"go on with: {resume_command(folder.path)}" if folder.started else "nothing was written yet"
-        print(f"\ninterrupted; {hint}", file=sys.stderr)
-        if isinstance(error, SystemExit) and error.code not in (None, 1):  # Lightning's, after SIGTERM and Ctrl-C
-            raise  # a launcher's word to whoever started this process
-        raise KeyboardInterrupt from error
+    except (KeyboardInterrupt, SystemExit):  # in a launcher's job, whose signals are not ours; Lightning makes one the other
+        signals.tell()
+        raise
     except (RunError, OSError) as error:
         fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
         if fault is None or not folder.started:

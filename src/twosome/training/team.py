@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from twosome.errors import RunError, UserError
+from twosome.signals import Interrupted
 from twosome.training.config import FSDPConfig
 from twosome.training.watch import GRACE, POLL, RENDEZVOUS, Failure, Watch
 
@@ -182,11 +183,11 @@ def _start(config: FSDPConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
 
 def _fail(watch: Watch, error: BaseException) -> None:
     """Tell of an error, unless it is only the consequence of another process's, which the first process raises in its place."""
-    own = isinstance(error, UserError | RunError | KeyboardInterrupt | SystemExit)
+    own = isinstance(error, UserError | RunError) or not isinstance(error, Exception)
     until = time.monotonic() + (0 if own else 5 * POLL)
     while time.monotonic() < until and not watch.heard():
         time.sleep(POLL)
-    code = 2 if isinstance(error, UserError) else 1 if isinstance(error, Exception) else 130
+    code = _exit_code(error)
     first = watch.tell(Failure(watch.rank, code, str(error) if code == 2 else f"{type(error).__name__}: {error}"))
     watch.over.set()
     if watch.rank > 0:
@@ -195,6 +196,12 @@ def _fail(watch: Watch, error: BaseException) -> None:
         os._exit(code)
     if first.rank > 0:
         raise UserError(first.message) if first.code == 2 else RunError(f"process {first.rank}: {first.message}") from None
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, Interrupted):
+        return error.code
+    return 2 if isinstance(error, UserError) else 1 if isinstance(error, Exception) else 130
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

@@ -18,7 +18,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class Failure:
-    """What ended a process: its exit code and a line; code 2 is bad input, 130 Ctrl-C."""
+    """What ended a process: its exit code and a line; code 2 is bad input, 128 + a signal that signal."""
 
     rank: int
     code: int
