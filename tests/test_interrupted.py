@@ -31,21 +31,21 @@ PHASES = {  # of a run: which call of which function the signal comes in
     "loading": ("twosome.experiment:agent", 1),
     "before": ("twosome.training.job:evaluate", 1),
     "rollout": ("twosome.training.module:LearningModule.collect", 2),
-    "update": ("twosome.training.module:update_policy", 2),
+    "update": ("twosome.algorithms.ppo.ppo:update_policy", 2),
     "checkpoint": ("twosome.training.checkpoints:AtomicIO.save_checkpoint", 2),
     "export": ("twosome.training.runfolder:RunFolder.export", 1),
     "after": ("twosome.training.job:evaluate", 2),
-    "drift": ("twosome.training.job:record_drift", 1),
+    "drift": ("twosome.evaluation.retention.report:measured", 1),
     "film": ("twosome.training.job:record", 1),
 }
 COMMANDS = {
-    "evaluate": ("twosome.evaluation.report:play", 1, "src/evaluate.py run=finished"),
+    "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),
     "probe": ("twosome.language.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
     "benchmark": ("twosome.training.benchmark:language_agent", 1, "src/benchmark.py model=tiny_random"),
     "curves": ("writing:write_figure", 2, f"analysis/curves.py {ROOT}/results/published --out out --bootstrap-samples 20"),
 }
 SHORT = [*RUN[1:], "retention.drift=false", "evaluation.gif=false"]
-UPDATE = "twosome.training.module:update_policy"  # the fourth: the second run's second
+UPDATE = "twosome.algorithms.ppo.ppo:update_policy"  # the fourth: the second run's second
 SWEEPS = {
     "plain": ("SIGTERM", UPDATE, 4, ["src/run.py", "-m", *SHORT, "seed=0,1"]),
     "experiment": ("SIGHUP", UPDATE, 4, ["src/run.py", *SHORT, "experiment=tiny", "env.task=tomato_salad"]),
