@@ -109,11 +109,54 @@ def test_policies_are_forgotten_when_the_weights_change(how: str) -> None:
 
 def test_only_the_last_rollouts_decisions_are_scored_anew() -> None:
     language = agent()
-    language.log_policy([TABLE])
+    language.log_policy([TABLE, SOFA])
     language.begin_rollout()
+    language.log_policy([SOFA])
     language.log_policy([KITCHEN])
     language.begin_rollout()
     assert cost(language, [SOFA]) == cost_of_distinct([KITCHEN, SOFA])
+
+
+def numbered(rollout: int, count: int = 6) -> list[Decision]:
+    """Decisions that no other rollout has."""
+    return [decision(f"You see {rollout} and {number}", "go left", "go right") for number in range(count)]
+
+
+def test_where_decisions_do_not_recur_none_is_scored_again() -> None:
+    language = agent()
+    for rollout in range(4):
+        language.begin_rollout()
+        scored = numbered(rollout) if rollout != 1 else [*numbered(0), *numbered(1)]  # it is not known before the second one
+        assert cost(language, numbered(rollout)) == cost_of_distinct(scored)
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize(("shared", "again"), [(1, False), (2, True)])
+def test_a_quarter_of_recurring_decisions_is_enough(shared: int, again: bool, checkpoint: bool) -> None:
+    language = agent()
+    language.log_policy(numbered(0))
+    language.begin_rollout()
+    language.log_policy([*numbered(0)[:shared], *numbered(1)])
+    if checkpoint:
+        state, language = stored(language.get_extra_state()), agent()
+        language.set_extra_state(state)
+    language.begin_rollout()
+    expected = [*(numbered(0)[:shared] + numbered(1) if again else []), *numbered(2)]
+    assert cost(language, numbered(2)) == cost_of_distinct(expected)
+
+
+def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = agent()
+    monkeypatch.setattr("twosome.policies.language.POLICIES", 4)
+    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * plain.scorer.hidden_size)
+    language = agent()
+    for rollout in range(3):
+        many = numbered(rollout)
+        torch.testing.assert_close(language.log_policy(many), plain.log_policy(many))
+        torch.testing.assert_close(language.values(many), plain.values(many))
+    state = language.get_extra_state()
+    assert (len(state["decisions"]), len(state["features"])) == (4, 3)
+    assert list(state["features"]) == [one.prompt for one in numbered(2)[-3:]]  # the last ones
 
 
 @pytest.mark.parametrize("engine", [{}, {"row_tokens": 1, "batch_tokens": 1}])

@@ -5,6 +5,10 @@ from typing import Any, NamedTuple
 
 from twosome.decision import Text
 from twosome.errors import UserError
+from twosome.memory import Memory
+
+REMEMBERED = 32_768
+"""Decisions whose tokens are remembered: with 300 tokens each, some 80 MB."""
 
 
 class TokenizedDecision(NamedTuple):
@@ -25,17 +29,15 @@ class DecisionTokenizer:
         """tokenizer: a transformers tokenizer; max_length: the model's context in tokens, if it has a limit."""
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self._known: dict[Text, TokenizedDecision] = {}
+        self._known: Memory[Text, TokenizedDecision] = Memory(REMEMBERED)
 
     def __call__(self, texts: Sequence[Text]) -> list[TokenizedDecision]:
-        """Tokenise decisions; each distinct one only once in the tokeniser's life.
+        """Tokenise decisions; each distinct one only once, while it is among the last REMEMBERED.
 
         Raises UserError for an empty prompt or action list, a merge across the border, or a too long decision.
         """
-        for text in texts:
-            if text not in self._known:
-                self._known[text] = self._tokenize(*text)
-        return [self._known[text] for text in texts]
+        known = self._known.of(texts, lambda missing: (self._tokenize(*text) for text in missing))
+        return [known[text] for text in texts]
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
         """The ids of a prompt alone; raises UserError for a blank or too long one."""

@@ -14,6 +14,7 @@ from twosome.language.adapter import load_adapter
 from twosome.language.config import EngineConfig
 from twosome.language.loading import LanguageModel, save_adapter
 from twosome.language.scorer import MASKED, Scorer, Scores
+from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
 from twosome.policies.critic import CriticConfig, mlp
 
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
     from twosome.experiment import AgentContext
 
 
+POLICIES = 32_768
+"""Decisions whose policies are remembered until a weight changes."""
+FEATURE_BYTES = 64 * 2**20
+"""Of the critic's features: those of 29,000 prompts for SmolLM2-135M, of 4,000 for a model of 7 billion weights."""
+RECURRING = 0.25
+"""The share of a rollout's decisions that were in the rollout before from which these are scored again together: in a batch a
+decision costs about a quarter of what it costs alone."""
+
+
 class LanguageAgent(LearningAgent):
     """Softmax over the language model's action scores (TWOSOME section 4.1); LoRA learns, the base is frozen.
 
-    Two memories keep the model's cost at the number of distinct decisions. The policy of a decision is kept until a
-    weight changes; then all decisions of the last rollout are scored anew at once, since most will be met again. The
-    critic's features come from the frozen model, so they are computed once per distinct prompt and kept for good.
+    Two memories keep the model's cost at the number of distinct decisions. The policy of a decision is remembered until a weight
+    changes. The decisions of the last rollout are then scored again at once, which costs less than one by one, if at least the
+    share RECURRING of them had been met in the rollout before. The critic's features come from the frozen model, so those of a
+    prompt never change. Both memories are bounded: POLICIES decisions, and features of FEATURE_BYTES.
     """
 
     export_folder = "adapter"
@@ -39,9 +50,11 @@ class LanguageAgent(LearningAgent):
         self.critic = mlp(scorer.hidden_size, hidden_sizes, generator).to(scorer.device)
         self._adapter = [parameter for parameter in self.lm.parameters() if parameter.requires_grad]
         self._weights: tuple[int, ...] = ()
-        self._policies: dict[Text, Tensor] = {}
-        self._recent: dict[Text, None] = {}
-        self._features: dict[str, Tensor] = {}
+        self._policies: Memory[Text, Tensor] = Memory(POLICIES)
+        self._recent: Memory[Text, None] = Memory(POLICIES)
+        self._before: set[Text] = set()
+        self._again: int | None = None  # how many of _recent are in _before; None where there was no rollout before
+        self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * scorer.hidden_size)))
         self._distinct, self._tokens = 0, 0
 
     @property
@@ -50,27 +63,43 @@ class LanguageAgent(LearningAgent):
         return self.scorer.lm
 
     def begin_rollout(self) -> None:
-        """Score all decisions of the last rollout anew when the first policy is asked for."""
+        """Forget the policies; where decisions recur, those of the last rollout are scored again when first asked for one."""
         self._weights = ()
 
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
-        """See Agent; each distinct decision is scored once per state of the weights."""
+        """See Agent; each distinct decision is scored once per state of the weights, as far as POLICIES goes."""
         texts = [decision.text for decision in decisions]
-        missing = [text for text in dict.fromkeys(texts) if text not in self._policies]
+        wanted = list(dict.fromkeys(texts))
         if self._weights != self._weights_version():
-            missing = list(dict.fromkeys([*self._recent, *texts]))
-            self._weights, self._policies, self._recent = self._weights_version(), {}, {}
-        if missing:
-            scores = self.scorer.score(missing)
-            rows = scores.log_policy()
-            self._policies.update((text, row[: len(text[1])]) for text, row in zip(missing, rows, strict=True))
-            if self._adapter_is_zero():  # the adapted model is still the frozen one: the features come for nothing
-                for (prompt, _), state in zip(missing, scores.prompt_states, strict=True):
-                    self._features.setdefault(prompt, state)
-        self._recent.update(dict.fromkeys(texts))
-        policies = [self._policies[text] for text in texts]
-        return nn.utils.rnn.pad_sequence(policies, batch_first=True, padding_value=MASKED)
+            wanted = list(dict.fromkeys([*self._likely(), *texts]))
+            self._weights = self._weights_version()
+            self._policies.clear()
+        policies = self._policies.of(wanted, self._score)
+        self._note(dict.fromkeys(texts))
+        return nn.utils.rnn.pad_sequence([policies[text] for text in texts], batch_first=True, padding_value=MASKED)
+
+    def _likely(self) -> list[Text]:
+        """The decisions that the rollout that begins will probably meet."""
+        recent = list(self._recent.state())
+        recurring = self._again is None or self._again >= RECURRING * len(recent)
+        self._before, self._again = set(recent), 0 if recent else None
+        self._recent.clear()
+        return recent if recurring else []
+
+    def _note(self, texts: dict[Text, None]) -> None:
+        """Remember that the rollout met these."""
+        if self._again is not None:
+            self._again += sum(text in self._before for text in texts if text not in self._recent)
+        self._recent.keep(texts)
+
+    def _score(self, texts: Sequence[Text]) -> list[Tensor]:
+        """The log-policies of decisions."""
+        scores = self.scorer.score(texts)
+        if self._adapter_is_zero():  # the adapted model is still the frozen one: the features come for nothing
+            states = zip(texts, scores.prompt_states, strict=True)
+            self._features.keep({prompt: state for (prompt, _), state in states if prompt not in self._features})
+        return [row[: len(text[1])] for text, row in zip(texts, scores.log_policy(), strict=True)]
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
@@ -94,12 +123,10 @@ class LanguageAgent(LearningAgent):
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
-        rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(decision.prompt for decision in decisions))}
-        missing = [prompt for prompt in rows if prompt not in self._features]
-        if missing:
-            self._features.update(zip(missing, self.scorer.features(missing), strict=True))
+        features = self._features.of((decision.prompt for decision in decisions), self.scorer.features)
+        rows = {prompt: row for row, prompt in enumerate(features)}
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.scorer.device)
-        return torch.stack([self._features[prompt] for prompt in rows]), index
+        return torch.stack(list(features.values())), index
 
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
         """See LearningAgent; the critic reads features of the frozen model."""
@@ -139,13 +166,16 @@ class LanguageAgent(LearningAgent):
 
     def get_extra_state(self) -> dict[str, Any]:
         """The memories: a score can differ in its last bits with what it was computed beside, so resuming needs them."""
-        return {"decisions": [[prompt, *actions] for prompt, actions in self._recent], "features": dict(self._features)}
+        decisions = [[prompt, *actions] for prompt, actions in self._recent.state()]
+        return {"decisions": decisions, "again": self._again, "features": self._features.state()}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take up the memories of a checkpoint; the policies themselves are scored again when next asked for."""
-        self._weights, self._policies = (), {}
-        self._recent = {(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]}
-        self._features = {prompt: row.to(self.scorer.device) for prompt, row in state["features"].items()}
+        self._weights, self._before, self._again = (), set(), state["again"]
+        for memory in (self._policies, self._recent, self._features):
+            memory.clear()
+        self._recent.keep({(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]})
+        self._features.keep({prompt: row.to(self.scorer.device) for prompt, row in state["features"].items()})
 
     def _adapter_is_zero(self) -> bool:
         """Whether LoRA's B matrices are all 0, as they are until the first update."""

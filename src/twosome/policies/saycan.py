@@ -13,8 +13,10 @@ from twosome.config import typed
 from twosome.decision import Decision, Text
 from twosome.language.config import EngineConfig
 from twosome.language.scorer import MASKED, Scorer
+from twosome.memory import Memory
 from twosome.policies.affordances import Affordance
 from twosome.policies.agent import Agent
+from twosome.policies.language import POLICIES
 from twosome.policies.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class SayCanAgent(Agent):
         super().__init__()
         self.scorer, self.affordance = scorer, affordance
         self.export_folder = "affordance" if affordance.state_dict() else None
-        self._policies: dict[Text, Tensor] = {}
+        self._policies: Memory[Text, Tensor] = Memory(POLICIES)
 
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
@@ -48,11 +50,12 @@ class SayCanAgent(Agent):
     def _language(self, decisions: Sequence[Decision]) -> Tensor:
         """The language model's log-policies; each distinct decision is scored once."""
         texts = [decision.text for decision in decisions]
-        missing = [text for text in dict.fromkeys(texts) if text not in self._policies]
-        if missing:
-            rows = self.scorer.score(missing).log_policy()
-            self._policies.update((text, row[: len(text[1])]) for text, row in zip(missing, rows, strict=True))
-        return pad_sequence([self._policies[text] for text in texts], batch_first=True, padding_value=MASKED)
+        policies = self._policies.of(texts, self._score)
+        return pad_sequence([policies[text] for text in texts], batch_first=True, padding_value=MASKED)
+
+    def _score(self, texts: Sequence[Text]) -> list[Tensor]:
+        rows = self.scorer.score(texts).log_policy()
+        return [row[: len(text[1])] for text, row in zip(texts, rows, strict=True)]
 
     def prepare(self) -> None:
         """See Agent; the affordance learns what it has to."""
