@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.errors import RunError, disk_error
+from twosome.errors import ContractError, RunError, disk_error
 from twosome.training.config import FSDPConfig
 from twosome.training.job import Job
 from twosome.training.lock import locked
@@ -65,11 +65,11 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         if isinstance(error, SystemExit) and error.code not in (None, 1):  # Lightning's, after SIGTERM and Ctrl-C
             raise  # a launcher's word to whoever started this process
         raise KeyboardInterrupt from error
-    except (RunError, OSError) as error:
+    except (RunError, ContractError, OSError) as error:
         fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
         if fault is None or not folder.started:
             raise
-        raise RunError(f"{fault}; then go on with: {resume_command(folder.path)}") from error
+        raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
 
 
 def follow(config: FSDPConfig, here: Place) -> float:
