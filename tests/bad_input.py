@@ -49,6 +49,11 @@ RUN = {
     f"{FRAGILE}/0 env.kwargs.fault=nan_reward": "env.id=tests/Fragile-v0: its step() gave the reward nan, expected a",
     f"{FRAGILE}/1 env.kwargs.fault=no_actions": "it offers 0 action_ids and 0 action_prompts: expected as many of both",
     f"{FRAGILE}/5 env.kwargs.fault=long_prompt": "tokens with its longest action, expected at most 2048 (the model's context)",
+    f"{FRAGILE}/6 env.kwargs.fault=float_ids": "its info['action_ids'] is (0.0, 1.0, 2.0), expected whole numbers from 0 to 2",
+    "env=fragile env.kwargs.fault=exit env.kwargs.at=0": "tests/Fragile-v0: its reset() raised SystemExit (0) at fragile.py:",
+    "env=fragile env.kwargs.fault=actions_from_1": "its action_space is Discrete(3, start=1), expected a Discrete that",
+    # norms
+    f"{SMALL} hydra.run.dir=fragile/7 norm._target_=twosome.errors.folded": "errors.folded: it gave 'pick ...' for the action",
     # what may not run, and where
     "norm._target_=os.sistem": "norm._target_=os.sistem: ",
     "+baseline.critic._target_=os.system": "baseline.critic._target_=os.system: expected no such key there; only norm, baseline",
@@ -101,7 +106,12 @@ MORE = {
     "env.id=nowhere:Env-v0": "env.id=nowhere:Env-v0: No module named 'nowhere'",
     f"{FRAGILE}/2 env.kwargs.fault=fewer_prompts": "it offers 3 action_ids and 2 action_prompts: expected as many of both",
     f"{FRAGILE}/3 env.kwargs.fault=lacks_success": "its info lacks success: expected prompt, action_ids",
-    f"{FRAGILE}/4 env.kwargs.fault=blank_prompt": "expected a prompt and at least one action, none of them blank",
+    f"{FRAGILE}/4 env.kwargs.fault=blank_prompt": "its info['prompt'] is ' ', expected words (UTF-8) that do not end in a space",
+    f"{FRAGILE}/8 env.kwargs.fault=four_values": "its step() gave 4 values, expected 5: obs, reward, terminated, truncated, info",
+    f"{FRAGILE}/9 env.kwargs.fault=steps_fall evaluation.episodes=0": "environment 0: its info['primitive_steps'] is 1, expected",
+    f"{FRAGILE}/10 env.kwargs.fault=float_duration baseline=random": "its info['duration'] is 1.0, expected a whole number",
+    "env=fragile env.kwargs.fault=raise env.kwargs.at=-1": "it raised ZeroDivisionError (the bus has no wheels) at fragile.py:",
+    "env=fragile env.kwargs=fast": "env.kwargs=fast: expected the environment's options, as in env.kwargs.<option>=...",
     "-m experiment=overcooked_curves ppo.gamma=3": "ppo.gamma=3.0: expected a number from 0 to 1",
 }  # fmt: skip
 """Of the same kinds; only `make test-slow` runs these."""
@@ -127,6 +137,7 @@ OTHERS = {
         "prompt=hello actions=[a] format=yaml": "format=yaml: expected one of json, table",
         "prompt=hello actions=[a] seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
         "prompt=hello actions=[a] norm=wrod": "did you mean norm=word?",
+        f"{PROBE} actions=[go] norm._target_=twosome.errors.raised": "raised: too many positional arguments; expected a",
         f"{PROBE} actions=[{'word' * 600}]": "expected at most 2048 (the model's context); shorten the prompt",
     },
     "benchmark": {

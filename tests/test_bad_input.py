@@ -12,7 +12,7 @@ from checkout import ROOT, checkout, environment, run
 FRAGILE = """# Tests' own environment, which goes wrong on demand.
 id: fragile:tests/Fragile-v0
 gamma: 0.99
-kwargs: {fault: "", trigger: null}
+kwargs: {fault: "", trigger: null, at: 3}
 """
 
 

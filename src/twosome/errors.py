@@ -1,8 +1,12 @@
 """The exceptions that entries print as one line: what a user can put right, and what a run came to grief on."""
 
 import errno
+import signal
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from reprlib import Repr
 
 
 class UserError(ValueError):
@@ -11,6 +15,11 @@ class UserError(ValueError):
 
 class RunError(RuntimeError):
     """A fault during a run, its options being good: one line that says what happened and what to look at; exit code 1."""
+
+
+class ContractError(UserError):
+    """What an environment or a norm gives is not what is expected of it. Its code has to change, and not the run's options: the
+    run can go on afterwards."""
 
 
 def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserError:
@@ -31,6 +40,30 @@ def folded(error: BaseException, longest: int = 300) -> str:
     """An error's message on one line, or its kind where it has none; shortened, so that it fits into ours."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def raised(error: BaseException) -> str:
+    """What code of the user's own raised, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"raised {type(error).__name__} ({folded(error)}){at}"
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether the process is to stop, wherever it was: Ctrl-C, or what the handler of another signal raised."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, KeyboardInterrupt) or any(frame.f_code in handlers for frame, _ in frames)
+
+
+_REPR = Repr()
+_REPR.maxtuple = _REPR.maxlist = _REPR.maxdict = 20
+_REPR.maxstring = _REPR.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value of any kind on one line, shortened."""
+    return " ".join(_REPR.repr(value).split())
 
 
 _REMEDIES = {

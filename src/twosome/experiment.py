@@ -15,9 +15,10 @@ import twosome.envs  # noqa: F401  (registers the suite's environments)
 from twosome.algorithms.algorithm import Algorithm
 from twosome.config import check_groups, typed
 from twosome.envs.checked import Checked
-from twosome.errors import UserError, folded, unknown_choice
+from twosome.envs.contract import Words
+from twosome.errors import RunError, UserError, folded, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options
-from twosome.language.norms import Normalization
+from twosome.language.norms import Normalization, check_norm
 from twosome.policies.agent import Agent
 
 if TYPE_CHECKING:
@@ -55,49 +56,71 @@ class AgentContext:
 
 
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
-    """A maker of the environment that ``env`` configures; makes one at once to find errors before any compute.
+    """A maker of the environment that ``env`` configures; makes and resets one at once to find errors before any compute.
 
     ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError
-    for an unknown id and whatever one-line error the environment has for its options.
+    for an unknown id, for whatever the environment raises, and where it does not keep to its contract.
     """
-    options: dict[str, Any] = OmegaConf.to_container(config.get("kwargs", {}), resolve=True)  # type: ignore[assignment]
+    options: dict[str, Any] = OmegaConf.to_container(_kwargs(config), resolve=True)  # type: ignore[assignment]
     for name in ("task", "prompt"):
         if config.get(name) is not None:
             options[name] = config[name]
 
+    known: dict[int, Words] = {}
+
     def make_env() -> gymnasium.Env:
-        return Checked(gymnasium.make(config.id, render_mode=render_mode, **options))
+        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known)
 
     try:
-        make_env().close()
-    except gymnasium.error.Error as error:
-        known = [name for name in gymnasium.registry if name.startswith("twosome/")]
-        raise unknown_choice("env.id", config.id, known) from error
-    except UserError as error:
-        raise UserError(_in_full(str(error), config)) from error
-    except ImportError as error:
-        raise UserError(
-            f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it"
-        ) from error
-    except (TypeError, ValueError) as error:
-        if unknown := UNEXPECTED.search(str(error)):
-            option = _in_full(f"{unknown[1]}=", config) + str(options.get(unknown[1]))
-            raise UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env") from error
-        raise UserError(f"env.id={config.id} with {options}: {folded(error)}; check conf/env") from error
+        env = make_env()
+        env.reset(seed=0)
+        env.close()
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        raise _unusable(error, config, options) from error
     return make_env
+
+
+def _kwargs(config: DictConfig) -> DictConfig:
+    """The environment's own options, of which there may be none."""
+    kwargs = config.get("kwargs")
+    if kwargs is not None and not OmegaConf.is_dict(kwargs):
+        raise UserError(f"env.kwargs={kwargs}: expected the environment's options, as in env.kwargs.<option>=...")
+    return OmegaConf.create() if kwargs is None else kwargs
+
+
+def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any]) -> UserError:
+    """What to say where an environment cannot be made and reset."""
+    if isinstance(error, gymnasium.error.Error) and config.id.rpartition(":")[2] not in gymnasium.registry:
+        return unknown_choice("env.id", config.id, [name for name in gymnasium.registry if name.startswith("twosome/")])
+    if isinstance(error, UserError | RunError):
+        return UserError(_in_full(str(error), config))
+    if isinstance(error, ImportError):
+        return UserError(f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it")
+    if isinstance(error, TypeError) and (unknown := UNEXPECTED.search(str(error))) and unknown[1] in options:
+        option = _in_full(f"{unknown[1]}=", config) + str(options[unknown[1]])
+        return UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env")
+    cause = error.__cause__ or error  # gymnasium.make raises a TypeError anew
+    return UserError(
+        f"env.id={config.id} with {options}: it {raised(cause)}; expected an environment that can be made so (see "
+        "CONTRIBUTING.md); check conf/env; HYDRA_FULL_ERROR=1 shows the traceback"
+    )
 
 
 def _in_full(message: str, config: DictConfig) -> str:
     """A message of the environment's, with the names of its options as they are in the configuration."""
     for place in ("env", "env.kwargs"):
-        for name in map(str, config if place == "env" else config.get("kwargs", {})):
+        for name in map(str, config if place == "env" else _kwargs(config)):
             message = re.sub(rf"(?<![\w.]){name}=", f"{place}.{name}=", message)
     return message
 
 
 def normalization(config: DictConfig) -> Normalization:
-    """The function that ``norm`` names."""
-    return _instantiated(config, "norm")
+    """The function that ``norm`` names; raises UserError where it names none."""
+    norm = _instantiated(config, "norm")
+    check_norm(norm)
+    return norm
 
 
 def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:

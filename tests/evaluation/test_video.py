@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import twosome.envs  # noqa: F401 - registers the environments
-from twosome.errors import UserError
+from twosome.errors import RunError, UserError
 from twosome.evaluation import storyboard, video
 from twosome.evaluation.storyboard import Scene, compose, fit, font, visible
 
@@ -76,11 +76,32 @@ def test_an_environment_without_frames_is_rendered(tmp_path):
     assert sum(frames(tmp_path / "episode.gif")[1][:-1]) == video.FRAME_MS * (2 * 6 - 1)
 
 
-def test_an_environment_without_pictures_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        (None, "got None; use evaluation.gif=false"),
+        ([], "got none; use evaluation.gif=false"),
+        ([np.zeros((9, 9, 3))], "got array(["),
+        (
+            [np.zeros((9, 9), np.uint8)],
+            "expected the environment to draw a picture, an array of shape (height, width, 3) and uint8",
+        ),
+        (ZeroDivisionError("no\npaint"), "drawing the environment raised ZeroDivisionError (no paint) at test_video.py:"),
+        (SystemExit(0), "drawing the environment raised SystemExit (0) at test_video.py:"),
+    ],
+)
+def test_an_environment_without_pictures_is_refused(tmp_path, drawn, said):
+    def frames():
+        if isinstance(drawn, BaseException):
+            raise drawn
+        return drawn
+
     env = gymnasium.make("twosome/Overcooked-v0")
-    env.unwrapped.frames = None
-    with pytest.raises(UserError, match=r"evaluation\.gif=false"):
+    env.unwrapped.frames = frames if drawn is not None else None
+    with pytest.raises((UserError, RunError)) as caught:
         video.record(Fixed(WINNING), lambda: env, tmp_path / "episode.gif", 0.99, seed=0)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())
 
 

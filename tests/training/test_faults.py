@@ -189,7 +189,8 @@ def test_learning_rates_that_diverge(suite, tmp_path, words):
 
 
 @pytest.mark.parametrize(("fault", "code", "said"), [
-    ("raise", 1, "its step() raised ZeroDivisionError (the bus has no wheels) at fragile.py:"),
+    ("exit", 1, "its step() raised SystemExit (0) at fragile.py:"),
+    pytest.param("raise", 1, "its step() raised ZeroDivisionError (the bus has no wheels) at fragile.py:", marks=SLOWLY),
     pytest.param("nan_reward", 2, "its step() gave the reward nan, expected a finite number", marks=SLOWLY),
 ])  # fmt: skip
 def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, said):
@@ -202,6 +203,7 @@ def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, sa
     assert said in line
     assert "env.id=tests/Fragile-v0, environment " in line
     assert "actions since the episode began: [" in line
+    assert line.endswith(f"; then go on with: {sys.executable} src/run.py resume={folder}")
     (tmp_path / "trigger").unlink()
     assert_goes_on_as(suite, folder, tmp_path / "undisturbed", "env.id=fragile:tests/Fragile-v0")
 

@@ -1,79 +1,66 @@
 """What an environment gives is checked here, and what goes wrong in it is told with the way there."""
 
-import math
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 
-from twosome.errors import RunError, UserError, folded
-
-KEYS = ("prompt", "action_ids", "action_prompts", "duration", "primitive_steps", "success")
-"""What every info must hold (CONTRIBUTING.md, the contract of an environment)."""
+from twosome.envs.contract import Contract, Words
+from twosome.errors import ContractError, RunError, UserError, is_interruption, raised
 
 
 class Checked(gymnasium.Wrapper):
     """Around every environment that a configuration names.
 
-    Raises UserError where a reward is no finite number or an info is not as the contract says, RunError where the environment
-    itself raises; both name its id, its number among those side by side, if any, and the actions since the episode began.
+    Raises ContractError where the environment does not keep to its contract, RunError where it raises anything itself, SystemExit
+    included; both name its id, its number among those side by side, if any, and the actions since the episode began.
     """
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    def __init__(self, env: gymnasium.Env, known: dict[int, Words] | None = None) -> None:
+        """known: as in Contract."""
         super().__init__(env)
         self.actions: list[int] = []
         self.id = env.spec.id if env.spec else type(env.unwrapped).__name__
         self.number: int | None = None
+        try:
+            self.contract = Contract(env, known)
+        except ContractError as error:
+            raise ContractError(f"{self._name()}: {error} (see CONTRIBUTING.md)") from error
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
         self.actions = []
-        with self._guarded("reset"):
-            obs, info = self.env.reset(seed=seed, options=options)
-        self._check_info(info)
-        return obs, info
+        try:
+            return self.contract.reset(self.env.reset(seed=seed, options=options))
+        except BaseException as error:
+            self._tell("reset", error)
+            raise
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Act."""
         self.actions.append(int(action))
-        with self._guarded("step"):
-            obs, reward, terminated, truncated, info = self.env.step(action)
-        if not math.isfinite(reward):
-            raise UserError(f"{self._name()}: its step() gave the reward {reward}, expected a finite number; {self._way()}")
-        self._check_info(info)
-        return obs, reward, terminated, truncated, info
+        try:
+            return self.contract.step(self.env.step(action))
+        except BaseException as error:
+            self._tell("step", error)
+            raise
 
-    def _check_info(self, info: dict[str, Any]) -> None:
-        missing = [key for key in KEYS if key not in info]
-        if missing:
-            found = f"its info lacks {', '.join(missing)}: expected {', '.join(KEYS)}"
-        elif not len(info["action_ids"]) == len(info["action_prompts"]) > 0:
-            found = (
-                f"it offers {len(info['action_ids'])} action_ids and {len(info['action_prompts'])} action_prompts: "
-                "expected as many of both, at least one"
-            )
-        else:
-            return
-        raise UserError(f"{self._name()}: {found} (see CONTRIBUTING.md); {self._way()}")
+    def close(self) -> None:
+        """End."""
+        try:
+            self.env.close()
+        except BaseException as error:
+            self._tell("close", error)
+            raise
+
+    def _tell(self, call: str, error: BaseException) -> None:
+        """Raise what tells of the error; return where the error does so itself, or is none of the environment's."""
+        way = f"actions since the episode began: {self.actions}" if self.actions else "before the first action"
+        if isinstance(error, ContractError):
+            raise ContractError(f"{self._name()}: {error} (see CONTRIBUTING.md); {way}") from error
+        if not isinstance(error, UserError) and not is_interruption(error):
+            raise RunError(
+                f"{self._name()}: its {call}() {raised(error)}; {way}; HYDRA_FULL_ERROR=1 shows the traceback"
+            ) from error
 
     def _name(self) -> str:
         return f"env.id={self.id}" + ("" if self.number is None else f", environment {self.number}")
-
-    def _way(self) -> str:
-        return f"actions since the episode began: {self.actions}" if self.actions else "right after its reset()"
-
-    @contextmanager
-    def _guarded(self, call: str) -> Iterator[None]:
-        try:
-            yield
-        except UserError:
-            raise
-        except Exception as error:
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            raise RunError(
-                f"{self._name()}: its {call}() raised {type(error).__name__} ({folded(error)}) at {Path(at.filename).name}:"
-                f"{at.lineno}; {self._way()}; HYDRA_FULL_ERROR=1 shows the traceback"
-            ) from error

@@ -12,7 +12,7 @@ from PIL import Image
 
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
-from twosome.errors import UserError
+from twosome.errors import RunError, UserError, is_interruption, raised, shown
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose
 from twosome.policies.agent import Agent, likeliest, sample
@@ -95,10 +95,22 @@ def _title(env: gymnasium.Env) -> str:
 
 def _pictures(env: gymnasium.Env) -> list[np.ndarray]:
     frames = getattr(env.unwrapped, "frames", None)
-    pictures: Any = frames() if callable(frames) else [env.render()]
-    if not pictures or not all(isinstance(picture, np.ndarray) for picture in pictures):
-        raise UserError("render_mode=rgb_array: expected the environment to draw a picture, got none; use evaluation.gif=false")
+    try:
+        pictures: Any = frames() if callable(frames) else [env.render()]
+    except BaseException as error:
+        if isinstance(error, UserError) or is_interruption(error):
+            raise
+        raise RunError(f"render_mode=rgb_array: drawing the environment {raised(error)}; mend it") from error
+    if not pictures or not all(map(_is_picture, pictures)):
+        raise UserError(
+            "render_mode=rgb_array: expected the environment to draw a picture, an array of shape (height, width, 3) and uint8, "
+            f"got {shown(pictures[0]) if pictures else 'none'}; use evaluation.gif=false"
+        )
     return pictures
+
+
+def _is_picture(picture: Any) -> bool:
+    return isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
 
 
 def encode(film: list[Image.Image]) -> bytes:

@@ -15,7 +15,7 @@ from twosome.language.attention import takes_blocks
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.layout import flat, padded
 from twosome.language.loading import LanguageModel
-from twosome.language.norms import Normalization
+from twosome.language.norms import Normalization, checked
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import Row, batches, pack, starts_of
 from twosome.language.vocabulary import edge_log_probs, logits
@@ -61,7 +61,7 @@ class Scorer:
         self.engine = EngineConfig(row_tokens, batch_tokens)
         if not isinstance(lm.model, PeftModel):
             raise UserError("model.lora.rank=0: expected a positive rank; without an adapter there is nothing to train")
-        self.lm, self.norm, self.model = lm, norm, lm.model
+        self.lm, self.norm, self.model = lm, checked(norm), lm.model
         self.tokens_computed = self.tokens_projected = 0
         causal_lm: Any = lm.model.get_base_model()
         config = causal_lm.config.get_text_config()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
 from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
@@ -21,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.config import typed
 from twosome.decision import Decision
+from twosome.envs.contract import spaces
 from twosome.envs.player import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.policies.affordances import Affordance
@@ -178,11 +178,6 @@ def value(context: "AgentContext", **options: Any) -> Value:
     """The builder that conf/affordance/value.yaml names. options: of ValueConfig."""
     config = typed(ValueConfig, OmegaConf.create(options), "affordance")
     env = context.make_env()
-    observations, actions = env.observation_space, env.action_space
+    observations, actions = spaces(env)
     env.close()
-    if not isinstance(observations, Box) or not isinstance(actions, Discrete) or actions.start != 0:
-        raise UserError(
-            f"affordance=value: expected a Box as observation and a Discrete that starts at 0 as actions, got {observations} "
-            f"and {actions}; use affordance=none"
-        )
     return Value(context, config, math.prod(observations.shape), int(actions.n))

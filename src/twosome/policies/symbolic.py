@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
 from twosome.decision import Decision
+from twosome.envs.contract import spaces
 from twosome.errors import UserError
 from twosome.language.config import resolve_device
 from twosome.language.scorer import MASKED
@@ -98,12 +98,8 @@ def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generato
 def build(context: "AgentContext", hidden_sizes: Sequence[int]) -> SymbolicAgent:
     """The builder that conf/baseline/ppo.yaml names. hidden_sizes: of actor and critic, each."""
     env = context.make_env()
-    observations, actions = env.observation_space, env.action_space
+    observations, actions = spaces(env)
     env.close()
-    if not isinstance(observations, Box):
-        raise UserError(f"env: its observations are a {type(observations).__name__}: expected a Box; use baseline=twosome")
-    if not isinstance(actions, Discrete) or actions.start != 0:
-        raise UserError(f"env: its actions are {actions}: expected a Discrete that starts at 0 (see CONTRIBUTING.md)")
     generator = torch.Generator().manual_seed(context.seed)
     agent = SymbolicAgent(math.prod(observations.shape), int(actions.n), hidden_sizes, generator)
     return agent.to(resolve_device(context.model.device))

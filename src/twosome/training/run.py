@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import signals
-from twosome.errors import RunError, disk_error
+from twosome.errors import ContractError, RunError, disk_error
 from twosome.training.commands import resume_command
 from twosome.training.config import FSDPConfig
 from twosome.training.job import Job
@@ -67,11 +67,11 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):  # in a launcher's job, whose signals are not ours; Lightning makes one the other
         signals.tell()
         raise
-    except (RunError, OSError) as error:
+    except (RunError, ContractError, OSError) as error:
         fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
         if fault is None or not folder.started:
             raise
-        raise RunError(f"{fault}; then go on with: {resume_command(folder.path)}") from error
+        raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
 
 
 def follow(config: FSDPConfig, here: Place) -> float:

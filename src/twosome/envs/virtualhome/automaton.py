@@ -23,6 +23,7 @@ class View(NamedTuple):
     prompt: str
     action_ids: tuple[int, ...]
     action_prompts: tuple[str, ...]
+    affordances: tuple[float, ...]  # all 1: only actions that would have their effect are admissible
     success: bool  # whether the goal is reached, which the agent is told by the reward
 
 
@@ -72,7 +73,8 @@ class Automaton:
                 f"got {len(action_prompts)}"
             )
         obs = np.array([fact in seen for _, fact in self.task.bits], dtype=np.float32)
-        return View(obs, prompt, action_ids, tuple(action_prompts), self.task.succeeded(state))
+        sure = (1.0,) * len(action_ids)
+        return View(obs, prompt, action_ids, tuple(action_prompts), sure, self.task.succeeded(state))
 
 
 def _concerning(state: State, script: Fact) -> frozenset[Fact]:

@@ -169,7 +169,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "prompt": view.prompt,
             "action_ids": view.action_ids,
             "action_prompts": view.action_prompts,
-            "affordances": (1.0,) * len(view.action_ids),
+            "affordances": view.affordances,
             "state": self._state,
             "executed": executed,
             "duration": duration,
