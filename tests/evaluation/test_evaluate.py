@@ -91,7 +91,7 @@ def test_another_task_gets_its_own_records_and_film(run):
         (["run=/no/where"], "run=/no/where: no such folder"),
         (["run={run}", "++env.task=soup"], "task=soup: expected one of"),
         (["run={run}", "++env.kwargs=3"], "env.kwargs=3: no such option"),
-        (["run={run}", "episodes=many"], "episodes=many: expected integer"),
+        (["run={run}", "episodes=many"], "episodes=many: expected an integer"),
         (["run={run}", "device=gpu"], "device=gpu: expected one of"),
     ],
 )

@@ -2,18 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from twosome import experiment
-from twosome.config import typed
+from twosome.config import resolve, typed
 from twosome.errors import UserError, check_seed, unknown_choice
-from twosome.language.loading import load_language_model
-from twosome.language.scorer import Scorer
+
+if TYPE_CHECKING:
+    from twosome.language.scorer import Scorer
 
 FORMATS = ("table", "json")
 
@@ -30,7 +28,7 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         if self.prompt is None or not self.prompt.strip():
             raise UserError(f'prompt={self.prompt}: expected the observation prompt, as in prompt="You should first"')
-        self.actions = [str(action) for action in self.actions]
+        self.actions = ["" if action is None else str(action) for action in self.actions]
         if not self.actions or not all(action.strip() for action in self.actions):
             raise UserError(
                 f"actions={self.actions}: expected one action prompt or more, none of them blank, "
@@ -55,11 +53,14 @@ class Probe:
 
 def run(config: DictConfig) -> None:
     """Print a table, or JSON alone. Raises UserError for bad input before a model is loaded."""
-    OmegaConf.resolve(config)
+    resolve(config)
     if not OmegaConf.is_list(config.actions):
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
     options = typed(ProbeConfig, OmegaConf.masked_copy(config, ["prompt", "actions", "format", "seed"]), "")
     model, norm = experiment.model_config(config.model), experiment.normalization(config.norm)
+    from twosome.language.loading import load_language_model  # takes seconds to import; bad input is told before
+    from twosome.language.scorer import Scorer
+
     scorer = Scorer(load_language_model(model), norm)
     probes, pieces = probe(scorer, str(options.prompt), options.actions)
     if options.format == "json":
@@ -68,7 +69,7 @@ def run(config: DictConfig) -> None:
         _print_table(probes, pieces, f"{scorer.lm.name}: {options.prompt}")
 
 
-def probe(scorer: Scorer, prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
+def probe(scorer: "Scorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
     """Score the actions of one decision; the second result is each action's tokens as text."""
     text = (prompt, tuple(actions))
     scores = scorer.score([text])
@@ -84,6 +85,10 @@ def probe(scorer: Scorer, prompt: str, actions: list[str]) -> tuple[list[Probe],
 
 def _print_table(probes: list[Probe], pieces: list[list[str]], title: str) -> None:
     """A space in a token is shown as ·, so that its borders can be seen."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=escape(title), title_justify="left", title_style="bold")
     table.add_column("action", overflow="fold", ratio=1)
     for column in ("tokens", "words", "logprob", "score", "prob"):
