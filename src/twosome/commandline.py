@@ -79,7 +79,7 @@ def _refuse(message: str) -> None:
 
 def _read(word: str, sweep: bool, checker: Checker) -> str:
     """A word that Hydra can read. Raises UserError where it names no option."""
-    name, equals, value = word.strip().partition("=")
+    name, equals, value = word.partition("=")
     name = name.strip()
     if not name.strip("~+") or (not equals and why_unreadable(name) is not None):
         raise UserError(f"{word or repr(word)}: expected <option>=<value>, as in norm=word; --help lists the options")

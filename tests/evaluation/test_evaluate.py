@@ -4,13 +4,13 @@ import json
 import shutil
 
 import pytest
-from evaluation_tools import composed, refused, script
+from evaluation_tools import ROOT, composed, refused, script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
 from twosome.config import check_targets
 from twosome.errors import UserError
-from twosome.evaluation import evaluate
+from twosome.evaluation import evaluate, suites
 from twosome.evaluation.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
 from twosome.language.adapter import WEIGHTS, load_adapter
 from twosome.language.config import ModelConfig
@@ -82,6 +82,22 @@ def test_another_task_gets_its_own_records_and_film(run):
     ]
     assert new[0]["options"] == {"kwargs.max_primitive_steps": 20}
     assert (run / "episode_lettuce_salad.gif").read_bytes()[:3] == b"GIF"
+
+
+def test_a_sweep_over_runs_and_tasks_leaves_nothing_else(trained, tmp_path):
+    paths = [shutil.copytree(trained, tmp_path / name) for name in ("one", "other [2]")]
+    before = sorted(ROOT.iterdir())
+    words = ("run=" + ",".join(map(str, paths)), "env.task=lettuce_salad,onion_salad", "episodes=1")
+    code, _, errors = script("evaluate", "-m", *words)
+    assert code == 0, errors
+    for path in paths:
+        tasks = [record["task"] for record in records(path)[len(records(trained)) :]]
+        assert tasks == ["lettuce_salad", "lettuce_salad", "onion_salad", "onion_salad"]  # sampled and greedy
+    assert sorted(ROOT.iterdir()) == before
+
+
+def test_the_suites_that_can_be_asked_for_are_those_that_there_are():
+    assert list(evaluate.SUITES) == list(suites.SUITES)
 
 
 @pytest.mark.parametrize(

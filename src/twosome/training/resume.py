@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -86,10 +85,7 @@ def resume_command(folder: Path) -> str:
     """What to type to go on with a run, for this interpreter, from here."""
     python = Path(sys.executable)
     python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    name = str(folder)
-    if re.search(r"[^\w./-]", name):  # Hydra wants such a value quoted
-        name = "'" + name.replace("'", r"\'") + "'"
-    return f"{python} src/run.py {shlex.quote(f'resume={name}')}"
+    return f"{python} src/run.py {shlex.quote(f'resume={folder}')}"
 
 
 def _plain(value: Any) -> Any:
