@@ -19,9 +19,12 @@ from twosome.cli import entry
 @entry("benchmark")
 def main(config: DictConfig) -> None:
     """Print the table and write the JSON."""
-    from twosome.training.benchmark import benchmark
+    from twosome.training.config import checked_benchmark
 
-    benchmark(config)
+    options, makers = checked_benchmark(config)
+    from twosome.training.benchmark import benchmark  # takes seconds to import; bad input is told before
+
+    benchmark(config, options, makers)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from twosome.cli import entry
 
 def reword(word: str) -> str:
     """Let ``env.<option>=...`` name options that conf/evaluate.yaml cannot know: they are the run's."""
-    return f"++{word}" if word.startswith("env.") else word
+    return f"++{word}" if word.startswith(("env.", "env=")) else word
 
 
 @entry("evaluate", reword)

@@ -29,14 +29,14 @@ hydra:
 """
 PHASES = {  # of a run: which call of which function the signal comes in
     "loading": ("twosome.experiment:agent", 1),
-    "before": ("twosome.training.job:evaluate", 1),
+    "before": ("twosome.evaluation.records:evaluate", 1),
     "rollout": ("twosome.training.module:LearningModule.collect", 2),
     "update": ("twosome.algorithms.ppo.ppo:update_policy", 2),
     "checkpoint": ("twosome.training.checkpoints:AtomicIO.save_checkpoint", 2),
     "export": ("twosome.training.runfolder:RunFolder.export", 1),
-    "after": ("twosome.training.job:evaluate", 2),
+    "after": ("twosome.evaluation.records:evaluate", 2),
     "drift": ("twosome.evaluation.retention.report:measured", 1),
-    "film": ("twosome.training.job:record", 1),
+    "film": ("twosome.evaluation.video:record", 1),
 }
 COMMANDS = {
     "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),

@@ -78,7 +78,7 @@ WRONG = {
     "-m hydra/launcher=slurm": "expected a machine that submits jobs to SLURM; there is no sbatch on the PATH; use",
     "-m hydra/launcher=slum": "hydra/launcher=slum: expected one of basic, slurm, submitit_local, submitit_slurm; did you mean",
     "-m hydra/launcher=slurm hydra.launcher.partitoin=gpu": "no such option; did you mean hydra.launcher.partition?",
-    "-m hydra/launcher=slurm hydra.launcher.timeout_min=soon": "hydra.launcher.timeout_min=soon: expected integer",
+    "-m hydra/launcher=slurm hydra.launcher.timeout_min=soon": "hydra.launcher.timeout_min=soon: expected an integer",
     "-m hydra/launcher=submitit_local hydra.launcher.nodes=2": "LocalExecutor can use only one node. Use nodes=1",
 }
 
@@ -90,7 +90,7 @@ def afterwards(swept, tmp_path_factory) -> dict[str, Finished]:
     commands = {
         "calm": [*OPTIONS, "seed=1", f"hydra.run.dir={swept[2]}/calm"],
         "again": ["-m", *OPTIONS, "seed=-1,0,1", f"hydra.sweep.dir={swept[2]}"],
-        **{words: [*words.split(), *OPTIONS, "hydra.sweep.dir=wrong", "hydra.run.dir=wrong"] for words in WRONG},
+        **{words: [*words.split(), *OPTIONS, f"hydra.{'sweep' if '-m' in words else 'run'}.dir=wrong"] for words in WRONG},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(folder))

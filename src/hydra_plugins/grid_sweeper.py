@@ -14,6 +14,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from twosome.grammar import quoted
+from twosome.options import Checker
+
 
 class GridSweeper(Sweeper):
     """Launches the runs that are not finished, says how it went, and fails if a run did."""
@@ -41,13 +44,13 @@ class GridSweeper(Sweeper):
 
         asked = evaluations(self.suites, self.evaluate)
         given = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
-        runs = {}
-        for overrides in combinations(self.grids, given):
+        runs, checker = {}, Checker(self.master.hydra.job.config_name, self.master.hydra.searchpath)
+        for overrides in map(checker.settled, combinations(self.grids, given)):
             composed = self.loader.load_sweep_config(self.master, overrides)
             run = Planned.at(self.runs, overrides, composed)
             check(run, composed)
             runs[run.name] = run
-        jobs = [[*run.overrides, f"hydra.sweep.dir='{self.runs}'", f"hydra.sweep.subdir='{run.name}'"]
+        jobs = [[*run.overrides, f"hydra.sweep.dir={quoted(str(self.runs))}", f"hydra.sweep.subdir={quoted(run.name)}"]
                 for run in runs.values() if run.state != "finished"]  # fmt: skip
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         for job in returns:

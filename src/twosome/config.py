@@ -1,14 +1,17 @@
 """From Hydra's composed configuration to checked, typed settings, before anything is computed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import OmegaConfBaseException
 
-from twosome.errors import UserError, check_seed
+from twosome.errors import UserError, check_seed, folded
 
 T = TypeVar("T")
 
@@ -63,29 +66,83 @@ class RunConfig:
 def typed(cls: type[T], node: DictConfig, option: str) -> T:
     """node as the dataclass cls, every field of the declared type.
 
-    option: where node stands in the configuration ("ppo"), for messages. Raises UserError, also for unknown fields.
+    option: where node stands in the configuration ("ppo"), for messages. Raises UserError, also for unknown and missing fields.
     """
-    prefix = f"{option}." if option else ""
-    if not OmegaConf.is_dict(node):
-        raise UserError(f"{option}={node}: expected its options one by one, as in {prefix}<option>=...; there is no choice of it")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(cls), OmegaConf.to_container(node, resolve=True))
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]
-    except ValidationError as error:
-        raise UserError(f"{prefix}{error.full_key or error.key}={_value(node, error)}: expected {expected(error)}") from None
-    except (ConfigKeyError, ConfigAttributeError) as error:
-        fields = ", ".join(OmegaConf.structured(cls))
-        raise UserError(f"{prefix}{error.key}: no such option; expected one of {fields}") from None
+        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:
-        raise UserError(f"{prefix}{error.full_key}: {str(error).splitlines()[0]}") from None
+        raise _unresolved(node, option, error) from None
+    _check_fields(cls, values, option)
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]
 
 
-def expected(error: ValidationError) -> str:
-    """The type that a value did not have."""
-    line = str(error).splitlines()[0]
-    if "bool" in line.lower():
-        return "true or false"
-    return "a list, as in [one,two]" if "list" in line.lower() else line.rpartition(" to ")[2].lower() or "another type"
+def resolve(config: DictConfig) -> None:
+    """Put values in the place of interpolations, ${...}. Raises UserError for one that has none."""
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise _unresolved(config, "", error) from None
+
+
+def _unresolved(config: DictConfig, option: str, error: Exception) -> UserError:
+    """The error for the first option whose interpolation has no value. option: where config stands. error: omegaconf's."""
+    for name, value in leaves(OmegaConf.to_container(config)):
+        try:
+            OmegaConf.select(config, name)
+        except OmegaConfBaseException as found:
+            whole = f"{option}.{name}" if option else name
+            return UserError(f"{whole}={value}: expected the name of another option in ${{...}} ({str(found).splitlines()[0]})")
+    return UserError(folded(error))
+
+
+def _check_fields(cls: type, values: Any, option: str) -> None:
+    """Raise UserError for the first value that is not of its field's type, and for fields that are unknown or missing."""
+    prefix, hints, schema = f"{option}." if option else "", get_type_hints(cls), OmegaConf.structured(cls)
+    if not isinstance(values, dict):
+        raise UserError(f"{option}={shown(values)}: expected options, as in {prefix}<option>=...; there is no choice of it")
+    for name, value in values.items():
+        if name not in hints:
+            near = get_close_matches(str(name), hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise UserError(f"{prefix}{name}: no such option; expected one of {', '.join(hints)}{hint}")
+        if is_dataclass(hints[name]):
+            _check_fields(hints[name], value, f"{prefix}{name}")
+            continue
+        try:
+            OmegaConf.merge(schema, {name: value})
+            fits = not isinstance(value, list) or not any(isinstance(each, (list, dict)) for each in value)
+        except OmegaConfBaseException:
+            fits = False
+        if not fits or (hints[name] is bool and value not in (0, 1) and not isinstance(value, str)):  # to omegaconf, 3 is true
+            raise UserError(f"{prefix}{name}={shown(value)}: expected {expected(hints[name])}")
+    for name in hints:
+        if name not in values and OmegaConf.is_missing(schema, name):
+            raise UserError(f"{prefix}{name} is missing: expected {expected(hints[name])}; set {prefix}{name}=...")
+
+
+EXPECTED = {bool: "true or false", int: "an integer", float: "a number", str: "one text", dict: "options, {name: value}"}
+
+
+def expected(hint: Any) -> str:
+    """The type that a value should have had, in words."""
+    arguments = [argument for argument in get_args(hint) if argument is not NoneType]
+    if NoneType in get_args(hint):
+        return f"{expected(arguments[0])}, or null"
+    kind = get_origin(hint) or hint
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"one of {', '.join(each.name for each in kind)}"
+    if kind is list:
+        return "a list of integers, as in [1,2]" if arguments == [int] else "a list, as in [one,two]"
+    return EXPECTED.get(kind, "another type")
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{shown(each)}' for key, each in value.items())}}}"
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
 def check_groups(config: DictConfig, names: Iterable[str]) -> None:
@@ -94,10 +151,6 @@ def check_groups(config: DictConfig, names: Iterable[str]) -> None:
         if not OmegaConf.is_dict(OmegaConf.select(config, name)):
             value = f"={config[name]}" if name in config else " is missing"
             raise UserError(f"{name}{value}: expected options, as in {name}.<option>=...; leave the word out; --help lists them")
-
-
-def _value(node: DictConfig, error: OmegaConfBaseException) -> Any:
-    return OmegaConf.select(node, str(error.full_key or error.key), default="?")
 
 
 def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

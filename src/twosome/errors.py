@@ -3,7 +3,7 @@
 import errno
 import signal
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import Repr
@@ -28,6 +28,34 @@ def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserEr
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {option}={near[0]}?" if near else ""
     return UserError(f"{option}={value}: expected one of {', '.join(names)}{hint}")
+
+
+def nearest(key: str, names: Iterable[str]) -> str | None:
+    """The dotted name that key is most likely meant to be: one with the same parent rather than another one.
+
+    It has the same last part, or key's is its initials (lr for learning_rate) or its end (ppo.epochs for ppo.update_epochs), or
+    it has about the same letters.
+    """
+    parent, _, last = key.rpartition(".")
+    others = {name: name.rpartition(".")[2] for name in names if not f"{key}.".startswith(f"{name}.")}
+    beside = {name: end for name, end in others.items() if name.rpartition(".")[0] == parent}
+    near = get_close_matches(last, beside.values(), n=1)
+    found = [
+        *_standing_for(last, beside),
+        *(name for name, end in beside.items() if end in near),
+        *_standing_for(last, others),
+        *get_close_matches(key, [name for name in others if name not in beside], n=1),
+    ]
+    return next(iter(found), None)
+
+
+def _standing_for(short: str, ends: Mapping[str, str]) -> list[str]:
+    """The names whose last parts, in ends, short may stand for, the likeliest first."""
+    initials = {name: "".join(word[:1] for word in end.split("_")) for name, end in ends.items()}
+    ranks = {
+        name: (end == short, len(short) > 1 and initials[name] == short, end.endswith(f"_{short}")) for name, end in ends.items()
+    }
+    return sorted((name for name, rank in ranks.items() if any(rank)), key=lambda name: ranks[name], reverse=True)
 
 
 def check_seed(option: str, value: int) -> None:

@@ -1,30 +1,31 @@
-"""Building what a configuration names: the environment, the agent, the norm. Used by every entry."""
+"""Building what a configuration names: the environment, the agent, the norm. Used by every entry.
+
+Libraries that take seconds to import are imported where they are used: bad options are told before.
+"""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
-import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-import twosome.envs  # noqa: F401  (registers the suite's environments)
-from twosome.algorithms.algorithm import Algorithm
-from twosome.config import check_groups, typed
-from twosome.envs.checked import Checked
-from twosome.envs.contract import Words
+from twosome.config import check_groups, shown, typed
 from twosome.errors import RunError, UserError, folded, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options
 from twosome.language.norms import Normalization, check_norm
-from twosome.policies.agent import Agent
 
 if TYPE_CHECKING:
-    from twosome.language.scorer import Scorer
+    import gymnasium
 
-MakeEnv = Callable[[], gymnasium.Env]
+    from twosome.algorithms.algorithm import Algorithm
+    from twosome.envs.contract import Words
+    from twosome.language.scorer import Scorer
+    from twosome.policies.agent import Agent
+
+MakeEnv = Callable[[], "gymnasium.Env"]
 LoadScorer = Callable[..., "Scorer"]  # with load_scorer's arguments
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
@@ -32,7 +33,7 @@ ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 def load_scorer(model: ModelConfig, norm: Normalization, **engine: Any) -> "Scorer":
     """The engine with a newly loaded model. engine: as in EngineConfig."""
-    from twosome.language.loading import load_language_model  # transformers and PEFT take seconds to import
+    from twosome.language.loading import load_language_model
     from twosome.language.scorer import Scorer
 
     return Scorer(load_language_model(model), norm, **engine)
@@ -61,11 +62,15 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError
     for an unknown id, for whatever the environment raises, and where it does not keep to its contract.
     """
-    options: dict[str, Any] = OmegaConf.to_container(_kwargs(config), resolve=True)  # type: ignore[assignment]
-    for name in ("task", "prompt"):
-        if config.get(name) is not None:
-            options[name] = config[name]
+    import gymnasium
 
+    import twosome.envs  # noqa: F401  (registers the suite's environments)
+    from twosome.envs.checked import Checked
+
+    if not isinstance(config.get("id"), str):
+        raise UserError(f"env.id={shown(config.get('id'))}: expected an environment's name, as in twosome/Overcooked-v0")
+    options: dict[str, Any] = OmegaConf.to_container(_kwargs(config), resolve=True)  # type: ignore[assignment]
+    options |= {name: config[name] for name in ("task", "prompt") if name in config}
     known: dict[int, Words] = {}
 
     def make_env() -> gymnasium.Env:
@@ -92,6 +97,8 @@ def _kwargs(config: DictConfig) -> DictConfig:
 
 def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any]) -> UserError:
     """What to say where an environment cannot be made and reset."""
+    import gymnasium
+
     if isinstance(error, gymnasium.error.Error) and config.id.rpartition(":")[2] not in gymnasium.registry:
         return unknown_choice("env.id", config.id, [name for name in gymnasium.registry if name.startswith("twosome/")])
     if isinstance(error, UserError | RunError):
@@ -139,15 +146,18 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
     model = typed(ModelConfig, config, "model")
     if accelerator not in (None, *ACCELERATORS):
         raise unknown_choice("trainer.accelerator", accelerator, ACCELERATORS)
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UserError(f"trainer.accelerator={accelerator}: PyTorch sees no CUDA device; use trainer=cpu")
+    if accelerator in ("gpu", "cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(f"trainer.accelerator={accelerator}: PyTorch sees no CUDA device; use trainer=cpu")
     if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
         model.device = "cpu" if accelerator == "cpu" else "cuda"
     check_options(model)
     return model
 
 
-def algorithm(config: DictConfig) -> Algorithm:
+def algorithm(config: DictConfig) -> "Algorithm":
     """The algorithm of a run's configuration; raises UserError.
 
     Its options are the entries of ``algorithm`` and, where ``algorithm.options`` names another entry of config, of that one.
@@ -165,7 +175,7 @@ def algorithm(config: DictConfig) -> Algorithm:
         raise
 
 
-def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> Agent:
+def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> "Agent":
     """The agent of a run's configuration. load_scorer: for an engine of another kind."""
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)

@@ -262,7 +262,7 @@ REFUSED = {
     "retention.tasks=[piqaa]": "retention.tasks=piqaa: lm-eval 0.4.13 has no such task; did you mean retention.tasks=piqa?",
     "retention.tasks=[piqa,piqa]": "expected the names of one or more tasks, each once",
     "retention.limit=0": "retention.limit=0: expected an integer above 0",
-    "retention.batch_tokens=many": "retention.batch_tokens=many: expected integer",
+    "retention.batch_tokens=many": "retention.batch_tokens=many: expected an integer",
     "retention.data_dir=/nowhere": "retention.data_dir=/nowhere: no such folder; docs/retention.md describes what is in it",
     "retention.data_dir=src": "expected arc_challenge.jsonl in it (No such file or directory)",
     "retention.data_dir=src retention.tasks=[gsm8k]": "retention.tasks=gsm8k: expected one of arc_challenge, hellaswag",

@@ -4,12 +4,12 @@ import json
 import shutil
 
 import pytest
-from evaluation_tools import composed, refused, script
+from evaluation_tools import ROOT, composed, refused, script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
 from twosome.errors import UserError
-from twosome.evaluation import evaluate
+from twosome.evaluation import evaluate, suites
 from twosome.evaluation.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
 from twosome.language.adapter import WEIGHTS, load_adapter
 from twosome.language.config import ModelConfig
@@ -84,6 +84,22 @@ def test_another_task_gets_its_own_records_and_film(run):
     assert (run / "episode_lettuce_salad.gif").read_bytes()[:3] == b"GIF"
 
 
+def test_a_sweep_over_runs_and_tasks_leaves_nothing_else(trained, tmp_path):
+    paths = [shutil.copytree(trained, tmp_path / name) for name in ("one", "other [2]")]
+    before = sorted(ROOT.iterdir())
+    words = ("run=" + ",".join(map(str, paths)), "env.task=lettuce_salad,onion_salad", "episodes=1")
+    code, _, errors = script("evaluate", "-m", *words)
+    assert code == 0, errors
+    for path in paths:
+        tasks = [record["task"] for record in records(path)[len(records(trained)) :]]
+        assert tasks == ["lettuce_salad", "lettuce_salad", "onion_salad", "onion_salad"]  # sampled and greedy
+    assert sorted(ROOT.iterdir()) == before
+
+
+def test_the_suites_that_can_be_asked_for_are_those_that_there_are():
+    assert list(evaluate.SUITES) == list(suites.SUITES)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -91,7 +107,7 @@ def test_another_task_gets_its_own_records_and_film(run):
         (["run=/no/where"], "run=/no/where: no such folder"),
         (["run={run}", "++env.task=soup"], "task=soup: expected one of"),
         (["run={run}", "++env.kwargs=3"], "env.kwargs=3: no such option"),
-        (["run={run}", "episodes=many"], "episodes=many: expected integer"),
+        (["run={run}", "episodes=many"], "episodes=many: expected an integer"),
         (["run={run}", "device=gpu"], "device=gpu: expected one of"),
     ],
 )

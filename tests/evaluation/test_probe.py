@@ -105,7 +105,7 @@ def test_the_numbers_belong_together():
     ],
 )
 def test_bad_words_are_refused_before_a_model_is_loaded(words, said, monkeypatch):
-    monkeypatch.setattr("twosome.language.probe.load_language_model", None)
+    monkeypatch.setattr("twosome.language.loading.load_language_model", None)
     with pytest.raises(UserError) as error:
         run(composed("probe", "model=tiny_random", *words))
     assert said in str(error.value)

@@ -193,7 +193,7 @@ def test_only_its_own_weights_are_loaded(scorer, tmp_path, damage):
     [
         ({"success": "gaol"}, "did you mean affordance.success=goal?"),
         ({"episodes": 1}, "affordance.episodes=1: expected"),
-        ({"episodes": "many"}, "affordance.episodes=many: expected integer"),
+        ({"episodes": "many"}, "affordance.episodes=many: expected an integer"),
         ({"learning_rate": 0}, "affordance.learning_rate=0.0: expected"),
         ({"hidden_sizes": [0]}, "affordance.hidden_sizes=[0]: expected"),
         ({"epoch": 3}, "affordance.epoch: no such option"),

@@ -12,12 +12,13 @@ from twosome.config import EvaluationConfig, RunConfig, leaves, typed
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.records import stamp
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
-from twosome.evaluation.suites import SUITES, Finished
-from twosome.evaluation.video import can_film
 from twosome.language.config import resolve_device
 from twosome.training.lock import locked
 from twosome.training.runfolder import RunFolder
 from twosome.trust import check_foreign, check_places
+
+SUITES = ("episodes", "unseen", "cross", "drift", "retention")
+"""What can be asked for: the functions of twosome.evaluation.suites, which takes seconds to import; bad input is told before."""
 
 
 @dataclass
@@ -57,6 +58,9 @@ def run(asked: DictConfig) -> float:
     folder = finished_run(Path(str(options.run)))
     config = configuration(folder, options)
     make_env = experiment.environment(config.env)
+    from twosome.evaluation import suites
+    from twosome.evaluation.video import can_film
+
     if options.gif and not can_film(make_env):
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
     seed = config.evaluation.seed if options.seed is None else options.seed
@@ -64,7 +68,8 @@ def run(asked: DictConfig) -> float:
     changes = changed(config.env, folder.config.env)
     with locked(folder.path):
         evaluated = stamp(options.suite, options.trust)
-        return SUITES[options.suite](Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated))
+        finished = suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
+        return suites.SUITES[options.suite](finished)
 
 
 def finished_run(path: Path) -> RunFolder:

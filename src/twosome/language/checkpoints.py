@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from twosome.errors import UserError
+from twosome.language.config import check_folder, local_folder, path_error
 
 _SAFE = ("model.safetensors", "model-*-of-*.safetensors")
 _PICKLE = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
@@ -35,17 +35,12 @@ def find_folder(path: str, weights: bool, trust_remote_code: bool = False, allow
     Raises:
         UserError: no such folder or repository, a gated one, no connection, or a folder without config.json.
     """
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        if folder.exists() or path.startswith((".", "/", "~")) or path.count("/") > 1:
-            raise _path_error(path, "no such folder", "expected a local folder with config.json, or owner/name on the hub")
+    folder = local_folder(path)
+    if folder is None:
         patterns = ["*.json", "*.txt", "*.model", "*.jinja"] + ["*.py"] * trust_remote_code
         patterns += [*_SAFE, *(_PICKLE if allow_pickle else ())] if weights else []
         folder = _download(path, patterns)
-    if not (folder / "config.json").is_file():
-        adapter = (folder / "adapter_config.json").is_file()
-        hint = "this is a LoRA adapter: give its base model" if adapter else "expected a model's folder"
-        raise _path_error(path, "the folder has no config.json", hint)
+        check_folder(folder, path)
     return folder
 
 
@@ -54,15 +49,15 @@ def _download(name: str, patterns: list[str]) -> Path:
         return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except GatedRepoError as error:
         remedy = f"accept its licence at https://huggingface.co/{name} and set HF_TOKEN"
-        raise _path_error(name, "the repository is gated", remedy) from error
+        raise path_error(name, "the repository is gated", remedy) from error
     except RepositoryNotFoundError as error:
         remedy = "check the name (owner/name), or set HF_TOKEN if it is private"
-        raise _path_error(name, "neither a local folder nor a repository on huggingface.co", remedy) from error
+        raise path_error(name, "neither a local folder nor a repository on huggingface.co", remedy) from error
     except HFValidationError as error:
-        raise _path_error(name, "neither a local folder nor a valid hub name", "expected owner/name") from error
+        raise path_error(name, "neither a local folder nor a valid hub name", "expected owner/name") from error
     except (OSError, RuntimeError) as error:  # HTTP, connection, timeout, offline mode, a client that is closed
         remedy = "connect, or copy the model here and give its folder"
-        raise _path_error(name, f"not a local folder, and huggingface.co gave no answer ({_line(error)})", remedy) from error
+        raise path_error(name, f"not a local folder, and huggingface.co gave no answer ({_line(error)})", remedy) from error
 
 
 def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
@@ -76,9 +71,9 @@ def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
             return files
     if any(file for pattern in _PICKLE for file in folder.glob(pattern)):
         problem = "its weights are pickled (.bin), which can run code when opened"
-        raise _path_error(path, problem, "convert them to safetensors, or set model.allow_pickle=true if you trust them")
+        raise path_error(path, problem, "convert them to safetensors, or set model.allow_pickle=true if you trust them")
     remedy = "expected model.safetensors; if the repository has only .bin files, model.allow_pickle=true reads them"
-    raise _path_error(path, "no weights in safetensors format", remedy)
+    raise path_error(path, "no weights in safetensors format", remedy)
 
 
 def checksum(files: Sequence[Path]) -> str:
@@ -99,13 +94,13 @@ def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> Pre
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (ValueError, OSError, KeyError) as error:
-        raise _path_error(path, f"transformers cannot read config.json ({_line(error)})", _TRUST_HINT) from error
+        raise path_error(path, f"transformers cannot read config.json ({_line(error)})", _TRUST_HINT) from error
     remote = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     known = remote or type(config) in AutoModelForCausalLM._model_mapping
     masked = any(name.endswith("MaskedLM") for name in config.architectures or ())  # BERT and kin: also 'known'
     if config.is_encoder_decoder or masked or not known:
         problem = f"{config.model_type} is not a decoder-only causal language model"
-        raise _path_error(path, problem, "expected one such as LLaMA, Qwen2, GPT-2, Gemma, GPT-NeoX")
+        raise path_error(path, problem, "expected one such as LLaMA, Qwen2, GPT-2, Gemma, GPT-NeoX")
     return config
 
 
@@ -119,7 +114,7 @@ def read_tokenizer(folder: Path, path: str, trust_remote_code: bool = False) -> 
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (ValueError, OSError, KeyError, TypeError, ImportError) as error:
         remedy = "expected tokenizer.json beside config.json (tokenizer.save_pretrained writes it)"
-        raise _path_error(path, f"its tokenizer cannot be read ({_line(error)})", remedy) from error
+        raise path_error(path, f"its tokenizer cannot be read ({_line(error)})", remedy) from error
 
 
 def read(
@@ -137,7 +132,7 @@ def read(
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, config=config, **options)
     except Exception as error:  # safetensors' errors derive from Exception only
-        raise _path_error(path, f"its weights cannot be read ({_line(error)})", "download or copy them again") from error
+        raise path_error(path, f"its weights cannot be read ({_line(error)})", "download or copy them again") from error
     return model, tokenizer
 
 
@@ -154,10 +149,6 @@ def no_progress_bars() -> Iterator[None]:
 
 
 _TRUST_HINT = "expected an architecture that transformers knows; model.trust_remote_code=true runs the repository's own code"
-
-
-def _path_error(path: str, problem: str, remedy: str) -> UserError:
-    return UserError(f"model.path={path}: {problem}; {remedy}")
 
 
 def _line(error: BaseException) -> str:

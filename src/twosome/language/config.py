@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from twosome.errors import UserError, check_seed, unknown_choice
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+if TYPE_CHECKING:
+    import torch  # elsewhere imported where it is used: that takes seconds, and bad options are told before
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("float32", "bfloat16", "float16")
 SOURCES = ("smollm2", "hf", "tiny_random")
 # The sizes of tiny_random's models, by family (tiny.py).
 ROTARY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -86,6 +89,7 @@ def check_options(config: ModelConfig) -> None:
     for option, choices in (
         ("source", SOURCES),
         ("dtype", DTYPES),
+        ("device", DEVICES),
         ("attn_implementation", ("sdpa", "eager")),
         ("architecture", ARCHITECTURES),
     ):
@@ -96,6 +100,8 @@ def check_options(config: ModelConfig) -> None:
             f"model.path={config.path}: expected a local folder or a name on huggingface.co; "
             "set model.path=..., or use model=smollm2_135m"
         )
+    if config.source == "hf":
+        local_folder(str(config.path))
     check_seed("model.seed", config.seed)
     lora = config.lora
     for option, valid, expected in (
@@ -107,14 +113,40 @@ def check_options(config: ModelConfig) -> None:
             raise UserError(f"model.lora.{option}={getattr(lora, option)}: expected {expected}")
 
 
-def resolve_device(name: str) -> torch.device:
+def local_folder(path: str) -> Path | None:
+    """The folder that ``model.path`` names; None where it can be a name on huggingface.co. Raises UserError."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        if folder.exists() or path.startswith((".", "/", "~")) or path.count("/") > 1:
+            raise path_error(path, "no such folder", "expected a local folder with config.json, or owner/name on the hub")
+        return None
+    check_folder(folder, path)
+    return folder
+
+
+def check_folder(folder: Path, path: str) -> None:
+    """Raise UserError where the folder that ``model.path`` stands for holds no model."""
+    if not (folder / "config.json").is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        hint = "this is a LoRA adapter: give its base model" if adapter else "expected a model's folder"
+        raise path_error(path, "the folder has no config.json", hint)
+
+
+def path_error(path: str, problem: str, remedy: str) -> UserError:
+    """The error for a ``model.path``."""
+    return UserError(f"model.path={path}: {problem}; {remedy}")
+
+
+def resolve_device(name: str) -> "torch.device":
     """The torch device for ``model.device``: ``auto`` is the GPU where there is one.
 
     Raises:
         UserError: an unknown name, or ``cuda`` where no GPU is visible.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise unknown_choice("model.device", name, ("auto", "cpu", "cuda"))
+    if name not in DEVICES:
+        raise unknown_choice("model.device", name, DEVICES)
+    import torch
+
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("model.device=cuda: PyTorch sees no CUDA device; use model.device=auto or model.device=cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

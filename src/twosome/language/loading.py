@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
 from twosome.language.attention import use_tree_attention
-from twosome.language.config import DTYPES, LoraOptions, ModelConfig, check_options, resolve_device
+from twosome.language.config import LoraOptions, ModelConfig, check_options, resolve_device
 from twosome.language.packed_linear import pack_frozen_layers
 
 # The projections that LoRA adapts when the config names none: queries and values (Hu et al. 2021, section 4.2; TWOSOME
@@ -86,7 +86,7 @@ def isolated_rng(seed: int) -> Iterator[None]:
 def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str, str]:
     """The bare model on the CPU, its tokenizer, checksum and name."""
     tokenizer: PreTrainedTokenizerBase
-    options: dict[str, Any] = {"dtype": DTYPES[config.dtype], "attn_implementation": config.attn_implementation}
+    options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation}
     if config.source == "tiny_random":
         tokenizer = tiny.build_tokenizer(config.architecture)
         architecture = tiny.build_config(config.architecture, tokenizer)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from twosome import experiment
-from twosome.config import typed
+from twosome.config import resolve, typed
 from twosome.errors import UserError, check_seed, unknown_choice
-from twosome.language.loading import load_language_model
-from twosome.language.scorer import Scorer
+
+if TYPE_CHECKING:
+    from twosome.language.scorer import Scorer
 
 FORMATS = ("table", "json")
 NUMBERS = {"tokens": "d", "words": "d", "logprob": ".3f", "score": ".3f", "prob": ".4f"}
@@ -80,11 +81,14 @@ class Probe:
 
 def run(config: DictConfig) -> None:
     """Print a table, or JSON alone. Raises UserError for bad input before a model is loaded."""
-    OmegaConf.resolve(config)
+    resolve(config)
     if not OmegaConf.is_list(config.actions):
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
     options = typed(ProbeConfig, OmegaConf.masked_copy(config, ["prompt", "actions", "format", "seed"]), "")
     model, norm = experiment.model_config(config.model), experiment.normalization(config.norm)
+    from twosome.language.loading import load_language_model  # takes seconds to import; bad input is told before
+    from twosome.language.scorer import Scorer
+
     scorer = Scorer(load_language_model(model), norm)
     probes, pieces = probe(scorer, str(options.prompt), options.actions)
     if options.format == "json":
@@ -93,7 +97,7 @@ def run(config: DictConfig) -> None:
         _print_table(probes, pieces, f"{scorer.lm.name}: {options.prompt}")
 
 
-def probe(scorer: Scorer, prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
+def probe(scorer: "Scorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
     """Score the actions of one decision; the second result is each action's tokens as text."""
     text = (prompt, tuple(actions))
     scores = scorer.score([text])

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from twosome import experiment
 from twosome.algorithms.ppo.config import PPOConfig
@@ -27,38 +27,18 @@ from twosome.algorithms.rollout import Batch
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
-from twosome.errors import UserError, check_seed
+from twosome.errors import UserError
 from twosome.language import oracle
 from twosome.language.packed_linear import plain_products
 from twosome.policies.language import LanguageAgent
+from twosome.training.config import BenchmarkConfig
 from twosome.training.cost import Cost, matmul_peaks, peak_memory, show, timed
 from twosome.training.runfolder import write_atomic
 
 
-@dataclass
-class BenchmarkConfig:
-    """What to time; see conf/benchmark.yaml."""
-
-    seed: int
-    tasks: list[str]
-    oracle_decisions: int
-    output: str
-
-    def __post_init__(self) -> None:
-        check_seed("seed", self.seed)
-        if not self.tasks:
-            raise UserError("tasks=[]: expected one task of the environment or more, as in tasks=[tomato_salad]")
-        if self.oracle_decisions not in range(4, 129, 4):
-            raise UserError(f"oracle_decisions={self.oracle_decisions}: expected a multiple of 4 from 4 to 128")
-        if not Path(self.output).absolute().parent.is_dir():
-            raise UserError(f"output={self.output}: expected a file in a folder that is there; make the folder first")
-
-
-def benchmark(config: DictConfig) -> None:
+def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, experiment.MakeEnv]) -> None:
     """Time (a) a rollout of 4 x 32 decisions, (b) the update on it with preset=paper, (c) a rollout and update of
     preset=wide's size; print a table and write config.output."""
-    options = typed(BenchmarkConfig, OmegaConf.masked_copy(config, ["seed", "tasks", "oracle_decisions", "output"]), "")
-    makers = {task: experiment.environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in options.tasks}
     presets = {name: typed(PPOConfig, compose("config", [f"preset={name}"]).ppo, "ppo") for name in ("paper", "wide")}
     agents = {task: language_agent(config, make_env) for task, make_env in makers.items()}
     peaks = matmul_peaks()

@@ -1,6 +1,5 @@
 """What to type to go on with what was interrupted, for this interpreter, from here."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from twosome import signals
 
 def resume_command(folder: Path) -> str:
     """Goes on with a run."""
-    return f"{_python()} src/run.py {shlex.quote(f'resume={_hydra_value(folder)}')}"
+    return f"{_python()} src/run.py {shlex.quote(f'resume={folder}')}"
 
 
 def sweep_command(folder: Path | None) -> str:
@@ -26,7 +25,7 @@ def sweep_command(folder: Path | None) -> str:
         for number in reversed(named):
             del words[number]
         place = named[0] if named else options[-1] + 1 if options else len(words)  # beside others: -m may come after them
-        words.insert(place, f"{option}={_hydra_value(folder)}")
+        words.insert(place, f"{option}={folder}")
     return shlex.join([_python(), *words])
 
 
@@ -43,9 +42,3 @@ class SweepHint(Callback):
 def _python() -> str:
     python = Path(sys.executable)
     return str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
-
-
-def _hydra_value(path: Path) -> str:
-    """A path in Hydra's grammar, which wants some characters quoted."""
-    name = str(path)
-    return "'" + name.replace("'", r"\'") + "'" if re.search(r"[^\w./-]", name) else name

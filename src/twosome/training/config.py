@@ -1,12 +1,18 @@
-"""The options of ``trainer=fsdp``."""
+"""The options of ``trainer``, and of src/benchmark.py."""
 
+import logging
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.config import typed
-from twosome.errors import UserError, unknown_choice
+from twosome.config import shown, typed
+from twosome.errors import UserError, check_seed, folded, unknown_choice
+from twosome.experiment import ACCELERATORS, MakeEnv, environment, model_config
+
+FIXED: dict[str, Any] = {"deterministic": True, "enable_progress_bar": False, "enable_model_summary": False}
+"""Options of Lightning's Trainer that no run changes."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,14 @@ class FSDPConfig:
                 raise UserError(f"trainer.{name}={getattr(self, name)}: expected an integer above 0")
         if not self.timeout > 0:
             raise UserError(f"trainer.timeout={self.timeout}: expected a number of seconds above 0")
-        if self.accelerator == "gpu" and self.devices > torch.cuda.device_count():
-            raise UserError(
-                f"trainer.accelerator=gpu trainer.devices={self.devices}: PyTorch sees {torch.cuda.device_count()} CUDA devices; "
-                "set fewer, or trainer.accelerator=cpu"
-            )
+        if self.accelerator == "gpu":
+            import torch  # takes seconds
+
+            if self.devices > (found := torch.cuda.device_count()):
+                raise UserError(
+                    f"trainer.accelerator=gpu trainer.devices={self.devices}: PyTorch sees {found} CUDA devices; "
+                    "set fewer, or trainer.accelerator=cpu"
+                )
 
     @property
     def world_size(self) -> int:
@@ -46,10 +55,57 @@ class FSDPConfig:
 
 def fsdp_config(trainer: DictConfig) -> FSDPConfig | None:
     """The checked options of ``trainer=fsdp``; None for any other trainer, which is one process. Raises UserError."""
+    if trainer.get("accelerator") is None:
+        raise UserError(f"trainer.accelerator=null: expected one of {', '.join(ACCELERATORS)}")
     if trainer.get("strategy") != "fsdp":
-        for name in ("devices", "num_nodes"):
-            if isinstance(number := trainer.get(name, 1), int) and number != 1:
-                raise UserError(f"trainer.{name}={number}: expected 1; with trainer=fsdp processes share a run")
+        check_trainer(trainer)
         return None
     names = [field.name for field in fields(FSDPConfig)]
     return typed(FSDPConfig, OmegaConf.masked_copy(trainer, names), "trainer")
+
+
+def check_trainer(trainer: DictConfig) -> None:
+    """Raise UserError where Lightning's Trainer would not take the options."""
+    options: dict[str, Any] = OmegaConf.to_container(trainer, resolve=True)  # type: ignore[assignment]
+    for name in ("devices", "num_nodes"):
+        number = options.pop(name, 1)
+        if number != 1 and not (name == "devices" and isinstance(number, list) and len(number) == 1):  # [1]: the second GPU
+            raise UserError(f"trainer.{name}={shown(number)}: expected 1; with trainer=fsdp processes share a run")
+    del options["accelerator"]
+    if not options:
+        return
+    import pytorch_lightning as pl  # takes seconds
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements
+    try:
+        pl.Trainer(**options, **FIXED, accelerator="cpu", devices=1, max_epochs=1, callbacks=[], logger=False, plugins=[])
+    except Exception as error:  # of many kinds
+        names = " ".join(f"trainer.{name}={shown(value)}" for name, value in options.items())
+        raise UserError(f"{names}: expected options of Lightning's Trainer, which says: {folded(error)}") from error
+
+
+@dataclass
+class BenchmarkConfig:
+    """What to time; see conf/benchmark.yaml."""
+
+    seed: int
+    tasks: list[str]
+    oracle_decisions: int
+    output: str
+
+    def __post_init__(self) -> None:
+        check_seed("seed", self.seed)
+        if not self.tasks:
+            raise UserError("tasks=[]: expected one task of the environment or more, as in tasks=[tomato_salad]")
+        if self.oracle_decisions not in range(4, 129, 4):
+            raise UserError(f"oracle_decisions={self.oracle_decisions}: expected a multiple of 4 from 4 to 128")
+        if Path(self.output).is_dir() or not Path(self.output).absolute().parent.is_dir():
+            raise UserError(f"output={self.output}: expected a file in a folder that is there; make the folder first")
+
+
+def checked_benchmark(config: DictConfig) -> tuple[BenchmarkConfig, dict[str, MakeEnv]]:
+    """What src/benchmark.py is to time: its settings, and for each task what makes the environment. Raises UserError."""
+    options = typed(BenchmarkConfig, OmegaConf.masked_copy(config, [field.name for field in fields(BenchmarkConfig)]), "")
+    model_config(config.model, config.trainer.accelerator)
+    makers = {task: environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in options.tasks}
+    return options, makers

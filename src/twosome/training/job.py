@@ -1,4 +1,7 @@
-"""A checked run: what is trained, evaluated and written, in which order."""
+"""A checked run: what is trained, evaluated and written, in which order.
+
+What computes is imported where it is used: PyTorch and the libraries on it take seconds, and bad options are told before.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,22 +10,17 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
-from twosome.algorithms.algorithm import Algorithm
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, resolve, typed
 from twosome.errors import UserError
-from twosome.evaluation.records import evaluate, own_return, write_own
-from twosome.evaluation.report import print_summary
-from twosome.evaluation.retention import report as retained
-from twosome.evaluation.video import can_film, record
-from twosome.policies.agent import Agent, LearningAgent
 from twosome.training.config import FSDPConfig, fsdp_config
-from twosome.training.provenance import now, provenance
 from twosome.training.runfolder import CHECKSUMS, RunFolder
-from twosome.training.team import Team
 from twosome.trust import check_places
 
 if TYPE_CHECKING:
+    from twosome.algorithms.algorithm import Algorithm
     from twosome.evaluation.retention.drift import DriftProbe
+    from twosome.policies.agent import Agent
+    from twosome.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -32,48 +30,55 @@ class Job:
     config: DictConfig
     folder: RunFolder
     settings: RunConfig
-    algorithm: Algorithm
+    algorithm: "Algorithm"
     evaluation: EvaluationConfig
     retention: RetentionConfig
     make_env: experiment.MakeEnv
     fsdp: FSDPConfig | None
-    team: Team | None = None  # the processes that share the run
+    team: "Team | None" = None  # the processes that share the run
 
     @classmethod
     def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
         """Check everything that can be checked without loading a model; raises UserError."""
         check_groups(config, ("env", "norm", "algorithm", "baseline", "model", "trainer", "logger", "evaluation", "retention"))
-        OmegaConf.resolve(config)
+        resolve(config)
         check_places(config)
+        experiment.normalization(config.norm)
         settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
-        algorithm = experiment.algorithm(config)
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)
+        experiment.model_config(config.model, config.trainer.accelerator)
+        make_env = experiment.environment(config.env)
+        algorithm = experiment.algorithm(config)
         if fsdp and fsdp.world_size > algorithm.num_envs:
             raise UserError(
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
                 f"num_envs={algorithm.num_envs} processes, an environment each; change one of them"
             )
-        experiment.model_config(config.model, config.trainer.accelerator)
-        return cls(config, folder, settings, algorithm, evaluation, retention, experiment.environment(config.env), fsdp)
+        return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
 
-    def agent(self) -> Agent:
+    def agent(self) -> "Agent":
         """The agent, over a language model that the team shares, if there is one."""
         if self.team is None:
             return experiment.agent(self.config, self.make_env)
-        from twosome.training.shared import load_shared_scorer  # FSDP takes a second to import
+        from twosome.training.shared import load_shared_scorer
 
         return experiment.agent(self.config, self.make_env, partial(load_shared_scorer, team=self.team))
 
-    def execute(self, agent: Agent) -> None:
+    def execute(self, agent: "Agent") -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""
+        from twosome.evaluation.report import print_summary
+        from twosome.evaluation.retention import report as retained
+        from twosome.policies.agent import LearningAgent
+        from twosome.training.provenance import now, provenance
+
         self.folder.check_model(agent)
         self.folder.write_json("provenance.json", provenance(self.config, agent))
         agent.prepare()
         probe = self.drift_probe(agent)
         if isinstance(agent, LearningAgent):
-            from twosome.training.learning import learn  # Lightning takes seconds to import; bad input is told before
+            from twosome.training.learning import learn
 
             learn(self, agent, probe)
         self.folder.export(agent)
@@ -86,7 +91,7 @@ class Job:
         self.folder.finish()
         print_summary(self.folder, self.config)
 
-    def drift_probe(self, agent: Agent) -> "DriftProbe | None":
+    def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
         """What measures the agent's language model, where it trains one and the configuration asks for it."""
         if agent.language_model is None or not (self.retention.drift or self.retention.every):
             return None
@@ -94,17 +99,23 @@ class Job:
 
         return DriftProbe(agent.language_model, self.retention.limit)
 
-    def evaluate(self, agent: Agent, when: str) -> None:
+    def evaluate(self, agent: "Agent", when: str) -> None:
         """Evaluate if the configuration asks for it."""
+        from twosome.evaluation.records import evaluate, write_own
+
         if self.evaluation.episodes:
             write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when))
 
-    def film(self, agent: Agent) -> None:
+    def film(self, agent: "Agent") -> None:
         """Film one episode if the configuration asks for it."""
+        from twosome.evaluation.video import can_film, record
+
         if self.evaluation.gif and can_film(self.make_env):
             make_env_rgb = experiment.environment(self.config.env, render_mode="rgb_array")
             record(agent, make_env_rgb, self.folder.path / "episode.gif", self.config.env.gamma, self.evaluation.seed)
 
     def score(self) -> float:
         """The sampled policy's mean discounted return at the end of the run, by the run's own evaluation; nan without one."""
+        from twosome.evaluation.records import own_return
+
         return own_return(self.folder, self.config.env)

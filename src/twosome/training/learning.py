@@ -18,6 +18,7 @@ from twosome.policies.agent import LearningAgent
 from twosome.training.callbacks import Forgetting, Progress, Recorder
 from twosome.training.checkpoints import keep_two, latest, remove_older
 from twosome.training.cluster import KeepSigterm
+from twosome.training.config import FIXED
 from twosome.training.job import Job
 from twosome.training.module import LearningModule
 from twosome.training.shared import SharedEnvs
@@ -55,12 +56,10 @@ def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint:
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
         trainer = pl.Trainer(
             **trainer_options(job.config.trainer, job.team),
+            **FIXED,
             max_epochs=num_updates,
-            deterministic=True,
             callbacks=callbacks,
             logger=_loggers(job),
-            enable_progress_bar=False,
-            enable_model_summary=False,
         )
         module = LearningModule(agent, EnvRunner(envs, job.settings.seed), algorithm, num_updates, generator)
         trainer.fit(module, ckpt_path=checkpoint, weights_only=True)

@@ -7,19 +7,22 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import signals
-from twosome.errors import ContractError, RunError, disk_error
+from twosome.errors import ContractError, RunError, UserError, disk_error
 from twosome.training.commands import resume_command
 from twosome.training.config import FSDPConfig
 from twosome.training.job import Job
 from twosome.training.lock import locked
 from twosome.training.resume import resumed_config, same_config
 from twosome.training.runfolder import RunFolder
-from twosome.training.team import Place, Team, joined, place
+
+if TYPE_CHECKING:
+    from twosome.training.team import Place, Team
 
 NOTHING = f"nothing was written yet; {signals.AGAIN}"
 
@@ -30,7 +33,9 @@ def run(config: DictConfig) -> float:
     Returns the agent's mean discounted return at the end when sampled (nan without an evaluation). Raises UserError for bad
     input before anything is computed or written.
     """
-    folder = RunFolder(Path(config.resume or HydraConfig.get().runtime.output_dir).absolute())
+    if config.resume == "":
+        raise UserError("resume=: expected the folder of a run, as in resume=outputs/2026-01-31/12-00-00")
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir if config.resume is None else str(config.resume)).absolute())
     if config.resume is not None:
         config = resumed_config(config, folder, list(HydraConfig.get().overrides.task))
     elif folder.started:
@@ -39,6 +44,8 @@ def run(config: DictConfig) -> float:
     if config.resume is not None and folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
+    from twosome.training.team import Place, place  # PyTorch takes seconds to import; bad input is told before
+
     here = place(job.fsdp) if job.fsdp else Place()
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
@@ -53,8 +60,10 @@ def run(config: DictConfig) -> float:
     return job.score()
 
 
-def _team(job: "Job", here: Place) -> contextlib.AbstractContextManager[Team | None]:
+def _team(job: Job, here: "Place") -> "contextlib.AbstractContextManager[Team | None]":
     """The processes that share the run; None where it is one."""
+    from twosome.training.team import joined
+
     return joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext()
 
 
@@ -74,8 +83,10 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
 
 
-def follow(config: FSDPConfig, here: Place) -> float:
+def follow(config: FSDPConfig, here: "Place") -> float:
     """What every process of ``trainer=fsdp`` but the first does: the same as that, unseen, in a folder that is thrown away."""
+    from twosome.training.team import joined
+
     with (
         joined(config, here) as team,
         tempfile.TemporaryDirectory(prefix="twosome-") as scratch,

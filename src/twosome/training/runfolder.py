@@ -9,14 +9,16 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
 from twosome.plain import read_json, read_yaml
-from twosome.policies.agent import Agent
+
+if TYPE_CHECKING:
+    from twosome.policies.agent import Agent
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -129,7 +131,7 @@ class RunFolder:
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
 
-    def export(self, agent: Agent) -> None:
+    def export(self, agent: "Agent") -> None:
         """Write the agent's export into the folder that it names; it appears whole."""
         if agent.export_folder is None:
             return
@@ -139,7 +141,7 @@ class RunFolder:
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
 
-    def load(self, agent: Agent) -> None:
+    def load(self, agent: "Agent") -> None:
         """Give the agent its export back.
 
         Raises UserError where there is none, or another agent's, or not the one that provenance.json has the checksums of.
@@ -156,14 +158,14 @@ class RunFolder:
                 )
         agent.load(self.path / agent.export_folder)
 
-    def checksums(self, agent: Agent) -> dict[str, str]:
+    def checksums(self, agent: "Agent") -> dict[str, str]:
         """sha256 (hex) of the exported weights, by their names within the folder."""
         if agent.export_folder is None:
             return {}
         files = sorted((self.path / agent.export_folder).glob("*.safetensors"))
         return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
-    def check_model(self, agent: Agent) -> None:
+    def check_model(self, agent: "Agent") -> None:
         """Raises UserError where the agent's language model is not the one that the run began with, by its checksum."""
         name, found = "model_checksum", agent.provenance()
         recorded = self.read_json("provenance.json", {}).get(name, found.get(name))

@@ -1,10 +1,8 @@
 """PPO (Schulman et al. 2017) on the decisions of parallel environments."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch.optim import Adam, AdamW, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
@@ -12,7 +10,6 @@ from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.update import update_critic, update_policy
 from twosome.algorithms.rollout import Batch, rollout
 from twosome.algorithms.runner import EnvRunner
-from twosome.config import typed
 from twosome.policies.agent import LearningAgent
 
 
@@ -58,8 +55,3 @@ class PPO(Algorithm):
         if not agent.joint_values:
             learned |= update_critic(agent, batch, self.config, optimizers[1], generator)
         return learned | rates
-
-
-def build(**options: Any) -> PPO:
-    """The builder that conf/algorithm/ppo.yaml names. options: of PPOConfig. Raises UserError."""
-    return PPO(typed(PPOConfig, OmegaConf.create(options), "ppo"))
