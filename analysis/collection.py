@@ -1,10 +1,14 @@
 """Which runs a figure is made of: found below the named folders, checked to belong together, sorted."""
 
+import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import measures
 import paper
 import published
+import windows
 from commands import AnalysisError, warn
 from runs import Run, read_folder
 
@@ -37,6 +41,16 @@ def read(folders: Sequence[Path], seeds: Sequence[int] | None = None, unfinished
     return runs
 
 
+def asked(options: argparse.Namespace) -> list[Run]:
+    """The runs that a command line names; says where a task's window is shorter than --window."""
+    if "window" in options:
+        measures.check_window(options.window)
+    runs = read(options.runs, options.seeds, options.unfinished)
+    if "window" in options:
+        windows.warn_of_shorter(by_task(runs), options.window)
+    return runs
+
+
 def by_task(runs: Sequence[Run]) -> Grouped:
     """Group runs, in their order."""
     grouped: Grouped = {}
@@ -51,7 +65,7 @@ def _place(task: str, papers: Sequence[str]) -> tuple[int, str]:
 
 
 def _below(folder: Path) -> list[Run]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise AnalysisError(f"{folder}: no such folder; expected a run folder, or one that holds some")
     files = (path for name in ("config.yaml", published.FILES[0]) for path in folder.rglob(name))
     runs: list[Run] = []
