@@ -12,7 +12,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ import ledger
 import measures
 import paper
 import style
+import windows
 from ledger import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
+from runs import Run
 from stats import Bootstrap
 from tables import NONE, Table, bracketed, write_table
 
@@ -92,14 +94,19 @@ def _unseen(check: Check, task: str) -> str:
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the ledger; returns the paths."""
-    measures.check_window(options.window)
-    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
+    return make_of(collection.asked(options), options)
+
+
+def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
+    """The same of runs that were read before."""
+    tasks = collection.by_task(runs)
+    found = windows.of_tasks(tasks, options.window)
     bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
     rows: list[list[str]] = []
     data: list[dict[str, Any]] = []
     for claim in ledger.load():
         outcomes = [
-            (task, check, ledger.judge(check, methods, options.window, bootstrap))
+            (task, check, ledger.judge(check, methods, found[task], bootstrap))
             for task, methods in tasks.items()
             for check in claim.checks
             if check.concerns(task)
@@ -111,7 +118,7 @@ def make(options: argparse.Namespace) -> list[Path]:
         for task, check, outcome in outcomes:
             rows.append(_shown(claim, task, check, outcome))
             data.append(_data(claim, task, check, outcome))
-    table = Table("Claims", COLUMNS, rows, _notes(options), left=len(COLUMNS))
+    table = Table("Claims", COLUMNS, rows, _notes(options, found), left=len(COLUMNS))
     return write_table(options.out / "claims", table, pd.DataFrame(data), latex=False)
 
 
@@ -133,7 +140,7 @@ def _data(claim: Claim, task: str, check: Check, outcome: Outcome) -> dict[str, 
     return row | {name: float(value) for name, value in ends.items()}
 
 
-def _notes(options: argparse.Namespace) -> list[str]:
+def _notes(options: argparse.Namespace, found: Mapping[str, int]) -> list[str]:
     return [
         f"Verdicts: {SUPPORTED} where the 95 % interval lies above the threshold, {CONTRADICTED} where it lies below it, {OPEN} "
         f"otherwise, and wherever a method that learns has fewer than {MIN_SEEDS} seeds or one that does not was evaluated over "
@@ -141,7 +148,7 @@ def _notes(options: argparse.Namespace) -> list[str]:
         f"and that it is about, "
         f"{CONTRADICTED} where any is.",
         "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
-        f"Measures of a run, from its curve smoothed over {options.window:,} steps: final return (of what is not trained, "
+        f"Measures of a run, from its curve smoothed over {windows.told(found)} steps: final return (of what is not trained, "
         "its evaluation); quickness, by the step at which 90 % of the optimum is first reached; early return, the mean over the "
         "first 15 % of the steps; fall, the largest below an earlier value; steadiness, the same, negative.",
         "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
@@ -154,14 +161,20 @@ def _notes(options: argparse.Namespace) -> list[str]:
         f"The paper: of each method, {paper.legend()}; "
         f"on tasks that were not trained on, means over tasks, {paper.content()['unseen']['source']}.",
         *counting.notes(options.evaluations),
+        *windows.notes(found, options.window),
     ]
+
+
+def parser() -> commands.Parser:
+    """The command's options."""
+    made = commands.parser(__doc__)
+    commands.add_statistics(made)
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = commands.parser(__doc__)
-    commands.add_statistics(parser)
-    return commands.run(parser, make, arguments)
+    return commands.run(parser(), make, arguments)
 
 
 if __name__ == "__main__":

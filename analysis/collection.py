@@ -1,5 +1,7 @@
 """Which runs a figure is made of: found below the named folders, checked to belong together, sorted."""
 
+import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 import counting
+import measures
 import paper
 import published
+import windows
 from commands import AnalysisError, warn
 from runs import Run, read_folder
 
@@ -49,6 +53,17 @@ def read(
     return runs
 
 
+def asked(options: argparse.Namespace) -> list[Run]:
+    """The runs that a command line names; says where a task's window is shorter than --window."""
+    if "window" in options:
+        measures.check_window(options.window)
+    which = options.evaluations if "evaluations" in options else counting.CHOICES[0]
+    runs = read(options.runs, options.seeds, options.unfinished, which)
+    if "window" in options:
+        windows.warn_of_shorter(by_task(runs), options.window)
+    return runs
+
+
 def by_task(runs: Sequence[Run]) -> Grouped:
     """Group runs, in their order."""
     grouped: Grouped = {}
@@ -63,7 +78,7 @@ def _place(task: str, papers: Sequence[str]) -> tuple[int, str]:
 
 
 def _below(folder: Path) -> list[Run]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise AnalysisError(f"{folder}: no such folder; expected a run folder, or one that holds some")
     files = (path for name in ("config.yaml", published.FILES[0]) for path in folder.rglob(name))
     runs: list[Run] = []

@@ -1,7 +1,10 @@
 """What the commands of this folder share: options, one-line errors with exit code 2, and saying what was written."""
 
 import argparse
+import contextlib
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -40,7 +43,7 @@ def add_statistics(made: argparse.ArgumentParser) -> None:
     made.add_argument("--window", type=positive, default=4096, help="environment steps that a curve's mean looks back over")
     made.add_argument("--stat", choices=("iqm", "mean-std"), default="iqm", help="over seeds: interquartile mean with a "
                       "95%% stratified bootstrap interval, or the paper's mean and population standard deviation")  # fmt: skip
-    made.add_argument("--bootstrap-seed", type=int, default=0, help="of the resampling")
+    made.add_argument("--bootstrap-seed", type=natural, default=0, help="of the resampling")
     made.add_argument("--bootstrap-samples", type=positive, default=2000, help="how often to resample")
 
 
@@ -53,20 +56,51 @@ def add_evaluations(made: argparse.ArgumentParser) -> None:
 
 @signals.unwinding()
 def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, make the files, print their names; returns the exit code."""
+    """Parse the command line, make the files, print their names; returns the exit code.
+
+    2 where the user's input has to change, 1 where a file could not be written although its folder could.
+    """
     try:
-        for path in make(made.parse_args(arguments)):
-            print(f"wrote {path}")
+        options = made.parse_args(arguments)
+        check_out(options.out)
+        written = list(make(options))
     except AnalysisError as error:
         signals.check()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {one_line(f'{error.filename}: {error.strerror}')}; see to it, or name another --out", file=sys.stderr)
+        return 1
+    for path in written:
+        print(f"wrote {one_line(str(path))}")
     return 0
+
+
+def check_out(folder: Path) -> None:
+    """Raises AnalysisError where nothing can be written into a folder, made if need be. Leaves nothing behind."""
+    new: list[Path] = []
+    try:
+        new = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = "it is a file" if os.path.isfile(folder) else f"cannot be written into ({error.strerror})"
+        raise AnalysisError(f"--out {folder}: {why}; expected a folder, which is made if need be; name another") from None
+    finally:
+        for each in new:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+
+
+def one_line(text: str) -> str:
+    """Without control characters, which names in files may hold: they are shown as escapes."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def warn(message: str) -> None:
     """Say what the reader of a figure should know."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -81,4 +115,11 @@ def positive(text: str) -> int:
     """The type of counts."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected an integer above 0")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """The type of seeds of generators."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from 0 on")
     return int(text)

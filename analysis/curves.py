@@ -27,6 +27,8 @@ import commands
 import measures
 import paper
 import style
+import windows
+from commands import warn
 from runs import Run
 from stats import Bootstrap, Estimate, over_runs
 from writing import write_csv, write_figure
@@ -37,33 +39,44 @@ FIGURES = {
     "baselines": lambda method: not method.startswith(LANGUAGE) or method == f"{LANGUAGE}word",
 }
 """By name, which methods a figure shows."""
+NOTHING = "no training episode has ended"
 
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Draw both figures and write the numbers; returns the paths."""
-    measures.check_window(options.window)
-    runs = collection.read(options.runs, options.seeds, options.unfinished, options.evaluations)
-    rows = pd.concat([plotted(task, methods, options) for task, methods in collection.by_task(runs).items()])
+    return make_of(collection.asked(options), options)
+
+
+def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
+    """The same of runs that were read before."""
+    tasks = collection.by_task(runs)
+    found = windows.of_tasks(tasks, options.window)
+    rows = pd.concat([plotted(task, methods, found[task], options) for task, methods in tasks.items()])
     paths = [write_csv(options.out / "curves.csv", rows)]
+    for task, methods in tasks.items():
+        for method in methods:
+            if rows[(rows.task == task) & (rows.method == method)].center.isna().all():
+                why = NOTHING if any(run.steps for run in methods[method]) else "it was not evaluated"
+                warn(f"{task}, {method}: not drawn, since {why}")
     optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}
     for name, shows in FIGURES.items():
         chosen = rows[rows.method.map(shows)]
         if len(chosen):
-            figure = draw(chosen, optima, options, sorted(set(rows.method)))
+            figure = draw(chosen, optima, found, options, sorted(set(rows.method)))
             paths += write_figure(options.out / f"curves_{name}", figure)
     return paths
 
 
-def plotted(task: str, methods: Mapping[str, Sequence[Run]], options: argparse.Namespace) -> pd.DataFrame:
+def plotted(task: str, methods: Mapping[str, Sequence[Run]], window: int, options: argparse.Namespace) -> pd.DataFrame:
     """The numbers that are drawn of a task: a row per method and point; one at step 0 for what was only evaluated."""
     bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
     tables = []
     for method in style.order(list(methods)):
         runs = methods[method]
         if trained := any(run.steps for run in runs):
-            at, found = _curve(runs, options, bootstrap)
+            at, found = _curve(runs, window, options.stat, bootstrap)
         else:
-            at, found = np.zeros(1), measures.level(runs, options.window, options.stat, bootstrap)
+            at, found = np.zeros(1), measures.level(runs, window, options.stat, bootstrap)
         table = pd.DataFrame({"env_steps": at.astype(int), "center": found.center, "low": found.low, "high": found.high})
         table.insert(0, "task", task)
         table.insert(1, "method", method)
@@ -71,22 +84,22 @@ def plotted(task: str, methods: Mapping[str, Sequence[Run]], options: argparse.N
     return pd.concat(tables)
 
 
-def _curve(runs: Sequence[Run], options: argparse.Namespace, bootstrap: Bootstrap) -> tuple[np.ndarray, Estimate]:
+def _curve(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap) -> tuple[np.ndarray, Estimate]:
     """Where all runs have a value, up to the end of the shortest."""
-    shortest = min(runs, key=lambda run: run.steps)
-    at, _ = measures.smoothed(shortest, options.window)
-    curves = [np.interp(at, *measures.smoothed(run, options.window), left=math.nan) for run in runs]
-    return at, over_runs(np.array(curves), options.stat, bootstrap)
+    at = measures.grid(min(run.steps for run in runs), window)
+    curves = [np.interp(at, *measures.smoothed(run, window), left=math.nan) for run in runs if len(at)]
+    return at, over_runs(np.array(curves).reshape(len(runs), len(at)), stat, bootstrap)
 
 
-def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Namespace, methods: Sequence[str]) -> Figure:
-    """A figure of plotted rows. optima: by task. methods: of all figures, for the colours."""
-    tasks = list(dict.fromkeys(rows.task))
-    ends = {task: max(int(rows[rows.task == task].env_steps.max()), 1) for task in tasks}
-    shown = [method for method in style.order(list(set(rows.method))) if method != "optimal"]
+def draw(
+    rows: pd.DataFrame, optima: Mapping[str, float], found: Mapping[str, int], options: argparse.Namespace, methods: Sequence[str]
+) -> Figure:
+    """A figure of plotted rows. optima, found: optimum and window by task. methods: of all figures, for the colours."""
+    ends = {str(task): max(int(of_task.env_steps.max()), 1) for task, of_task in rows.groupby("task", sort=False)}
+    shown = [method for method in style.order(list(set(rows[rows.center.notna()].method))) if method != "optimal"]
     with_paper = options.paper and any(_paper_points(task, method, end) for task, end in ends.items() for method in shown)
     handles = [_handle(method, methods) for method in shown] + ([_paper_handle()] if with_paper else [])
-    figure, axes = style.panels(len(tasks), legend_rows=-(-len(handles) // 2) + 1 + with_paper)
+    figure, axes = style.panels(len(ends), legend_rows=-(-len(handles) // 2) + 1 + with_paper)
     for each, (task, end) in zip(axes, ends.items(), strict=True):
         each.set_title(style.title(task), fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
         each.set_ylabel("discounted return", fontsize=8, color=style.INK)
@@ -96,14 +109,26 @@ def draw(rows: pd.DataFrame, optima: Mapping[str, float], options: argparse.Name
             _draw_method(each, rows[(rows.task == task) & (rows.method == method)], method, color, end)
             if with_paper:
                 _draw_paper(each, _paper_points(task, method, end), color)
+        if rows[rows.task == task].center.isna().all():
+            each.text(0.5, 0.4, NOTHING, transform=each.transAxes, fontsize=7.5, color=style.INK, ha="center")
         if task in optima:
             _draw_optimum(each, optima[task])
-    band = "IQM, 95 % bootstrap interval" if options.stat == "iqm" else "mean, population std"
-    told = f"environment steps; mean of the last {options.window:,}\nover seeds: {band}"
-    axes[-1].set_xlabel(told, fontsize=7.5, color=style.INK)
+    _say_what(axes, [found[task] for task in ends], options.stat)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
                   labelcolor=style.INK, handlelength=2.2, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
     return figure
+
+
+def _say_what(axes: Sequence[Axes], found: Sequence[int], stat: str) -> None:
+    """What lines and bands are, below the panels. found: the panels' windows, said above each where they differ."""
+    band = "IQM, 95 % bootstrap interval" if stat == "iqm" else "mean, population std"
+    looks_back = f"the last {found[0]:,}"
+    if len(set(found)) > 1:
+        looks_back = "as many as panels say"
+        for each, window in zip(axes, found, strict=True):
+            each.set_title(f"last {window:,}", fontsize=7.5, color=style.INK, loc="right")
+    told = f"environment steps; mean of {looks_back}\nover seeds: {band}"
+    axes[-1].set_xlabel(told, fontsize=7.5, color=style.INK)
 
 
 def _handle(method: str, methods: Sequence[str]) -> Line2D:
@@ -121,6 +146,10 @@ def _draw_method(axes: Axes, points: pd.DataFrame, method: str, color: str, end:
     if (points.kind == "evaluation").any():
         at, center, low, high = np.array([0, end]), *(np.repeat(values, 2) for values in (center, low, high))
     axes.plot(at, center, color=color, lw=1.6, ls=style.DASHES.get(method, "-"), solid_capstyle="round", zorder=3)
+    there = np.pad(~np.isnan(center), 1)
+    alone = there[1:-1] & ~there[:-2] & ~there[2:]  # points without a neighbour, which a line does not show
+    if alone.any():
+        axes.plot(at[alone], center[alone], color=color, ls="", marker=".", ms=5, zorder=3, clip_on=False)
     axes.fill_between(at, low, high, color=color, alpha=0.18, lw=0, zorder=2)
 
 
@@ -143,12 +172,22 @@ def _draw_optimum(axes: Axes, optimum: float) -> None:
     axes.set_ylim(low, max(high, optimum + 0.1 * (optimum - low)))  # room for the label
 
 
+def parser() -> commands.Parser:
+    """The command's options."""
+    made = commands.parser(__doc__)
+    commands.add_statistics(made)
+    add_options(made)
+    return made
+
+
+def add_options(made: commands.Parser) -> None:
+    """Those that this command has of its own."""
+    made.add_argument("--no-paper", dest="paper", action="store_false", help="without the paper's points")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = commands.parser(__doc__)
-    commands.add_statistics(parser)
-    parser.add_argument("--no-paper", dest="paper", action="store_false", help="without the paper's points")
-    return commands.run(parser, make, arguments)
+    return commands.run(parser(), make, arguments)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import paper
 import style
 import transfer
 from commands import AnalysisError, warn
+from runs import Run
 from tables import NONE, Table, bracketed, number, write_table
 from writing import write_figure
 
@@ -46,7 +47,12 @@ NOTES = (
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write both tables and figures; returns the paths."""
-    data = collect(options)
+    return make_of(collection.asked(options), options)
+
+
+def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
+    """The same of runs that were read before."""
+    data = collect(runs, options)
     others = data[(data.env == data.trained_env) & ~data.own]
     paths = write_table(options.out / "generalization", unseen_table(others, options), others)
     paths += write_figure(options.out / "generalization", figures.bars(others, options.method))
@@ -55,18 +61,17 @@ def make(options: argparse.Namespace) -> list[Path]:
     return paths + write_figure(options.out / "transfer", figures.matrix(trained))
 
 
-def collect(options: argparse.Namespace) -> pd.DataFrame:
+def collect(runs: Sequence[Run], options: argparse.Namespace) -> pd.DataFrame:
     """The rows of transfer.pooled for each trained-on task, and the paper's rates; raises AnalysisError where there are none."""
-    grouped = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
-    tables = []
-    for task, methods in grouped.items():
-        runs = methods.get(options.method, [])
-        tested = [run for run in runs if not transfer.played(run, options.mode).own.all()]
-        if runs and not tested:
-            warn(f"{task}: left out, since no run of {options.method} was tested on another task (src/evaluate.py, suite=unseen)")
-        elif runs:
+    tables, left_out = [], []
+    for task, methods in collection.by_task(runs).items():
+        agents = methods.get(options.method, [])
+        tested = [run for run in agents if not transfer.played(run, options.mode).own.all()]
+        if agents and not tested:
+            left_out.append(task)
+        elif agents:
             told = paper.unseen(task, options.method) if options.mode == "sampled" else {}
-            rows = transfer.pooled(runs, options.mode).assign(trained_on=task, trained_env=runs[0].config["env"]["id"])
+            rows = transfer.pooled(agents, options.mode).assign(trained_on=task, trained_env=agents[0].config["env"]["id"])
             at = {"before": 0, "after": 1}
             pairs = zip(rows.task, rows.when, rows.env == rows.trained_env, strict=True)
             rows["paper"] = [told[to][at[when]] if same and to in told and when in at else math.nan for to, when, same in pairs]
@@ -77,6 +82,8 @@ def collect(options: argparse.Namespace) -> pd.DataFrame:
             f"--method {options.method}: expected a run of it that was tested on other tasks, found none; "
             "make one with python src/evaluate.py run=<folder of a finished run> suite=unseen"
         )
+    for task in left_out:
+        warn(f"{task}: left out, since no run of {options.method} was tested on another task (src/evaluate.py, suite=unseen)")
     data = pd.concat(tables, ignore_index=True)
     front = ["trained_env", "trained_on"]
     return data[[*front, *(name for name in data if name not in front)]]
@@ -135,18 +142,23 @@ def _paper_note() -> str:
     return f"Paper: {paper.legend(told)}; {told['episodes']} episodes."
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    return commands.run(parser(), make, arguments)
-
-
 def parser() -> commands.Parser:
     """The command's options."""
     made = commands.parser(__doc__)
     commands.add_evaluations(made)
+    add_options(made)
+    return made
+
+
+def add_options(made: commands.Parser) -> None:
+    """Those that this command has of its own."""
     made.add_argument("--mode", choices=("sampled", "greedy"), default="sampled", help="how the agents choose actions")
     made.add_argument("--method", default="twosome-word", help="whose agents; the paper's have the word norm")
-    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return commands.run(parser(), make, arguments)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Condense runs to a few small tables that every figure and table can be made of: runs.csv, curves.csv, evaluations.csv, ...
 
+The folder is publish.py's own: it is new, empty, or holds only what publish.py wrote, which is replaced.
+
 python analysis/publish.py multirun --out results/published/smollm2_135m
 """
 
@@ -10,6 +12,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import collection
@@ -19,8 +22,19 @@ import published
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the tables; returns their paths."""
-    return published.write(collection.read(options.runs, options.seeds, options.unfinished), options.out)
+    published.check_own(options.out)
+    return published.write(collection.asked(options), options.out)
+
+
+def parser() -> commands.Parser:
+    """The command's options."""
+    return commands.parser(__doc__, "results/published/my_runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return commands.run(parser(), make, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(commands.run(commands.parser(__doc__, "results/published"), make))
+    sys.exit(main())

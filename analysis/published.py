@@ -17,6 +17,7 @@ FORMAT = 1
 FILES = ("runs.csv", "curves.csv", "evaluations.csv")
 RETAINED = {"accuracies": ACCURACIES, "drift": DRIFT, "forgetting": FORGETTING}
 """Further tables, of what language models still know; each is there if it has a row."""
+TABLES = (*FILES, *(f"{name}.csv" for name in RETAINED))
 TOLD = ("task", "method", "seed", "model", "steps", "seconds", "finished")  # of a run, besides what it is read back from
 AGAIN = "publish the runs again with analysis/publish.py"
 DETAILS = ("config", "choices", "provenance")  # as JSON
@@ -28,8 +29,18 @@ RUNS = {
 }
 
 
+def check_own(folder: Path) -> None:
+    """Raises AnalysisError where a folder holds anything else than tables as write() makes them."""
+    others = sorted({path.name for path in folder.iterdir()} - set(TABLES)) if folder.is_dir() else []
+    if others:
+        raise AnalysisError(
+            f"--out {folder}: holds {others[0]}{' and other things' if others[1:] else ''}, which publish.py did not write; "
+            f"expected a folder that is new, empty, or holds only {', '.join(TABLES)}; name another, as {folder / 'my_runs'}"
+        )
+
+
 def write(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write the tables; returns their paths.
+    """Write the tables in place of any that the folder holds; returns their paths.
 
     runs.csv has a row per run: what people look for, then its configuration, choices and provenance as JSON. curves.csv has a
     row per run and bin, evaluations.csv one per run and evaluation; RETAINED names the others. Their column EVALUATED is there
@@ -43,7 +54,10 @@ def write(runs: Sequence[Run], folder: Path) -> list[Path]:
     )
     further = {f"{name}.csv": _stacked(runs, [getattr(run.retained, name) for run in runs], RETAINED[name]) for name in RETAINED}
     named = dict(zip(FILES, tables, strict=True)) | {name: table for name, table in further.items() if len(table)}
-    return [write_csv(folder / name, table) for name, table in named.items()]
+    paths = [write_csv(folder / name, table) for name, table in named.items()]
+    for name in set(TABLES) - set(named):
+        (folder / name).unlink(missing_ok=True)  # of other runs
+    return paths
 
 
 def _told(run: Run) -> dict[str, Any]:

@@ -48,7 +48,12 @@ NO_PAIR = (math.nan, math.nan)
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write tables and figures; returns the paths. Raises AnalysisError where no run was asked anything."""
-    grouped = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
+    return make_of(collection.asked(options), options)
+
+
+def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
+    """The same of runs that were read before."""
+    grouped = collection.by_task(runs)
     asked = [(task, method, methods[method]) for task, methods in grouped.items() for method in style.order(list(methods))]
     accuracies = pd.DataFrame([row for each in asked for row in accuracy_rows(*each)])
     drift = pd.DataFrame([row for each in asked for row in drift_rows(*each)])
@@ -170,16 +175,16 @@ def _notes(data: pd.DataFrame) -> list[str]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    return commands.run(parser(), make, arguments)
-
-
 def parser() -> commands.Parser:
     """The command's options."""
     made = commands.parser(__doc__)
     commands.add_evaluations(made)
     return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return commands.run(parser(), make, arguments)
 
 
 if __name__ == "__main__":

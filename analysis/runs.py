@@ -141,7 +141,10 @@ def read_folder(folder: Path) -> Run:
     steps, seconds = 0, 0.0
     if (folder / "metrics.csv").exists():
         metrics = _csv(folder / "metrics.csv", {"env_steps": int, "rollout_seconds": float, "update_seconds": float})
-        steps, seconds = int(metrics.env_steps.max()), float(metrics.rollout_seconds.sum() + metrics.update_seconds.sum())
+        steps, seconds = (
+            int(metrics.env_steps.max()) if len(metrics) else 0,
+            float(metrics.rollout_seconds.sum() + metrics.update_seconds.sum()),
+        )
     elif not (folder / "evaluation.json").exists():
         raise AnalysisError(f"{folder}: expected a metrics.csv or an evaluation.json, found neither; run it again")
     return Run(

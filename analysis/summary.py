@@ -24,6 +24,7 @@ import counting
 import measures
 import paper
 import style
+import windows
 from runs import Run
 from stats import Bootstrap, Estimate, improvement, over_runs, pooled_iqm
 from tables import NONE, Table, bracketed, number, write_table
@@ -39,36 +40,41 @@ COLUMNS = (
 
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the table; returns the paths."""
-    measures.check_window(options.window)
-    tasks = collection.by_task(collection.read(options.runs, options.seeds, options.unfinished, options.evaluations))
-    summary = Summary(options)
+    return make_of(collection.asked(options), options)
+
+
+def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
+    """The same of runs that were read before."""
+    tasks = collection.by_task(runs)
+    found = windows.of_tasks(tasks, options.window)
+    summary = Summary(options, found)
     rows = [summary.row(task, method, methods) for task, methods in tasks.items() for method in style.order(list(methods))]
     data = pd.DataFrame(rows + summary.aggregate(tasks))
     shown = [_shown(dict(row)) for _, row in data.iterrows()]
-    return write_table(options.out / "summary", Table("Summary", COLUMNS, shown, _notes(options)), data)
+    return write_table(options.out / "summary", Table("Summary", COLUMNS, shown, _notes(options, found)), data)
 
 
 class Summary:
-    """Computes the rows."""
+    """Computes the rows. found: each task's window."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.window, self.stat = options.window, options.stat
+    def __init__(self, options: argparse.Namespace, found: Mapping[str, int]) -> None:
+        self.windows, self.stat = found, options.stat
         self.bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
 
     def row(self, task: str, method: str, methods: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         """What one method did on one task."""
-        runs = methods[method]
-        steps = np.array([measures.steps_to_good(run, self.window) for run in runs])
+        runs, window = methods[method], self.windows[task]
+        steps = np.array([measures.steps_to_good(run, window) for run in runs])
         return {
             "task": task,
             "method": method,
             "seeds": len(runs),
-            **_columns("final_return", measures.level(runs, self.window, self.stat, self.bootstrap)),
-            "success": self._mean(measures.final_success(run, self.window) for run in runs),
+            **_columns("final_return", measures.level(runs, window, self.stat, self.bootstrap)),
+            "success": self._mean(measures.final_success(run, window) for run in runs),
             "steps_to_good": np.median(steps),
             "reached": np.isfinite(steps).sum() if not np.isnan(steps).any() else math.nan,
             "steps": max(run.steps for run in runs),
-            **_columns("area", self._over([measures.area(run, self.window) for run in runs])),
+            **_columns("area", self._over([measures.area(run, window) for run in runs])),
             "evaluated_sampled": self._mean(measures.evaluated(run, "return_mean", "sampled") for run in runs),
             "evaluated_greedy": self._mean(measures.evaluated(run, "return_mean", "greedy") for run in runs),
             **_columns("improvement", self._improvement([(runs, methods.get(REFERENCE, []))])),
@@ -83,9 +89,9 @@ class Summary:
         rows = []
         for method in style.order([name for name in methods if name != "optimal"]):
             strata = [methods[method] for methods in tasks.values()]
-            if any(not run.steps or math.isnan(run.optimum) for runs in strata for run in runs):
+            if any(not run.steps or not run.optimum > 0 for runs in strata for run in runs):  # nan is not, either
                 continue
-            shares = [np.array([measures.final_return(run, self.window) / run.optimum for run in runs]) for runs in strata]
+            shares = [np.array([self._final(run) / run.optimum for run in runs]) for runs in strata]
             pairs = [(methods[method], methods.get(REFERENCE, [])) for methods in tasks.values()]
             rows.append({
                 "task": ALL, "method": method, "seeds": min(map(len, strata)),
@@ -99,8 +105,11 @@ class Summary:
         none = Estimate(*[np.array(math.nan)] * 3)
         if any(not y or x[0].method == REFERENCE or not all(run.steps for run in (*x, *y)) for x, y in pairs):
             return none
-        strata = [np.array([measures.final_return(run, self.window) for run in runs]) for pair in pairs for runs in pair]
+        strata = [np.array([self._final(run) for run in runs]) for pair in pairs for runs in pair]
         return none if any(np.isnan(values).any() for values in strata) else self.bootstrap.estimate(improvement, strata)
+
+    def _final(self, run: Run) -> float:
+        return measures.final_return(run, self.windows[run.task])
 
     def _over(self, values: Sequence[float]) -> Estimate:
         return over_runs(np.array(values), self.stat, self.bootstrap)
@@ -149,7 +158,8 @@ def _steps(row: dict[Any, Any]) -> str:
     return f"{median} ({row['reached']:.0f} of {row['seeds']:.0f})"
 
 
-def _notes(options: argparse.Namespace) -> list[str]:
+def _notes(options: argparse.Namespace, found: Mapping[str, int]) -> list[str]:
+    window = windows.told(found)
     interval = (
         f"interquartile mean over seeds with a 95 % stratified bootstrap interval ({options.bootstrap_samples:,} resamples, seed "
         f"{options.bootstrap_seed}; of 3 seeds these are the mean and the range)"
@@ -157,10 +167,10 @@ def _notes(options: argparse.Namespace) -> list[str]:
         else "mean over seeds and mean ± one population standard deviation"
     )
     return [
-        f"Final return: mean discounted return of the episodes of the last {options.window:,} environment steps of training; "
+        f"Final return: mean discounted return of the episodes of the last {window} environment steps of training; "
         f"{interval}. Where nothing is trained: return of the evaluation; of a single one, the interval of its episodes' mean. "
         f"In rows of {ALL}: as a share of each task's optimum, over tasks and seeds, always with the bootstrap interval.",
-        f"Success: of the last {options.window:,} steps. Success and evaluated returns are means over seeds.",
+        f"Success: of the last {window} steps. Success and evaluated returns are means over seeds.",
         "Steps to 90 %: environment steps until the smoothed return first reaches 90 % of the optimum, median over seeds; a seed "
         "that never does counts as later than all others. In brackets: how many seeds did.",
         "Area: under the smoothed learning curve, divided by the steps: the mean return during training.",
@@ -168,14 +178,20 @@ def _notes(options: argparse.Namespace) -> list[str]:
         "higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
         f"Paper: final return; {paper.legend()}.",
         *counting.notes(options.evaluations),
+        *windows.notes(found, options.window),
     ]
+
+
+def parser() -> commands.Parser:
+    """The command's options."""
+    made = commands.parser(__doc__)
+    commands.add_statistics(made)
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = commands.parser(__doc__)
-    commands.add_statistics(parser)
-    return commands.run(parser, make, arguments)
+    return commands.run(parser(), make, arguments)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from checkout import ROOT
 
+SCRIPTS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text())
+"""The commands of analysis/."""
 OPTIMUM = 0.92
 OVERCOOKED, VIRTUALHOME = "twosome/Overcooked-v0", "twosome/VirtualHome-v0"
 NUM_ENVS, EPISODE = 4, 16  # in every run: so many environments end an episode together after so many decisions of each

@@ -1,7 +1,8 @@
 """The commands as a user runs them: what they write, that it is the same each time, and how they refuse."""
 
-import argparse
 import ast
+import base64
+import html
 import re
 import subprocess
 import sys
@@ -10,21 +11,15 @@ from importlib import import_module
 
 import pandas as pd
 import pytest
-from analysis_tools import OPTIMUM, make_run, make_study
+from analysis_tools import OPTIMUM, SCRIPTS, make_run, make_study
 from checkout import ROOT, environment
 from PIL import Image
 
-import claims
-import commands
 import curves
-import generalization
-import publish
-import report
 import summary
 import tables
 from writing import DPI
 
-SCRIPTS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text())
 FEW = ["--bootstrap-samples", "50", "--window", "512"]
 WRITES = {
     "curves": {"curves.csv", "curves_norms.png", "curves_norms.pdf", "curves_baselines.png", "curves_baselines.pdf"},
@@ -37,19 +32,17 @@ WRITES = {
         *("drift.csv", "drift.md", "drift.tex", "forgetting.csv", "forgetting.pdf", "forgetting.png"),
     },
     "claims": {"claims.md", "claims.csv"},
-    "report": {"report.html"},
 }
+WRITES["report"] = {"report.html", *set.union(*WRITES.values())}
 
 
 def made(script, *words):
     """What a command wrote, by name."""
     module = import_module(script)
-    parser = getattr(module, "parser", lambda: commands.parser(""))()
-    if script in ("curves", "summary", "claims"):
-        commands.add_statistics(parser)
-        parser.set_defaults(paper="--no-paper" not in words, bootstrap_samples=50, window=512)
-    options = parser.parse_args([word for word in map(str, words) if word != "--no-paper"])
-    return {path.name: path for path in module.make(options)}
+    parser = module.parser()
+    if script in ("curves", "summary", "claims", "report"):
+        parser.set_defaults(bootstrap_samples=50, window=512)
+    return {path.name: path for path in module.make(parser.parse_args(list(map(str, words))))}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +52,9 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(study, tmp_path_factory):
-    """The folder into which all commands wrote."""
+    """The folder into which the report's command wrote, and by it all others."""
     out = tmp_path_factory.mktemp("results")
-    for script, names in WRITES.items():
-        assert set(made(script, study, "--out", out)) == names
+    assert set(made("report", study, "--out", out)) == WRITES["report"]
     return out
 
 
@@ -76,8 +68,8 @@ def test_command_imports_its_neighbours_only(script):
     allowed = {*sys.stdlib_module_names, *neighbours, "matplotlib", "numpy", "pandas", "seaborn", "yaml"}
     for module in neighbours:
         for node in ast.walk(ast.parse((ROOT / "analysis" / f"{module}.py").read_text())):
-            names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
             if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
                 assert {name.split(".")[0] for name in names} <= allowed
     assert not neighbours & set(sys.stdlib_module_names)
 
@@ -104,7 +96,7 @@ def test_published_tables_give_the_same_bytes(study, results, tmp_path):
 
 
 def test_nothing_of_a_file_is_left_behind(results):
-    assert {path.name for path in results.iterdir()} == set.union(*WRITES.values())
+    assert {path.name for path in results.iterdir()} == WRITES["report"]
 
 
 def test_plotted_numbers(results):
@@ -174,7 +166,7 @@ def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
     make_run(tmp_path / "runs" / "0", curve=[], steps=32)
     make_run(tmp_path / "runs" / "1", curve=[], steps=32, seed=1)
     for script, names in WRITES.items():
-        if script not in ("generalization", "retention"):  # which are of evaluations alone
+        if script not in ("generalization", "retention", "report"):  # of which the first two are of evaluations alone
             assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
     assert "| — | — | > 32 (0 of 2) | — |" in (tmp_path / "summary.md").read_text()
 
@@ -259,10 +251,32 @@ def test_report_is_one_file_with_working_links(study, results):
     assert text.count('class="verdict supported"') > 10
 
 
-def test_report_says_what_is_missing(study, tmp_path, capsys):
-    text = made("report", study, "--out", tmp_path)["report.html"].read_text()
-    assert f"python analysis/claims.py {study} --out {tmp_path}" in text
-    assert "warning: " in capsys.readouterr().err
+def test_report_says_what_cannot_be_made_and_shows_nothing_of_other_runs(study, tmp_path, capsys):
+    """A first run: never played elsewhere, never asked. What is in --out is of other runs."""
+    made("generalization", study, "--out", tmp_path)
+    made("curves", study, "--out", tmp_path)
+    make_run(tmp_path / "runs" / "0", steps=1024)
+    capsys.readouterr()
+    written = made("report", tmp_path / "runs", "--out", tmp_path)
+    assert set(written) == WRITES["curves"] | WRITES["summary"] | WRITES["claims"] | {"report.html"}
+    page, text = Links(), written["report.html"].read_text()
+    page.feed(text)
+    pictures = [written[f"curves_{name}.png"].read_bytes() for name in ("norms", "baselines")]
+    assert [base64.b64decode(source.partition(",")[2]) for source in page.sources] == pictures
+    assert "generalization.csv" not in text
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    for line, (part, remedy) in zip(lines, (("generalization", "suite=unseen"), ("retention", "suite=drift")), strict=True):
+        assert line.startswith(f"warning: the report lacks {part}: ")
+        assert remedy in line
+        assert html.escape(line.partition(f"lacks {part}: ")[2]) in text
+
+
+def test_report_has_the_options_of_what_it_makes():
+    own = vars(import_module("report").parser().parse_args(["x"]))
+    for script in WRITES:
+        others = vars(import_module(script).parser().parse_args(["x"]))
+        assert others.items() <= own.items()
 
 
 def test_report_escapes_what_runs_say(tmp_path):
@@ -295,11 +309,12 @@ def test_bad_input_is_one_line(study, tmp_path, capsys, words, match):
     assert match in told
 
 
-@pytest.mark.parametrize("module", [curves, summary, generalization, claims, report, publish])
-def test_commands_share_their_options(module):
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_commands_share_their_options(script):
+    module = import_module(script)
+    options = module.parser().parse_args(["x"])
+    assert {"runs", "out", "seeds", "unfinished"} <= set(vars(options))
     assert callable(module.make)
-    assert "runs" in vars(commands.parser("").parse_args(["x"]))
-    assert isinstance(commands.parser(""), argparse.ArgumentParser)
 
 
 def test_table_is_read_back():

@@ -157,7 +157,7 @@ def test_a_copy_that_was_evaluated_further_counts(tmp_path):
 def test_bars_show_every_rate_and_the_paper(tmp_path):
     for seed, rate in enumerate((1.0, 0.6)):
         household(tmp_path / str(seed), rate, seed)
-    data = generalization.collect(generalization.parser().parse_args([str(tmp_path)]))
+    data = generalization.collect(collection.read([tmp_path]), generalization.parser().parse_args([str(tmp_path)]))
     (axes,) = generalization_figures.bars(data[~data.own], "twosome-word").axes
     assert [bar.get_width() for bar in axes.patches] == [0.2, 0.5, 0.8]
     points = [x for line in axes.get_lines() if line.get_marker() == "o" for x in line.get_xdata()]
