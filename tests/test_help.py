@@ -8,13 +8,14 @@ from functools import cache
 
 import pytest
 from checkout import ROOT, environment
+from hydra._internal.utils import get_args_parser
 from test_configs import BROUGHT_BY, CHOICES
 
 import benchmark
 import evaluate
 import probe
 import run
-from twosome.cli import CONFIGS, _flags
+from twosome.config import CONFIGS
 from twosome.help import Composition, compose, group_rows, help_text, option_rows
 from twosome.meanings import Declared, declared
 
@@ -26,12 +27,12 @@ LAUNCHERS = ["basic", "submitit_local", "submitit_slurm"]  # Hydra's and its plu
 @cache
 def composition(*words: str, entry: str = "config") -> Composition:
     """What the command composes beside these words."""
-    return compose(entry, _flags(list(words)))
+    return compose(entry, get_args_parser().parse_args(words))
 
 
 def help_of(*words: str, entry: str = "config", width: int = 80) -> str:
     """What --help prints beside these words."""
-    return help_text(entry, _flags(list(words)), str(SCRIPTS[entry].__doc__), width)
+    return help_text(entry, get_args_parser().parse_args(words), str(SCRIPTS[entry].__doc__), width)
 
 
 def options(*words: str, entry: str = "config") -> dict[str, str]:

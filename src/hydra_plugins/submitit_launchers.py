@@ -136,7 +136,7 @@ class LocalLauncher(ReportingLauncher):
             raise
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> "list[Job[JobReturn]]":
-        """See ReportingLauncher. The jobs inherit blocked signals of the terminal; this process gets them, and ends all."""
+        """See ReportingLauncher. Jobs inherit that the terminal's signals are blocked: this process gets them and ends all."""
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
         try:
             return super()._submit(job_overrides, first)

@@ -32,23 +32,27 @@ class Interrupted(BaseException):
 
 
 class _State:
-    """What this process has received and said so far."""
+    """What this process has received and said so far. hooked: whether `_hook` was called."""
+
+    hooked = False
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.received: int | None = None
         self.unwinding = self.told = False
         self.hint: Hint | None = None
 
 
 _state = _State()
-_hooked = False
 
 
 def install() -> None:
     """Handle the signals from now on, but for those that were ignored when the process was started (nohup, a shell's `&`)."""
-    global _state
-    _state = _State()
-    _hook()
+    _state.reset()
+    if not _state.hooked:
+        _hook()
     for signum in SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _handle)
@@ -56,10 +60,7 @@ def install() -> None:
 
 def _hook() -> None:
     """Once in a process: see to it that it ends in time, and that no traceback tells of a signal's exception."""
-    global _hooked
-    if _hooked:
-        return
-    _hooked = True
+    _state.hooked = True
     atexit.register(_exit)  # the first to be registered is the last to be called
     os.register_at_fork(after_in_child=_forget)
     sys.excepthook = _silenced(sys.excepthook)

@@ -17,7 +17,7 @@ def resume_command(folder: Path) -> str:
 
 
 def sweep_command(folder: Path | None) -> str:
-    """Goes on with this process's sweep. folder: of the jobs, to be named; None where their options determine their places."""
+    """Goes on with this process's sweep. folder: of the jobs, to be named; None where a job's place follows from its options."""
     words, option = list(sys.argv), "hydra.sweep.dir"
     options = [number for number, word in enumerate(words) if "=" in word and not word.startswith("-")]
     if folder is not None:
