@@ -14,7 +14,7 @@ import twosome.envs  # noqa: F401  (registers the suite's environments)
 from twosome.config import check_targets, typed
 from twosome.envs.checked import Checked
 from twosome.envs.contract import Words
-from twosome.errors import RunError, UserError, folded, is_interruption, raised, unknown_choice
+from twosome.errors import ContractError, RunError, UserError, folded, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options
 from twosome.language.norms import Normalization, check_norm
 from twosome.policies.agent import Agent
@@ -92,7 +92,9 @@ def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any])
     """What to say where an environment cannot be made and reset."""
     if isinstance(error, gymnasium.error.Error) and config.id.rpartition(":")[2] not in gymnasium.registry:
         return unknown_choice("env.id", config.id, [name for name in gymnasium.registry if name.startswith("twosome/")])
-    if isinstance(error, UserError | RunError):
+    if isinstance(error, ContractError | RunError):  # of Checked
+        return UserError(str(error))
+    if isinstance(error, UserError):
         return UserError(_in_full(str(error), config))
     if isinstance(error, ImportError):
         return UserError(f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it")
