@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.config import check_groups, shown, typed
-from twosome.errors import RunError, UserError, folded, is_interruption, raised, unknown_choice
+from twosome.errors import ContractError, RunError, UserError, folded, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options
 from twosome.language.norms import Normalization, check_norm
 
@@ -101,7 +101,9 @@ def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any])
 
     if isinstance(error, gymnasium.error.Error) and config.id.rpartition(":")[2] not in gymnasium.registry:
         return unknown_choice("env.id", config.id, [name for name in gymnasium.registry if name.startswith("twosome/")])
-    if isinstance(error, UserError | RunError):
+    if isinstance(error, ContractError | RunError):  # of Checked
+        return UserError(str(error))
+    if isinstance(error, UserError):
         return UserError(_in_full(str(error), config))
     if isinstance(error, ImportError):
         return UserError(f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it")
