@@ -3,6 +3,7 @@
 import os
 import shlex
 from itertools import cycle
+from pathlib import Path
 
 import hydra
 import pytest
@@ -15,6 +16,7 @@ from twosome.commandline import prepared
 from twosome.errors import UserError, nearest
 from twosome.grammar import quoted, readable
 from twosome.options import Checker
+from twosome.training.resume import resume_command
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,7 +64,8 @@ def refusal(words: str, command: str = "config") -> str:
 @pytest.mark.parametrize(("name", "where"), list(zip(NAMES, cycle(PATHS), strict=False)))
 def test_a_path_that_exists_needs_no_quotes(name, where):
     command, option = where
-    [word] = prepared([f"{option}={name}"], command)
+    typed = shlex.split(resume_command(Path(name)))[-1] if option == "resume" else f"{option}={name}"
+    [word] = prepared([typed], command)
     assert OverridesParser.create().parse_override(word).value() == name
 
 
@@ -197,6 +200,7 @@ REFUSED = {
     "seed=0,1": "seed=0,1: expected one value; several are a sweep, with -m",
     "hydra.run.dir=c,d": "for this very text, type 'hydra.run.dir=\"c,d\"'",
     "-m 'seed=range(5,5)'": "seed=range(5,5): expected at least one value; there is none",
+    "-m seed=1,": "seed=1,: expected a value that can be read (",
     "-m 'seed=choice()'": "empty choice is not legal",
     "-m 'norm=glob(x*)'": "norm=glob(x*): expected at least one value",
     "-m 'seed=range(0,3,0)'": "seed=range(0,3,0): expected values to go through",
@@ -241,7 +245,8 @@ def test_a_job_of_a_sweep_is_checked_by_its_own_choices():
 
 def test_the_nearest_name():
     names = ["seed", "ppo", "ppo.seed", "ppo.learning_rate", "ppo.anneal_lr", "env", "env.task", "model.lora.rank"]
-    meant = {"ppo.lr": "ppo.learning_rate", "ppo.sed": "ppo.seed", "rank": "model.lora.rank", "env.seed": "seed", "envv": "env"}
+    meant = {"ppo.lr": "ppo.learning_rate", "ppo.sed": "ppo.seed", "rank": "model.lora.rank", "env.seed": "seed", "envv": "env",
+             "PPO.Seed": "ppo.seed", "seed.": "seed"}  # fmt: skip
     assert {key: nearest(key, names) for key in meant} == meant
     assert nearest("ppo.banana", names) is None
 

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from twosome.config import CONFIGS
 from twosome.errors import UserError
 from twosome.grammar import as_text, readable, why_unreadable
-from twosome.options import Checker
+from twosome.options import Checker, Options
 
 REFUSED = {
     "config_name": "--config-name: expected none, this command's options are its own",
@@ -46,7 +46,7 @@ def prepared(words: Sequence[str], config_name: str) -> list[str]:
         settled = [options.settled(each) for each in overrides]
         place = PLACES[0] if not sweep else PLACES[2] if options.has(PLACES[2]) else PLACES[1]
         for override in checker.parsed(settled):
-            _check_sweep(override, sweep, place)
+            _check_sweep(override, sweep, place, options)
     return [*settled, *flags]
 
 
@@ -92,11 +92,12 @@ def _asks_for_a_sweep(override: Override) -> bool:
     return override.key_or_group == "hydra.mode" and str(override.value()).upper() == RunMode.MULTIRUN.name
 
 
-def _check_sweep(override: Override, sweep: bool, place: str) -> None:
+def _check_sweep(override: Override, sweep: bool, place: str, options: Options) -> None:
     """Raises UserError for several values where one is expected, and for a folder that would not be used, in place of place."""
     word = override.input_line
     if override.is_sweep_override() and (not sweep or override.is_hydra_override()):
         several = "all jobs of a sweep have the same" if sweep else "several are a sweep, with -m, and a list is [one,two]"
-        raise UserError(f"{word}: expected one value; {several}; for this very text, type {as_text(str(word))}")
+        text = f"; for this very text, type {as_text(str(word))}" if options.takes_text(override.key_or_group) else ""
+        raise UserError(f"{word}: expected one value; {several}{text}")
     if override.key_or_group in PLACES and override.key_or_group != place:
         raise UserError(f"{word}: expected {place}=<folder>, since this is {'a sweep' if sweep else 'no sweep'}")

@@ -36,8 +36,9 @@ def nearest(key: str, names: Iterable[str]) -> str | None:
     It has the same last part, or key's is its initials (lr for learning_rate) or its end (ppo.epochs for ppo.update_epochs), or
     it has about the same letters.
     """
+    key = key.strip(".").lower()
     parent, _, last = key.rpartition(".")
-    others = {name: name.rpartition(".")[2] for name in names if not f"{key}.".startswith(f"{name}.")}
+    others = {name: name.rpartition(".")[2] for name in names if not key.startswith(f"{name}.")}
     beside = {name: end for name, end in others.items() if name.rpartition(".")[0] == parent}
     near = get_close_matches(last, beside.values(), n=1)
     found = [

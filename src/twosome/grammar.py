@@ -61,9 +61,9 @@ def readable(word: str, sweep: bool) -> str:
 
 
 def _elements(text: str) -> str:
-    """Values with commas between them, those that cannot be read quoted."""
+    """Values with commas between them, those that cannot be read quoted; where there is none, that is left as it is."""
     parts = [part.strip() for part in text.split(",")]
-    return ",".join(part if part and why_unreadable(f"x={part}") is None else quoted(part) for part in parts)
+    return ",".join(part if why_unreadable(f"x={part}") is None else quoted(part) for part in parts)
 
 
 def _is_call(text: str) -> bool:

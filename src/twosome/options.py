@@ -162,7 +162,7 @@ class Options:
         word, default = str(override.input_line), self.value(override.key_or_group)
         name, _, text = word.partition("=")
         values = values_of(override)
-        if (default is None or isinstance(default, str)) and values != [text] and os.path.exists(text):
+        if self.takes_text(override.key_or_group) and values != [text] and os.path.exists(text):
             return f"{name}={quoted(text)}"
         whole = [as_integer(value, default) for value in values]
         return word if str(whole) == str(values) else f"{name}={','.join(map(Transformer.str, whole))}"
@@ -190,6 +190,10 @@ class Options:
         with contextlib.suppress(OmegaConfBaseException):  # it may refer to another option
             return OmegaConf.select(self.config, key)
         return value
+
+    def takes_text(self, key: str) -> bool:
+        """Whether an option can be a text, by its present value."""
+        return isinstance(self.value(key), str | None)
 
     def is_open(self, key: str) -> bool:
         """Whether an option below one that is handed on to somebody who knows more of them: it can be added, or taken away."""
