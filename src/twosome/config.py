@@ -1,6 +1,6 @@
 """From Hydra's composed configuration to checked, typed settings, before anything is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from twosome.errors import UserError, check_seed
+from twosome.ppo.config import default_minibatches, largest_divisor
 
 T = TypeVar("T")
 
@@ -19,6 +20,16 @@ CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 
 TRUSTED_TARGETS = ("twosome.", "pytorch_lightning.loggers.")
 """Where a configuration's ``_target_`` may point: a config can come with a run folder from anywhere."""
+
+
+def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:
+    """rule as a resolver in conf/preset: its first number is the preset's own, which stays where the others are no integers, as
+    `typed` will tell."""
+    return lambda most, *others: rule(most, *others) if all(isinstance(other, int) for other in others) else most
+
+
+OmegaConf.register_new_resolver("minibatches", _for_presets(default_minibatches))
+OmegaConf.register_new_resolver("divisor", _for_presets(largest_divisor))
 
 
 @dataclass
