@@ -42,9 +42,9 @@ class Layout(NamedTuple):
 def kept_size(number: int) -> int:
     """The least of a few sizes, not below number: multiples of 4 up to 64, then eight between one power of two and the next.
 
-    oneDNN compiles a kernel for each number of rows that it multiplies with a weight, and never lets go of the quarter of a megabyte
-    that it takes (besides as much in its cache of 1,024 primitives). Token trees come in all sizes, so that the memory of a run would
-    grow until each had been met. On average 4 % more is computed.
+    oneDNN compiles a kernel for each number of rows that it multiplies with a weight, and never lets go of the quarter of a
+    megabyte that it takes (besides as much in its cache of 1,024 primitives). Token trees come in all sizes, so that the memory
+    of a run would grow until each had been met. On average 4 % more is computed.
     """
     step = max(4, 2 ** (number.bit_length() - 4))
     return -(-number // step) * step

@@ -8,8 +8,8 @@ from twosome.decision import Text
 from twosome.errors import UserError
 
 REMEMBERED = 2**14
-"""Texts whose tokens, or features, are remembered: far more than an environment of the suite has, and a bound for one whose prompts
-never come again. Tokens of a decision take some kilobytes."""
+"""Texts whose tokens, or features, are remembered: far more than an environment of the suite has (some 700), and a bound for one
+whose prompts never come again. Tokens of a decision take some kilobytes."""
 
 
 class TokenizedDecision(NamedTuple):
