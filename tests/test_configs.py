@@ -15,6 +15,7 @@ from twosome import experiment
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
+from twosome.errors import UserError
 from twosome.language.config import ModelConfig
 from twosome.training.sweep import combinations
 from twosome.trust import check_places
@@ -96,6 +97,29 @@ def test_environment_is_made(path):
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_presets_name_every_setting(path):
     assert list(yaml.safe_load(path.read_text())["ppo"]) == [field.name for field in dataclasses.fields(PPOConfig)]
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("rollout", [(1, 2), (3, 1), (7, 5), (2, 2), (6, 16)])
+def test_minibatches_that_nobody_asked_for_fit_every_rollout(path, rollout):
+    sizes = [f"ppo.{name}={number}" for name, number in zip(("num_envs", "num_steps"), rollout, strict=True)]
+    typed(PPOConfig, compose(f"preset={path.stem}", *sizes).ppo, "ppo")
+    asked = compose(f"preset={path.stem}", "ppo.num_envs=1", "ppo.num_steps=6", "ppo.value_num_minibatches=4")
+    with pytest.raises(UserError, match=r"ppo\.value_num_minibatches=4: expected a divisor"):
+        typed(PPOConfig, asked.ppo, "ppo")
+
+
+def test_presets_cut_their_own_rollouts_as_they_always_did():
+    names = ("num_minibatches", "gradient_accumulation_steps", "value_num_minibatches")
+    found = {path.stem: [compose(f"preset={path.stem}").ppo[name] for name in names] for path in PRESETS}
+    assert found == {"paper": [32, 8, 4], "ppo": [4, 1, 4], "sparse": [1, 1, 4], "wide": [1, 1, 4]}
+    assert compose("preset=paper", "ppo.num_minibatches=4").ppo.gradient_accumulation_steps == 4
+
+
+@pytest.mark.parametrize("value", ["many", "null", "1.5"])
+def test_a_rollout_that_is_no_number_is_told_by_its_own_name(value):
+    with pytest.raises(UserError, match=r"^ppo\.num_envs="):
+        typed(PPOConfig, compose("preset=paper", f"ppo.num_envs={value}").ppo, "ppo")
 
 
 def learning_rates(*overrides: str) -> tuple[float, float]:

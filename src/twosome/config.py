@@ -1,6 +1,6 @@
 """From Hydra's composed configuration to checked, typed settings, before anything is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -11,12 +11,23 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from twosome.algorithms.ppo.config import default_minibatches, largest_divisor
 from twosome.errors import UserError, check_seed, folded
 
 T = TypeVar("T")
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """Hydra's groups."""
+
+
+def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:
+    """rule as a resolver in conf/preset: its first number is the preset's own, which stays where the others are no integers, as
+    `typed` will tell."""
+    return lambda most, *others: rule(most, *others) if all(isinstance(other, int) for other in others) else most
+
+
+OmegaConf.register_new_resolver("minibatches", _for_presets(default_minibatches))
+OmegaConf.register_new_resolver("divisor", _for_presets(largest_divisor))
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.ppo.config import FRACTIONS, POSITIVE, PPOConfig
+from twosome.algorithms.ppo.config import FRACTIONS, POSITIVE, PPOConfig, default_minibatches
 from twosome.errors import UserError
 
 VALID = {
@@ -43,10 +43,47 @@ def test_what_has_to_be_a_fraction(option: str) -> None:
         assert getattr(config(**{option: value}), option) == value
 
 
-@pytest.mark.parametrize("value", [0, -0.02])
-def test_the_kl_limit_is_positive_or_null(value: float) -> None:
-    assert error(target_kl=value) == f"ppo.target_kl={value}: expected a number above 0, or null for no limit"
+@pytest.mark.parametrize("value", [0, -0.02, 1e-9, float("nan")])
+def test_the_kl_limit_is_above_rounding_errors_or_null(value: float) -> None:
+    assert error(target_kl=value).startswith(f"ppo.target_kl={value}: expected a number from 1e-07 on, or null for no limit; ")
     assert config(target_kl=None).target_kl is None
+
+
+@pytest.mark.parametrize("value", [0, -0.1, 1e-8, 1.5, float("nan")])
+def test_a_clip_range_in_which_nothing_can_be_learned_is_refused(value: float) -> None:
+    assert error(clip_coef=value).startswith(f"ppo.clip_coef={value}: expected a number from 1e-07 to 1; ")
+    assert config(clip_coef=1).clip_coef == 1
+
+
+@pytest.mark.parametrize("value", [1.5, float("inf")])
+def test_an_epsilon_that_swallows_the_steps_is_refused(value: float) -> None:
+    assert error(adam_eps=value) == f"ppo.adam_eps={value}: expected a number of at most 1; steps are divided by it"
+
+
+def test_a_critic_that_learns_to_be_wrong_is_refused() -> None:
+    assert error(vf_coef=-0.5) == "ppo.vf_coef=-0.5: expected 0 or more; below, the critic learns to be wrong"
+    assert config(vf_coef=0, ent_coef=-0.1, gamma=0, gae_lambda=0, max_grad_norm=float("inf")).vf_coef == 0  # each has its uses
+
+
+@pytest.mark.parametrize("options", [{"num_envs": 1, "num_steps": 1, "num_minibatches": 1}, {"num_minibatches": 24}])
+def test_advantages_are_not_normalised_in_minibatches_of_one_sample(options: dict[str, int]) -> None:
+    options |= {"gradient_accumulation_steps": 1, "value_num_minibatches": 1}
+    message = error(**options)
+    assert message.startswith(f"ppo.norm_adv=true with ppo.num_minibatches={options['num_minibatches']} and ")
+    assert "one sample" in message
+    assert "add ppo.norm_adv=false" in message
+    assert not config(**options, norm_adv=False).norm_adv
+
+
+@pytest.mark.parametrize(
+    ("most", "rollout", "parts"),
+    [(4, (32, 32), 4), (32, (4, 32), 32), (32, (1, 32), 16), (4, (1, 1), 1), (4, (3, 1), 1), (4, (2, 2), 2), (4, (31, 1), 1),
+     (4, (5, 2), 2), (32, (5, 7), 7), (4, (0, 8), 1), (4, (-1, 8), 1)],
+)  # fmt: skip
+def test_presets_cut_a_rollout_into_as_many_minibatches_as_leave_two_samples(
+    most: int, rollout: tuple[int, int], parts: int
+) -> None:
+    assert default_minibatches(most, *rollout) == parts
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,4 @@ def test_explained_variance() -> None:
     assert explained_variance(torch.full((4,), 9.0), returns) == pytest.approx(0)
     assert explained_variance(-returns, returns) == pytest.approx(-3)
     assert explained_variance(returns, torch.ones(4)) == 0
+    assert explained_variance(torch.ones(1), torch.zeros(1)) == 0

@@ -37,7 +37,7 @@ def seen_in(blocks: Blocks, nodes: int) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(forests)
 def test_each_node_sees_itself_and_its_ancestors_once(rows: list[Row]) -> None:
-    blocks = blocks_of(rows, torch.float32)
+    blocks = blocks_of(rows, torch.float32, sum(map(len, rows)))
     assert np.array_equal(seen_in(blocks, sum(map(len, rows))), whole_mask(rows))
     assert set(blocks.mask.unique().tolist()) <= {0.0, torch.finfo(torch.float32).min}
 
@@ -49,7 +49,7 @@ def test_the_output_and_its_gradients_are_the_whole_masks(rows: list[Row], heads
     nodes, (heads_of_queries, heads_of_keys) = sum(map(len, rows)), heads
     inputs = [torch.randn(1, count, nodes, 8, requires_grad=True) for count in (heads_of_queries, heads_of_keys, heads_of_keys)]
     found, weights = tree_attention(
-        nn.Module(), *inputs, torch.empty(1, 1, 0, 0), scaling=0.3, blocks=blocks_of(rows, torch.float32)
+        nn.Module(), *inputs, torch.empty(1, 1, 0, 0), scaling=0.3, blocks=blocks_of(rows, torch.float32, sum(map(len, rows)))
     )
     mask = torch.from_numpy(whole_mask(rows))
     expected = scaled_dot_product_attention(*inputs, attn_mask=mask, scale=0.3, enable_gqa=True).transpose(1, 2)
@@ -62,7 +62,9 @@ def test_the_output_and_its_gradients_are_the_whole_masks(rows: list[Row], heads
 
 def test_a_block_has_the_keys_of_its_own_nodes_only() -> None:
     trees = [tree_of([TokenizedDecision(tuple(range(BLOCK)), ((1,),))]) for _ in range(3)]
-    assert blocks_of(trees, torch.float32).keys.tolist() == [[*range(first, first + BLOCK)] for first in (0, BLOCK, 2 * BLOCK)]
+    assert blocks_of(trees, torch.float32, 3 * BLOCK).keys.tolist() == [
+        [*range(first, first + BLOCK)] for first in (0, BLOCK, 2 * BLOCK)
+    ]
 
 
 def test_blocks_that_a_model_does_not_hand_on_are_noticed() -> None:

@@ -11,8 +11,9 @@ from scoring_tools import DECISIONS, adapter, assert_close_gradients, disturb_ad
 from transformers import AutoConfig
 
 from twosome.errors import UserError
-from twosome.language import norms, oracle, tiny
+from twosome.language import norms, oracle, packed_linear, tiny
 from twosome.language.config import ModelConfig
+from twosome.language.layout import kept_size
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import MASKED, Scorer, Scores
 
@@ -135,6 +136,29 @@ def test_batches_cover_each_decision_once(row_tokens: int, batch_tokens: int) ->
             torch.testing.assert_close(row[:actions], together.logprobs[index, :actions], atol=1e-5, rtol=0)
         seen += indices
     assert sorted(seen) == list(range(len(texts)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_few_numbers_of_rows_meet_a_frozen_weight(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN keeps kernels for each that it has multiplied with one."""
+    engine, seen = scorer(dtype=dtype), set()
+    multiply = packed_linear._multiply
+    monkeypatch.setattr(packed_linear, "_multiply", lambda x, *rest: seen.add(x.numel() // x.shape[-1]) or multiply(x, *rest))
+    for module in engine.model.modules():
+        if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad:
+            module.register_forward_hook(lambda _, inputs, output: seen.add(output.numel() // output.shape[-1]))
+    for number in range(30):
+        prompt = "You should first " + "go left " * number + "now"
+        engine.score([(prompt, (prompt, "serve the dish"))]).scores.sum().backward()
+        engine.features([prompt])
+    assert len(seen) > 10
+    assert all(kept_size(rows) == rows for rows in seen)
+
+
+def test_kept_sizes_are_few_and_near() -> None:
+    sizes = {size: kept_size(size) for size in range(1, 1025)}
+    assert all(size <= kept < 1.13 * size + 3 for size, kept in sizes.items())
+    assert len(set(sizes.values())) == 48
 
 
 def test_far_fewer_tokens_are_computed_than_by_the_oracle() -> None:

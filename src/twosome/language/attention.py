@@ -39,9 +39,8 @@ class Blocks(NamedTuple):
         return Blocks(self.keys.to(device), self.mask.to(device))
 
 
-def blocks_of(rows: Sequence[Row], dtype: torch.dtype) -> Blocks:
-    """The blocks of a batch of trees; dtype: of the model's hidden states."""
-    nodes = sum(map(len, rows))
+def blocks_of(rows: Sequence[Row], dtype: torch.dtype, nodes: int) -> Blocks:
+    """The blocks of a batch of trees; dtype: of the model's hidden states; nodes: the trees', and what is padding behind them."""
     visible = np.zeros((nodes, nodes), dtype=bool)
     for start, row in zip(starts_of(rows), rows, strict=True):
         visible[start : start + len(row), start : start + len(row)] = row.ancestors()

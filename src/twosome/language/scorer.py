@@ -13,7 +13,7 @@ from twosome.decision import Text
 from twosome.errors import UserError
 from twosome.language.attention import takes_blocks
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
-from twosome.language.layout import flat, padded
+from twosome.language.layout import flat, kept_size, padded
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
@@ -46,8 +46,8 @@ class Scores(NamedTuple):
 class Scorer:
     """The engine. Its cost follows the number of distinct tokens in context, not of decisions times actions.
 
-    tokens_computed and tokens_projected count the model's input tokens (padding included) and the positions that were
-    projected onto the vocabulary.
+    tokens_computed and tokens_projected count the model's input tokens and the positions that were projected onto the
+    vocabulary, padding included.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Scorer:
     def input_tokens(self, rows: Sequence[Row]) -> int:
         """The tokens that the model computes for a batch of trees, padding included."""
         lengths = [len(row) for row in rows]
-        return sum(lengths) if self.in_blocks else len(rows) * max(lengths)
+        return kept_size(sum(lengths)) if self.in_blocks else len(rows) * max(lengths)
 
     def log_probs(self, states: Tensor) -> Tensor:
         """Log-probabilities of the next token after last hidden states (n, hidden): (n, vocabulary), float32."""
@@ -156,6 +156,8 @@ class Scorer:
         edges = [(start + node, token) for start, row in zip(starts, rows, strict=True) for node, token in row.edges]
         nodes = sorted({node for node, _ in edges})
         place_of = {node: place for place, node in enumerate(nodes)}
+        if self.in_blocks:
+            nodes += nodes[-1:] * (kept_size(len(nodes)) - len(nodes))
         self.tokens_projected += len(nodes)
         states = hidden[torch.tensor(nodes, device=self.device)]
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)

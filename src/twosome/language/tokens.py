@@ -7,8 +7,9 @@ from twosome.decision import Text
 from twosome.errors import UserError
 from twosome.memory import Memory
 
-REMEMBERED = 32_768
-"""Decisions whose tokens are remembered: with 300 tokens each, some 80 MB."""
+REMEMBERED = 2**14
+"""Decisions whose tokens are remembered: far more than an environment of the suite has (some 700), and a bound for one whose
+prompts never come again. The tokens of one take some kilobytes."""
 
 
 class TokenizedDecision(NamedTuple):

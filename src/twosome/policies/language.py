@@ -98,8 +98,8 @@ class LanguageAgent(LearningAgent):
         scores = self.scorer.score(texts)
         if self._adapter_is_zero():  # the adapted model is still the frozen one: the features come for nothing
             states = zip(texts, scores.prompt_states, strict=True)
-            self._features.keep({prompt: state for (prompt, _), state in states if prompt not in self._features})
-        return [row[: len(text[1])] for text, row in zip(texts, scores.log_policy(), strict=True)]
+            self._features.keep({prompt: state.clone() for (prompt, _), state in states if prompt not in self._features})
+        return [row[: len(text[1])].clone() for text, row in zip(texts, scores.log_policy(), strict=True)]
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
@@ -123,10 +123,14 @@ class LanguageAgent(LearningAgent):
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
-        features = self._features.of((decision.prompt for decision in decisions), self.scorer.features)
+        features = self._features.of((decision.prompt for decision in decisions), self._frozen_states)
         rows = {prompt: row for row, prompt in enumerate(features)}
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.scorer.device)
         return torch.stack(list(features.values())), index
+
+    def _frozen_states(self, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """The features of prompts; each a tensor of its own, since a row would keep those of the whole batch in memory."""
+        return map(torch.clone, self.scorer.features(prompts))
 
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
         """See LearningAgent; the critic reads features of the frozen model."""

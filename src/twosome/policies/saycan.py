@@ -55,7 +55,7 @@ class SayCanAgent(Agent):
 
     def _score(self, texts: Sequence[Text]) -> list[Tensor]:
         rows = self.scorer.score(texts).log_policy()
-        return [row[: len(text[1])] for text, row in zip(texts, rows, strict=True)]
+        return [row[: len(text[1])].clone() for text, row in zip(texts, rows, strict=True)]
 
     def prepare(self) -> None:
         """See Agent; the affordance learns what it has to."""

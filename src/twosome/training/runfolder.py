@@ -1,12 +1,9 @@
-"""A run's folder on disk: the public format that analysis reads. Every file in it is written whole or not at all."""
+"""A run's folder on disk: the public format that analysis reads. Its files are written whole or not at all, its tables grow."""
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
 from twosome.plain import read_json, read_yaml
+from twosome.training.table import Table
 
 if TYPE_CHECKING:
     from twosome.policies.agent import Agent
@@ -33,41 +31,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-class Table:
-    """A CSV file that grows by whole sets of rows; it is written anew each time, which for these sizes costs a millisecond."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines: list[str] = path.read_text().splitlines(keepends=True) if path.exists() else []
-
-    def __len__(self) -> int:
-        """Rows, without the header."""
-        return max(0, len(self.lines) - 1)
-
-    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows, all with the columns of the first ever written."""
-        for row in rows:
-            if not self.lines:
-                self.lines.append(_line(row))
-            self.lines.append(_line(row.values()))
-        if self.lines:
-            write_atomic(self.path, "".join(self.lines))
-
-    def truncate(self, rows: int) -> None:
-        """Forget what was written after the first rows rows."""
-        self.lines = self.lines[: rows + 1] if rows else []
-        if self.lines:
-            write_atomic(self.path, "".join(self.lines))
-        else:
-            self.path.unlink(missing_ok=True)
-
-
-def _line(values: Iterable[Any]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
 
 
 RESULTS = (

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from twosome.algorithms.ppo.config import PPOConfig
-from twosome.config import typed
 
 if TYPE_CHECKING:
     from twosome.algorithms.ppo.ppo import PPO
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
 
 def build(**options: Any) -> "PPO":
     """The builder that conf/algorithm/ppo.yaml names. options: of PPOConfig. Raises UserError."""
+    from twosome.config import typed  # which imports the rules of this package's presets
+
     config = typed(PPOConfig, OmegaConf.create(options), "ppo")
     from twosome.algorithms.ppo.ppo import PPO  # PyTorch takes seconds to import
 

@@ -1,7 +1,8 @@
 """PPO's settings, one documented field each; conf/preset holds sets of values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twosome.errors import UserError
 
@@ -11,9 +12,43 @@ if TYPE_CHECKING:
 POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradient_accumulation_steps",
             "value_update_epochs", "value_num_minibatches", "learning_rate", "value_learning_rate", "max_grad_norm",
             "adam_eps")  # fmt: skip
-BOUNDED = ("learning_rate", "value_learning_rate", "ent_coef", "vf_coef")
-LARGEST = 1e30  # of these: float32 ends at 3e38, and Adam divides by small numbers
-FRACTIONS = ("gamma", "gae_lambda", "clip_coef")
+FRACTIONS = ("gamma", "gae_lambda")
+LARGEST = 1e30  # float32 ends at 3e38, and Adam divides by small numbers
+LEAST = 1e-7  # ratios are near 1, where float32's numbers are that far apart
+RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (POSITIVE, lambda value: value > 0, "a number above 0"),
+    (FRACTIONS, lambda value: 0 <= value <= 1, "a number from 0 to 1"),
+    (
+        ("learning_rate", "value_learning_rate", "ent_coef", "vf_coef"),
+        lambda value: abs(value) <= LARGEST,
+        f"a number of at most {LARGEST:g}",
+    ),
+    (
+        ("clip_coef",),
+        lambda value: LEAST <= value <= 1,
+        f"a number from {LEAST:g} to 1; below, every change of the policy is clipped and nothing is learned",
+    ),
+    (("adam_eps",), lambda value: value <= 1, "a number of at most 1; steps are divided by it"),
+    (("vf_coef",), lambda value: value >= 0, "0 or more; below, the critic learns to be wrong"),
+    (("anneal_steps",), lambda value: value >= 0, "0 (over the run) or more"),
+    (
+        ("target_kl",),
+        lambda value: value is None or value >= LEAST,
+        f"a number from {LEAST:g} on, or null for no limit; below, rounding errors end every update before its first step",
+    ),
+)
+"""Names of settings, what has to hold for their values, and its words."""
+
+
+def largest_divisor(most: int, number: int) -> int:
+    """The largest divisor of number that is at most most; at least 1."""
+    return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
+
+
+def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
+    """What the presets say of minibatches: the largest number up to most into which a rollout can be cut evenly, with two samples
+    in each."""
+    return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
 
 
 @dataclass(frozen=True)
@@ -57,7 +92,8 @@ class PPOConfig:
     anneal_ent_coef: bool = False
     """Whether it falls linearly to 0 over the run."""
     vf_coef: float = 0.5
-    """Weight of the value loss. (The critic has an optimiser of its own, so this only meets gradient clipping and eps.)"""
+    """Weight of the value loss; 0 leaves the critic as it is. (The critic has an optimiser of its own, so any other number only
+    meets gradient clipping and eps.)"""
     max_grad_norm: float = 0.5
     """Gradients are scaled down to this norm, policy and critic each. (CleanRL scales both by their common norm; its one
     Adam is otherwise the same as two of equal learning rate.)"""
@@ -75,19 +111,10 @@ class PPOConfig:
         self._check_divisors()
 
     def _check_ranges(self) -> None:
-        for name in POSITIVE:
-            if not getattr(self, name) > 0:
-                raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number above 0")
-        for name in BOUNDED:
-            if not abs(getattr(self, name)) <= LARGEST:
-                raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number of at most {LARGEST:g}")
-        for name in FRACTIONS:
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"ppo.{name}={getattr(self, name)}: expected a number from 0 to 1")
-        if self.anneal_steps < 0:
-            raise UserError(f"ppo.anneal_steps={self.anneal_steps}: expected 0 (over the run) or more")
-        if self.target_kl is not None and self.target_kl <= 0:
-            raise UserError(f"ppo.target_kl={self.target_kl}: expected a number above 0, or null for no limit")
+        for names, holds, expected in RANGES:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise UserError(f"ppo.{name}={getattr(self, name)}: expected {expected}")
 
     def _check_divisors(self) -> None:
         for name in ("num_minibatches", "value_num_minibatches"):
@@ -96,6 +123,12 @@ class PPOConfig:
                     f"ppo.{name}={getattr(self, name)}: expected a divisor of ppo.num_envs * ppo.num_steps = "
                     f"{self.num_envs} * {self.num_steps} = {self.batch_size}; change one of them"
                 )
+        if self.norm_adv and self.batch_size == self.num_minibatches:
+            raise UserError(
+                f"ppo.norm_adv=true with ppo.num_minibatches={self.num_minibatches} and ppo.num_envs * ppo.num_steps = "
+                f"{self.num_envs} * {self.num_steps} = {self.batch_size}: a minibatch is one sample, whose normalised advantage "
+                "is 0, and nothing is learned; add ppo.norm_adv=false, or take more samples or fewer minibatches"
+            )
         if self.num_minibatches % self.gradient_accumulation_steps:
             raise UserError(
                 f"ppo.gradient_accumulation_steps={self.gradient_accumulation_steps}: expected a divisor of "

@@ -57,6 +57,6 @@ def normalize(advantages: Tensor) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> float:
-    """1 - Var(returns - values) / Var(returns): 1 for a perfect critic, 0 for a constant one; 0 if returns are equal."""
-    variance = returns.var().item()
+    """1 - Var(returns - values) / Var(returns): 1 for a perfect critic, 0 for a constant one; 0 if all returns are equal."""
+    variance = returns.var().item() if len(returns) > 1 else 0.0
     return 0.0 if variance == 0 else 1 - (returns - values).var().item() / variance

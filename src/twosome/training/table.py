@@ -1,0 +1,63 @@
+"""Tables of a run's folder, which grow with training."""
+
+import contextlib
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Table:
+    """A CSV file that grows by whole sets of rows, with one write for each: neither memory nor time grow with the table.
+
+    A set that cannot be written whole is taken away again. What a killed process or machine wrote of one is not counted when the
+    file is opened next, and gone with the next `truncate`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = sum(line.endswith(b"\n") for line in path.open("rb")) if path.exists() else 0
+
+    def __len__(self) -> int:
+        """Rows, without the header."""
+        return max(0, self.lines - 1)
+
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows, all with the columns of the first ever written."""
+        written = list(rows)
+        lines = [_line(row.values()) for row in written]
+        if written and not self.lines:
+            lines.insert(0, _line(written[0]))
+        if lines:
+            self._append("".join(lines).encode())
+            self.lines += len(lines)
+
+    def truncate(self, rows: int) -> None:
+        """Forget what was written after the first rows rows."""
+        self.lines = min(self.lines, rows + 1) if rows else 0
+        if self.lines:
+            with self.path.open("r+b") as file:
+                file.truncate(sum(len(file.readline()) for _ in range(self.lines)))
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def _append(self, content: bytes) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("ab") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:  # a full disk, Ctrl-C
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, whole) if whole else self.path.unlink(missing_ok=True)
+            raise
+
+
+def _line(values: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(values)
+    return buffer.getvalue()
