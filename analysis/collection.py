@@ -9,6 +9,7 @@ import measures
 import paper
 import published
 import windows
+from checks import shown
 from commands import AnalysisError, warn
 from runs import Run, read_folder
 
@@ -115,10 +116,10 @@ def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:
     for run in runs[1:]:
         for name in first.setting.keys() & run.setting.keys():
             ours, theirs = first.setting[name], run.setting[name]
-            if ours != theirs:
+            if ours != theirs and (ours == ours or theirs == theirs):  # nan is nan
                 raise AnalysisError(
-                    f"{task}, {method}: expected runs of one setting, found {name}={ours} in {first.source} and "
-                    f"{name}={theirs} in {run.source}; name only folders of one setting"
+                    f"{task}, {method}: expected runs of one setting, found {name}={shown(ours)} in {first.source} and "
+                    f"{name}={shown(theirs)} in {run.source}; name only folders of one setting"
                 )
 
 

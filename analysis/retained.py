@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import checks
 from commands import AnalysisError
 from stats import Z95, Bootstrap, Estimate
 
@@ -31,6 +33,11 @@ FORGETTING = {
     **{"update": int, "env_steps": int, "return": float, "success_rate": float, "kl": float, "perplexity_ratio": float},
     **{"top1_agreement": float, "acc": float, "acc_norm": float},
 }
+COLUMNS: dict[str, dict[str, type]] = {"accuracies": ACCURACIES, "drift": DRIFT, "forgetting": FORGETTING}
+MISSING = {"forgetting": ("return", "success_rate")}
+"""The tables, and which of their columns may lack a number: no episode may have ended."""
+AGAIN = "evaluate the run again"
+OUTCOMES = "-lgr"
 RIGHT = {"before": "lr", "after": "gr"}
 """The letters of outcomes that say right: lost (before only), gained (after only), right both times; - is neither."""
 
@@ -50,42 +57,60 @@ class Retained:
 
 
 def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
-    """Accuracies and drift of a retention.json; raises AnalysisError where it is of another version."""
-    try:
-        probe = content.get("drift", {})
-        rows = [_accuracy(QUESTIONS, name, probe[name], {"data": probe["texts"]}) for name in ("acc", "acc_norm") if probe]
-        for task, entry in content.get("benchmarks", {}).items():
-            rows += [_accuracy(task, name, paired, entry) for name, paired in entry["metrics"].items()]
-        drift = [_drift(probe)] if probe else []
-    except (KeyError, TypeError, ValueError) as error:
-        raise AnalysisError(f"{file}: expected what this version writes ({error!r}); evaluate the run again") from None
-    return {
-        "accuracies": _rounded(pd.DataFrame(rows, columns=list(ACCURACIES)), ACCURACIES),
-        "drift": _rounded(pd.DataFrame(drift, columns=list(DRIFT)), DRIFT),
-    }
+    """Accuracies and drift of a retention.json; raises AnalysisError where it is not what this version writes."""
+    get = partial(checks.entry, content, where=str(file), remedy=AGAIN)
+    rows: dict[str, dict[str, Any]] = {}
+    drift: dict[str, dict[str, Any]] = {}
+    if content.get("drift", {}) != {}:
+        drift["drift"] = _drift(get)
+        for metric in ("acc", "acc_norm"):
+            rows[f"drift.{metric}"] = _accuracy(get, ["drift", metric], QUESTIONS, {"data": content["drift"].get("texts")})
+    for task in get(["benchmarks"], dict) if "benchmarks" in content else ():
+        told = get(["benchmarks", task], dict)
+        for metric in get(["benchmarks", task, "metrics"], dict):
+            path = ["benchmarks", task, "metrics", metric]
+            rows[".".join(path)] = _accuracy(get, path, task, told)
+    found = {}
+    for name, own in (("accuracies", rows), ("drift", drift)):
+        given = pd.DataFrame([*own.values()], index=[*own], columns=list(COLUMNS[name]), dtype=object)
+        found[name] = checks.rounded(checks.table(given, COLUMNS[name], str(file), AGAIN), COLUMNS[name])
+    check_outcomes(found["accuracies"], file, AGAIN)
+    return found
 
 
-def _accuracy(task: str, metric: str, paired: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    low, high = paired["interval"]
-    told = {"task": task, "metric": metric, "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
-    told |= {name: entry.get(name, "") for name in ("lm_eval", "data")}
-    return told | {name: paired[name] for name in ACCURACIES if name not in told}
+def check_outcomes(table: pd.DataFrame, file: Path, remedy: str) -> None:
+    """Raises AnalysisError where an accuracy's outcomes are not those of its items, or where it is there twice."""
+    told = [name for name in ("run", "task", "metric") if name in table]
+    twice = table.duplicated(told)
+    for number, row in enumerate(table.to_dict("records")):
+        letters, name = row["outcomes"], ", ".join(row[each] for each in told)
+        if not set(letters) <= set(OUTCOMES) or len(letters) not in (0, row["items"]):
+            expected = f"one of {OUTCOMES} for each of its {row['items']} items, or nothing"
+            raise AnalysisError(f"{file}: {name}: outcomes: expected {expected}, found {checks.shown(letters)}; {remedy}")
+        if twice.iloc[number]:
+            raise AnalysisError(f"{file}: {name}: expected it once, found it twice; {remedy}")
 
 
-def _drift(drift: dict[str, Any]) -> dict[str, Any]:
-    row = {name: drift[name] for name in ("tokens", "texts", "kl", "perplexity_ratio", "top1_agreement")}
+def _accuracy(get: Any, path: Sequence[str], task: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    paired = get(path, dict)
+    low, high = _ends(get, [*path, "interval"])
+    row = {"task": task, "metric": path[-1], "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
+    row |= {name: told.get(name, "") for name in ("lm_eval", "data")}
+    return row | {name: paired.get(name) for name in ACCURACIES if name not in row}
+
+
+def _drift(get: Any) -> dict[str, Any]:
+    drift = get(["drift"], dict)
+    row = {name: drift.get(name) for name in ("tokens", "texts", "kl", "perplexity_ratio", "top1_agreement")}
     for name in ("kl", "perplexity_ratio", "top1_agreement"):
-        row[f"{name}_low"], row[f"{name}_high"] = drift[f"{name}_interval"]
-    return row | {f"perplexity_{when}": drift["perplexity"][when] for when in ("before", "after")}
+        row[f"{name}_low"], row[f"{name}_high"] = _ends(get, ["drift", f"{name}_interval"])
+    perplexity = get(["drift", "perplexity"], dict)
+    return row | {f"perplexity_{when}": perplexity.get(when) for when in ("before", "after")}
 
 
-def _rounded(table: pd.DataFrame, columns: Mapping[str, type]) -> pd.DataFrame:
-    """Floats with six significant digits, as they are published."""
-    table = table.astype(columns)
-    for name, kind in columns.items():
-        if kind is float:
-            table[name] = table[name].map(lambda value: float(f"{value:.6g}"))
-    return table
+def _ends(get: Any, path: Sequence[str]) -> list[Any]:
+    """An interval's; numbers that are not there are None."""
+    return [*get(path, list), None, None][:2]
 
 
 @dataclass(frozen=True)
