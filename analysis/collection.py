@@ -13,7 +13,8 @@ import measures
 import paper
 import published
 import windows
-from commands import AnalysisError, warn
+from checks import shown
+from commands import COUNTED, AnalysisError, warn
 from runs import Run, read_folder
 
 ADDED = ("accuracies", "drift")
@@ -26,13 +27,13 @@ def read(
     folders: Sequence[Path],
     seeds: Sequence[int] | None = None,
     unfinished: bool = False,
-    evaluations: str = counting.CHOICES[0],
+    evaluations: str = COUNTED[0],
 ) -> list[Run]:
     """All runs at and below the folders, sorted by task, method and seed; a run found twice counts once.
 
     seeds: take only these; every trained method must have them all. unfinished: whether to take runs that are not finished.
-    evaluations: which of a run's evaluations count (counting.CHOICES). Raises AnalysisError where there is none, or where runs
-    do not belong together.
+    evaluations: which of a run's evaluations count (commands.COUNTED). Raises AnalysisError where there is no run, or where
+    runs do not belong together.
     """
     found = [run for folder in folders for run in _below(folder)]
     if not unfinished:
@@ -57,7 +58,7 @@ def asked(options: argparse.Namespace) -> list[Run]:
     """The runs that a command line names; says where a task's window is shorter than --window."""
     if "window" in options:
         measures.check_window(options.window)
-    which = options.evaluations if "evaluations" in options else counting.CHOICES[0]
+    which = options.evaluations if "evaluations" in options else COUNTED[0]
     runs = read(options.runs, options.seeds, options.unfinished, which)
     if "window" in options:
         windows.warn_of_shorter(by_task(runs), options.window)
@@ -139,10 +140,10 @@ def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:
     for run in runs[1:]:
         for name in first.setting.keys() & run.setting.keys():
             ours, theirs = first.setting[name], run.setting[name]
-            if ours != theirs:
+            if ours != theirs and (ours == ours or theirs == theirs):  # nan is nan
                 raise AnalysisError(
-                    f"{task}, {method}: expected runs of one setting, found {name}={ours} in {first.source} and "
-                    f"{name}={theirs} in {run.source}; name only folders of one setting"
+                    f"{task}, {method}: expected runs of one setting, found {name}={shown(ours)} in {first.source} and "
+                    f"{name}={shown(theirs)} in {run.source}; name only folders of one setting"
                 )
 
 

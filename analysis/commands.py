@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import counting
 import signals
 
 Make = Callable[[argparse.Namespace], Iterable[Path]]
+COUNTED = ("own", "latest")
+"""Of --evaluations: the run's own record, and where there is none the one of most episodes or items, of equals the latest; or
+the latest whoever made it."""
 
 
 class AnalysisError(ValueError):
@@ -49,7 +51,7 @@ def add_statistics(made: argparse.ArgumentParser) -> None:
 
 def add_evaluations(made: argparse.ArgumentParser) -> None:
     """The option of what counts where a run was evaluated more than once."""
-    made.add_argument("--evaluations", choices=counting.CHOICES, default=counting.CHOICES[0], help="which counts where a run "
+    made.add_argument("--evaluations", choices=COUNTED, default=COUNTED[0], help="which counts where a run "
                       "was evaluated more than once: its own (without one the longest, of equals the latest), or the latest"
                       )  # fmt: skip
 

@@ -9,15 +9,20 @@ from typing import Any
 
 import pandas as pd
 
+import checks
+from commands import COUNTED, AnalysisError
+
 EVALUATED = "evaluated"
-CHOICES = ("own", "latest")
-"""Of --evaluations: the run's own record, and where there is none the one of most episodes or items, of equals the latest; or
-the latest whoever made it."""
 
 
-def at(record: Mapping[str, Any]) -> str:
-    """When a record of evaluation.json was added; empty where the run itself wrote it."""
-    return str(record[EVALUATED]["at"]) if EVALUATED in record else ""
+def at(record: Mapping[str, Any], where: str, remedy: str) -> str:
+    """When a record was added to a run; empty where the run itself wrote it. Raises AnalysisError where it does not say."""
+    if EVALUATED not in record:
+        return ""
+    time = checks.entry(record, [EVALUATED], dict, where, remedy).get("at")
+    if not checks.is_name(time) or not time:
+        raise AnalysisError(f"{where}: {EVALUATED}.at: expected a time, found {checks.shown(time)}; {remedy}")
+    return str(time)
 
 
 def own(records: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +33,7 @@ def own(records: pd.DataFrame) -> pd.DataFrame:
 def counted(records: pd.DataFrame, key: Sequence[str], size: str, which: str) -> pd.DataFrame:
     """One record for each value of the columns key, in the order in which the values first appear.
 
-    size: the column with the number of episodes or items. which: of CHOICES.
+    size: the column with the number of episodes or items. which: of commands.COUNTED.
     """
     best: dict[tuple[Any, ...], tuple[tuple[Any, ...], int]] = {}
     for position, row in enumerate(records.to_dict("records")):
@@ -48,6 +53,6 @@ def together(records: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 def notes(which: str) -> list[str]:
     """What tables say of a choice that is not the default one."""
-    if which == CHOICES[0]:
+    if which == COUNTED[0]:
         return []
     return ["Where a run was evaluated more than once, its latest evaluation counts (--evaluations latest)."]

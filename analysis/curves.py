@@ -39,7 +39,7 @@ FIGURES = {
     "baselines": lambda method: not method.startswith(LANGUAGE) or method == f"{LANGUAGE}word",
 }
 """By name, which methods a figure shows."""
-NOTHING = "no training episode has ended"
+NOTHING = "nothing to draw yet"
 
 
 def make(options: argparse.Namespace) -> list[Path]:
@@ -56,7 +56,7 @@ def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
     for task, methods in tasks.items():
         for method in methods:
             if rows[(rows.task == task) & (rows.method == method)].center.isna().all():
-                why = NOTHING if any(run.steps for run in methods[method]) else "it was not evaluated"
+                why = "no training episode has ended" if any(run.steps for run in methods[method]) else "it was not evaluated"
                 warn(f"{task}, {method}: not drawn, since {why}")
     optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}
     for name, shows in FIGURES.items():

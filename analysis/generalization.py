@@ -54,8 +54,12 @@ def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
     """The same of runs that were read before."""
     data = collect(runs, options)
     others = data[(data.env == data.trained_env) & ~data.own]
-    paths = write_table(options.out / "generalization", unseen_table(others, options), others)
-    paths += write_figure(options.out / "generalization", figures.bars(others, options.method))
+    paths: list[Path] = []
+    if others.empty:  # all were played in another environment
+        warn(f"no table or figure of unseen tasks: no run of {options.method} was tested on them (src/evaluate.py, suite=unseen)")
+    else:
+        paths += write_table(options.out / "generalization", unseen_table(others, options), others)
+        paths += write_figure(options.out / "generalization", figures.bars(others, options.method))
     trained = data[(data.when == "after") & data.gain.notna()]
     paths += write_table(options.out / "transfer", transfer_table(trained, options), trained)
     return paths + write_figure(options.out / "transfer", figures.matrix(trained))

@@ -1,21 +1,24 @@
 """Runs condensed to a few tables: small enough to commit, and all that figures and tables are made of."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+import checks
+import retained
 from commands import AnalysisError
 from counting import EVALUATED
-from retained import ACCURACIES, DRIFT, FORGETTING, Retained
-from runs import BINS, EVALUATIONS, Run
+from plain import parse_json
+from retained import Retained
+from runs import BINS, EVALUATIONS, MISSING, Run, read_csv
 from writing import write_csv
 
 FORMAT = 1
 FILES = ("runs.csv", "curves.csv", "evaluations.csv")
-RETAINED = {"accuracies": ACCURACIES, "drift": DRIFT, "forgetting": FORGETTING}
+RETAINED = retained.COLUMNS
 """Further tables, of what language models still know; each is there if it has a row."""
 TABLES = (*FILES, *(f"{name}.csv" for name in RETAINED))
 TOLD = ("task", "method", "seed", "model", "steps", "seconds", "finished")  # of a run, besides what it is read back from
@@ -78,23 +81,24 @@ def _stacked(runs: Sequence[Run], tables: Sequence[pd.DataFrame], columns: dict[
 
 def read(folder: Path) -> list[Run]:
     """The runs of a folder of published tables; raises AnalysisError where they are not of this format."""
-    rows, curves, evaluations = (
-        _table(folder / name, {"run": str, **columns}) for name, columns in zip(FILES, (RUNS, BINS, EVALUATIONS), strict=True)
-    )
+    file = folder / FILES[0]
+    rows = _table(file, RUNS)
     if strange := sorted(set(rows["format"]) - {FORMAT}):
-        raise AnalysisError(f"{folder / FILES[0]}: expected format {FORMAT}, found {strange[0]}; {AGAIN}")
+        raise AnalysisError(f"{file}: expected format {FORMAT}, found {strange[0]}; {AGAIN}")
+    curves = _table(folder / FILES[1], {"run": str, **BINS})
+    evaluations = _table(folder / FILES[2], {"run": str, **EVALUATIONS}, MISSING)
     further = {
-        name: _table(folder / f"{name}.csv", {"run": str, **columns})
+        name: _table(folder / f"{name}.csv", {"run": str, **columns}, retained.MISSING.get(name, ()))
         for name, columns in RETAINED.items()
         if (folder / f"{name}.csv").exists()
     }
+    if "accuracies" in further:
+        retained.check_outcomes(further["accuracies"], folder / "accuracies.csv", AGAIN)
     runs = []
     for row in rows.to_dict("records"):
-        try:
-            config, choices, provenance = (json.loads(row[name]) for name in DETAILS)
-        except ValueError as error:
-            told = f"expected JSON in {', '.join(DETAILS)} of {row['run']} ({error})"
-            raise AnalysisError(f"{folder / FILES[0]}: {told}; {AGAIN}") from None
+        where = {name: f"{file}: {row['run']}: {name}" for name in DETAILS}
+        config, choices, provenance = (_content(row[name], where[name]) for name in DETAILS)
+        checks.origin({"config": config, "choices": choices, "provenance": provenance}, where, AGAIN)
         bins, records = _of_run(curves, row["run"]), _of_run(evaluations, row["run"])
         kept = Retained(**{name: _of_run(table, row["run"]) for name, table in further.items()})
         progress = (bool(row["finished"]), int(row["steps"]), float(row["seconds"]))
@@ -102,25 +106,27 @@ def read(folder: Path) -> list[Run]:
     return runs
 
 
+def _content(text: str, where: str) -> dict[str, Any]:
+    """A configuration, choices or provenance."""
+    try:
+        content = parse_json(text)
+        checks.readable(content)
+        if not isinstance(content, dict):
+            raise ValueError("it holds no mapping")
+        return content
+    except (ValueError, RecursionError) as error:
+        raise AnalysisError(f"{where}: expected JSON ({error}); {AGAIN}") from None
+
+
 def _of_run(table: pd.DataFrame, run: str) -> pd.DataFrame:
     return table[table.run == run].drop(columns="run").reset_index(drop=True)
 
 
-def _table(file: Path, columns: dict[str, type]) -> pd.DataFrame:
-    """One of the tables, with columns of the right types."""
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        if EVALUATED not in table:
-            table[EVALUATED] = ""
-        if missing := [name for name in columns if name not in table]:
-            raise AnalysisError(f"{file}: expected a column {missing[0]}; {AGAIN}")
-        for name, kind in columns.items():
-            if kind is float:
-                table[name] = table[name].replace("", "nan")
-            if kind is bool:
-                table[name] = table[name].map({"True": True, "False": False})
-        return table[list(columns)].astype(columns)
-    except AnalysisError:
-        raise
-    except (ValueError, OSError) as error:
-        raise AnalysisError(f"{file}: expected a published table ({' '.join(str(error).split())}); {AGAIN}") from None
+def _table(file: Path, columns: dict[str, type], missing: Collection[str] = ()) -> pd.DataFrame:
+    """One of the tables, with columns of the right types. missing: those that may lack a number."""
+    given = read_csv(file, AGAIN, dtype=str, keep_default_na=False)
+    if EVALUATED not in given:  # nothing was added to the runs
+        given[EVALUATED] = ""
+    if absent := [name for name in columns if name not in given]:
+        raise AnalysisError(f"{file}: expected a column {absent[0]}; {AGAIN}")
+    return checks.table(given, columns, str(file), AGAIN, text=True, missing=missing)

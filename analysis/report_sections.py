@@ -82,9 +82,9 @@ def generalization(page: Page) -> str:
 
 
 def titled(page: Page, names: Sequence[str]) -> str:
-    """Tables, each under its title."""
+    """Tables, each under its title, as far as they were made."""
     parts = []
-    for name in names:
+    for name in (each for each in names if f"{each}.md" in page.made):
         table = page.table(name)
         parts += [f"<h3>{html.escape(table.title)}</h3>", to_html(table), notes(table), formats(name)]
     return "".join(parts)

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import checks
 import counting
 from commands import AnalysisError
 from stats import Z95, Bootstrap, Estimate
@@ -33,6 +35,11 @@ FORGETTING = {
     **{"update": int, "env_steps": int, "return": float, "success_rate": float, "kl": float, "perplexity_ratio": float},
     **{"top1_agreement": float, "acc": float, "acc_norm": float},
 }
+COLUMNS: dict[str, dict[str, type]] = {"accuracies": ACCURACIES, "drift": DRIFT, "forgetting": FORGETTING}
+MISSING = {"forgetting": ("return", "success_rate")}
+"""The tables, and which of their columns may lack a number: no episode may have ended."""
+AGAIN = "evaluate the run again"
+OUTCOMES = "-lgr"
 RIGHT = {"before": "lr", "after": "gr"}
 """The letters of outcomes that say right: lost (before only), gained (after only), right both times; - is neither."""
 
@@ -52,56 +59,81 @@ class Retained:
     forgetting: pd.DataFrame = field(default_factory=lambda: empty(FORGETTING))
 
     def counted(self, which: str) -> "Retained":
-        """What counts where the language model was asked more than once. which: of counting.CHOICES."""
+        """What counts where the language model was asked more than once. which: of commands.COUNTED."""
         accuracies = counting.counted(self.accuracies, ("task", "metric"), "items", which)
         return Retained(accuracies, counting.counted(self.drift, (), "tokens", which), self.forgetting)
 
 
 def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
-    """Accuracies and drift of a retention.json; raises AnalysisError where it is of another version."""
-    try:
-        parts = [("", content), *((part[counting.EVALUATED]["at"], part) for part in content.get("later", []))]
-        rows = [row for at, part in parts for row in _accuracies(part, at)]
-        drift = [_drift(part["drift"]) | {counting.EVALUATED: at} for at, part in parts if part.get("drift")]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AnalysisError(f"{file}: expected what this version writes ({error!r}); evaluate the run again") from None
-    return {
-        "accuracies": _rounded(pd.DataFrame(rows, columns=list(ACCURACIES)), ACCURACIES),
-        "drift": _rounded(pd.DataFrame(drift, columns=list(DRIFT)), DRIFT),
-    }
+    """Accuracies and drift of a retention.json; raises AnalysisError where it is not what this version writes."""
+    rows: dict[str, dict[str, Any]] = {}
+    drift: dict[str, dict[str, Any]] = {}
+    for where, part, at in _parts(content, file):
+        get = partial(checks.entry, part, where=str(file), remedy=AGAIN)
+        added = {counting.EVALUATED: at}
+        if part.get("drift", {}) != {}:
+            drift[f"{where}drift"] = _drift(get) | added
+            for metric in ("acc", "acc_norm"):
+                told = {"data": part["drift"].get("texts")} | added
+                rows[f"{where}drift.{metric}"] = _accuracy(get, ["drift", metric], QUESTIONS, told)
+        for task in get(["benchmarks"], dict) if "benchmarks" in part else ():
+            told = get(["benchmarks", task], dict) | added
+            for metric in get(["benchmarks", task, "metrics"], dict):
+                path = ["benchmarks", task, "metrics", metric]
+                rows[where + ".".join(path)] = _accuracy(get, path, task, told)
+    found = {}
+    for name, own in (("accuracies", rows), ("drift", drift)):
+        given = pd.DataFrame([*own.values()], index=[*own], columns=list(COLUMNS[name]), dtype=object)
+        found[name] = checks.rounded(checks.table(given, COLUMNS[name], str(file), AGAIN), COLUMNS[name])
+    check_outcomes(found["accuracies"], file, AGAIN)
+    return found
 
 
-def _accuracies(part: dict[str, Any], at: str) -> Iterator[dict[str, Any]]:
-    """The rows of the drift probe's questions and of the benchmarks. at: when they were added, empty for the run's own."""
-    if probe := part.get("drift"):
-        for name in ("acc", "acc_norm"):
-            yield _accuracy(QUESTIONS, name, probe[name], {"data": probe["texts"], counting.EVALUATED: at})
-    for task, entry in part.get("benchmarks", {}).items():
-        for name, paired in entry["metrics"].items():
-            yield _accuracy(task, name, paired, entry | {counting.EVALUATED: at})
+def _parts(content: dict[str, Any], file: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """What the run wrote itself, and what was added later: how errors call it, its content, and when it was added."""
+    yield "", content, ""
+    later = checks.entry(content, ["later"], list, str(file), AGAIN) if "later" in content else []
+    for number, part in enumerate(later, start=1):
+        where = f"{file}: later {number}"
+        if not isinstance(part, dict):
+            raise AnalysisError(f"{where}: expected a mapping, found {checks.shown(part)}; {AGAIN}")
+        checks.entry(part, [counting.EVALUATED], dict, where, AGAIN)
+        yield f"later {number}.", part, counting.at(part, where, AGAIN)
 
 
-def _accuracy(task: str, metric: str, paired: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    low, high = paired["interval"]
-    told = {"task": task, "metric": metric, "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
-    told |= {name: entry.get(name, "") for name in ("lm_eval", "data", counting.EVALUATED)}
-    return told | {name: paired[name] for name in ACCURACIES if name not in told}
+def check_outcomes(table: pd.DataFrame, file: Path, remedy: str) -> None:
+    """Raises AnalysisError where an accuracy's outcomes are not those of its items, or where it is there twice."""
+    told = [name for name in ("run", "task", "metric", counting.EVALUATED) if name in table]
+    twice = table.duplicated(told)
+    for number, row in enumerate(table.to_dict("records")):
+        letters, name = row["outcomes"], ", ".join(filter(None, (row[each] for each in told)))
+        if not set(letters) <= set(OUTCOMES) or len(letters) not in (0, row["items"]):
+            expected = f"one of {OUTCOMES} for each of its {row['items']} items, or nothing"
+            raise AnalysisError(f"{file}: {name}: outcomes: expected {expected}, found {checks.shown(letters)}; {remedy}")
+        if twice.iloc[number]:
+            raise AnalysisError(f"{file}: {name}: expected it once, found it twice; {remedy}")
 
 
-def _drift(drift: dict[str, Any]) -> dict[str, Any]:
-    row = {name: drift[name] for name in ("tokens", "texts", "kl", "perplexity_ratio", "top1_agreement")}
+def _accuracy(get: Any, path: Sequence[str], task: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    paired = get(path, dict)
+    low, high = _ends(get, [*path, "interval"])
+    row = {"task": task, "metric": path[-1], "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
+    row |= {name: told.get(name, "") for name in ("lm_eval", "data", counting.EVALUATED)}
+    return row | {name: paired.get(name) for name in ACCURACIES if name not in row}
+
+
+def _drift(get: Any) -> dict[str, Any]:
+    drift = get(["drift"], dict)
+    row = {name: drift.get(name) for name in ("tokens", "texts", "kl", "perplexity_ratio", "top1_agreement")}
     for name in ("kl", "perplexity_ratio", "top1_agreement"):
-        row[f"{name}_low"], row[f"{name}_high"] = drift[f"{name}_interval"]
-    return row | {f"perplexity_{when}": drift["perplexity"][when] for when in ("before", "after")}
+        row[f"{name}_low"], row[f"{name}_high"] = _ends(get, ["drift", f"{name}_interval"])
+    perplexity = get(["drift", "perplexity"], dict)
+    return row | {f"perplexity_{when}": perplexity.get(when) for when in ("before", "after")}
 
 
-def _rounded(table: pd.DataFrame, columns: Mapping[str, type]) -> pd.DataFrame:
-    """Floats with six significant digits, as they are published."""
-    table = table.astype(columns)
-    for name, kind in columns.items():
-        if kind is float:
-            table[name] = table[name].map(lambda value: float(f"{value:.6g}"))
-    return table
+def _ends(get: Any, path: Sequence[str]) -> list[Any]:
+    """An interval's; numbers that are not there are None."""
+    return [*get(path, list), None, None][:2]
 
 
 @dataclass(frozen=True)

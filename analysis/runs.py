@@ -6,18 +6,20 @@ what is drawn from published tables equals what is drawn from the folders.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+import checks
 import counting
 import retained
-from commands import AnalysisError
+from checks import rounded, significant
+from commands import COUNTED, AnalysisError
+from plain import parse_json, parse_yaml
 from retained import Retained
 
 BIN = 256
@@ -37,6 +39,9 @@ EVALUATIONS = {
     **dict.fromkeys(("success_rate", "return_mean", "return_std", "decisions_mean", "primitive_steps_mean", "optimum"), float),
     counting.EVALUATED: str,
 }
+MISSING = ("optimum",)
+"""Columns of EVALUATIONS that may lack a number."""
+AGAIN, EVALUATE_AGAIN = "run it again", "evaluate the run again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,7 @@ class Run:
     source: the run's folder, or the folder of published tables. config, choices, provenance: the folder's files.
     finished: whether it was. steps: environment steps that it trained for, 0 for a policy that is only evaluated.
     seconds: time that these took. bins: a row per bin in which an episode ended, columns BINS. evaluations: columns EVALUATIONS,
-    options as JSON. retained: what the language model still knows. which: of several evaluations counts (counting.CHOICES).
+    options as JSON. retained: what the language model still knows. which: of several evaluations counts (commands.COUNTED).
     """
 
     source: Path
@@ -59,7 +64,7 @@ class Run:
     bins: pd.DataFrame
     evaluations: pd.DataFrame
     retained: Retained = field(default_factory=Retained)
-    which: str = counting.CHOICES[0]
+    which: str = COUNTED[0]
 
     @property
     def seed(self) -> int:
@@ -133,25 +138,26 @@ class Run:
 
 def read_folder(folder: Path) -> Run:
     """The run of a run's folder; raises AnalysisError where the folder is not of this version's format."""
-    config = _parsed(folder / "config.yaml", yaml.safe_load, dict)
-    choices = _parsed(folder / "choices.json", json.loads, dict)
+    files = {"config": "config.yaml", "choices": "choices.json", "provenance": "provenance.json"}
+    contents = {
+        name: _parsed(folder / file, parse_yaml if name == "config" else parse_json, dict) for name, file in files.items()
+    }
     for group in ("env", "norm", "baseline", "model", "seed"):
-        if group not in config:
-            raise AnalysisError(f"{folder / 'config.yaml'}: expected an entry {group}; it is of another version, run it again")
+        if group not in contents["config"]:
+            raise AnalysisError(f"{folder / 'config.yaml'}: expected an entry {group}; it is of another version, {AGAIN}")
+    checks.origin(contents, {name: str(folder / file) for name, file in files.items()}, AGAIN)
     steps, seconds = 0, 0.0
     if (folder / "metrics.csv").exists():
         metrics = _csv(folder / "metrics.csv", {"env_steps": int, "rollout_seconds": float, "update_seconds": float})
-        steps, seconds = (
-            int(metrics.env_steps.max()) if len(metrics) else 0,
-            float(metrics.rollout_seconds.sum() + metrics.update_seconds.sum()),
-        )
+        steps = int(metrics.env_steps.max()) if len(metrics) else 0
+        seconds = float(metrics.rollout_seconds.sum() + metrics.update_seconds.sum())
     elif not (folder / "evaluation.json").exists():
-        raise AnalysisError(f"{folder}: expected a metrics.csv or an evaluation.json, found neither; run it again")
+        raise AnalysisError(f"{folder}: expected a metrics.csv or an evaluation.json, found neither; {AGAIN}")
     return Run(
         source=folder,
-        config=config,
-        choices=choices,
-        provenance=_parsed(folder / "provenance.json", json.loads, dict),
+        config=contents["config"],
+        choices=contents["choices"],
+        provenance=contents["provenance"],
         finished=(folder / "DONE").exists(),
         steps=steps,
         seconds=significant(seconds),
@@ -165,10 +171,10 @@ def _retained(folder: Path) -> Retained:
     """What retention.json and retention.csv of a folder hold."""
     tables = {}
     if (folder / "retention.json").exists():
-        tables = retained.tables(_parsed(folder / "retention.json", json.loads, dict), folder / "retention.json")
+        tables = retained.tables(_parsed(folder / "retention.json", parse_json, dict), folder / "retention.json")
     if (folder / "retention.csv").exists():
-        probes = _csv(folder / "retention.csv", retained.FORGETTING)
-        tables["forgetting"] = probes.map(lambda value: significant(value) if isinstance(value, float) else value)
+        probes = _csv(folder / "retention.csv", retained.FORGETTING, retained.MISSING["forgetting"])
+        tables["forgetting"] = rounded(probes, retained.FORGETTING)
     return Retained(**tables)
 
 
@@ -181,64 +187,70 @@ def _bins(folder: Path) -> pd.DataFrame:
     binned = episodes.groupby(step.rename("step")).agg(
         episodes=("success", "size"), return_sum=("discounted_return", "sum"), successes=("success", "sum")
     )
-    binned["return_sum"] = binned.return_sum.map(significant)
-    return binned.reset_index().astype(BINS)
+    return rounded(binned.reset_index(), BINS)
 
 
 def _evaluations(folder: Path) -> pd.DataFrame:
     """The records of a folder's evaluation.json."""
-    records = _parsed(folder / "evaluation.json", json.loads, list) if (folder / "evaluation.json").exists() else []
-    rows = []
-    for record in records:
+    file = folder / "evaluation.json"
+    records = _parsed(file, parse_json, list) if file.exists() else []
+    rows = {}
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise AnalysisError(f"{file}: record {number}: expected a mapping, found {checks.shown(record)}; {EVALUATE_AGAIN}")
         if missing := [name for name in EVALUATIONS if name not in {"options", "optimum", counting.EVALUATED, *record}]:
-            raise AnalysisError(f"{folder / 'evaluation.json'}: expected {missing[0]} in each record; evaluate the run again")
-        try:
-            told = record | {counting.EVALUATED: counting.at(record)}
-        except (KeyError, TypeError):
-            raise AnalysisError(
-                f"{folder / 'evaluation.json'}: expected a time, {counting.EVALUATED}.at, in each record that has an entry "
-                f"{counting.EVALUATED}; evaluate the run again"
-            ) from None
-        rows.append({name: _value(told.get(name), kind) for name, kind in EVALUATIONS.items()})
-    return pd.DataFrame(rows, columns=list(EVALUATIONS)).astype(EVALUATIONS)
-
-
-def _value(value: Any, kind: type) -> Any:
-    if isinstance(value, dict) or (value is None and kind is not float):
-        return json.dumps(value, sort_keys=True) if value is not None else ""
-    return math.nan if value is None else significant(value) if kind is float else value
+            raise AnalysisError(f"{file}: record {number}: expected {missing[0]} in each record; {EVALUATE_AGAIN}")
+        options = record.get("options")
+        if options is not None:
+            options = json.dumps(
+                checks.entry(record, ["options"], dict, f"{file}: record {number}", EVALUATE_AGAIN), sort_keys=True
+            )
+        added = {
+            "optimum": record.get("optimum"),
+            counting.EVALUATED: counting.at(record, f"{file}: record {number}", EVALUATE_AGAIN),
+        }
+        rows[f"record {number}"] = record | {"options": options} | added
+    given = pd.DataFrame([*rows.values()], index=[*rows], columns=list(EVALUATIONS), dtype=object)
+    return rounded(checks.table(given, EVALUATIONS, str(file), EVALUATE_AGAIN, missing=MISSING), EVALUATIONS)
 
 
 def _parsed(file: Path, parse: Any, kind: type) -> Any:
-    """A YAML or JSON file's content, a mapping or a list."""
+    """A YAML or JSON file's content, a mapping or a list of plain values."""
     try:
+        if file.exists() and not file.is_file():  # a named pipe would be waited for
+            raise ValueError("it is a folder, or no file at all")
         content = parse(file.read_text())
+        checks.readable(content)
         if not isinstance(content, kind):
-            raise ValueError(f"it holds no {kind.__name__}")
+            raise ValueError(f"it holds no {'mapping' if kind is dict else 'list'}")
         return content
-    except OSError:
-        raise AnalysisError(f"{file}: not there; expected the folder that src/run.py wrote; run it again") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise AnalysisError(f"{file}: expected a readable file ({' '.join(str(error).split())}); run it again") from None
+    except FileNotFoundError:
+        raise AnalysisError(f"{file}: not there; expected the folder that src/run.py wrote; {AGAIN}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise AnalysisError(f"{file}: expected a readable file ({_told(error)}); {AGAIN}") from None
 
 
-def _csv(file: Path, columns: dict[str, type]) -> pd.DataFrame:
-    """These columns of a run's table."""
+def _csv(file: Path, columns: dict[str, type], missing: Collection[str] = ()) -> pd.DataFrame:
+    """These columns of a run's table. missing: those that may lack a number."""
+    given = read_csv(file, AGAIN)
+    if absent := [name for name in columns if name not in given]:
+        raise AnalysisError(f"{file}: expected a column {absent[0]}; the run is of another version, {AGAIN}")
+    return checks.table(given, columns, str(file), AGAIN, text=True, missing=missing)
+
+
+def read_csv(file: Path, remedy: str, **options: Any) -> pd.DataFrame:
+    """A CSV file; raises AnalysisError where it is none."""
     try:
-        table = pd.read_csv(file)
-        missing = [name for name in columns if name not in table]
-        if missing:
-            raise AnalysisError(f"{file}: expected a column {missing[0]}; the run is of another version, run it again")
-        return table[list(columns)].astype(columns)
-    except (ValueError, pd.errors.ParserError, OSError) as error:
-        if isinstance(error, AnalysisError):
-            raise
-        raise AnalysisError(f"{file}: expected numbers ({' '.join(str(error).split())}); run it again") from None
+        if file.exists() and not file.is_file():
+            raise ValueError("it is a folder, or no file at all")
+        return pd.read_csv(file, **options)
+    except (ValueError, OSError) as error:
+        raise AnalysisError(f"{file}: expected a readable table ({_told(error)}); {remedy}") from None
 
 
-def significant(value: float) -> float:
-    """Rounded to six significant digits."""
-    return float(f"{value:.6g}")
+def _told(error: Exception) -> str:
+    """What an error says, in a line."""
+    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
 
 
 def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

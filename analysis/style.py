@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -9,6 +10,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 WIDTH, PANEL = 3.3, 2.15  # inches: a column, the height of a panel in it
 INK, GRID = "#333a45", "#e4e7ec"
+
+matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in the name of a task is one
 
 # Okabe and Ito's colours, which people with any of the common colour visions tell apart, and two of Tol's.
 COLORS = {

@@ -18,14 +18,15 @@ PLAYED = ("env", "task", "own", "when", "episodes", "success_rate", "return_mean
 def played(run: Run, mode: str = "sampled") -> pd.DataFrame:
     """The run's evaluations that count, a row per task and player, columns PLAYED. own: whether the task was trained on.
 
-    mode: "sampled" or "greedy". Not those whose prompt or options are others than in training.
+    mode: "sampled" or "greedy". Not those whose prompt or options are others than in training. Of several the last counts.
     """
     table, env = run.counted_evaluations, run.config["env"]
     same = table.env == env["id"]
     prompt = np.where(same, env.get("prompt") or "", "default")
     own = same & (table.task == (env.get("task") or ""))
     chosen = (table["mode"] == mode) & (table.options == "{}") & (table.prompt == prompt) & table.when.isin(list(WHEN))
-    return table.assign(own=own)[chosen][list(PLAYED)].reset_index(drop=True)
+    found = table.assign(own=own)[chosen][list(PLAYED)]
+    return found.drop_duplicates(["env", "task", "when"], keep="last", ignore_index=True)
 
 
 def pooled(runs: Sequence[Run], mode: str = "sampled") -> pd.DataFrame:

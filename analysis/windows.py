@@ -30,10 +30,12 @@ def of_tasks(tasks: Mapping[str, Methods], asked: int) -> dict[str, int]:
 
 def warn_of_shorter(tasks: Mapping[str, Methods], asked: int) -> None:
     """Say where a window is not the one that was asked for."""
-    for task, window in of_tasks(tasks, asked).items():
-        if window < asked:
-            shortest = f"the shortest run has {_shortest(tasks[task], asked):,}"
-            warn(f"{task}: means look back over {window:,} environment steps instead of --window {asked}, since {shortest}")
+    found = of_tasks(tasks, asked)
+    for window in sorted(set(found.values()) - {asked}):
+        names = [task for task in tasks if found[task] == window]
+        named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        shortest = f"the shortest run has {min(_shortest(tasks[task], asked) for task in names):,}"
+        warn(f"{named}: means look back over {window:,} environment steps instead of --window {asked}, since {shortest}")
 
 
 def told(windows: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from analysis_tools import make_run, make_study, record, write_json
+from analysis_tools import add_retention, make_run, make_study, record, write_json
 from checkout import checkout, run
 
 import collection
@@ -127,15 +127,23 @@ def test_unfinished_run_is_refused_unless_asked_for(tmp_path):
     [
         ("config.yaml", "seed: [1", "config.yaml: expected a readable file"),
         ("config.yaml", "seed: 1", "config.yaml: expected an entry env; it is of another version"),
-        ("config.yaml", "", "config.yaml: expected a readable file .it holds no dict."),
+        ("config.yaml", "", "config.yaml: expected a readable file .it holds no mapping."),
         ("evaluation.json", "{}", "evaluation.json: expected a readable file .it holds no list."),
         ("choices.json", None, "choices.json: not there"),
         ("provenance.json", "{", "provenance.json: expected a readable file"),
         ("episodes.csv", "env_step,reward\n1,2\n", "episodes.csv: expected a column discounted_return; the run is"),
-        ("episodes.csv", "env_step,discounted_return,success\nx,2,True\n", "episodes.csv: expected numbers"),
+        (
+            "episodes.csv",
+            "env_step,discounted_return,success\nx,2,True\n",
+            "episodes.csv: row 1: env_step: expected a whole number",
+        ),
         ("metrics.csv", "update\n1\n", "metrics.csv: expected a column env_steps"),
-        ("evaluation.json", '[{"when": "after"}]', "evaluation.json: expected env in each record"),
-        ("evaluation.json", json.dumps([record("x", "after", "greedy", 0.5) | {"evaluated": 1}]), "a time, evaluated.at, in"),
+        ("evaluation.json", '[{"when": "after"}]', "evaluation.json: record 1: expected env in each record"),
+        (
+            "evaluation.json",
+            json.dumps([record("x", "after", "greedy", 0.5) | {"evaluated": 1}]),
+            "evaluated: expected a mapping",
+        ),
     ],
 )
 def test_damaged_folder_is_refused(tmp_path, file, content, match):
@@ -158,14 +166,26 @@ def test_run_that_lost_its_results_is_refused(tmp_path):
     [
         ("runs.csv", "\n1,tomato", "\n2,tomato", "expected format 1, found 2; publish the runs again"),
         ("runs.csv", "format,", "version,", "runs.csv: expected a column format"),
-        ("runs.csv", ',"{', ',"<', "expected JSON in config, choices, provenance of tomato_salad/twosome-word/0"),
+        ("runs.csv", ',"{', ',"<', "runs.csv: tomato_salad/twosome-word/0: config: expected JSON .Expecting value"),
+        ("runs.csv", '""seed"":0', '""seed"":""x""', "word/0: config: seed: expected a whole number .*, found 'x'; publish"),
+        ("runs.csv", '""env"":""overcooked""', '""env"":5', "word/0: choices: env: expected a name .*, found 5; publish"),
+        ("runs.csv", ",True,", ",maybe,", "runs.csv: row 1: finished: expected True or False, found 'maybe'"),
+        ("runs.csv", ",8192,", ",9999999999,", "row 1: steps: expected a whole .* to 1000000000, found '9999999999'"),
         ("curves.csv", ",return_sum", ",sum", "curves.csv: expected a column return_sum"),
-        ("evaluations.csv", ",sampled,1000", ",sampled,many", "evaluations.csv: expected a published table"),
+        ("evaluations.csv", ",sampled,1000", ",sampled,many", "evaluations.csv: row 1: seed: expected a whole number"),
+        ("evaluations.csv", ",0.75,", ",,", "row 1: success_rate: expected a number from 0 to 1, found ''; publish"),
+        ("evaluations.csv", "tomato_salad,default", "tomato_salad", "evaluations.csv: row 1: "),
+        ("curves.csv", "256,16,", "256,16.5,", "curves.csv: row 1: episodes: expected a whole number"),
+        ("accuracies.csv", ",drift,acc_norm,", ",drift,acc,", "word/0, drift, acc: expected it once, found it twice; publish"),
+        ("accuracies.csv", ",rl-g", ",rl-x", "accuracies.csv: .*/0, mmlu, acc: outcomes: expected one of -lgr for each"),
+        ("forgetting.csv", ",1024,", ",first,", "forgetting.csv: row 1: env_steps: expected a whole number"),
     ],
 )
 def test_damaged_tables_are_refused(tmp_path, file, old, new, match):
-    published.write([read_folder(make_run(tmp_path / "run"))], tmp_path / "published")
+    run = add_retention(make_run(tmp_path / "run"), {"mmlu": "rl-g"}, probes=2)
+    published.write([read_folder(run)], tmp_path / "published")
     path = tmp_path / "published" / file
+    assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     refused(match, tmp_path / "published")
 

@@ -16,7 +16,7 @@ import published
 import retained
 import retention
 import summary
-from commands import AnalysisError
+from commands import COUNTED, AnalysisError
 from runs import read_folder
 
 JUNE, JULY = "2026-06-01T12:00:00+00:00", "2026-07-01T12:00:00+00:00"
@@ -35,7 +35,7 @@ JUNE, JULY = "2026-06-01T12:00:00+00:00", "2026-07-01T12:00:00+00:00"
 )
 def test_what_counts_by_hand(rows, own, latest):
     table = pd.DataFrame(rows, columns=[counting.EVALUATED, "episodes", "value"]).assign(task="a")
-    for which, value in zip(counting.CHOICES, (own, latest), strict=True):
+    for which, value in zip(COUNTED, (own, latest), strict=True):
         assert counting.counted(table, ("task",), "episodes", which).value.tolist() == [value]
 
 
@@ -176,5 +176,5 @@ def test_a_damaged_later_entry_is_one_line(tmp_path, damage):
     run = add_retention(make_run(tmp_path / "run"), {})
     content = json.loads((run / "retention.json").read_text())
     write_json(run / "retention.json", content | {"later": [damage]})
-    with pytest.raises(AnalysisError, match=r"retention.json: expected what this version writes .*evaluate the run again"):
+    with pytest.raises(AnalysisError, match=r"retention.json: .*expected a mapping, found .*evaluate the run again"):
         read_folder(run)

@@ -18,6 +18,7 @@ import ledger
 import measures
 import paper
 import published
+import report
 import transfer
 from runs import read_folder
 from stats import Z95, Bootstrap, wilson
@@ -195,3 +196,25 @@ def test_rates_of_the_paper_are_possible(task):
     assert task in paper.content()["tasks"]
     assert all(0 <= before <= after <= 1 for before, after in paper.unseen(task, "twosome-word").values())
     assert paper.unseen(task, "ppo") == {}
+
+
+def test_agents_that_were_played_in_another_environment_only(tmp_path, capsys):
+    """Nothing of the first table and figure, which the report then does not have either, whatever an earlier one left."""
+    add_records(make_run(tmp_path / "run", steps=1024), unseen_records("cheese", 0.9, env=VIRTUALHOME))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "generalization.md").write_text("of other runs")
+    names = {f"transfer.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")}
+    assert set(made(tmp_path / "run", "--out", tmp_path / "out")) == names
+    assert "no run of twosome-word was tested on them (src/evaluate.py, suite=unseen)" in capsys.readouterr().err
+    assert report.main([str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--bootstrap-samples", "2"]) == 0
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "transfer.csv" in text
+    assert "generalization.csv" not in text
+
+
+def test_of_two_records_of_the_same_the_last_counts(tmp_path):
+    folder = add_records(make_run(tmp_path / "run"), unseen_records("lettuce_salad", 0.1))
+    add_records(folder, unseen_records("lettuce_salad", 0.9))
+    run = read_folder(folder)
+    assert transfer.pooled([run]).set_index(["task", "when"]).rate["lettuce_salad", "after"] == 0.9
+    assert measures.unseen(run, 4096, crossover=False, gain=True) == pytest.approx(0.4)

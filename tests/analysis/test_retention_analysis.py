@@ -113,7 +113,9 @@ def test_different_items_are_not_pooled(tmp_path):
 def test_old_or_broken_retention_json_is_one_line(tmp_path):
     folder = make_run(tmp_path / "run")
     (folder / "retention.json").write_text('{"drift": {"kl": 1}}')
-    with pytest.raises(AnalysisError, match=r"retention.json: expected what this version writes .*evaluate the run again"):
+    with pytest.raises(
+        AnalysisError, match=r"retention.json: drift.kl_interval: expected a list, found None; evaluate the run again"
+    ):
         read_folder(folder)
 
 

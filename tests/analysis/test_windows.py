@@ -108,3 +108,13 @@ def test_tables_say_the_window_that_was_used(tmp_path):
 def test_window_is_checked_before_anything_is_read(capsys):
     assert commands.run(curves.parser(), curves.make, ["/no/where", "--window", "1000"]) == 2
     assert "--window 1000: expected a multiple of 256" in capsys.readouterr().err
+
+
+def test_many_short_tasks_are_told_in_a_line(tmp_path, capsys):
+    for number in range(5):
+        make_run(tmp_path / str(number), steps=64 * (1 + number), task=f"t{number}")
+    windows.warn_of_shorter(collection.by_task(collection.read([tmp_path])), 4096)
+    told = (
+        "warning: t0, t1, t2 and 2 more: means look back over 256 environment steps instead of --window 4096, since the shortest"
+    )
+    assert capsys.readouterr().err == f"{told} run has 64\n"

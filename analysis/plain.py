@@ -1,0 +1,1 @@
+../src/twosome/plain.py
