@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import experiment
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, check_targets, resolve, typed
 from twosome.errors import UserError
+from twosome.language.config import check_path
 from twosome.ppo.config import PPOConfig
 from twosome.training.config import FSDPConfig, fsdp_config
 from twosome.training.runfolder import CHECKSUMS, RunFolder
@@ -51,7 +52,9 @@ class Job:
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
                 f"ppo.num_envs={ppo.num_envs} processes, an environment each; change one of them"
             )
-        experiment.model_config(config.model, config.trainer.accelerator)
+        model = experiment.model_config(config.model, config.trainer.accelerator)
+        if "engine" in config.baseline:  # otherwise it has no language model, and any path will do
+            check_path(model)
         check_targets(config.norm, "norm")
         make_env = experiment.environment(config.env)
         for group in ("baseline", "logger"):  # last, since it imports what they name
