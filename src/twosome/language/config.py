@@ -100,8 +100,6 @@ def check_options(config: ModelConfig) -> None:
             f"model.path={config.path}: expected a local folder or a name on huggingface.co; "
             "set model.path=..., or use model=smollm2_135m"
         )
-    if config.source == "hf":
-        local_folder(str(config.path))
     check_seed("model.seed", config.seed)
     lora = config.lora
     for option, valid, expected in (
@@ -111,6 +109,12 @@ def check_options(config: ModelConfig) -> None:
     ):
         if not valid:
             raise UserError(f"model.lora.{option}={getattr(lora, option)}: expected {expected}")
+
+
+def check_path(config: ModelConfig) -> None:
+    """Find a wrong ``model.path`` before the model is wanted, as far as that needs no network; raises UserError."""
+    if config.source == "hf":
+        local_folder(str(config.path))
 
 
 def local_folder(path: str) -> Path | None:

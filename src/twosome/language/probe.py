@@ -12,6 +12,7 @@ from rich.table import Table
 from twosome import experiment
 from twosome.config import resolve, typed
 from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.language.config import check_path
 
 if TYPE_CHECKING:
     from twosome.language.scorer import Scorer
@@ -86,6 +87,7 @@ def run(config: DictConfig) -> None:
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
     options = typed(ProbeConfig, OmegaConf.masked_copy(config, ["prompt", "actions", "format", "seed"]), "")
     model, norm = experiment.model_config(config.model), experiment.normalization(config.norm)
+    check_path(model)
     from twosome.language.loading import load_language_model  # takes seconds to import; bad input is told before
     from twosome.language.scorer import Scorer
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import experiment
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, resolve, typed
 from twosome.errors import UserError
+from twosome.language.config import check_path
 from twosome.training.config import FSDPConfig, fsdp_config
 from twosome.training.runfolder import CHECKSUMS, RunFolder
 from twosome.trust import check_places
@@ -48,7 +49,9 @@ class Job:
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)
-        experiment.model_config(config.model, config.trainer.accelerator)
+        model = experiment.model_config(config.model, config.trainer.accelerator)
+        if "engine" in config.baseline:  # otherwise it has no language model, and any path will do
+            check_path(model)
         make_env = experiment.environment(config.env)
         algorithm = experiment.algorithm(config)
         if fsdp and fsdp.world_size > algorithm.num_envs:
