@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from twosome.errors import UserError, check_seed
-from twosome.ppo.config import default_minibatches, largest_divisor
 
 T = TypeVar("T")
 
@@ -20,6 +19,16 @@ CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 
 TRUSTED_TARGETS = ("twosome.", "pytorch_lightning.loggers.")
 """Where a configuration's ``_target_`` may point: a config can come with a run folder from anywhere."""
+
+
+def largest_divisor(most: int, number: int) -> int:
+    """The largest divisor of number that is at most most; at least 1."""
+    return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
+
+
+def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
+    """The most minibatches, up to most, into which a rollout can be cut evenly with two samples in each."""
+    return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
 
 
 def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:

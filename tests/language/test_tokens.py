@@ -30,18 +30,6 @@ class CountingTokenizer:
         return self.tokenizer(texts)
 
 
-def test_tokens_of_ever_new_texts_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twosome.language.tokens.REMEMBERED", 2)
-    counting = CountingTokenizer()
-    tokenize = DecisionTokenizer(counting)
-    texts = [(f"You see {number} plates", ("wait",)) for number in range(3)]
-    found = tokenize(texts)
-    assert tokenize(texts[1:]) == found[1:]
-    assert counting.calls == 3
-    assert tokenize(texts) == found
-    assert counting.calls == 6
-
-
 def test_a_merge_across_the_border_is_an_error() -> None:
     tokenize = DecisionTokenizer(merging_tokenizer())
     assert tokenize([("ab", ("d", "da"))]) == [TokenizedDecision((0, 1), ((4, 3), (4, 3, 0)))]

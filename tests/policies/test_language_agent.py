@@ -149,23 +149,6 @@ def test_features_come_once_per_prompt_from_the_frozen_model() -> None:
     assert not values.requires_grad
 
 
-def test_of_ever_new_prompts_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twosome.policies.language.REMEMBERED", 3)
-    language, resumed = agent(), agent()
-    new = [decision(f"You see {number} plates", "wait") for number in range(4)]
-    first, _ = language.features(ALL)  # three prompts
-    language.features([TABLE, *new[:2]])
-    assert list(language.get_extra_state()["features"]) == [TABLE.prompt, new[0].prompt, new[1].prompt]
-    resumed.set_extra_state(stored(language.get_extra_state()))
-    for each in (language, resumed):
-        features, _ = each.features([new[1], TABLE, *new[2:]])  # more than are remembered
-        assert len(features) == 4
-        assert list(each.get_extra_state()["features"]) == [TABLE.prompt, new[2].prompt, new[3].prompt]
-        torch.testing.assert_close(each.features(ALL)[0], first, atol=1e-5, rtol=0)
-    kept = [row.untyped_storage().nbytes() for row in language.get_extra_state()["features"].values()]
-    assert kept == [4 * language.scorer.hidden_size] * 3  # none holds on to the others of its batch
-
-
 @pytest.mark.parametrize("whole", [False, True], ids=["extra state", "state dict"])
 def test_memories_survive_a_checkpoint(whole: bool) -> None:
     language, resumed = agent(), agent()

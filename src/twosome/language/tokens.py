@@ -1,15 +1,10 @@
 """From a decision's words to token ids, with the boundary between prompt and action checked."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from twosome.decision import Text
 from twosome.errors import UserError
-
-REMEMBERED = 2**14
-"""Texts whose tokens, or features, are remembered: far more than an environment of the suite has (some 700), and a bound for one
-whose prompts never come again. Tokens of a decision take some kilobytes."""
 
 
 class TokenizedDecision(NamedTuple):
@@ -30,14 +25,17 @@ class DecisionTokenizer:
         """tokenizer: a transformers tokenizer; max_length: the model's context in tokens, if it has a limit."""
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self._remembered = lru_cache(REMEMBERED)(self._tokenize)
+        self._known: dict[Text, TokenizedDecision] = {}
 
     def __call__(self, texts: Sequence[Text]) -> list[TokenizedDecision]:
-        """Tokenise decisions; each distinct one only once as long as it is remembered.
+        """Tokenise decisions; each distinct one only once in the tokeniser's life.
 
         Raises UserError for an empty prompt or action list, a merge across the border, or a too long decision.
         """
-        return [self._remembered(*text) for text in texts]
+        for text in texts:
+            if text not in self._known:
+                self._known[text] = self._tokenize(*text)
+        return [self._known[text] for text in texts]
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
         """The ids of a prompt alone; raises UserError for a blank or too long one."""

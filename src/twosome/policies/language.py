@@ -1,7 +1,6 @@
 """TWOSOME's agent: a language model scores the actions, a critic reads the same model with the adapter off."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from twosome.language.adapter import load_adapter
 from twosome.language.config import EngineConfig
 from twosome.language.loading import LanguageModel, save_adapter
 from twosome.language.scorer import MASKED, Scorer
-from twosome.language.tokens import REMEMBERED
 from twosome.policies.agent import LearningAgent
 from twosome.policies.critic import CriticConfig, mlp
 
@@ -28,8 +26,7 @@ class LanguageAgent(LearningAgent):
 
     Two memories keep the model's cost at the number of distinct decisions. The policy of a decision is kept until a
     weight changes; then all decisions of the last rollout are scored anew at once, since most will be met again. The
-    critic's features come from the frozen model, so they are computed once per distinct prompt and kept, those of the REMEMBERED
-    prompts that came up last.
+    critic's features come from the frozen model, so they are computed once per distinct prompt and kept for good.
     """
 
     export_folder = "adapter"
@@ -70,7 +67,7 @@ class LanguageAgent(LearningAgent):
             self._policies.update((text, row[: len(text[1])]) for text, row in zip(missing, rows, strict=True))
             if self._adapter_is_zero():  # the adapted model is still the frozen one: the features come for nothing
                 for (prompt, _), state in zip(missing, scores.prompt_states, strict=True):
-                    self._features.setdefault(prompt, state.clone())
+                    self._features.setdefault(prompt, state)
         self._recent.update(dict.fromkeys(texts))
         policies = [self._policies[text] for text in texts]
         return nn.utils.rnn.pad_sequence(policies, batch_first=True, padding_value=MASKED)
@@ -88,17 +85,13 @@ class LanguageAgent(LearningAgent):
             yield indices, scores.log_policy()[torch.tensor(row_of, device=self.scorer.device)]
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
-        """See Agent; a row per distinct prompt, (m, hidden size), computed once as long as it is remembered."""
+        """See Agent; a row per distinct prompt, (m, hidden size), computed once in the agent's life."""
         rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(decision.prompt for decision in decisions))}
         missing = [prompt for prompt in rows if prompt not in self._features]
         if missing:
-            self._features.update(zip(missing, map(torch.clone, self.scorer.features(missing)), strict=True))
-        for prompt in rows:  # the longest unused one comes first
-            self._features[prompt] = self._features.pop(prompt)
-        features = torch.stack([self._features[prompt] for prompt in rows])
-        for prompt in list(islice(self._features, max(0, len(self._features) - REMEMBERED))):
-            del self._features[prompt]
-        return features, torch.tensor([rows[decision.prompt] for decision in decisions], device=self.scorer.device)
+            self._features.update(zip(missing, self.scorer.features(missing), strict=True))
+        index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.scorer.device)
+        return torch.stack([self._features[prompt] for prompt in rows]), index
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """The adapter's weights."""
