@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import RunError, disk_error
 from twosome.training.config import FSDPConfig
+from twosome.training.feasible import foresee
 from twosome.training.job import Job
 from twosome.training.lock import locked
 from twosome.training.resume import resume_command, resumed_config, same_config
@@ -38,6 +39,8 @@ def run(config: DictConfig) -> float:
     here = place(job.fsdp) if job.fsdp else Place()
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
+    for line in foresee(job):
+        print(f"note: {line}", file=sys.stderr)
     with telling_how_to_go_on(folder), _team(job, here) as team, locked(folder.path):
         if team:
             team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
