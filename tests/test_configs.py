@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from twosome import experiment
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli import CONFIGS
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, default_minibatches, typed
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
 from twosome.training.sweep import combinations
@@ -108,6 +108,15 @@ def test_minibatches_that_nobody_asked_for_fit_every_rollout(path, rollout):
     asked = compose(f"preset={path.stem}", "ppo.num_envs=1", "ppo.num_steps=6", "ppo.value_num_minibatches=4")
     with pytest.raises(UserError, match=r"ppo\.value_num_minibatches=4: expected a divisor"):
         typed(PPOConfig, asked.ppo, "ppo")
+
+
+@pytest.mark.parametrize(
+    ("most", "rollout", "parts"),
+    [(4, (32, 32), 4), (32, (4, 32), 32), (32, (1, 32), 16), (4, (1, 1), 1), (4, (3, 1), 1), (4, (2, 2), 2), (4, (31, 1), 1),
+     (4, (5, 2), 2), (32, (5, 7), 7), (4, (0, 8), 1), (4, (-1, 8), 1)],
+)  # fmt: skip
+def test_presets_cut_a_rollout_into_as_many_minibatches_as_leave_two_samples(most, rollout, parts):
+    assert default_minibatches(most, *rollout) == parts
 
 
 def test_presets_cut_their_own_rollouts_as_they_always_did():

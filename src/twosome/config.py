@@ -11,13 +11,22 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from twosome.algorithms.ppo.config import default_minibatches, largest_divisor
 from twosome.errors import UserError, check_seed, folded
 
 T = TypeVar("T")
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """Hydra's groups."""
+
+
+def largest_divisor(most: int, number: int) -> int:
+    """The largest divisor of number that is at most most; at least 1."""
+    return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
+
+
+def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
+    """The most minibatches, up to most, into which a rollout can be cut evenly with two samples in each."""
+    return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
 
 
 def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.ppo.config import FRACTIONS, POSITIVE, PPOConfig, default_minibatches
+from twosome.algorithms.ppo.config import FRACTIONS, POSITIVE, PPOConfig
 from twosome.errors import UserError
 
 VALID = {
@@ -73,17 +73,6 @@ def test_advantages_are_not_normalised_in_minibatches_of_one_sample(options: dic
     assert "one sample" in message
     assert "add ppo.norm_adv=false" in message
     assert not config(**options, norm_adv=False).norm_adv
-
-
-@pytest.mark.parametrize(
-    ("most", "rollout", "parts"),
-    [(4, (32, 32), 4), (32, (4, 32), 32), (32, (1, 32), 16), (4, (1, 1), 1), (4, (3, 1), 1), (4, (2, 2), 2), (4, (31, 1), 1),
-     (4, (5, 2), 2), (32, (5, 7), 7), (4, (0, 8), 1), (4, (-1, 8), 1)],
-)  # fmt: skip
-def test_presets_cut_a_rollout_into_as_many_minibatches_as_leave_two_samples(
-    most: int, rollout: tuple[int, int], parts: int
-) -> None:
-    assert default_minibatches(most, *rollout) == parts
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,15 @@
 Formulas, not measurements, but for the activations' coefficients (docs/scaling.md says how those were measured).
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
+from pathlib import Path
+from typing import Any
 
-from twosome.language.config import BATCH_TOKENS
+from twosome.language.config import ARCHITECTURES, BATCH_TOKENS, ModelConfig
 
 BYTES = {"float32": 4, "bfloat16": 2}
 SAVED = {"float32": (28, 12), "bfloat16": (24, 6)}
@@ -16,6 +20,8 @@ PROJECTED = 0.3  # of the tokens, those whose next one is predicted: measured, d
 TRAINED = 16  # bytes per learned weight: itself, its gradient and AdamW's two moments, in float32
 CRITIC = (1024, 512)
 RANK = 8
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
+"""Hugging Face's names of the architectures that have the layers of `Shape`."""
 USABLE = 0.9  # of a GPU's memory: the rest is CUDA's own and what the allocator cannot use
 GPUS = (24, 40, 80)  # GB
 PROCESSES = (1, 2, 4, 8)
@@ -53,12 +59,16 @@ class Shape:
     @property
     def adapter(self) -> int:
         """Weights of LoRA on queries and values."""
-        return self.layers * RANK * (self.hidden + self.hidden + self.hidden + self.keys)
+        return self.adapter_of(RANK)
+
+    def adapter_of(self, rank: int) -> int:
+        """The same for another rank."""
+        return self.layers * rank * (self.hidden + self.hidden + self.hidden + self.keys)
 
     @property
     def critic(self) -> int:
         """Weights of the critic."""
-        return self.hidden * CRITIC[0] + CRITIC[0] * CRITIC[1] + CRITIC[1]
+        return mlp_weights(self.hidden, *CRITIC, 1)
 
     @property
     def learned_bytes(self) -> int:
@@ -93,6 +103,52 @@ SHAPES = (
     Shape("Llama-2-13B", "bfloat16", 5120, 13_824, 40, 5120, 32_000, tied=False),
     Shape("Llama-3.1-70B", "bfloat16", 8192, 28_672, 80, 1024, 128_256, tied=False),
 )
+
+
+def mlp_weights(*sizes: int) -> int:
+    """Weights of linear layers between these sizes, without biases."""
+    return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
+
+
+def shape_of(model: ModelConfig) -> Shape | None:
+    """The shape of the model that is configured; None where it is not known before the model is there, or is no LLaMA's."""
+    dtype = "float32" if model.dtype == "float32" else "bfloat16"  # float16 is as large
+    if model.source == "smollm2":
+        return replace(SHAPES[0], dtype=dtype)
+    config = _hub_config(str(model.path)) if model.source == "hf" else ARCHITECTURES[model.architecture]
+    if model.source == "hf" and config.get("model_type") not in LLAMAS:
+        return None
+    try:
+        hidden, heads = config["hidden_size"], config["num_attention_heads"]
+        return Shape(
+            str(model.path),
+            dtype,
+            hidden,
+            config["intermediate_size"],
+            config["num_hidden_layers"],
+            config.get("num_key_value_heads", heads) * (config.get("head_dim") or hidden // heads),
+            config.get("vocab_size", 0),
+            config.get("tie_word_embeddings", True),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def _hub_config(path: str) -> dict[str, Any]:
+    """The config.json of a local folder, or of a hub's repository that has been downloaded; empty where it cannot be read."""
+    file = Path(path).expanduser() / "config.json"
+    if not file.is_file():
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            file = Path(try_to_load_from_cache(path, "config.json") or "")
+        except (HFValidationError, TypeError):  # no hub name; known not to be there
+            return {}
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def needed(shape: Shape, gpu: float, batch_tokens: int) -> str:

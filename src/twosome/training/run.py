@@ -16,6 +16,7 @@ from twosome import signals
 from twosome.errors import ContractError, RunError, UserError, disk_error
 from twosome.training.commands import resume_command
 from twosome.training.config import FSDPConfig
+from twosome.training.feasible import foresee
 from twosome.training.job import Job
 from twosome.training.lock import locked
 from twosome.training.resume import resumed_config, same_config
@@ -49,6 +50,8 @@ def run(config: DictConfig) -> float:
     here = place(job.fsdp) if job.fsdp else Place()
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
+    for line in foresee(job):
+        print(f"note: {line}", file=sys.stderr)
     with telling_how_to_go_on(folder), _team(job, here) as team, locked(folder.path):
         if team:
             team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))

@@ -40,17 +40,6 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 """Names of settings, what has to hold for their values, and its words."""
 
 
-def largest_divisor(most: int, number: int) -> int:
-    """The largest divisor of number that is at most most; at least 1."""
-    return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
-
-
-def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
-    """What the presets say of minibatches: the largest number up to most into which a rollout can be cut evenly, with two samples
-    in each."""
-    return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
-
-
 @dataclass(frozen=True)
 class PPOConfig:
     """CleanRL's vocabulary. A sample is one decision of one environment; a rollout has num_envs x num_steps of them."""
