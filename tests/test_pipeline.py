@@ -21,7 +21,7 @@ from test_configs import check, compose
 from twosome.evaluation.suites import SUITES
 from twosome.training.sweep import combinations
 
-PROFILES = {"smoke": "dvc.yaml", "laptop": "profiles/laptop/dvc.yaml", "paper": "profiles/paper/dvc.yaml"}
+PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
 FAKE = f"""#!{sys.executable}
 import sys
 from pathlib import Path
@@ -53,7 +53,7 @@ def clone(tmp_path_factory, stages) -> Path:
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config"):
         (clone / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, clone / name)
-    shutil.copytree(ROOT / "profiles", clone / "profiles", symlinks=True)
+    shutil.copytree(ROOT / "experiments", clone / "experiments", symlinks=True)
     (clone / "analysis").mkdir()
     (clone / "analysis" / "curves.py").write_text("")
     outs = {name: [Path(out).name for out in stage["outs"]] for name, stage in stages.items() if "outs" in stage}
