@@ -13,7 +13,7 @@ from plain import walk
 NAME = 200  # characters of a task, a method, ...
 LARGEST = 1e100  # of numbers: their squares can still be added up
 LARGEST_INT = 2**32 - 1
-STEPS = 10**9  # for each window of which memory is needed
+STEPS = 10**8  # for each window of which memory is needed
 
 SHARES = ("success_rate", "before", "after", "acc", "acc_norm", "p_value", "top1_agreement")
 FROM_0 = ("seconds", "rollout_seconds", "update_seconds", "return_std", "decisions_mean", "primitive_steps_mean")

@@ -130,7 +130,8 @@ def _check_fields(cls: type, values: Any, option: str) -> None:
             continue
         try:
             OmegaConf.merge(schema, {name: value})
-            fits = not isinstance(value, list) or not any(isinstance(each, (list, dict)) for each in value)
+            flat = not isinstance(value, list) or not any(isinstance(each, (list, dict)) for each in value)
+            fits = flat or Any in get_args(hints[name])  # whose class checks them
         except OmegaConfBaseException:
             fits = False
         if not fits or (hints[name] is bool and value not in (0, 1) and not isinstance(value, str)):  # to omegaconf, 3 is true

@@ -170,7 +170,7 @@ def test_run_that_lost_its_results_is_refused(tmp_path):
         ("runs.csv", '""seed"":0', '""seed"":""x""', "word/0: config: seed: expected a whole number .*, found 'x'; publish"),
         ("runs.csv", '""env"":""overcooked""', '""env"":5', "word/0: choices: env: expected a name .*, found 5; publish"),
         ("runs.csv", ",True,", ",maybe,", "runs.csv: row 1: finished: expected True or False, found 'maybe'"),
-        ("runs.csv", ",8192,", ",9999999999,", "row 1: steps: expected a whole .* to 1000000000, found '9999999999'"),
+        ("runs.csv", ",8192,", ",9999999999,", "row 1: steps: expected a whole .* to 100000000, found '9999999999'"),
         ("curves.csv", ",return_sum", ",sum", "curves.csv: expected a column return_sum"),
         ("evaluations.csv", ",sampled,1000", ",sampled,many", "evaluations.csv: row 1: seed: expected a whole number"),
         ("evaluations.csv", ",0.75,", ",,", "row 1: success_rate: expected a number from 0 to 1, found ''; publish"),

@@ -135,7 +135,7 @@ WHOLE = {
     ("metrics.csv", ""): ": expected a readable table (No columns to parse from file); run it again",
     ("metrics.csv", b"\xff\xfe\x00"): ": expected a ",
     ("metrics.csv", "env_steps,rollout_seconds,update_seconds\nmany,1,1\n"): (
-        ": row 1: env_steps: expected a whole number from 0 to 1000000000, found 'many'; run it again"
+        ": row 1: env_steps: expected a whole number from 0 to 100000000, found 'many'; run it again"
     ),
     ("metrics.csv", "env_steps,rollout_seconds,update_seconds\n5,1,1\n99999999999999999999,1,1\n"): ": row 2: env_steps: ",
     ("metrics.csv", "env_steps,rollout_seconds,update_seconds\n5,1,\n"): ": row 1: update_seconds: expected a number from 0",

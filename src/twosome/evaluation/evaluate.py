@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import experiment
 from twosome.config import EvaluationConfig, RunConfig, leaves, typed
 from twosome.errors import UserError, check_seed, unknown_choice
-from twosome.evaluation.records import stamp
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
 from twosome.training.lock import locked
@@ -58,7 +57,7 @@ def run(asked: DictConfig) -> float:
     folder = finished_run(Path(str(options.run)))
     config = configuration(folder, options)
     make_env = experiment.environment(config.env)
-    from twosome.evaluation import suites
+    from twosome.evaluation import records, suites
     from twosome.evaluation.video import can_film
 
     if options.gif and not can_film(make_env):
@@ -67,7 +66,7 @@ def run(asked: DictConfig) -> float:
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
     with locked(folder.path):
-        evaluated = stamp(options.suite, options.trust)
+        evaluated = records.stamp(options.suite, options.trust)
         finished = suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
         return suites.SUITES[options.suite](finished)
 

@@ -16,7 +16,6 @@ from twosome import signals
 from twosome.errors import ContractError, RunError, UserError, disk_error
 from twosome.training.commands import resume_command
 from twosome.training.config import FSDPConfig
-from twosome.training.feasible import foresee
 from twosome.training.job import Job
 from twosome.training.lock import locked
 from twosome.training.resume import resumed_config, same_config
@@ -50,6 +49,8 @@ def run(config: DictConfig) -> float:
     here = place(job.fsdp) if job.fsdp else Place()
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
+    from twosome.training.feasible import foresee  # with libraries that take a second
+
     for line in foresee(job):
         print(f"note: {line}", file=sys.stderr)
     with telling_how_to_go_on(folder), _team(job, here) as team, locked(folder.path):
