@@ -16,7 +16,7 @@ from twosome.commandline import prepared
 from twosome.errors import UserError, nearest
 from twosome.grammar import quoted, readable
 from twosome.options import Checker
-from twosome.training.resume import resume_command
+from twosome.training.commands import resume_command
 
 
 @pytest.fixture(scope="module", autouse=True)

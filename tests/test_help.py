@@ -158,7 +158,7 @@ def test_the_meanings_are_those_of_the_comments_and_of_the_docstrings():
     assert found["checkpoint_every=1"] == "updates between two checkpoints"
     assert found["retention.*"] == "the language model with its adapter on and off, on bundled English texts and questions"
     assert found["env.gamma=0.99"].startswith("Discount per primitive step: inside a macro-action")
-    assert found["ppo.vf_coef=0.5"].startswith("Weight of the value loss. (The critic has an optimiser")
+    assert found["ppo.vf_coef=0.5"].startswith("Weight of the value loss; 0 leaves the critic as it is. (The critic has")
 
 
 def test_an_environment_of_another_folder_is_explained(tmp_path):

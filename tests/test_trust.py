@@ -160,7 +160,9 @@ TAGS = ("!!python/object/apply:os.system [touch pwned]", "!!python/object/apply:
 def hostile(good, number):
     """Configurations that each hold one thing that is not to be, as texts."""
     draw, tree = random.Random(number), yaml.safe_load(good)
-    everywhere, targets = sorted(places(tree), key=str), sorted({*functions(), *NASTY})
+    ours = "".join(file.read_text() for file in CONFIGS.glob("*/*.yaml"))  # at its place each of these is allowed
+    targets = sorted({name for name in (*functions(), *NASTY) if f"_target_: {name}\n" not in ours})
+    everywhere = sorted(places(tree), key=str)
     for target in [*NASTY, *draw.sample(targets, 60)]:
         yield yaml.safe_dump(planted(tree, draw.choice(everywhere), "_target_", target))
         place = draw.choice([("norm",), ("baseline",), ("affordance",), ("baseline", "affordance"), ("logger", "tensorboard")])

@@ -149,7 +149,7 @@ class Options:
     def _check_removal(self, key: str, word: str) -> None:
         if not self.has(key):
             raise self.unknown(key)
-        if not self.is_open(key):
+        if not self.is_open(key) and not key.startswith("env."):  # an environment of one's own may have no task, for one
             raise UserError(f"{word}: expected {key}=<value>; this option cannot be taken away; leave the word out")
 
     def _check_name(self, key: str, override: Override) -> None:

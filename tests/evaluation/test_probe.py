@@ -101,7 +101,7 @@ def test_the_numbers_belong_together():
         (["prompt=a", "actions=[b,c,b]"], 'actions[2]="b": the same as actions[0]; expected each action once'),
         (["prompt=a", 'actions=[1,"1"]'], 'actions[1]="1": the same as actions[0]'),
         (["prompt=a", "actions=[b]", "format=jsn"], "did you mean format=json?"),
-        (["prompt=a", "actions=[b]", "norm._target_=os.system"], "norm._target_=os.system: expected"),
+        (["prompt=a", "actions=[b]", "norm._target_=os.system"], "norm._target_=os.system: "),
     ],
 )
 def test_bad_words_are_refused_before_a_model_is_loaded(words, said, monkeypatch):

@@ -77,7 +77,7 @@ def check_scores(team: Team) -> None:
         shared = moved(load_shared_scorer(config, word, team=team, **engine))
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):
-            torch.testing.assert_close(split, plain, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(split, plain, rtol=1e-5, atol=1e-5, equal_nan=True)
         torch.testing.assert_close(shared.features(PROMPTS), alone.features(PROMPTS), rtol=1e-5, atol=1e-5)
         by_both = Counter(text for part in team.gather(scored) for text in part)
         idle += by_both.pop(IDLE_TEXT, 0)
