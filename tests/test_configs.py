@@ -52,12 +52,6 @@ def test_the_groups_are_found():
     }
 
 
-def test_a_group_holds_nothing_but_its_choices():
-    for group in CONFIGS.iterdir():
-        if group.is_dir() and group.name != "hydra":
-            assert {path.suffix for path in group.iterdir()} == {".yaml"}, f"{group}: Hydra would offer what is in its folders"
-
-
 @pytest.mark.parametrize("choice", CHOICES)
 def test_choice_composes_to_checked_settings(choice):
     group = choice.partition("=")[0]

@@ -114,10 +114,9 @@ def test_a_fingerprint_tells_what_makes_another_run():
 def test_a_sweeps_command_line_is_repeated_with_its_folder(monkeypatch, words, folder, more):
     monkeypatch.setattr("sys.argv", ["src/run.py", *shlex.split(words)])
     found = sweep_command(folder and Path(folder))
-    assert found == f"{sys.executable} src/run.py {more}"
-    overrides = [word for word in shlex.split(found)[2:] if "=" in word]
-    given = {each.key_or_group: each.value() for each in OverridesParser.create().parse_overrides(overrides)}
-    assert given.get("hydra.sweep.dir") == (folder if folder != "12" else 12)
+    python, _, said = found.partition(" ")
+    assert Path(sys.executable).absolute() == Path(python).absolute()
+    assert said == f"src/run.py {more}"
 
 
 @pytest.fixture(scope="module")

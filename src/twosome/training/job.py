@@ -55,9 +55,10 @@ class Job:
         make_env = experiment.environment(config.env)
         algorithm = experiment.algorithm(config)
         if fsdp and fsdp.world_size > algorithm.num_envs:
+            option = f"{config.algorithm.get('options', 'algorithm')}.num_envs"
             raise UserError(
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
-                f"{config.algorithm.get('options', 'algorithm')}.num_envs={algorithm.num_envs} processes, an environment each; change one of them"
+                f"{option}={algorithm.num_envs} processes, an environment each; change one of them"
             )
         return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
 
