@@ -1,7 +1,7 @@
 """From Hydra's composed configuration to checked, typed settings, before anything is computed."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -94,6 +94,11 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
         raise _unresolved(node, option, error) from None
     _check_fields(cls, values, option)
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]
+
+
+def own_settings(cls: type[T], config: DictConfig) -> T:
+    """The entries of config that are fields of the dataclass cls, typed. Raises UserError."""
+    return typed(cls, OmegaConf.masked_copy(config, [field.name for field in fields(cls)]), "")  # type: ignore[arg-type]
 
 
 def resolve(config: DictConfig) -> None:

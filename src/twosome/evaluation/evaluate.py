@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, RunConfig, leaves, typed
+from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
@@ -91,7 +91,7 @@ def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
     else:
         check_foreign(config, None, "trust=true")
     try:
-        typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
+        own_settings(RunConfig, config)
         typed(EvaluationConfig, config.evaluation, "evaluation")
         if not isinstance(gamma := config.env.get("gamma"), float | int) or not 0 <= gamma <= 1:
             raise UserError(f"env.gamma={gamma}: expected a number from 0 to 1")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from twosome import experiment
-from twosome.config import resolve, typed
+from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language.config import check_path
 
@@ -85,7 +85,7 @@ def run(config: DictConfig) -> None:
     resolve(config)
     if not OmegaConf.is_list(config.actions):
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
-    options = typed(ProbeConfig, OmegaConf.masked_copy(config, ["prompt", "actions", "format", "seed"]), "")
+    options = own_settings(ProbeConfig, config)
     model, norm = experiment.model_config(config.model), experiment.normalization(config.norm)
     check_path(model)
     from twosome.language.loading import load_language_model  # takes seconds to import; bad input is told before

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.config import shown, typed
+from twosome.config import own_settings, shown, typed
 from twosome.errors import UserError, check_seed, folded, unknown_choice
 from twosome.experiment import ACCELERATORS, MakeEnv, environment, model_config
 from twosome.language.config import check_path
@@ -106,7 +106,7 @@ class BenchmarkConfig:
 
 def checked_benchmark(config: DictConfig) -> tuple[BenchmarkConfig, dict[str, MakeEnv]]:
     """What src/benchmark.py is to time: its settings, and for each task what makes the environment. Raises UserError."""
-    options = typed(BenchmarkConfig, OmegaConf.masked_copy(config, [field.name for field in fields(BenchmarkConfig)]), "")
+    options = own_settings(BenchmarkConfig, config)
     check_path(model_config(config.model, config.trainer.accelerator))
     makers = {task: environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in options.tasks}
     return options, makers

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from twosome import experiment
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, resolve, typed
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, own_settings, resolve, typed
 from twosome.errors import UserError
 from twosome.language.config import check_path
 from twosome.training.config import FSDPConfig, fsdp_config
@@ -45,7 +45,7 @@ class Job:
         resolve(config)
         check_places(config)
         experiment.normalization(config.norm)
-        settings = typed(RunConfig, OmegaConf.masked_copy(config, ["seed", "total_steps", "checkpoint_every"]), "")
+        settings = own_settings(RunConfig, config)
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)

@@ -27,6 +27,7 @@ from twosome.training.strategies import SameWeights, trainer_options
 
 def learn(job: Job, agent: LearningAgent, probe: DriftProbe | None) -> None:
     """Evaluate, train from the last checkpoint or from the start, and draw the learning curve."""
+    job.algorithm.check(agent)
     checkpoint = latest(job.folder)
     if checkpoint is None:
         job.evaluate(agent, "before")
@@ -37,7 +38,6 @@ def learn(job: Job, agent: LearningAgent, probe: DriftProbe | None) -> None:
 
 def _train(job: Job, agent: LearningAgent, probe: DriftProbe | None, checkpoint: Path | None) -> None:
     algorithm, generator = job.algorithm, torch.Generator().manual_seed(job.settings.seed)
-    algorithm.check(agent)
     num_updates = -(-job.settings.total_steps // algorithm.batch_size)
     sizes = (algorithm.num_envs, job.config.env.gamma)
     envs = SharedEnvs(job.make_env, *sizes, job.team) if job.team else DecisionEnvs(job.make_env, *sizes)
