@@ -78,7 +78,7 @@ def probes(run: Estimate) -> Iterator[Wait]:
     if run.speaks and (every := run.number("retention.every")):
         times = run.updates // every
         seconds = times * PROBE_TOKENS * _seconds_of_a_token(run)
-        yield Wait(f"{times:,} drift probes of {PROBE_TOKENS:,} tokens", seconds, ("retention.every", "total_steps"))
+        yield Wait(f"{times:,} drift probes of {PROBE_TOKENS:,} tokens", seconds, ("retention.every",))
 
 
 def distinct(samples: float) -> float:
