@@ -37,10 +37,11 @@ test-slurm: $(STAMP) ## a sweep on a real SLURM, which root installs (Debian) an
 	tests/slurm/install
 	$(BIN)/python -m pytest -m slow tests/slurm
 
-lint: $(STAMP) ## ruff and mypy
+lint: $(STAMP) ## ruff, mypy and the layers of the architecture
 	$(BIN)/ruff check $(wildcard src tests analysis)
 	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis)
 	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
 
 # The stamp is written last, so that an interrupted installation is taken up again.
 $(STAMP): requirements.lock requirements-nodeps.lock

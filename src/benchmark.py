@@ -13,16 +13,16 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 from omegaconf import DictConfig
 
-from twosome.cli import entry
+from twosome.cli.entry import entry
 
 
 @entry("benchmark")
 def main(config: DictConfig) -> None:
     """Print the table and write the JSON."""
-    from twosome.training.config import checked_benchmark
+    from twosome.benchmark.config import checked_benchmark
 
     options, makers = checked_benchmark(config)
-    from twosome.training.benchmark import benchmark  # takes seconds to import; bad input is told before
+    from twosome.benchmark.benchmark import benchmark  # takes seconds to import; bad input is told before
 
     benchmark(config, options, makers)
 

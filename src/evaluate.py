@@ -13,7 +13,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 from omegaconf import DictConfig
 
-from twosome.cli import entry
+from twosome.cli.entry import entry
 
 
 def reword(word: str) -> str:
@@ -24,7 +24,7 @@ def reword(word: str) -> str:
 @entry("evaluate", reword)
 def main(config: DictConfig) -> float:
     """Run one job of Hydra's; returns the sampled policy's mean discounted return."""
-    from twosome.evaluation.evaluate import run
+    from twosome.runs.evaluate import run
 
     return run(config)
 

@@ -14,7 +14,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
-from twosome.cli import entry
+from twosome.cli.entry import entry
 
 
 def reword(word: str) -> str:
@@ -28,7 +28,7 @@ def reword(word: str) -> str:
 @entry("probe", reword)
 def main(config: DictConfig) -> None:
     """Run one job of Hydra's."""
-    from twosome.language.probe import run
+    from twosome.cli.probe import run
 
     run(config)
 

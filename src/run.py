@@ -13,13 +13,13 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 from omegaconf import DictConfig
 
-from twosome.cli import entry
+from twosome.cli.entry import entry
 
 
 @entry("config")
 def main(config: DictConfig) -> float:
     """Run one job of Hydra's; returns the trained agent's mean discounted return, for sweepers that optimise it."""
-    from twosome.training.run import run
+    from twosome.runs.run import run
 
     return run(config)
 

@@ -12,14 +12,14 @@ from checkout import ROOT
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from twosome import experiment
+from twosome import parts
 from twosome.algorithms.ppo.config import PPOConfig
-from twosome.cli import CONFIGS
+from twosome.cli.entry import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, default_minibatches, typed
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
-from twosome.training.sweep import combinations
-from twosome.trust import check_places
+from twosome.runs.experiments import combinations
+from twosome.runs.trust import check_places
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
@@ -72,7 +72,7 @@ def check(config) -> None:
     typed(RetentionConfig, config.retention, "retention")
     typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")
     typed(ModelConfig, config.model, "model")
-    assert callable(experiment.normalization(config.norm))
+    assert callable(parts.normalization(config.norm))
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -83,7 +83,7 @@ def test_entry_composes(entry):
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "env").glob("*.yaml")), ids=lambda path: path.stem)
 def test_environment_is_made(path):
-    env = experiment.environment(compose(f"env={path.stem}").env)()
+    env = parts.environment(compose(f"env={path.stem}").env)()
     _, info = env.reset(seed=0)
     assert len(info["action_ids"]) == len(info["action_prompts"]) > 0
     env.close()

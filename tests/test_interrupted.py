@@ -28,20 +28,20 @@ hydra:
       - {seed: [0, 1]}
 """
 PHASES = {  # of a run: which call of which function the signal comes in
-    "loading": ("twosome.experiment:agent", 1),
+    "loading": ("twosome.parts:agent", 1),
     "before": ("twosome.evaluation.records:evaluate", 1),
     "rollout": ("twosome.training.module:LearningModule.collect", 2),
     "update": ("twosome.algorithms.ppo.ppo:update_policy", 2),
-    "checkpoint": ("twosome.training.checkpoints:AtomicIO.save_checkpoint", 2),
-    "export": ("twosome.training.runfolder:RunFolder.export", 1),
+    "checkpoint": ("twosome.storage.checkpoints:AtomicIO.save_checkpoint", 2),
+    "export": ("twosome.storage.folder:RunFolder.export", 1),
     "after": ("twosome.evaluation.records:evaluate", 2),
     "drift": ("twosome.evaluation.retention.report:measured", 1),
     "film": ("twosome.evaluation.video:record", 1),
 }
 COMMANDS = {
     "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),
-    "probe": ("twosome.language.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
-    "benchmark": ("twosome.training.benchmark:language_agent", 1, "src/benchmark.py model=tiny_random"),
+    "probe": ("twosome.cli.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
+    "benchmark": ("twosome.benchmark.benchmark:language_agent", 1, "src/benchmark.py model=tiny_random"),
     "curves": ("writing:write_figure", 2, f"analysis/curves.py {ROOT}/results/published --out out --bootstrap-samples 20"),
 }
 SHORT = [*RUN[1:], "retention.drift=false", "evaluation.gif=false"]

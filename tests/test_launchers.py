@@ -15,7 +15,7 @@ from checkout import ROOT, Finished, checkout, result, run, started
 
 from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, queued_again
 from twosome import signals
-from twosome.training.cluster import KeepSigterm, cluster_plugins
+from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
 OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_536", "evaluation.episodes=0",
            "retention.drift=false", "logger=tensorboard"]  # fmt: skip

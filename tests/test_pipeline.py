@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from test_configs import check, compose
 
 from twosome.evaluation.suites import SUITES
-from twosome.training.sweep import combinations
+from twosome.runs.experiments import combinations
 
 PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
 FAKE = f"""#!{sys.executable}

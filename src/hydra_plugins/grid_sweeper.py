@@ -14,8 +14,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from twosome.grammar import quoted
-from twosome.options import Checker
+from twosome.cli.grammar import quoted
+from twosome.cli.options import Checker
 
 
 class GridSweeper(Sweeper):
@@ -40,7 +40,7 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Do the experiment, narrowed and changed by the words of the command line. Raises UserError if a run failed."""
-        from twosome.training.sweep import Planned, check, combinations, conclude, evaluations
+        from twosome.runs.experiments import Planned, check, combinations, conclude, evaluations
 
         asked = evaluations(self.suites, self.evaluate)
         given = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)

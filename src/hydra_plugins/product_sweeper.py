@@ -19,8 +19,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from twosome.cli.options import Checker
 from twosome.errors import UserError
-from twosome.options import Checker
 
 
 @dataclass

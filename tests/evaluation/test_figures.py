@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from twosome.evaluation.figures import learning_curve, running_mean, window_of
-from twosome.training.runfolder import RunFolder
+from twosome.storage.folder import RunFolder
 
 CONFIG = OmegaConf.create({"seed": 3, "total_steps": 1000, "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"}})
 ORANGE = (213, 94, 0)

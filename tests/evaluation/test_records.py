@@ -12,10 +12,11 @@ from omegaconf import OmegaConf
 
 import curves
 import summary
-from twosome.evaluation import evaluate, records
+from twosome.evaluation import records
 from twosome.evaluation.records import LATER, add, own_return, stamp, write_own
 from twosome.evaluation.retention import report
-from twosome.training.runfolder import RunFolder
+from twosome.runs import evaluate
+from twosome.storage.folder import RunFolder
 
 OWN = [("before", "sampled", 4, 1000), ("before", "greedy", 4, 1000), ("after", "sampled", 4, 1000), ("after", "greedy", 4, 1000)]
 

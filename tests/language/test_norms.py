@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from scoring_tools import DECISIONS, scorer
 
-from twosome import experiment
+from twosome import parts
 from twosome.errors import UserError
 from twosome.language import norms, oracle
 from twosome.language.scorer import Scorer
@@ -135,4 +135,4 @@ def test_what_can_be_called_as_a_norm(norm):
 @pytest.mark.parametrize("target", ["twosome.language.loading.load_language_model", "twosome.language.config.ModelConfig"])
 def test_a_configured_norm_is_looked_at_before_a_model_is_loaded(target):
     with pytest.raises(UserError, match=rf"^norm\._target_={target}: .*{SIGNATURE}"):
-        experiment.normalization(OmegaConf.create({"_target_": target, "_partial_": True}))
+        parts.normalization(OmegaConf.create({"_target_": target, "_partial_": True}))

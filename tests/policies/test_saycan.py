@@ -10,13 +10,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_bounds import Twins, context, decision, overcooked
+from test_random_and_optimal import Twins, context, decision, overcooked
 
 from twosome.errors import UserError
 from twosome.language import norms, oracle
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
-from twosome.policies import affordances, success
+from twosome.policies import affordances
+from twosome.policies import learned_affordance as success
 from twosome.policies.agent import sample
 from twosome.policies.saycan import SayCanAgent, build
 

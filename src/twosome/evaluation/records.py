@@ -17,10 +17,10 @@ from omegaconf import DictConfig
 from twosome.config import EvaluationConfig
 from twosome.envs.optimum import optimal_return
 from twosome.evaluation.episodes import play, summarize
-from twosome.experiment import MakeEnv
 from twosome.policies.agent import Agent
-from twosome.training.provenance import now
-from twosome.training.runfolder import RunFolder
+from twosome.policies.context import MakeEnv
+from twosome.storage.folder import RunFolder
+from twosome.storage.provenance import now
 
 FILE = "evaluation.json"
 MODES = ("sampled", "greedy")

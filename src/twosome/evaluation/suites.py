@@ -12,24 +12,24 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from twosome import experiment
+from twosome import parts
 from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
 from twosome.evaluation import records
 from twosome.evaluation.records import Record
-from twosome.evaluation.report import WHOSE, print_added, print_files, print_records
 from twosome.evaluation.retention import benchmarks, results
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.harness import Harness
 from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
+from twosome.evaluation.summary import WHOSE, print_added, print_files, print_records
 from twosome.evaluation.video import record
-from twosome.experiment import MakeEnv
 from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent
-from twosome.policies.bounds import RandomAgent
-from twosome.training.runfolder import RunFolder
+from twosome.policies.context import MakeEnv
+from twosome.policies.random import RandomAgent
+from twosome.storage.folder import RunFolder
 
 RESULTS = {records.FILE: "the numbers above"}
 
@@ -54,7 +54,7 @@ class Finished:
     @cached_property
     def agent(self) -> Agent:
         """The agent as it was before training; its models are loaded when it is first asked for."""
-        return experiment.agent(self.config, self.make_env)
+        return parts.agent(self.config, self.make_env)
 
 
 def episodes(run: Finished) -> float:
@@ -67,7 +67,7 @@ def episodes(run: Finished) -> float:
     files = dict(RESULTS)
     if run.evaluation.gif:
         name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
-        rgb = experiment.environment(run.config.env, render_mode="rgb_array")
+        rgb = parts.environment(run.config.env, render_mode="rgb_array")
         record(run.agent, rgb, run.folder.path / name, run.config.env.gamma, run.evaluation.seed)
         files[name] = "one greedy episode"
     print_files(run.folder, files)
@@ -148,7 +148,7 @@ def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[st
     language_model(run, suite)
     if not settings:
         raise UserError(f"suite={suite}: expected an environment with several tasks, got env.id={run.config.env.id}")
-    makers = [experiment.environment(env) for env, _ in settings]
+    makers = [parts.environment(env) for env, _ in settings]
     rates, added = [], False
     for when, agent in stages(run):
         for (env, changes), make_env in zip(settings, makers, strict=True):
@@ -187,7 +187,7 @@ def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
 
 def other_tasks(env: DictConfig) -> Iterator[DictConfig]:
     """The environment with each of its tasks but the one that it has."""
-    for task in task_names(experiment.environment(env)):
+    for task in task_names(parts.environment(env)):
         if task != env.get("task"):
             yield OmegaConf.merge(env, {"task": task})  # type: ignore[misc]
 

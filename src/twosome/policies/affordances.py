@@ -5,7 +5,7 @@ To add one, write a builder anywhere, from an `AgentContext` to an `Affordance`,
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.decision import Decision
 from twosome.errors import UserError
-
-if TYPE_CHECKING:
-    from twosome.experiment import AgentContext
+from twosome.policies.context import AgentContext
 
 
 class Affordance(nn.Module, ABC):
@@ -57,12 +55,12 @@ class Oracle(Affordance):
         return pad_sequence([torch.tensor(decision.affordances) for decision in decisions], batch_first=True)
 
 
-def none(context: "AgentContext") -> Certain:
+def none(context: AgentContext) -> Certain:
     """The builder that conf/affordance/none.yaml names."""
     return Certain()
 
 
-def oracle(context: "AgentContext") -> Oracle:
+def oracle(context: AgentContext) -> Oracle:
     """The builder that conf/affordance/oracle.yaml names. Raises UserError where the environment says nothing."""
     env, affordance = context.make_env(), Oracle()
     affordance([Decision.from_step(*env.reset(seed=context.seed))])

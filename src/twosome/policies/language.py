@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -16,11 +16,8 @@ from twosome.language.loading import LanguageModel, save_adapter
 from twosome.language.scorer import MASKED, Scorer, Scores
 from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
+from twosome.policies.context import AgentContext
 from twosome.policies.critic import CriticConfig, mlp
-
-if TYPE_CHECKING:
-    from twosome.experiment import AgentContext
-
 
 POLICIES = 32_768
 """Decisions whose policies are remembered until a weight changes."""
@@ -190,7 +187,7 @@ class LanguageAgent(LearningAgent):
         return tuple(parameter._version for parameter in self._adapter)
 
 
-def build(context: "AgentContext", critic: dict[str, Any], engine: dict[str, Any]) -> LanguageAgent:
+def build(context: AgentContext, critic: dict[str, Any], engine: dict[str, Any]) -> LanguageAgent:
     """The builder that conf/baseline/twosome.yaml names.
 
     critic: hidden_sizes. engine: as in EngineConfig.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -16,11 +16,9 @@ from twosome.language.scorer import MASKED, Scorer
 from twosome.memory import Memory
 from twosome.policies.affordances import Affordance
 from twosome.policies.agent import Agent
+from twosome.policies.context import AgentContext
 from twosome.policies.language import POLICIES
 from twosome.policies.weights import load_weights, save_weights
-
-if TYPE_CHECKING:
-    from twosome.experiment import AgentContext
 
 
 class SayCanAgent(Agent):
@@ -75,7 +73,7 @@ class SayCanAgent(Agent):
         load_weights(self.affordance, folder)
 
 
-def build(context: "AgentContext", affordance: Callable[["AgentContext"], Affordance], engine: dict[str, Any]) -> SayCanAgent:
+def build(context: AgentContext, affordance: Callable[[AgentContext], Affordance], engine: dict[str, Any]) -> SayCanAgent:
     """The builder that conf/baseline/saycan.yaml names.
 
     affordance: builds it; first, since its complaints come sooner than a model. engine: as in EngineConfig.

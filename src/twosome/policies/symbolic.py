@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +15,8 @@ from twosome.errors import UserError
 from twosome.language.config import resolve_device
 from twosome.language.scorer import MASKED
 from twosome.policies.agent import Evaluation, LearningAgent
+from twosome.policies.context import AgentContext
 from twosome.policies.weights import load_weights, save_weights
-
-if TYPE_CHECKING:
-    from twosome.experiment import AgentContext
 
 
 class SymbolicAgent(LearningAgent):
@@ -95,7 +92,7 @@ def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generato
     return nn.Sequential(*layers[:-1])
 
 
-def build(context: "AgentContext", hidden_sizes: Sequence[int]) -> SymbolicAgent:
+def build(context: AgentContext, hidden_sizes: Sequence[int]) -> SymbolicAgent:
     """The builder that conf/baseline/ppo.yaml names. hidden_sizes: of actor and critic, each."""
     env = context.make_env()
     observations, actions = spaces(env)

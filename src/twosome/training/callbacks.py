@@ -11,8 +11,8 @@ import pytorch_lightning as pl
 
 from twosome.envs.episode import Episode
 from twosome.evaluation.retention.drift import DriftProbe
-from twosome.training.runfolder import RunFolder
-from twosome.training.table import Table
+from twosome.storage.folder import RunFolder
+from twosome.storage.table import Table
 
 
 class TableWriter(pl.Callback):

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from twosome.evaluation.records import LATER, same
 from twosome.evaluation.retention import texts
-from twosome.training.runfolder import RunFolder
+from twosome.storage.folder import RunFolder
 
 if TYPE_CHECKING:
     from twosome.evaluation.retention.drift import DriftProbe

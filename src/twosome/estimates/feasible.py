@@ -1,0 +1,121 @@
+"""Before anything is computed: a run that cannot fit is refused, and one that will keep its user waiting says so."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from twosome.errors import UserError
+from twosome.estimates.estimate import DISK, GPU, MEMORY, Estimate, Part, activations, memory
+from twosome.estimates.resources import free_disk, free_gpu_memory, free_memory
+from twosome.estimates.waits import Wait, preparation, probes, update
+
+Free = dict[str, Callable[[], float]]
+"""Where something can be kept, and how many bytes are free there."""
+
+MINUTE, DAY = 60.0, 86_400.0
+PATIENCE = 10 * MINUTE  # until the first line of progress
+LONG = 7 * DAY  # of the whole run
+UNITS = (("years", 365.25 * DAY), ("days", DAY), ("hours", 60 * MINUTE), ("minutes", MINUTE))
+REMEDIES = {
+    "the language model's weights": "a smaller model, or model.dtype=bfloat16",
+    "the token tree": "an environment that offers fewer actions at a time, or in fewer words",
+}
+"""What to do about a part that no option's number makes smaller; by how it begins."""
+
+
+def foresee(run: Estimate, folder: Path) -> Iterator[str]:
+    """The lines to tell before a run; raises UserError where it cannot fit into memory, or its results onto the disk."""
+    free: Free = {MEMORY: free_memory, DISK: lambda: free_disk(folder)}
+    if run.device == "cuda":
+        free[GPU] = free_gpu_memory
+    check(run, {place: there() for place, there in free.items()})
+    yield from notes(run, free_gpu_memory() if run.device == "cuda" else free_memory())
+
+
+def check(run: Estimate, free: dict[str, float]) -> None:
+    """Raise UserError where the run does not fit. free: the bytes in each place."""
+    parts = list(memory(run))
+    for place, available in free.items():
+        there = [part for part in parts if part.place == place]
+        total = sum(part.size for part in there)
+        if total > available:
+            largest = max(there, key=lambda part: part.size)
+            raise UserError(
+                f"{_named(run, _cause(run, largest))}: the run would take about {gigabytes(total)} of {place}, most of it for "
+                f"{largest.what} ({gigabytes(largest.size)}), and {gigabytes(available)} are free; "
+                f"expected {_remedy(run, largest, available)}"
+            )
+
+
+def _remedy(run: Estimate, part: Part, available: float) -> str:
+    """What would fit."""
+    for beginning, remedy in REMEDIES.items():
+        if part.what.startswith(beginning):
+            return remedy
+    option = _cause(run, part)
+    most = largest_fit(run, option, part.place, available)
+    if most:
+        return f"at most {most:,}, all else being as it is"
+    return f"a smaller one, and less of what else takes {part.place}"
+
+
+def largest_fit(run: Estimate, option: str, place: str, available: float) -> int:
+    """The largest value of an option (of its largest number) with which the run fits, to two digits; 0 where there is none."""
+    low, high = 0, run.number(option)
+    while high - low > 1:
+        middle = (low + high) // 2
+        total = sum(part.size for part in memory(run.limited(option, middle)) if part.place == place)
+        low, high = (middle, high) if total <= available else (low, middle)
+    unit = 10 ** max(0, len(str(low)) - 2)
+    return low // unit * unit
+
+
+def notes(run: Estimate, available: float) -> Iterator[str]:
+    """What will take long, or may take more memory than is available where the language model computes."""
+    waits = list(preparation(run))
+    if run.learns:
+        updating = list(update(run))
+        each = sum(wait.seconds for wait in updating)
+        whole = Wait(f"{run.updates:,} updates of {duration(each)}", run.updates * each, ("total_steps",))
+        first = list(_late(run, [*waits, *updating], PATIENCE, "until the first line of progress"))
+        yield from first or _late(run, [*waits, whole, *probes(run)], LONG, "in all")
+    else:
+        yield from _late(run, waits, PATIENCE, "in all")
+    if run.speaks and run.learns and (batch := run.number("baseline.engine.batch_tokens")):
+        tokens = min(batch, run.samples * run.tree)
+        if (most := activations(run, tokens)) > available:
+            yield (
+                f"{_named(run, 'baseline.engine.batch_tokens')}: a forward pass has up to {tokens:,} tokens where no two "
+                f"decisions of a rollout are alike, and takes {gigabytes(most)} then; {gigabytes(available)} are free"
+            )
+
+
+def _late(run: Estimate, waits: Iterable[Wait], limit: float, what: str) -> Iterator[str]:
+    """A line where waits take longer than limit together."""
+    waits = list(waits)
+    total = sum(wait.seconds for wait in waits)
+    if total > limit:
+        longest = max(waits, key=lambda wait: wait.seconds)
+        option = max(longest.options, key=run.number)
+        yield f"{_named(run, option)}: {duration(total)} {what}, most of it for {longest.basis}"
+
+
+def _cause(run: Estimate, part: Part) -> str:
+    """The option to name for what a part takes: the one with the largest number."""
+    return max(part.options or ("model.path", "model.source"), key=lambda name: (run.number(name), bool(run.options.get(name))))
+
+
+def _named(run: Estimate, option: str) -> str:
+    value = run.options.get(option)
+    return f"{option}={str(value).replace(' ', '')}"
+
+
+def gigabytes(size: float) -> str:
+    """In GB of 10^9 bytes."""
+    return f"{size / 1e9:,.0f} GB" if 1e11 <= size < 1e15 else f"{size / 1e9:.3g} GB"
+
+
+def duration(seconds: float) -> str:
+    """In words, to one or two digits."""
+    unit, size = next(((name, size) for name, size in UNITS if seconds >= 2 * size), ("seconds", 1.0))
+    number = float(f"{seconds / size:.2g}")
+    return f"about {number:,.0f} {unit}" if number >= 10 or number == int(number) else f"about {number:.1f} {unit}"

@@ -1,0 +1,101 @@
+"""The time that a run will take, to within a factor of several: for a line that announces a long wait.
+
+Decisions are taken to recur as they do in the suite's own tasks.
+"""
+
+from collections.abc import Iterator
+from math import ceil, sqrt
+from typing import NamedTuple
+
+from twosome.estimates.capacity import PROJECTED
+from twosome.estimates.estimate import Estimate
+
+DISTINCT = 3.0  # times the square root of a rollout's decisions is the number of distinct ones: 96 of 1,024, 384 of 16,384
+TOKENS = 1.3  # in a word
+SHARED = 0.5  # of a prompt's words, those that its neighbours in a token tree begin with
+FLOPS = {"cpu": 1e11, "cuda": 3e13}  # in a second, of a thread and of a GPU
+DECISIONS = 20  # in an episode
+OVERHEAD = 5e-5  # seconds that a decision takes outside of its environment
+STEP_SECONDS = 2e-3  # of an optimiser step on small networks
+PROBE_TOKENS = 15_000  # of the drift probe
+
+
+class Wait(NamedTuple):
+    """What takes time: what it rests on, in words, the seconds, and the options that it is proportional to."""
+
+    basis: str
+    seconds: float
+    options: tuple[str, ...]
+
+
+def preparation(run: Estimate) -> Iterator[Wait]:
+    """What happens before the first update."""
+    world, episodes = run.world, run.number("evaluation.episodes")
+    decision = world.reset_seconds + OVERHEAD
+    if episodes:
+        basis = f"{episodes:,} episodes, sampled and greedy, of {DECISIONS} decisions (assumed)"
+        yield Wait(basis, 2 * episodes * DECISIONS * decision, ("evaluation.episodes",))
+    if played := run.number("affordance.episodes"):
+        passes = run.number("affordance.epochs")
+        seconds = played * DECISIONS * (decision + passes * STEP_SECONDS / max(1, run.number("affordance.batch_size")))
+        basis = f"{played:,} episodes of random play of {DECISIONS} decisions (assumed), {passes:,} times learned from"
+        yield Wait(basis, seconds, ("affordance.episodes", "affordance.epochs"))
+    if run.learns:
+        envs = run.number("ppo.num_envs")
+        basis = f"{envs:,} environments, {1e3 * world.make_seconds:.2g} ms for each (measured)"
+        yield Wait(basis, envs * world.make_seconds, ("ppo.num_envs",))
+
+
+def update(run: Estimate) -> Iterator[Wait]:
+    """An update of an agent that learns."""
+    rollout = ("ppo.num_envs", "ppo.num_steps")
+    reset = run.world.reset_seconds
+    basis = f"{run.samples:,} decisions, {1e3 * (reset + OVERHEAD):.2g} ms for each (as for the environment's reset, measured)"
+    yield Wait(basis, run.samples * (reset + OVERHEAD) / run.processes, rollout)
+    steps = run.number("ppo.update_epochs") * _steps_of_a_pass(run)
+    every = steps + run.number("ppo.value_update_epochs") * run.number("ppo.value_num_minibatches")
+    passes = ("ppo.update_epochs", "ppo.num_minibatches", "ppo.value_update_epochs", "ppo.value_num_minibatches")
+    yield Wait(f"{every:,} optimiser steps, {1e3 * STEP_SECONDS:.0f} ms for each (assumed)", every * STEP_SECONDS, passes)
+    if run.speaks:
+        yield _scoring(run, steps)
+
+
+def _scoring(run: Estimate, steps: int) -> Wait:
+    """The language model's work: forwards in the rollout and for the critic, forwards and backwards in each optimiser step."""
+    per_decision = TOKENS * (SHARED * run.world.prompt_words + run.world.action_words)
+    met, learned = distinct(run.samples), distinct(run.samples / max(1, _steps_of_a_pass(run)))
+    seconds = per_decision * (2 * met + 2 * steps * learned) * _seconds_of_a_token(run)
+    basis = (
+        f"{met:,.0f} distinct decisions of some {per_decision:,.0f} tokens and {steps:,} optimiser steps, the language model at "
+        f"{_rate(run) / 1e9:,.0f} GFLOP/s (assumed)"
+    )
+    options = ("ppo.num_envs", "ppo.num_steps", "ppo.update_epochs")
+    return Wait(basis, seconds, ("env.id",) if run.world.action_words > 200 else options)
+
+
+def probes(run: Estimate) -> Iterator[Wait]:
+    """The drift probes of a run."""
+    if run.speaks and (every := run.number("retention.every")):
+        times = run.updates // every
+        seconds = times * PROBE_TOKENS * _seconds_of_a_token(run)
+        yield Wait(f"{times:,} drift probes of {PROBE_TOKENS:,} tokens", seconds, ("retention.every",))
+
+
+def distinct(samples: float) -> float:
+    """How many distinct decisions so many are taken to be."""
+    return min(samples, DISTINCT * sqrt(samples))
+
+
+def _steps_of_a_pass(run: Estimate) -> int:
+    return ceil(run.number("ppo.num_minibatches") / max(1, run.number("ppo.gradient_accumulation_steps")))
+
+
+def _rate(run: Estimate) -> float:
+    """Floating-point operations in a second, of all processes."""
+    return FLOPS[run.device] * (run.threads if run.device == "cpu" else 1) * run.processes
+
+
+def _seconds_of_a_token(run: Estimate) -> float:
+    """Of a forward pass."""
+    assert run.shape is not None
+    return 2 * (run.shape.layers * run.shape.layer + PROJECTED * run.shape.embedding) / _rate(run)

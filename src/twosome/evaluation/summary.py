@@ -1,0 +1,87 @@
+"""What is printed of a run: its evaluations, and where everything lies."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from twosome.evaluation import records
+from twosome.evaluation.records import LATER, Record
+from twosome.evaluation.retention.report import FILE, print_drift
+from twosome.storage.folder import RunFolder
+
+FILES = {
+    "evaluation.json": "the numbers above",
+    "retention.json": "what became of the model's English",
+    "learning_curve.png": "return and success over training",
+    "episode.gif": "the agent, and how likely its actions were",
+    "episodes.csv": "every training episode",
+    "metrics.csv": "every update's losses and statistics",
+    "adapter": "what was learned (a PEFT adapter)",
+    "affordance": "what was learned of when actions succeed",
+    "policy": "what was learned (the networks' weights)",
+    "config.yaml": "the configuration; provenance.json: versions, model, machine",
+    "checkpoints": "the last two, to go on from",
+}
+
+WHOSE = "new: of this evaluation; added: of one before it; the others: the run's own."
+"""Explains what `print_records` says of records that are not the run's own."""
+
+
+def print_summary(folder: RunFolder, config: DictConfig) -> None:
+    """Print the evaluations, a table for each task and prompt, the language model's drift, and where everything lies."""
+    for of_setting in records.by_setting(records.read(folder)):
+        print_records(of_setting, config.seed)
+    if drift := folder.read_json(FILE, default={}).get("drift"):
+        print_drift(drift)
+    print_files(folder, FILES)
+
+
+def print_records(found: Sequence[Record], seed: int, evaluated: Record | None = None) -> None:
+    """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new."""
+    task, prompt = found[0]["task"] or found[0]["env"], found[0]["prompt"]
+    wording = f", prompt {prompt}" if prompt not in (None, "default") else ""
+    wording += "".join(f", {name} {value}" for name, value in (found[0].get("options") or {}).items())
+    table = Table(title=escape(f"{task}{wording}, seed {seed}"), title_justify="left", title_style="bold")
+    table.add_column("training")
+    table.add_column("policy")
+    for column in ("episodes", "success", "discounted return", "decisions"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for record in found:
+        later = "" if LATER not in record else ", new" if record[LATER] == evaluated else ", added"
+        table.add_row(
+            f"{record['when']}{later}",
+            record["mode"],
+            f"{record['episodes']:,}",
+            f"{record['success_rate']:.2f}",
+            f"{record['return_mean']:.4f} ± {record['return_std']:.4f}",
+            f"{record['decisions_mean']:.1f}",
+        )
+    optimum = found[-1].get("optimum")
+    if optimum is not None:
+        table.add_section()
+        table.add_row("", "optimum", "", "", f"{optimum:.4f}" + " " * len(" ± 0.0000"), "", style="dim")
+    Console().print(table)
+
+
+def print_added(file: str, added: bool, legend: str = "") -> None:
+    """Say how the numbers above stand in file. added: whether they are new there. legend: of the words in the table."""
+    told = f"{file} had the same before; nothing was added to it."
+    if added:
+        told = (
+            f"Added to {file}; nothing in it was changed. Where the run has its own, analysis takes that one; with "
+            "--evaluations latest, the latest."
+        )
+    Console(highlight=False).print(" ".join(filter(None, [legend, told])))
+
+
+def print_files(folder: RunFolder, files: dict[str, str]) -> None:
+    """Print the run's folder, and below it which of these files (name: what it is) it holds."""
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"[bold]{escape(str(folder.path))}[/bold]")
+    there = {name: what for name, what in files.items() if (folder.path / name).exists()}
+    width = max(map(len, there), default=0)
+    for name, what in there.items():
+        console.print(f"  {escape(name.ljust(width))}  [dim]{escape(what)}[/dim]")

@@ -1,0 +1,159 @@
+"""Build the parts of a run that its configuration names: environment, norm, algorithm, agent.
+
+Libraries that take seconds to import are imported where they are used: bad options are told before.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from twosome.config import check_groups, shown, typed
+from twosome.errors import ContractError, RunError, UserError, folded, is_interruption, raised, unknown_choice
+from twosome.language.config import ModelConfig, check_options
+from twosome.language.norms import Normalization, check_norm
+from twosome.policies.context import AgentContext, LoadScorer, MakeEnv, load_scorer
+
+if TYPE_CHECKING:
+    from twosome.algorithms.algorithm import Algorithm
+    from twosome.envs.contract import Words
+    from twosome.policies.agent import Agent
+
+UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
+
+
+def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
+    """A maker of the environment that ``env`` configures; makes and resets one at once to find errors before any compute.
+
+    ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError
+    for an unknown id, for whatever the environment raises, and where it does not keep to its contract.
+    """
+    import gymnasium
+
+    import twosome.envs  # noqa: F401  (registers the suite's environments)
+    from twosome.envs.checked import Checked
+
+    if not isinstance(config.get("id"), str):
+        raise UserError(f"env.id={shown(config.get('id'))}: expected an environment's name, as in twosome/Overcooked-v0")
+    options: dict[str, Any] = OmegaConf.to_container(_kwargs(config), resolve=True)  # type: ignore[assignment]
+    options |= {name: config[name] for name in ("task", "prompt") if name in config}
+    known: dict[int, Words] = {}
+
+    def make_env() -> gymnasium.Env:
+        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known)
+
+    try:
+        env = make_env()
+        env.reset(seed=0)
+        env.close()
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        raise _unusable(error, config, options) from error
+    return make_env
+
+
+def _kwargs(config: DictConfig) -> DictConfig:
+    """The environment's own options, of which there may be none."""
+    kwargs = config.get("kwargs")
+    if kwargs is not None and not OmegaConf.is_dict(kwargs):
+        raise UserError(f"env.kwargs={kwargs}: expected the environment's options, as in env.kwargs.<option>=...")
+    return OmegaConf.create() if kwargs is None else kwargs
+
+
+def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any]) -> UserError:
+    """What to say where an environment cannot be made and reset."""
+    import gymnasium
+
+    if isinstance(error, gymnasium.error.Error) and config.id.rpartition(":")[2] not in gymnasium.registry:
+        return unknown_choice("env.id", config.id, [name for name in gymnasium.registry if name.startswith("twosome/")])
+    if isinstance(error, ContractError | RunError):  # of Checked
+        return UserError(str(error))
+    if isinstance(error, UserError):
+        return UserError(_in_full(str(error), config))
+    if isinstance(error, ImportError):
+        return UserError(f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it")
+    if isinstance(error, TypeError) and (unknown := UNEXPECTED.search(str(error))) and unknown[1] in options:
+        option = _in_full(f"{unknown[1]}=", config) + str(options[unknown[1]])
+        return UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env")
+    cause = error.__cause__ or error  # gymnasium.make raises a TypeError anew
+    return UserError(
+        f"env.id={config.id} with {options}: it {raised(cause)}; expected an environment that can be made so (see "
+        "CONTRIBUTING.md); check conf/env; HYDRA_FULL_ERROR=1 shows the traceback"
+    )
+
+
+def _in_full(message: str, config: DictConfig) -> str:
+    """A message of the environment's, with the names of its options as they are in the configuration."""
+    for place in ("env", "env.kwargs"):
+        for name in map(str, config if place == "env" else _kwargs(config)):
+            message = re.sub(rf"(?<![\w.]){name}=", f"{place}.{name}=", message)
+    return message
+
+
+def normalization(config: DictConfig) -> Normalization:
+    """The function that ``norm`` names; raises UserError where it names none."""
+    norm = _instantiated(config, "norm")
+    check_norm(norm)
+    return norm
+
+
+def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
+    """What Hydra makes of a configuration with a target; raises UserError where there is no such target."""
+    try:
+        return instantiate(config, **how)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise UserError(
+            f"{option}._target_={config.get('_target_')}: {folded(cause)}; expected an import path, as in package.module.name"
+        ) from error
+
+
+def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
+    """The checked ``model`` configuration; device=auto follows the trainer's accelerator where one is given."""
+    model = typed(ModelConfig, config, "model")
+    if accelerator not in (None, *ACCELERATORS):
+        raise unknown_choice("trainer.accelerator", accelerator, ACCELERATORS)
+    if accelerator in ("gpu", "cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(f"trainer.accelerator={accelerator}: PyTorch sees no CUDA device; use trainer=cpu")
+    if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
+        model.device = "cpu" if accelerator == "cpu" else "cuda"
+    check_options(model)
+    return model
+
+
+def algorithm(config: DictConfig) -> "Algorithm":
+    """The algorithm of a run's configuration; raises UserError.
+
+    Its options are the entries of ``algorithm`` and, where ``algorithm.options`` names another entry of config, of that one.
+    """
+    options: dict[str, Any] = OmegaConf.to_container(config.algorithm, resolve=True)  # type: ignore[assignment]
+    build = _instantiated(OmegaConf.create({"_target_": options.pop("_target_", None)}), "algorithm", _partial_=True)
+    if (home := options.pop("options", None)) is not None:
+        check_groups(config, [home])
+        options |= dict(OmegaConf.to_container(config[home], resolve=True))  # type: ignore[arg-type]
+    try:
+        return build(**options)
+    except TypeError as error:
+        if unknown := UNEXPECTED.search(str(error)):
+            raise UserError(f"algorithm.{unknown[1]}: {config.algorithm._target_} has no such option; leave it out") from error
+        raise
+
+
+def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> "Agent":
+    """The agent of a run's configuration. load_scorer: for an engine of another kind."""
+    model = model_config(config.model, config.trainer.accelerator)
+    norm = normalization(config.norm)
+    context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, load_scorer)
+    try:
+        return _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all")(context)
+    except TypeError as error:
+        if unknown := UNEXPECTED.search(str(error)):
+            raise UserError(f"baseline.*.{unknown[1]}: {config.baseline._target_} has no such option; leave it out") from error
+        raise

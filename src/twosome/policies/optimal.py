@@ -1,0 +1,52 @@
+"""The best play: the ceiling of every figure."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from twosome.decision import Decision
+from twosome.envs.optimum import MAX_STATES, best_actions
+from twosome.errors import UserError
+from twosome.language.scorer import MASKED
+from twosome.policies.agent import Agent
+from twosome.policies.context import AgentContext
+
+
+class OptimalAgent(Agent):
+    """Always a best action. It is told the environment's true state: what can be seen of two states may be the same where
+    different actions are best."""
+
+    def __init__(self, best: Mapping[Hashable, int]) -> None:
+        """best: an action's id for every state."""
+        super().__init__()
+        self.best = best
+
+    def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """See Agent."""
+        rows = [torch.full((len(decision.action_ids),), MASKED) for decision in decisions]
+        for row, decision in zip(rows, decisions, strict=True):
+            row[decision.action_ids.index(self.best[decision.state])] = 0.0
+        return pad_sequence(rows, batch_first=True, padding_value=MASKED)
+
+
+def build(context: AgentContext) -> OptimalAgent:
+    """The builder that conf/baseline/optimal.yaml names. Raises UserError where the best play cannot be searched for."""
+    env = context.make_env()
+    try:
+        best = best_actions(env, context.gamma)
+        state = env.reset(seed=context.seed)[1].get("state")
+    finally:
+        env.close()
+    if best is None:
+        raise UserError(
+            f"baseline=optimal: expected an environment that can be searched for the best play, which this one cannot: it is not "
+            f"Searchable (see CONTRIBUTING.md) or has more than {MAX_STATES:,} states; choose another baseline"
+        )
+    if state not in best:
+        raise UserError(
+            "baseline=optimal: expected the environment's state in info['state'] (see CONTRIBUTING.md), "
+            f"got {state!r}; choose another baseline"
+        )
+    return OptimalAgent(best)

@@ -1,0 +1,26 @@
+"""Random play: the floor of every figure."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from twosome.decision import Decision
+from twosome.language.scorer import MASKED
+from twosome.policies.agent import Agent
+from twosome.policies.context import AgentContext
+
+
+class RandomAgent(Agent):
+    """Every admissible action is equally likely."""
+
+    def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """See Agent."""
+        rows = [torch.zeros(len(decision.action_ids)) for decision in decisions]
+        return torch.log_softmax(pad_sequence(rows, batch_first=True, padding_value=MASKED), dim=1)
+
+
+def build(context: AgentContext) -> RandomAgent:
+    """The builder that conf/baseline/random.yaml names."""
+    return RandomAgent()

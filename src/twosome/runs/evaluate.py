@@ -1,0 +1,126 @@
+"""Playing a trained agent again, as the run's folder describes it: on its own task or on one that it never saw."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from twosome import parts
+from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
+from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.evaluation.retention.benchmarks import BenchmarkConfig
+from twosome.language.config import resolve_device
+from twosome.runs.trust import check_foreign, check_places
+from twosome.storage.folder import RunFolder
+from twosome.storage.lock import locked
+
+SUITES = ("episodes", "unseen", "cross", "drift", "retention")
+"""What can be asked for: the functions of twosome.evaluation.suites, which takes seconds to import; bad input is told before."""
+
+
+@dataclass
+class EvaluateConfig:
+    """What to play; see conf/evaluate.yaml."""
+
+    run: str | None
+    suite: str
+    episodes: int
+    seed: int | None
+    gif: bool
+    device: str
+    trust: bool
+    env: dict[str, Any]
+    retention: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise UserError("run=None: expected the folder of a finished run: run=<folder>")
+        if self.suite not in SUITES:
+            raise unknown_choice("suite", self.suite, SUITES)
+        if self.episodes < 1:
+            raise UserError(f"episodes={self.episodes}: expected an integer above 0")
+        if self.seed is not None:
+            check_seed("seed", self.seed)
+
+
+def run(asked: DictConfig) -> float:
+    """Do what ``suite`` names with a finished run's agent; the results go into the run's folder, and are printed.
+
+    asked: conf/evaluate.yaml with the command line's changes. Returns the suite's main figure. Raises UserError for
+    bad input before a model is loaded.
+    """
+    if not OmegaConf.is_dict(asked.env):
+        raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
+    options = typed(EvaluateConfig, asked, "")
+    folder = finished_run(Path(str(options.run)))
+    config = configuration(folder, options)
+    make_env = parts.environment(config.env)
+    from twosome.evaluation import records, suites
+    from twosome.evaluation.video import can_film
+
+    if options.gif and not can_film(make_env):
+        raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
+    seed = config.evaluation.seed if options.seed is None else options.seed
+    evaluation = EvaluationConfig(options.episodes, seed, options.gif)
+    changes = changed(config.env, folder.config.env)
+    with locked(folder.path):
+        evaluated = records.stamp(options.suite, options.trust)
+        finished = suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
+        return suites.SUITES[options.suite](finished)
+
+
+def finished_run(path: Path) -> RunFolder:
+    """The folder of a run that has finished; raises UserError with what to do where it has not."""
+    if not path.is_dir():
+        raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
+    folder = RunFolder(path)
+    if not folder.started:
+        raise UserError(f"run={path}: expected a config.yaml in it; name the folder that src/run.py wrote")
+    if not folder.done:
+        raise UserError(f"run={path}: this run is not finished; finish it with python src/run.py resume={path}")
+    return folder
+
+
+def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
+    """The run's configuration with the asked environment and device, checked to name no foreign code."""
+    config = folder.config
+    if options.trust:
+        check_places(config)
+    else:
+        check_foreign(config, None, "trust=true")
+    try:
+        own_settings(RunConfig, config)
+        typed(EvaluationConfig, config.evaluation, "evaluation")
+        if not isinstance(gamma := config.env.get("gamma"), float | int) or not 0 <= gamma <= 1:
+            raise UserError(f"env.gamma={gamma}: expected a number from 0 to 1")
+    except UserError as error:
+        raise UserError(f"{folder.path / 'config.yaml'}: {error}") from error
+    asked = dict(leaves(options.env))
+    known = dict(leaves(OmegaConf.to_container(config.env)))
+    for name, value in asked.items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean env.{near[0]}?" if near else ""
+            raise UserError(f"env.{name}={value}: no such option; expected one of {', '.join(known)}{hint}")
+        OmegaConf.update(config.env, name, value)
+    if "gamma" in asked and "kwargs.gamma" in known and "kwargs.gamma" not in asked:
+        config.env.kwargs.gamma = config.env.gamma  # conf/env links them; config.yaml has it resolved
+    config.model.device = device(options.device)
+    return config
+
+
+def changed(env: DictConfig, own: DictConfig) -> dict[str, Any]:
+    """The options of env that are not the run's own, besides those that a record names anyway."""
+    before = dict(leaves(OmegaConf.to_container(own, resolve=True)))
+    now = leaves(OmegaConf.to_container(env, resolve=True))
+    return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt")}
+
+
+def device(name: str) -> str:
+    """cpu or cuda; raises UserError in the words of this entry's option."""
+    try:
+        return resolve_device(name).type
+    except UserError as error:
+        raise UserError(str(error).replace("model.device", "device")) from None

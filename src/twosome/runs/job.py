@@ -1,0 +1,142 @@
+"""A checked run: what is trained, evaluated and written, in which order.
+
+What computes is imported where it is used: PyTorch and the libraries on it take seconds, and bad options are told before.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from twosome import parts
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, own_settings, resolve, typed
+from twosome.distributed.config import FSDPConfig, fsdp_config
+from twosome.errors import UserError
+from twosome.language.config import check_path
+from twosome.policies.context import MakeEnv
+from twosome.runs.trust import check_places
+from twosome.storage.folder import CHECKSUMS, RunFolder
+
+if TYPE_CHECKING:
+    from twosome.algorithms.algorithm import Algorithm
+    from twosome.distributed.team import Team
+    from twosome.evaluation.retention.drift import DriftProbe
+    from twosome.policies.agent import Agent, LearningAgent
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run whose configuration was found good."""
+
+    config: DictConfig
+    folder: RunFolder
+    settings: RunConfig
+    algorithm: "Algorithm"
+    evaluation: EvaluationConfig
+    retention: RetentionConfig
+    make_env: MakeEnv
+    fsdp: FSDPConfig | None
+    team: "Team | None" = None  # the processes that share the run
+
+    @classmethod
+    def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
+        """Check everything that can be checked without loading a model; raises UserError."""
+        check_groups(config, ("env", "norm", "algorithm", "baseline", "model", "trainer", "logger", "evaluation", "retention"))
+        resolve(config)
+        check_places(config)
+        parts.normalization(config.norm)
+        settings = own_settings(RunConfig, config)
+        evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
+        retention = typed(RetentionConfig, config.retention, "retention")
+        fsdp = fsdp_config(config.trainer)
+        model = parts.model_config(config.model, config.trainer.accelerator)
+        if "engine" in config.baseline:  # otherwise it has no language model, and any path will do
+            check_path(model)
+        make_env = parts.environment(config.env)
+        algorithm = parts.algorithm(config)
+        if fsdp and fsdp.world_size > algorithm.num_envs:
+            option = f"{config.algorithm.get('options', 'algorithm')}.num_envs"
+            raise UserError(
+                f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
+                f"{option}={algorithm.num_envs} processes, an environment each; change one of them"
+            )
+        return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
+
+    def agent(self) -> "Agent":
+        """The agent, over a language model that the team shares, if there is one."""
+        if self.team is None:
+            return parts.agent(self.config, self.make_env)
+        from twosome.distributed.shared import load_shared_scorer
+
+        return parts.agent(self.config, self.make_env, partial(load_shared_scorer, team=self.team))
+
+    def execute(self, agent: "Agent") -> None:
+        """Train an agent that learns, export, evaluate; then mark the folder as finished."""
+        from twosome.evaluation.retention import report as retained
+        from twosome.evaluation.summary import print_summary
+        from twosome.policies.agent import LearningAgent
+        from twosome.storage.provenance import now, provenance
+
+        self.folder.check_model(agent)
+        self.folder.write_json("provenance.json", provenance(self.config.seed, agent.provenance()))
+        agent.prepare()
+        probe = self.drift_probe(agent)
+        if isinstance(agent, LearningAgent):
+            self.learn(agent, probe)
+        self.folder.export(agent)
+        self.evaluate(agent, "after")
+        if probe and self.retention.drift:
+            retained.write_own(retained.measured(probe), self.folder)
+        self.film(agent)
+        ended = {**agent.provenance(), CHECKSUMS: self.folder.checksums(agent), "finished": now()}
+        self.folder.write_json("provenance.json", self.folder.read_json("provenance.json", default={}) | ended)
+        self.folder.finish()
+        print_summary(self.folder, self.config)
+
+    def learn(self, agent: "LearningAgent", probe: "DriftProbe | None") -> None:
+        """Evaluate, train from the last checkpoint or from the start, and draw the learning curve."""
+        from twosome.envs.optimum import optimal_return
+        from twosome.evaluation.figures import learning_curve
+        from twosome.storage.checkpoints import latest
+        from twosome.training.fit import Fit
+
+        self.algorithm.check(agent)
+        checkpoint = latest(self.folder)
+        if checkpoint is None:
+            self.evaluate(agent, "before")
+        fit = Fit(self.config, self.settings, self.folder, self.make_env, self.team)
+        if probe and self.retention.every:
+            fit.probe(probe, self.retention.every)
+        fit.run(agent, self.algorithm, checkpoint)
+        optimum = optimal_return(self.make_env, self.config.env.gamma)
+        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
+
+    def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
+        """What measures the agent's language model, where it trains one and the configuration asks for it."""
+        if agent.language_model is None or not (self.retention.drift or self.retention.every):
+            return None
+        from twosome.evaluation.retention.drift import DriftProbe
+
+        return DriftProbe(agent.language_model, self.retention.limit)
+
+    def evaluate(self, agent: "Agent", when: str) -> None:
+        """Evaluate if the configuration asks for it."""
+        from twosome.evaluation.records import evaluate, write_own
+
+        if self.evaluation.episodes:
+            write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when))
+
+    def film(self, agent: "Agent") -> None:
+        """Film one episode if the configuration asks for it."""
+        from twosome.evaluation.video import can_film, record
+
+        if self.evaluation.gif and can_film(self.make_env):
+            make_env_rgb = parts.environment(self.config.env, render_mode="rgb_array")
+            record(agent, make_env_rgb, self.folder.path / "episode.gif", self.config.env.gamma, self.evaluation.seed)
+
+    def score(self) -> float:
+        """The sampled policy's mean discounted return at the end of the run, by the run's own evaluation; nan without one."""
+        from twosome.evaluation.records import own_return
+
+        return own_return(self.folder, self.config.env)

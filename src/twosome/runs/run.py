@@ -1,0 +1,107 @@
+"""One run from its configuration to a finished run folder."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from twosome import signals
+from twosome.distributed.config import FSDPConfig
+from twosome.errors import ContractError, RunError, UserError, disk_error
+from twosome.runs.commands import resume_command
+from twosome.runs.job import Job
+from twosome.runs.resume import resumed_config, same_config
+from twosome.storage.folder import RunFolder
+from twosome.storage.lock import locked
+
+if TYPE_CHECKING:
+    from twosome.distributed.team import Place, Team
+
+NOTHING = f"nothing was written yet; {signals.AGAIN}"
+
+
+def run(config: DictConfig) -> float:
+    """Train, evaluate and export; or go on with the run that ``resume`` names or that this job's folder holds.
+
+    Returns the agent's mean discounted return at the end when sampled (nan without an evaluation). Raises UserError for bad
+    input before anything is computed or written.
+    """
+    if config.resume == "":
+        raise UserError("resume=: expected the folder of a run, as in resume=outputs/2026-01-31/12-00-00")
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir if config.resume is None else str(config.resume)).absolute())
+    if config.resume is not None:
+        config = resumed_config(config, folder, list(HydraConfig.get().overrides.task))
+    elif folder.started:
+        config = same_config(config, folder)
+    job = Job.checked(config, folder)
+    if config.resume is not None and folder.done:
+        print(f"{folder.path}: finished already", file=sys.stderr)
+        return job.score()
+    from twosome.distributed.team import Place, place  # PyTorch takes seconds to import; bad input is told before
+
+    here = place(job.fsdp) if job.fsdp else Place()
+    if job.fsdp and here.rank > 0:  # started by srun or torchrun
+        return follow(job.fsdp, here)
+    from twosome.estimates.estimate import Estimate  # with libraries that take a second
+    from twosome.estimates.feasible import foresee
+
+    for line in foresee(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
+        print(f"note: {line}", file=sys.stderr)
+    with telling_how_to_go_on(folder), _team(job, here) as team, locked(folder.path):
+        if team:
+            team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
+        job = replace(job, team=team)
+        agent = job.agent()
+        if config.resume is None:
+            folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
+        job.execute(agent)
+    return job.score()
+
+
+def _team(job: Job, here: "Place") -> "contextlib.AbstractContextManager[Team | None]":
+    """The processes that share the run; None where it is one."""
+    from twosome.distributed.team import joined
+
+    return joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    """Inside, what ends a run before its time is told with the command that goes on with it, or with the sweep that it is of."""
+    signals.suggest(lambda: f"go on with: {resume_command(folder.path)}" if folder.started else NOTHING)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # in a launcher's job, whose signals are not ours; Lightning makes one the other
+        signals.tell()
+        raise
+    except (RunError, ContractError, OSError) as error:
+        fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
+        if fault is None or not folder.started:
+            raise
+        raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
+
+
+def follow(config: FSDPConfig, here: "Place") -> float:
+    """What every process of ``trainer=fsdp`` but the first does: the same as that, unseen, in a folder that is thrown away."""
+    from twosome.distributed.team import joined
+
+    with (
+        joined(config, here) as team,
+        tempfile.TemporaryDirectory(prefix="twosome-") as scratch,
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        options, path = team.broadcast()
+        folder = RunFolder(Path(scratch))
+        folder.checkpoints.symlink_to(path / folder.checkpoints.name, target_is_directory=True)
+        job = replace(Job.checked(OmegaConf.create(options), folder), team=team)
+        job.execute(job.agent())
+        return job.score()

@@ -1,0 +1,72 @@
+"""Train an agent with Lightning: the trainer, its callbacks and loggers."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from twosome.algorithms.algorithm import Algorithm
+from twosome.algorithms.runner import EnvRunner
+from twosome.config import RunConfig
+from twosome.distributed.cluster import KeepSigterm
+from twosome.distributed.config import FIXED
+from twosome.distributed.shared import SharedEnvs
+from twosome.distributed.strategies import SameWeights, trainer_options
+from twosome.distributed.team import Team
+from twosome.envs.vector import DecisionEnvs
+from twosome.evaluation.retention.drift import DriftProbe
+from twosome.policies.agent import LearningAgent
+from twosome.policies.context import MakeEnv
+from twosome.storage.checkpoints import keep_two, remove_older
+from twosome.storage.folder import RunFolder
+from twosome.training.callbacks import Forgetting, Progress, Recorder
+from twosome.training.module import LearningModule
+
+
+class Fit:
+    """Lightning's part of a run.
+
+    config: the run's, of which it reads env.gamma, trainer and logger. team: the processes that share the run, or None for one.
+    """
+
+    def __init__(
+        self, config: DictConfig, settings: RunConfig, folder: RunFolder, make_env: MakeEnv, team: Team | None = None
+    ) -> None:
+        self.config, self.settings, self.folder, self.make_env, self.team = config, settings, folder, make_env, team
+        self.callbacks: list[pl.Callback] = [KeepSigterm(), Recorder(folder), keep_two(folder, settings.checkpoint_every)]
+        if team:
+            self.callbacks.append(SameWeights(team))
+
+    def probe(self, probe: DriftProbe, every_n_updates: int) -> None:
+        """Measure how far the language model has moved from its base, every so many updates."""
+        self.callbacks.append(Forgetting(self.folder, probe, every_n_updates))
+
+    def run(self, agent: LearningAgent, algorithm: Algorithm, checkpoint: Path | None) -> None:
+        """Train until total_steps, from a checkpoint or, where it is None, from the start."""
+        seed, num_updates = self.settings.seed, -(-self.settings.total_steps // algorithm.batch_size)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
+            trainer = pl.Trainer(
+                **trainer_options(self.config.trainer, self.team),
+                **FIXED,
+                max_epochs=num_updates,
+                callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown)],
+                logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],
+            )
+            envs = self._envs(algorithm.num_envs)
+            generator = torch.Generator().manual_seed(seed)
+            module = LearningModule(agent, EnvRunner(envs, seed), algorithm, num_updates, generator)
+            trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+        remove_older(self.folder)
+        envs.close()
+
+    def _envs(self, num_envs: int) -> DecisionEnvs:
+        gamma = self.config.env.gamma
+        return (
+            SharedEnvs(self.make_env, num_envs, gamma, self.team) if self.team else DecisionEnvs(self.make_env, num_envs, gamma)
+        )

@@ -1,0 +1,146 @@
+"""Two processes that share the work of one, checked against one that does it all: ``python tests/training/pair.py``."""
+
+import os
+import socket
+import sys
+from collections import Counter
+from functools import partial
+
+import numpy as np
+import torch
+
+from twosome.distributed.config import FSDPConfig
+from twosome.distributed.shared import IDLE_TEXT, SharedEnvs, SharedScorer, load_shared_scorer
+from twosome.distributed.team import Place, Team, joined
+from twosome.envs.overcooked.env import OvercookedEnv
+from twosome.envs.vector import DecisionEnvs, Step
+from twosome.language.config import ModelConfig
+from twosome.language.norms import word
+from twosome.language.scorer import Scorer
+from twosome.language.tiny import ARCHITECTURES
+from twosome.policies.context import load_scorer
+
+SIZE = 2
+PLACES = ("kitchen", "garden", "hall", "dark and cold cellar behind the old house", "attic")
+TEXTS = [
+    (f"You are in the {place} with {number} tomatoes and you want a salad, so you should first", ("pick up the knife", *actions))
+    for place in PLACES
+    for number, actions in enumerate([("wait",), ("open the door", "go to the counter"), ()])
+]
+PROMPTS = [prompt for prompt, _ in TEXTS]
+
+
+def moved(scorer: Scorer) -> Scorer:
+    """With an adapter that does something: a new one's B is zero."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, weight in scorer.model.named_parameters():
+            if "lora_B" in name:
+                weight += 0.3 * torch.randn(weight.shape, generator=generator)
+    return scorer
+
+
+def gradients(scorer: Scorer, factors: torch.Tensor) -> list[torch.Tensor]:
+    """Of a loss that weighs each action of each decision by a factor, the gradients of the adapter."""
+    covered: Counter[int] = Counter()
+    for indices, scores in scorer.batches(TEXTS):
+        log_policy = scores.log_policy()
+        (log_policy.clamp(min=-1e3) * factors[indices, : log_policy.shape[1]]).sum().backward()
+        covered.update(indices)
+    assert covered == Counter(range(len(TEXTS)))
+    found = [parameter.grad for parameter in scorer.model.parameters() if parameter.requires_grad]
+    assert all(gradient is not None for gradient in found)
+    return found
+
+
+def counted(scorer: SharedScorer) -> list[object]:
+    """The decisions that this process scores from now on."""
+    scored: list[object] = []
+    score = scorer._scores
+
+    def counting(rows, texts, tokenized):
+        scored.extend(texts[index] for row in rows for index in row.decisions)
+        return score(rows, texts, tokenized)
+
+    scorer._scores = counting
+    return scored
+
+
+def check_scores(team: Team) -> None:
+    """Scores, features and gradients of each architecture; who computes what, and who holds which weights."""
+    idle = 0
+    for architecture in ARCHITECTURES:
+        config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)
+        engine = {"row_tokens": 40, "batch_tokens": 60}
+        alone = moved(load_scorer(config, word, **engine))
+        whole = {name: weight.numel() for name, weight in alone.model.named_parameters()}
+        shared = moved(load_shared_scorer(config, word, team=team, **engine))
+        scored = counted(shared)
+        for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):
+            torch.testing.assert_close(split, plain, rtol=1e-5, atol=1e-5, equal_nan=True)
+        torch.testing.assert_close(shared.features(PROMPTS), alone.features(PROMPTS), rtol=1e-5, atol=1e-5)
+        by_both = Counter(text for part in team.gather(scored) for text in part)
+        idle += by_both.pop(IDLE_TEXT, 0)
+        assert by_both == Counter(TEXTS), "each decision is scored once, by one process"
+        factors = torch.randn(len(TEXTS), 3, generator=torch.Generator().manual_seed(6))
+        for plain, split in zip(gradients(alone, factors), gradients(shared, factors), strict=True):
+            torch.testing.assert_close(split, plain, rtol=1e-4, atol=1e-5)
+        assert all(torch.equal(*team.gather(parameter.detach())) for parameter in shared.learned)
+        sharded = {name: w.to_local().numel() for name, w in shared.model.named_parameters() if hasattr(w, "to_local")}
+        for name in sharded:
+            assert sum(part[name] for part in team.gather(sharded)) == whole[name]
+        assert sum(sharded.values()) < 0.6 * sum(whole[name] for name in sharded)
+        kept = whole.keys() - sharded.keys()
+        assert all("lora" in name or "embed" in name or "wte" in name for name in kept), kept
+    assert idle, "no process ever had nothing to do: the check does not cover that"
+
+
+def check_envs(team: Team) -> None:
+    """Environments that are no multiple of the processes: what they return, and that they can be put back."""
+    make_env = partial(OvercookedEnv, task="tomato_salad", max_primitive_steps=30)
+    alone, shared = DecisionEnvs(make_env, 5), SharedEnvs(make_env, 5, 1.0, team)
+    assert len(shared.players) in (2, 3)
+    same_decisions(alone.reset(7), decisions := shared.reset(7))
+    choices = np.random.default_rng(team.size)
+    ended = 0
+    for number in range(60):
+        action_ids = [int(choices.choice(decision.action_ids)) for decision in decisions]
+        expected, found = alone.step(action_ids), shared.step(action_ids)
+        same_decisions(expected.decisions, found.decisions)
+        for name in Step._fields[1:-2]:
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert expected.final.keys() == found.final.keys()
+        assert expected.episodes == found.episodes
+        same_decisions(list(expected.final.values()), list(found.final.values()))
+        ended += len(found.final)
+        decisions = found.decisions
+        if number == 20:
+            assert alone.state() == shared.state()
+            same_decisions(decisions, decisions := shared.restore(shared.state()))
+    assert ended
+
+
+def same_decisions(expected: list, found: list) -> None:
+    """Decisions hold arrays, which == does not compare."""
+    assert [one[1:] for one in found] == [one[1:] for one in expected]
+    np.testing.assert_array_equal([one.obs for one in found], [one.obs for one in expected])
+
+
+def main() -> int:
+    """Fork the processes; returns how many failed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    children = []
+    for rank in range(SIZE):
+        if not (pid := os.fork()):
+            with joined(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), Place(rank, rank, SIZE, port=port)) as team:
+                check_envs(team)
+                check_scores(team)
+            os._exit(0)
+        children.append(pid)
+    return sum(os.waitpid(pid, 0)[1] != 0 for pid in children)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

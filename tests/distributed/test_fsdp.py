@@ -1,0 +1,293 @@
+"""``trainer=fsdp``, for real: two processes that share a run do what one process does, and end together."""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from checkout import ROOT, Finished, at_work, checkout, environment, run
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from twosome.distributed.config import FSDPConfig
+from twosome.distributed.team import Place, place
+from twosome.errors import UserError
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
+from twosome.language.norms import word
+from twosome.language.scorer import Scorer
+
+OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "ppo.num_envs=5", "ppo.num_steps=16", "ppo.num_minibatches=2",
+           "ppo.value_num_minibatches=2", "ppo.target_kl=0.05", "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2",
+           "evaluation.gif=false", "retention.limit=1", "retention.every=2"]  # fmt: skip
+TWO = ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
+TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
+PADDED = "model_tokens"  # counts padding, which depends on how the work is cut
+TOLERANCE = 1e-5
+LAST = "checkpoints/update=000003.ckpt"
+
+FAILING_ENV = '''
+"""Overcooked that fails after a few steps, in one process of two."""
+import os, signal, sys
+import gymnasium
+from twosome.envs.overcooked.env import OvercookedEnv
+
+class Failing(OvercookedEnv):
+    def __init__(self, how, who, **options):
+        super().__init__(**options)
+        follower = sys.argv[0] == "-c"
+        self.how, self.left = how, 4 if (who == "follower") == follower else -1
+
+    def step(self, action):
+        self.left -= 1
+        obs, reward, *rest = super().step(action)
+        if self.left == 0 and self.how == "raise":
+            raise ZeroDivisionError("the soup is divided by zero")
+        if self.left == 0 and self.how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.left == 0 and self.how == "preempt":
+            os.kill(os.getpid(), signal.SIGUSR2)
+            os.kill(os.getpid(), signal.SIGTERM)
+        if self.left == 0 and self.how == "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return (obs, float("nan") if self.left == 0 and self.how == "reward" else reward, *rest)
+
+gymnasium.register("twosome/Failing-v0", entry_point=Failing)
+'''
+
+
+LOSE_THE_LAST_UPDATE = """
+import shutil
+from pathlib import Path
+
+for name in ("again", "alone"):
+    shutil.copytree("two", name)
+    (Path(name) / "DONE").unlink()
+    (Path(name) / "checkpoints/update=000003.ckpt").unlink()
+"""
+
+FAILING_YAML = """
+# Fails.
+id: twosome.envs.failing:twosome/Failing-v0
+task: tomato_salad
+gamma: 0.99
+kwargs: {how: reward, who: follower, max_primitive_steps: 60}
+"""
+IN_CI = ("reward", "follower")
+FAILURES = {
+    IN_CI: (2, "error: env.id=twosome/Failing-v0, environment 2: its step() gave the reward nan, expected a finite number from "),
+    ("kill", "follower"): (1, "error: process 1: process 1 was killed by signal 9; then go on with: "),
+    ("raise", "follower"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
+    ("raise", "leader"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
+    ("kill", "leader"): (-signal.SIGKILL, ""),
+    ("terminate", "leader"): (128 + signal.SIGTERM, "interrupted by SIGTERM; go on with: "),
+    ("preempt", "follower"): (0, ""),  # the scheduler's signals are the first process's business: the run is finished
+}
+
+BAD = {
+    "trainer.devices=0": "trainer.devices=0: expected an integer above 0",
+    "trainer.devices=6": "trainer.devices=6 trainer.num_nodes=1: expected at most ppo.num_envs=5 processes, an environment each; "
+    "change one of them",
+    "trainer.accelerator=cup": "trainer.accelerator=cup: expected one of cpu, gpu; did you mean trainer.accelerator=cpu?",
+    "trainer.num_nodes=2": "trainer.num_nodes=2: expected to be started on every node, one process per device; use "
+    "hydra/launcher=slurm, srun or torchrun (docs/scaling.md)",
+    "trainer.timeout=0": "trainer.timeout=0.0: expected a number of seconds above 0",
+    "trainer=cpu": "trainer.devices=2: expected 1; with trainer=fsdp processes share a run",
+}
+if not torch.cuda.is_available():
+    BAD["trainer.accelerator=gpu"] = (
+        "trainer.accelerator=gpu trainer.devices=2: PyTorch sees 0 CUDA devices; set fewer, or trainer.accelerator=cpu"
+    )
+
+
+def command(folder: str, *options: str) -> list[str]:
+    """What starts a run in a folder."""
+    return ["src/run.py", *OPTIONS, f"hydra.run.dir={folder}", *options]
+
+
+def failing(how: str, who: str) -> list[str]:
+    """What starts a run by two processes of which one fails."""
+    options = [option for option in OPTIONS if not option.startswith(("env.", "evaluation.episodes"))]
+    words = ["env=failing", f"env.kwargs.how={how}", f"env.kwargs.who={who}", "evaluation.episodes=0"]
+    return ["src/run.py", *options, *TWO, *words, f"hydra.run.dir=failed-{how}-{who}"]
+
+
+def bad(word: str) -> list[str]:
+    """A command with a bad option."""
+    return command("bad", *(option for option in TWO if option.split("=")[0] != word.split("=")[0]), word)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A checkout where commands have been run, and how each ended."""
+
+    folder: Path
+    finished: dict[str, Finished]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The same run by one process, by two, and the latter gone on with after its last update was lost; and what fails.
+
+    All are started from one process, since to import the libraries takes most of the time.
+    """
+    folder = checkout(tmp_path_factory.mktemp("fsdp"))
+    (folder / "src/twosome/envs/failing.py").write_text(FAILING_ENV)
+    (folder / "conf/env/failing.yaml").write_text(FAILING_YAML)
+    (folder / "lose.py").write_text(LOSE_THE_LAST_UPDATE)
+    commands = {"one": command("one"), "two": command("two", *TWO), "lose": ["lose.py"]}
+    commands |= {"again": ["src/run.py", "resume=again"], "alone": ["src/run.py", "resume=alone", "trainer=cpu"]}
+    finished = run(folder, [*commands.values(), failing(*IN_CI), *map(bad, BAD)])
+    ended = dict(zip([*commands, "failing", *BAD], finished, strict=True))
+    assert all(ended[name].code == 0 for name in commands), {name: ended[name].output for name in commands}
+    return Runs(folder, ended)
+
+
+@pytest.fixture
+def folder(runs: Runs) -> Path:
+    return runs.folder
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def learned(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights in the last checkpoint: adapter and critic."""
+    state = torch.load(folder / LAST, weights_only=True)["state_dict"]
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def assert_same_metrics(one: Path, other: Path) -> None:
+    """Every column but timing, to within float summation."""
+    rows = table(one / "metrics.csv"), table(other / "metrics.csv")
+    assert [len(each) for each in rows] == [3, 3]
+    for expected, found in zip(*rows, strict=True):
+        assert expected.keys() == found.keys()
+        for name in expected.keys() - {*TIMING, PADDED}:
+            assert math.isclose(float(found[name]), float(expected[name]), rel_tol=1e-4, abs_tol=TOLERANCE), name
+
+
+@pytest.mark.parametrize("name", ["two", "alone"])
+def test_two_processes_learn_what_one_learns(folder: Path, name: str) -> None:
+    one, other = learned(folder / "one"), learned(folder / name)
+    assert one.keys() == other.keys()
+    assert {key.split(".")[1] for key in one} == {"lm", "critic"}
+    for key, weight in one.items():
+        assert type(other[key]) is torch.Tensor
+        torch.testing.assert_close(other[key], weight, rtol=0, atol=TOLERANCE)
+    assert any(weight.abs().max() > 1e-4 for key, weight in one.items() if "lora_B" in key), "nothing was learned"
+    assert_same_metrics(folder / "one", folder / name)
+    assert (folder / "one" / "episodes.csv").read_bytes() == (folder / name / "episodes.csv").read_bytes()
+
+
+def test_two_processes_go_on_to_the_same_bytes(folder: Path) -> None:
+    for file in ("episodes.csv", "evaluation.json", "retention.json", "retention.csv", "adapter/adapter_model.safetensors"):
+        assert (folder / "again" / file).read_bytes() == (folder / "two" / file).read_bytes(), file
+    rows = [table(folder / name / "metrics.csv") for name in ("two", "again")]
+    for row in (row for each in rows for row in each):
+        for name in TIMING:
+            del row[name]
+    assert rows[0] == rows[1]
+    one, other = learned(folder / "two"), learned(folder / "again")
+    assert all(torch.equal(weight, other[key]) for key, weight in one.items())
+
+
+def test_only_the_first_process_writes_and_prints(folder: Path) -> None:
+    one, two = ({path.relative_to(folder / name) for path in (folder / name).rglob("*")} for name in ("one", "two"))
+    assert {path for path in one ^ two if "tfevents" not in path.name} == set()
+
+
+def test_the_adapter_of_two_processes_is_anybodys(folder: Path) -> None:
+    texts = [("You see a tomato. You should first", ("pick up the tomato", "go to the table")), ("Now", ("wait", "chop"))]
+    config = ModelConfig(source="tiny_random", seed=3, device="cpu")
+    policies = []
+    for name in ("one", "two"):
+        language = load_language_model(config)
+        language.model = PeftModel.from_pretrained(language.model.unload(), folder / name / "adapter").eval()
+        policies.append(Scorer(language, word).score(texts).log_policy())
+    torch.testing.assert_close(policies[1], policies[0], rtol=0, atol=TOLERANCE)
+    exported = load_file(folder / "two" / "adapter" / "adapter_model.safetensors")
+    trained = [weight for key, weight in learned(folder / "two").items() if "lora" in key]
+    assert len(exported) == len(trained)
+    assert all(any(torch.equal(weight, other) for other in trained) for weight in exported.values())
+
+
+def test_shared_work_is_that_of_one_process() -> None:
+    paths = environment() | {"PYTHONPATH": str(ROOT / "src")}
+    script = str(Path(__file__).parent / "pair.py")
+    finished = subprocess.run([sys.executable, script], env=paths, capture_output=True, text=True, timeout=200)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_a_failure_of_one_process_ends_both(runs: Runs) -> None:
+    assert_failed(runs.finished["failing"], *IN_CI)
+    assert_no_follower_is_left(runs.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "who"), set(FAILURES) - {IN_CI})
+def test_a_failure_of_whichever_kind_ends_both(folder: Path, how: str, who: str) -> None:
+    start = time.monotonic()
+    (finished,) = run(folder, [failing(how, who)])
+    assert time.monotonic() - start < 120  # most of it is starting; nobody waits for trainer.timeout, ten minutes
+    assert_failed(finished, how, who)
+    assert_no_follower_is_left(folder)
+
+
+def assert_failed(finished: Finished, how: str, who: str) -> None:
+    """The exit code and the message are as they should be."""
+    code, message = FAILURES[how, who]
+    assert finished.code == code, finished.output
+    assert message in finished.output, finished.output
+    assert code != 2 or "Traceback" not in finished.output
+
+
+def assert_no_follower_is_left(folder: Path) -> None:
+    """Within seconds."""
+    deadline = time.monotonic() + 10
+    while left := at_work(folder):
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.1)
+
+
+def test_bad_options_end_in_one_line(runs: Runs) -> None:
+    for option, message in BAD.items():
+        assert (runs.finished[option].code, runs.finished[option].output.strip()) == (2, f"error: {message}")
+    assert not (runs.folder / "bad" / "config.yaml").exists()
+
+
+def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = FSDPConfig("cpu", 2, 2, "fsdp", 60)
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "TORCHELASTIC_"))]:
+        monkeypatch.delenv(name)
+    slurm = {"PROCID": "3", "LOCALID": "1", "STEP_NUM_TASKS": "4", "STEP_NODELIST": "node[07-08]", "JOB_ID": "5", "STEP_ID": "1"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    found = place(config)
+    assert (found.rank, found.local_rank, found.world_size, found.address) == (3, 1, 4, "node07")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    assert place(config).port == found.port > 0
+    with pytest.raises(UserError, match="expected as many processes, 2, but 4 were started; change one of them"):
+        place(FSDPConfig("cpu", 2, 1, "fsdp", 60))
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert place(FSDPConfig("cpu", 2, 1, "fsdp", 60)) == Place(world_size=2)
+    torchrun = {
+        "TORCHELASTIC_RUN_ID": "x",
+        "RANK": "2",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "4",
+        "MASTER_ADDR": "a",
+        "MASTER_PORT": "9",
+    }
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    assert place(config) == Place(2, 0, 4, "a", 9)
