@@ -98,7 +98,8 @@ def shown(value: object) -> str:
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "make the folder writable, or name another"),
-    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.EEXIST), "look at the disk and the folder's name"),
+    **dict.fromkeys((errno.EIO, errno.ESTALE), "look at the disk"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "look at the folder's name and at what is there"),
 }
 
 

@@ -3,11 +3,13 @@
 Libraries that take seconds to import are imported where they are used: bad options are told before.
 """
 
+import inspect
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.config import check_groups, shown, typed
@@ -134,16 +136,15 @@ def algorithm(config: DictConfig) -> "Algorithm":
     Its options are the entries of ``algorithm`` and, where ``algorithm.options`` names another entry of config, of that one.
     """
     options: dict[str, Any] = OmegaConf.to_container(config.algorithm, resolve=True)  # type: ignore[assignment]
-    build = _instantiated(OmegaConf.create({"_target_": options.pop("_target_", None)}), "algorithm", _partial_=True)
+    target = _target(options.pop("_target_", None), "algorithm")
     if (home := options.pop("options", None)) is not None:
+        if not isinstance(home, str):
+            raise UserError(f"algorithm.options={shown(home)}: expected the name of a group of options, as in ppo")
         check_groups(config, [home])
         options |= dict(OmegaConf.to_container(config[home], resolve=True))  # type: ignore[arg-type]
-    try:
-        return build(**options)
-    except TypeError as error:
-        if unknown := UNEXPECTED.search(str(error)):
-            raise UserError(f"algorithm.{unknown[1]}: {config.algorithm._target_} has no such option; leave it out") from error
-        raise
+    return _built(
+        _instantiated(target, "algorithm", _partial_=True), "algorithm", "twosome.algorithms.algorithm.Algorithm", **options
+    )
 
 
 def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> "Agent":
@@ -151,9 +152,34 @@ def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)
     context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, load_scorer)
+    _target(config.baseline.get("_target_"), "baseline")
+    return _built(
+        _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all"),
+        "baseline",
+        "twosome.policies.agent.Agent",
+        context,
+    )
+
+
+def _target(path: Any, option: str) -> DictConfig:
+    """A configuration of a target alone; raises UserError where path is none."""
+    if not isinstance(path, str):
+        raise UserError(f"{option}._target_={shown(path)}: expected an import path, as in package.module.name; see conf/{option}")
+    return OmegaConf.create({"_target_": path})
+
+
+def _built(build: "partial[Any]", option: str, kind: str, *given: Any, **options: Any) -> Any:
+    """What a configuration's target makes of its options and of what is given; raises UserError where that cannot be."""
+    path = f"{build.func.__module__}.{build.func.__qualname__}"
+    expected = f"expected what makes an object of {kind}; see conf/{option}"
     try:
-        return _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all")(context)
-    except TypeError as error:
+        inspect.signature(build.func).bind(*given, **build.keywords, **options)
+    except (TypeError, ValueError) as error:
         if unknown := UNEXPECTED.search(str(error)):
-            raise UserError(f"baseline.*.{unknown[1]}: {config.baseline._target_} has no such option; leave it out") from error
-        raise
+            place = f"{option}.*" if given else option
+            raise UserError(f"{place}.{unknown[1]}: {path} has no such option; leave it out") from error
+        raise UserError(f"{option}._target_={path}: {error}; {expected}") from error
+    made = build(*given, **options)
+    if not isinstance(made, get_class(kind)):
+        raise UserError(f"{option}._target_={path}: it made {shown(made)}; {expected}")
+    return made

@@ -8,6 +8,13 @@ PROBE = "model=tiny_random prompt=hello"
 
 RUN = {
     # what is named
+    "algorithm.options=[a]": "algorithm.options=[a]: expected the name of a group of options, as in ppo",
+    "algorithm._target_=builtins.dict": "algorithm._target_=builtins.dict: no signature found for builtin type",
+    "baseline._target_=twosome.policies.language.LanguageAgent": "expected what makes an object of twosome.policies.agent.Agent",
+    "+logger.tensorboard.speed=3": "logger.tensorboard: SummaryWriter.__init__() got an unexpected keyword argument 'speed'",
+    "logger.tensorboard._target_=builtins.dict": "logger.tensorboard._target_=builtins.dict: expected a logger of Lightning's",
+    "hydra.run.dir=/proc/none/run": "hydra.run.dir: /proc/none: No such file or directory; expected a folder that can be made",
+    "-m hydra.sweep.dir=dvc.yaml/runs seed=0,1": "hydra.sweep.dir: ",
     "norm=words": "norm=words: expected one of none, token, word; did you mean norm=word?",
     "modle=tiny_random": "modle: no such option; did you mean model?",
     "baseline=twosum": "did you mean baseline=twosome?",

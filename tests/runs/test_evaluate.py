@@ -110,15 +110,28 @@ def test_the_suites_that_can_be_asked_for_are_those_that_there_are():
         (["run={run}", "++env.kwargs=3"], "env.kwargs=3: no such option"),
         (["run={run}", "episodes=many"], "episodes=many: expected an integer"),
         (["run={run}", "device=gpu"], "device=gpu: expected one of"),
+        (["run={run}", "episodes=1000000000000"], "most of it for the evaluation's episodes ("),
     ],
 )
 def test_bad_words_are_refused_before_a_model_is_loaded(trained, words, said, monkeypatch):
-    monkeypatch.setattr(evaluate.experiment, "agent", None)
+    monkeypatch.setattr(evaluate.parts, "agent", None)
     config = composed("evaluate", *(word.format(run=trained) for word in words))
     with pytest.raises(UserError) as error:
         evaluate.run(config)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_that_was_trained_on_a_gpu_is_played_where_device_says(run):
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("accelerator: cpu", "accelerator: gpu"))
+    config = evaluate.configuration(finished_run(run), options(run))
+    assert evaluate.parts.model_config(config.model, config.trainer.accelerator).device == "cpu"
+
+
+def test_checksums_of_another_kind_are_refused(run):
+    (run / "provenance.json").write_text('{"export_checksums": []}')
+    with pytest.raises(UserError, match="provenance.json: expected a map at export_checksums; copy the file back"):
+        evaluate.run(composed("evaluate", f"run={run}", "episodes=2"))
 
 
 def test_an_unknown_option_is_one_line_on_the_command_line(trained):

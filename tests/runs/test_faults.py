@@ -333,3 +333,54 @@ def test_a_folder_whose_files_are_damaged_is_one_line(suite, undisturbed, tmp_pa
     truncate(folder / name)
     (folder / name).write_text((folder / name).read_text() + "\n{[")
     assert str(folder / name) in error_line(*suite("run", f"resume={folder}", "seed=5"), 2)
+
+
+def wider(folder):
+    config = OmegaConf.load(folder / "config.yaml")
+    config.model.lora.rank += 1
+    OmegaConf.save(config, folder / "config.yaml")
+
+
+def binary(folder):
+    (folder / "episodes.csv").write_bytes(bytes(range(256)))
+
+
+def of_a_list(folder):
+    for path in folder.glob("checkpoints/*.ckpt"):
+        torch.save([1], path)
+
+
+def of_weights_alone(folder):
+    for path in folder.glob("checkpoints/*.ckpt"):
+        torch.save({"state_dict": {}}, path)
+
+
+def of_a_word(folder):
+    (folder / "evaluation.json").write_text('["a"]')
+
+
+def of_a_wrong_type(folder):
+    (folder / "evaluation.json").write_text('[{"when": 3}]')
+
+
+def locked_by_a_folder(folder):
+    (folder / ".lock").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (wider, 2, "in the checkpoint and (9, 32) by config.yaml; expected the configuration that the run began with"),
+        (binary, 2, "episodes.csv: expected a readable table ("),
+        (of_a_list, 2, "(no mapping)"),
+        (of_weights_alone, 2, "(no checkpoint of a run: it lacks callbacks, epoch, "),
+        (of_a_word, 2, "evaluation.json: record 1: it is 'a'; expected what src/evaluate.py writes"),
+        (of_a_wrong_type, 2, "evaluation.json: record 1: when is 3; expected what src/evaluate.py writes"),
+        (locked_by_a_folder, 1, "/.lock: Is a directory; look at the folder's name and at what is there; then go on with: "),
+    ],
+)
+def test_a_folder_that_holds_something_else_is_one_line(suite, undisturbed, tmp_path, change, code, said):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / "DONE").unlink()
+    change(folder)
+    assert said in error_line(*suite("run", f"resume={folder}"), code)

@@ -48,8 +48,11 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
             full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
 
+            jobs: list[str] = []
+
             @functools.wraps(task)
             def guarded(config: DictConfig) -> Any:
+                jobs.append("begun")
                 try:
                     check_launcher()
                     return task(config)
@@ -68,7 +71,8 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
                 _start([reword(word) for word in sys.argv[1:]], guarded, config_name, task.__globals__["__doc__"])
             except Exception as error:
                 signals.check()
-                if full_error or not (told := _told(error)):
+                told = _no_folder(error) if isinstance(error, OSError) and not jobs else _told(error)
+                if full_error or not told:
                     raise
                 note(Failure("", one_line(told), isinstance(told, BAD_INPUT)))
             sys.exit(report())
@@ -113,6 +117,12 @@ def failure(error: Exception) -> Failure:
     job, told = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", _told(error)
     message = one_line(told or error)
     return Failure(job, message if told else f"{type(error).__name__}: {message}", isinstance(told, BAD_INPUT))
+
+
+def _no_folder(error: OSError) -> UserError:
+    """Hydra cannot make the folder of a job or of a sweep."""
+    option = "hydra.sweep.dir" if {"-m", "--multirun"} & set(sys.argv) else "hydra.run.dir"
+    return UserError(f"{option}: {error.filename}: {error.strerror}; expected a folder that can be made there; name another")
 
 
 def _told(error: Exception) -> Exception | None:

@@ -41,7 +41,8 @@ class Part(NamedTuple):
 @dataclass(frozen=True)
 class Estimate:
     """options: the configuration by dotted names. shape: of the language model, if it is known. device: cpu or cuda.
-    processes: that share the run, in all; here: those of them on this machine; threads: of each."""
+    processes: that share the run, in all; here: those of them on this machine; threads: of each. trains: False where a trained
+    agent is only played."""
 
     options: Mapping[str, Any]
     world: World
@@ -50,6 +51,7 @@ class Estimate:
     processes: int = 1
     here: int = 1
     threads: int = 1
+    trains: bool = True
 
     @classmethod
     def of(cls, config: DictConfig, make_env: MakeEnv, fsdp: FSDPConfig | None = None) -> "Estimate":
@@ -81,7 +83,7 @@ class Estimate:
     @property
     def learns(self) -> bool:
         """Whether the agent is trained by PPO, as any is that is not known not to be."""
-        return not str(self.options.get("baseline._target_")).startswith(NOT_TRAINED)
+        return self.trains and not str(self.options.get("baseline._target_")).startswith(NOT_TRAINED)
 
     @property
     def speaks(self) -> bool:
@@ -162,8 +164,9 @@ def activations(run: Estimate, nodes: int) -> float:
 
 def _affordance(run: Estimate) -> Iterator[Part]:
     world = run.world
-    kept = run.number("affordance.episodes") * (8 * world.numbers + 120)  # of one decision each
-    yield Part("the random play's decisions", kept, MEMORY, ("affordance.episodes",))
+    if run.trains:
+        kept = run.number("affordance.episodes") * (8 * world.numbers + 120)  # of one decision each
+        yield Part("the random play's decisions", kept, MEMORY, ("affordance.episodes",))
     weights = TRAINED * mlp_weights(world.numbers + world.choices, *run.numbers("affordance.hidden_sizes"), 1)
     yield Part("the affordance network's weights", weights, MEMORY, ("affordance.hidden_sizes",))
 

@@ -35,7 +35,7 @@ def preparation(run: Estimate) -> Iterator[Wait]:
     if episodes:
         basis = f"{episodes:,} episodes, sampled and greedy, of {DECISIONS} decisions (assumed)"
         yield Wait(basis, 2 * episodes * DECISIONS * decision, ("evaluation.episodes",))
-    if played := run.number("affordance.episodes"):
+    if run.trains and (played := run.number("affordance.episodes")):
         passes = run.number("affordance.epochs")
         seconds = played * DECISIONS * (decision + passes * STEP_SECONDS / max(1, run.number("affordance.batch_size")))
         basis = f"{played:,} episodes of random play of {DECISIONS} decisions (assumed), {passes:,} times learned from"

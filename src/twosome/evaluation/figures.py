@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from omegaconf import DictConfig
 
+from twosome.errors import UserError, folded
 from twosome.storage.folder import RunFolder, write_atomic
 
 # Okabe and Ito's colours, which people with any of the common colour visions tell apart.
@@ -60,7 +61,12 @@ def read_episodes(folder: RunFolder) -> pd.DataFrame:
     """The rows of episodes.csv; none where the file is not there yet."""
     file = folder.path / "episodes.csv"
     columns = ["env_step", "discounted_return", "success"]
-    return pd.read_csv(file) if file.exists() else pd.DataFrame({name: np.empty(0) for name in columns})
+    if not file.exists():
+        return pd.DataFrame({name: np.empty(0) for name in columns})
+    try:
+        return pd.read_csv(file, usecols=columns, dtype={"env_step": float, "discounted_return": float})
+    except (ValueError, OSError) as error:  # pandas' errors are ValueErrors
+        raise UserError(f"{file}: expected a readable table ({folded(error)}); copy it back, or run it again") from error
 
 
 def window_of(steps: int, episodes: int) -> int:

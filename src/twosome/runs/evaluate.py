@@ -1,6 +1,7 @@
 """Playing a trained agent again, as the run's folder describes it: on its own task or on one that it never saw."""
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, ty
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
+from twosome.policies.context import MakeEnv
 from twosome.runs.trust import check_foreign, check_places
 from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
@@ -65,10 +67,25 @@ def run(asked: DictConfig) -> float:
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
+    for line in foreseen(config, evaluation, make_env, folder):
+        print(f"note: {line}", file=sys.stderr)
     with locked(folder.path):
         evaluated = records.stamp(options.suite, options.trust)
         finished = suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
         return suites.SUITES[options.suite](finished)
+
+
+def foreseen(config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder) -> list[str]:
+    """What to tell before an evaluation of so many episodes; raises UserError where it cannot fit into memory."""
+    from twosome.estimates.estimate import Estimate  # with libraries that take a second
+    from twosome.estimates.feasible import foresee
+
+    played: Any = OmegaConf.merge(config, {"evaluation": {"episodes": evaluation.episodes}})
+    try:
+        lines = list(foresee(replace(Estimate.of(played, make_env), trains=False), folder.path))
+    except UserError as error:
+        raise UserError(str(error).replace("evaluation.episodes=", "episodes=")) from None
+    return [line.replace("evaluation.episodes=", "episodes=") for line in lines]
 
 
 def finished_run(path: Path) -> RunFolder:
@@ -107,7 +124,7 @@ def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
         OmegaConf.update(config.env, name, value)
     if "gamma" in asked and "kwargs.gamma" in known and "kwargs.gamma" not in asked:
         config.env.kwargs.gamma = config.env.gamma  # conf/env links them; config.yaml has it resolved
-    config.model.device = device(options.device)
+    config.model.device, config.trainer.accelerator = device(options.device), "auto"
     return config
 
 

@@ -15,6 +15,7 @@ from twosome.distributed.config import FSDPConfig, fsdp_config
 from twosome.errors import UserError
 from twosome.language.config import check_path
 from twosome.policies.context import MakeEnv
+from twosome.runs.loggers import check_loggers
 from twosome.runs.trust import check_places
 from twosome.storage.folder import CHECKSUMS, RunFolder
 
@@ -61,6 +62,7 @@ class Job:
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
                 f"{option}={algorithm.num_envs} processes, an environment each; change one of them"
             )
+        check_loggers(config.logger)
         return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
 
     def agent(self) -> "Agent":

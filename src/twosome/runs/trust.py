@@ -44,7 +44,7 @@ def check_foreign(config: DictConfig, asked: DictConfig | None, remedy: str) -> 
     an option; ``{}`` stands for it.
     """
     check_places(config)
-    known = {group: _values(group) for group in {*PLACES.values(), "env", "trainer", "logger"}}
+    known = {group: values_of_files(group) for group in {*PLACES.values(), "env", "trainer", "logger"}}
     for keys, value in _entries(config):
         option = ".".join(keys)
         if _is_known(keys, value, known) or (asked is not None and OmegaConf.select(asked, option) == value):
@@ -71,7 +71,7 @@ def _is_known(keys: Keys, value: Any, known: dict[str, dict[Keys, list[Any]]]) -
     return ".".join(keys) not in RUNS_CODE or not value
 
 
-def _values(group: str) -> dict[Keys, list[Any]]:
+def values_of_files(group: str) -> dict[Keys, list[Any]]:
     """The values that the files of a folder of ``conf/`` have, by option."""
     found: dict[Keys, list[Any]] = {}
     for file in CONFIGS.glob(f"{group}/*.yaml"):

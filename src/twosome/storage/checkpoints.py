@@ -13,6 +13,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from twosome.errors import UserError, folded
 from twosome.storage.folder import RunFolder, write_atomic
 
+ENTRIES = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states", "run"}
+"""What a checkpoint holds: Lightning's, and the run's own (`twosome.training.module`)."""
+
 
 class AtomicIO(TorchCheckpointIO):
     """Writes beside the final file and renames. (Lightning's own writes below the system's folder for temporary files and
@@ -73,7 +76,9 @@ def _damage(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             if broken := archive.testzip():
                 return f"wrong checksum of {broken}"
-        torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or (missing := ENTRIES - content.keys()):
+            return f"no checkpoint of a run: it lacks {', '.join(sorted(missing))}" if isinstance(content, dict) else "no mapping"
     except Exception as error:  # zipfile, pickle and torch raise many kinds
         return folded(error, 120)
     return None

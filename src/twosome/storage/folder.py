@@ -122,6 +122,8 @@ class RunFolder:
         if agent.export_folder is None:
             return
         recorded, now = self.read_json("provenance.json", {}).get(CHECKSUMS, {}), self.checksums(agent)
+        if not isinstance(recorded, dict):
+            raise UserError(f"{self.path / 'provenance.json'}: expected a map at {CHECKSUMS}; copy the file back")
         for name in sorted(recorded):
             if now.get(name) != recorded[name]:
                 raise UserError(

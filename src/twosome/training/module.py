@@ -87,6 +87,13 @@ class LearningModule(LightningModule):
         """
         if checkpoint["state_dict"].keys() - self._frozen() != self.state_dict().keys():
             raise UserError("resume: the checkpoint holds the weights of another agent or model; expected this run's own")
+        shapes = {name: tuple(value.shape) for name, value in self.state_dict().items() if isinstance(value, torch.Tensor)}
+        for name, value in checkpoint["state_dict"].items():
+            if name in shapes and tuple(value.shape) != shapes[name]:
+                raise UserError(
+                    f"resume: {name} is {tuple(value.shape)} in the checkpoint and {shapes[name]} by config.yaml; expected the "
+                    "configuration that the run began with: copy config.yaml back"
+                )
         state = checkpoint["run"]
         if state.keys() != {"runner", "algorithm", "generator"}:
             raise UserError("resume: the checkpoint is of another version of the suite; finish the run with that version")
