@@ -87,7 +87,8 @@ class LearningModule(LightningModule):
         """
         if checkpoint["state_dict"].keys() - self._frozen() != self.state_dict().keys():
             raise UserError("resume: the checkpoint holds the weights of another agent or model; expected this run's own")
-        shapes = {name: tuple(value.shape) for name, value in self.state_dict().items() if isinstance(value, torch.Tensor)}
+        own = self.state_dict().items()
+        shapes = {name: tuple(value.shape) for name, value in own if isinstance(value, torch.Tensor)}
         for name, value in checkpoint["state_dict"].items():
             if name in shapes and tuple(value.shape) != shapes[name]:
                 raise UserError(
