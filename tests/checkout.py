@@ -23,7 +23,7 @@ TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")  # columns of
 # Every command is a process of its own, forked from one that has imported the libraries: that takes seconds, once.
 FORKING_RUNNER = """
 import json, os, runpy, sys, traceback
-import twosome.evaluation.suites, twosome.policies.language, twosome.runs.run, twosome.distributed.team
+import twosome.evaluation.suites, twosome.policies.language, twosome.runs.run, twosome.distributed.processes
 
 for number, argv in enumerate(json.loads(sys.stdin.read())):
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Two processes that share the work of one, checked against one that does it all: ``python tests/training/pair.py``."""
+"""Two processes that share the work of one, checked against one that does it all: ``python tests/distributed/pair.py``."""
 
 import os
 import socket
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.shared import IDLE_TEXT, SharedEnvs, SharedScorer, load_shared_scorer
-from twosome.distributed.team import Place, Team, joined
+from twosome.distributed.processes import Processes, RankInfo, joined
+from twosome.distributed.sharded import IDLE_TEXT, ShardedEnvs, ShardedScorer, load_sharded_scorer
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.language.config import ModelConfig
@@ -53,7 +53,7 @@ def gradients(scorer: Scorer, factors: torch.Tensor) -> list[torch.Tensor]:
     return found
 
 
-def counted(scorer: SharedScorer) -> list[object]:
+def counted(scorer: ShardedScorer) -> list[object]:
     """The decisions that this process scores from now on."""
     scored: list[object] = []
     score = scorer._scores
@@ -66,7 +66,7 @@ def counted(scorer: SharedScorer) -> list[object]:
     return scored
 
 
-def check_scores(team: Team) -> None:
+def check_scores(processes: Processes) -> None:
     """Scores, features and gradients of each architecture; who computes what, and who holds which weights."""
     idle = 0
     for architecture in ARCHITECTURES:
@@ -74,34 +74,34 @@ def check_scores(team: Team) -> None:
         engine = {"row_tokens": 40, "batch_tokens": 60}
         alone = moved(load_scorer(config, word, **engine))
         whole = {name: weight.numel() for name, weight in alone.model.named_parameters()}
-        shared = moved(load_shared_scorer(config, word, team=team, **engine))
+        shared = moved(load_sharded_scorer(config, word, processes=processes, **engine))
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):
             torch.testing.assert_close(split, plain, rtol=1e-5, atol=1e-5, equal_nan=True)
         torch.testing.assert_close(shared.features(PROMPTS), alone.features(PROMPTS), rtol=1e-5, atol=1e-5)
-        by_both = Counter(text for part in team.gather(scored) for text in part)
+        by_both = Counter(text for part in processes.all_gather_object(scored) for text in part)
         idle += by_both.pop(IDLE_TEXT, 0)
         assert by_both == Counter(TEXTS), "each decision is scored once, by one process"
         factors = torch.randn(len(TEXTS), 3, generator=torch.Generator().manual_seed(6))
         for plain, split in zip(gradients(alone, factors), gradients(shared, factors), strict=True):
             torch.testing.assert_close(split, plain, rtol=1e-4, atol=1e-5)
-        assert all(torch.equal(*team.gather(parameter.detach())) for parameter in shared.learned)
+        assert all(torch.equal(*processes.all_gather_object(parameter.detach())) for parameter in shared.learned)
         sharded = {name: w.to_local().numel() for name, w in shared.model.named_parameters() if hasattr(w, "to_local")}
         for name in sharded:
-            assert sum(part[name] for part in team.gather(sharded)) == whole[name]
+            assert sum(part[name] for part in processes.all_gather_object(sharded)) == whole[name]
         assert sum(sharded.values()) < 0.6 * sum(whole[name] for name in sharded)
         kept = whole.keys() - sharded.keys()
         assert all("lora" in name or "embed" in name or "wte" in name for name in kept), kept
     assert idle, "no process ever had nothing to do: the check does not cover that"
 
 
-def check_envs(team: Team) -> None:
+def check_envs(processes: Processes) -> None:
     """Environments that are no multiple of the processes: what they return, and that they can be put back."""
     make_env = partial(OvercookedEnv, task="tomato_salad", max_primitive_steps=30)
-    alone, shared = DecisionEnvs(make_env, 5), SharedEnvs(make_env, 5, 1.0, team)
+    alone, shared = DecisionEnvs(make_env, 5), ShardedEnvs(make_env, 5, 1.0, processes)
     assert len(shared.players) in (2, 3)
     same_decisions(alone.reset(7), decisions := shared.reset(7))
-    choices = np.random.default_rng(team.size)
+    choices = np.random.default_rng(processes.world_size)
     ended = 0
     for number in range(60):
         action_ids = [int(choices.choice(decision.action_ids)) for decision in decisions]
@@ -134,9 +134,9 @@ def main() -> int:
     children = []
     for rank in range(SIZE):
         if not (pid := os.fork()):
-            with joined(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), Place(rank, rank, SIZE, port=port)) as team:
-                check_envs(team)
-                check_scores(team)
+            with joined(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), RankInfo(rank, rank, SIZE, port=port)) as processes:
+                check_envs(processes)
+                check_scores(processes)
             os._exit(0)
         children.append(pid)
     return sum(os.waitpid(pid, 0)[1] != 0 for pid in children)

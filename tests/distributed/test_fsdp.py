@@ -17,7 +17,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.team import Place, place
+from twosome.distributed.processes import RankInfo, rank_info
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
@@ -272,14 +272,14 @@ def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     slurm = {"PROCID": "3", "LOCALID": "1", "STEP_NUM_TASKS": "4", "STEP_NODELIST": "node[07-08]", "JOB_ID": "5", "STEP_ID": "1"}
     for name, value in slurm.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    found = place(config)
+    found = rank_info(config)
     assert (found.rank, found.local_rank, found.world_size, found.address) == (3, 1, 4, "node07")
     monkeypatch.setenv("SLURM_PROCID", "0")
-    assert place(config).port == found.port > 0
+    assert rank_info(config).port == found.port > 0
     with pytest.raises(UserError, match="expected as many processes, 2, but 4 were started; change one of them"):
-        place(FSDPConfig("cpu", 2, 1, "fsdp", 60))
+        rank_info(FSDPConfig("cpu", 2, 1, "fsdp", 60))
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
-    assert place(FSDPConfig("cpu", 2, 1, "fsdp", 60)) == Place(world_size=2)
+    assert rank_info(FSDPConfig("cpu", 2, 1, "fsdp", 60)) == RankInfo(world_size=2)
     torchrun = {
         "TORCHELASTIC_RUN_ID": "x",
         "RANK": "2",
@@ -290,4 +290,4 @@ def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in torchrun.items():
         monkeypatch.setenv(name, value)
-    assert place(config) == Place(2, 0, 4, "a", 9)
+    assert rank_info(config) == RankInfo(2, 0, 4, "a", 9)

@@ -1,8 +1,8 @@
-"""What a cluster's scheduler and Lightning have to do with each other: the processes of a job, and no signals.
+"""Lightning under SLURM: it takes its ranks from SLURM's variables and leaves signals alone.
 
-Who queued the job (submitit) has handlers for the signals that SLURM sends: SIGUSR2 before a job's end queues it again, SIGTERM
-is followed by that or by SLURM's own requeueing and is not to end the run. Elsewhere SIGTERM ends a run at once
-(`twosome.signals`). Lightning would add its own on top, which ends training only after the update under way.
+In a job of submitit's, submitit handles SLURM's signals. SIGUSR2, before the job's end, queues the job again. SIGTERM is ignored:
+SIGUSR2 or SLURM's own requeueing follows. Elsewhere SIGTERM ends a run at once (`twosome.signals`). Lightning would install its
+own handler of SIGTERM, which ends training only after the current update.
 """
 
 import os
@@ -13,17 +13,17 @@ from lightning_fabric.plugins.environments import ClusterEnvironment, SLURMEnvir
 
 
 def cluster_plugins() -> list[ClusterEnvironment]:
-    """For Lightning's Trainer: SLURM's processes are its ranks, and SLURM's signals are not its business."""
+    """Return the plugin with which Lightning uses SLURM's ranks and does not handle its signals; none outside of SLURM."""
     return [SLURMEnvironment(auto_requeue=False)] if "SLURM_NTASKS" in os.environ and SLURMEnvironment.detect() else []
 
 
 class KeepSigterm(pl.Callback):
-    """Gives what SIGTERM did before Lightning's handler its place back: another handler, or that it is ignored."""
+    """Restore the handler of SIGTERM (or that it is ignored) that Lightning replaces when training starts."""
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning has just installed its own."""
+        """Restore the handler: Lightning has just installed its own."""
         if self.handler not in (None, signal.SIG_DFL):
             signal.signal(signal.SIGTERM, self.handler)

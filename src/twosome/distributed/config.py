@@ -16,7 +16,7 @@ FIXED: dict[str, Any] = {"deterministic": True, "enable_progress_bar": False, "e
 
 @dataclass(frozen=True)
 class FSDPConfig:
-    """Processes that share one run; see conf/trainer/fsdp.yaml."""
+    """Configure the processes that share one run; see conf/trainer/fsdp.yaml."""
 
     accelerator: str
     """gpu (NCCL, a process per GPU) or cpu (gloo)."""
@@ -48,12 +48,12 @@ class FSDPConfig:
 
     @property
     def world_size(self) -> int:
-        """Processes in all."""
+        """Return the number of processes."""
         return self.devices * self.num_nodes
 
 
 def fsdp_config(trainer: DictConfig) -> FSDPConfig | None:
-    """The checked options of ``trainer=fsdp``; None for any other trainer, which is one process. Raises UserError."""
+    """Return the checked options of ``trainer=fsdp``; None for any other trainer, which is one process. Raises UserError."""
     if trainer.get("accelerator") is None:
         raise UserError(f"trainer.accelerator=null: expected one of {', '.join(ACCELERATORS)}")
     if trainer.get("strategy") != "fsdp":

@@ -1,4 +1,4 @@
-"""How Lightning runs a team of processes (``trainer=fsdp``)."""
+"""Lightning's strategy, environment and callbacks for ``trainer=fsdp``."""
 
 import hashlib
 from datetime import timedelta
@@ -14,15 +14,15 @@ from twosome.distributed.cluster import cluster_plugins
 from twosome.storage.checkpoints import AtomicIO
 
 if TYPE_CHECKING:
-    from twosome.distributed.team import Team
+    from twosome.distributed.processes import Processes
 
 
 class ShardedBase(ModelParallelStrategy):
-    """FSDP2 for a frozen model whose adapter is small: SharedScorer has sharded the model, and what learns (the adapter, the
-    critic, their optimisers) is whole on every process.
+    """Train replicated weights beside a sharded frozen model.
 
-    So a checkpoint is what one process writes, and goes on with any number of them: its methods are those of strategies that
-    shard nothing.
+    ShardedScorer has sharded the frozen model (FSDP2). The adapter, the critic and their optimisers are replicated on every rank.
+    So rank 0 writes a checkpoint that does not depend on the world size: the checkpoint methods are those of Lightning's
+    strategies that shard nothing.
     """
 
     lightning_restore_optimizer = True
@@ -34,46 +34,49 @@ class ShardedBase(ModelParallelStrategy):
     load_checkpoint = Strategy.load_checkpoint
 
 
-class TeamEnvironment(LightningEnvironment):
-    """Tells Lightning which process this is, and that it is to start none."""
+class ProcessesEnvironment(LightningEnvironment):
+    """Give Lightning this process's rank, and have it start no processes."""
 
     creates_processes_externally = True
 
-    def __init__(self, team: "Team", devices: int) -> None:
+    def __init__(self, processes: "Processes", devices: int) -> None:
         super().__init__()
-        self.team, self.devices = team, devices
+        self.processes, self.devices = processes, devices
 
     def local_rank(self) -> int:
-        """The process's number on its node."""
-        return self.team.local_rank
+        """Return the rank on this node."""
+        return self.processes.local_rank
 
     def node_rank(self) -> int:
-        """The node's number."""
-        return self.team.rank // self.devices
+        """Return the node's number."""
+        return self.processes.rank // self.devices
 
 
 class SameWeights(pl.Callback):
-    """Stops a run whose processes have come to differ in what they learned, which equal inputs and summed gradients exclude."""
+    """Stop the run if the ranks' trained weights differ after an update.
 
-    def __init__(self, team: "Team") -> None:
-        self.team = team
+    Equal inputs and summed gradients keep them equal.
+    """
+
+    def __init__(self, processes: "Processes") -> None:
+        self.processes = processes
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Compare checksums after the update."""
+        """Compare the ranks' checksums of the trained weights."""
         weights = (parameter.detach().cpu() for parameter in pl_module.parameters() if parameter.requires_grad)
         checksum = hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in weights)).hexdigest()
-        if len(set(self.team.gather(checksum))) > 1:
+        if len(set(self.processes.all_gather_object(checksum))) > 1:
             raise RuntimeError("the processes' weights differ; expected equal devices and libraries on all nodes")
 
 
-def trainer_options(trainer: DictConfig, team: "Team | None") -> dict[str, Any]:
-    """The arguments of Lightning's Trainer that ``trainer`` stands for. team: where it is one process of several."""
+def trainer_options(trainer: DictConfig, processes: "Processes | None") -> dict[str, Any]:
+    """Return the arguments of Lightning's Trainer. processes: the process group; None for one process."""
     options: dict[str, Any] = OmegaConf.to_container(trainer, resolve=True)  # type: ignore[assignment]
     environment = cluster_plugins()
-    if team is not None:
+    if processes is not None:
         timeout = timedelta(seconds=options.pop("timeout"))
-        options["strategy"] = ShardedBase(data_parallel_size=team.size, tensor_parallel_size=1, timeout=timeout)
-        environment = [TeamEnvironment(team, options["devices"])]
+        options["strategy"] = ShardedBase(data_parallel_size=processes.world_size, tensor_parallel_size=1, timeout=timeout)
+        environment = [ProcessesEnvironment(processes, options["devices"])]
     return options | {"plugins": [AtomicIO(), *environment]}

@@ -21,7 +21,7 @@ from twosome.storage.folder import CHECKSUMS, RunFolder
 
 if TYPE_CHECKING:
     from twosome.algorithms.algorithm import Algorithm
-    from twosome.distributed.team import Team
+    from twosome.distributed.processes import Processes
     from twosome.evaluation.retention.drift import DriftProbe
     from twosome.policies.agent import Agent, LearningAgent
 
@@ -38,7 +38,7 @@ class Job:
     retention: RetentionConfig
     make_env: MakeEnv
     fsdp: FSDPConfig | None
-    team: "Team | None" = None  # the processes that share the run
+    processes: "Processes | None" = None  # the process group with trainer=fsdp
 
     @classmethod
     def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
@@ -66,12 +66,12 @@ class Job:
         return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
 
     def agent(self) -> "Agent":
-        """The agent, over a language model that the team shares, if there is one."""
-        if self.team is None:
+        """Return the agent; with trainer=fsdp its language model is sharded over the ranks."""
+        if self.processes is None:
             return parts.agent(self.config, self.make_env)
-        from twosome.distributed.shared import load_shared_scorer
+        from twosome.distributed.sharded import load_sharded_scorer
 
-        return parts.agent(self.config, self.make_env, partial(load_shared_scorer, team=self.team))
+        return parts.agent(self.config, self.make_env, partial(load_sharded_scorer, processes=self.processes))
 
     def execute(self, agent: "Agent") -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""
@@ -107,7 +107,7 @@ class Job:
         checkpoint = latest(self.folder)
         if checkpoint is None:
             self.evaluate(agent, "before")
-        fit = Fit(self.config, self.settings, self.folder, self.make_env, self.team)
+        fit = Fit(self.config, self.settings, self.folder, self.make_env, self.processes)
         if probe and self.retention.every:
             fit.probe(probe, self.retention.every)
         fit.run(agent, self.algorithm, checkpoint)

@@ -22,7 +22,7 @@ from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
 
 if TYPE_CHECKING:
-    from twosome.distributed.team import Place, Team
+    from twosome.distributed.processes import Processes, RankInfo
 
 NOTHING = f"nothing was written yet; {signals.AGAIN}"
 
@@ -44,9 +44,9 @@ def run(config: DictConfig) -> float:
     if config.resume is not None and folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
-    from twosome.distributed.team import Place, place  # PyTorch takes seconds to import; bad input is told before
+    from twosome.distributed.processes import RankInfo, rank_info  # PyTorch takes seconds to import; bad input is told before
 
-    here = place(job.fsdp) if job.fsdp else Place()
+    here = rank_info(job.fsdp) if job.fsdp else RankInfo()
     if job.fsdp and here.rank > 0:  # started by srun or torchrun
         return follow(job.fsdp, here)
     from twosome.estimates.estimate import Estimate  # with libraries that take a second
@@ -54,10 +54,10 @@ def run(config: DictConfig) -> float:
 
     for line in foresee(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
         print(f"note: {line}", file=sys.stderr)
-    with telling_how_to_go_on(folder), _team(job, here) as team, locked(folder.path):
-        if team:
-            team.broadcast((OmegaConf.to_yaml(config, resolve=True), folder.path))
-        job = replace(job, team=team)
+    with telling_how_to_go_on(folder), _processes(job, here) as processes, locked(folder.path):
+        if processes:
+            processes.broadcast_object((OmegaConf.to_yaml(config, resolve=True), folder.path))
+        job = replace(job, processes=processes)
         agent = job.agent()
         if config.resume is None:
             folder.start(config, list(HydraConfig.get().overrides.task), dict(HydraConfig.get().runtime.choices))
@@ -65,9 +65,9 @@ def run(config: DictConfig) -> float:
     return job.score()
 
 
-def _team(job: Job, here: "Place") -> "contextlib.AbstractContextManager[Team | None]":
-    """The processes that share the run; None where it is one."""
-    from twosome.distributed.team import joined
+def _processes(job: Job, here: "RankInfo") -> "contextlib.AbstractContextManager[Processes | None]":
+    """Join the process group of the run; None for one process."""
+    from twosome.distributed.processes import joined
 
     return joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext()
 
@@ -88,20 +88,20 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
 
 
-def follow(config: FSDPConfig, here: "Place") -> float:
-    """What every process of ``trainer=fsdp`` but the first does: the same as that, unseen, in a folder that is thrown away."""
-    from twosome.distributed.team import joined
+def follow(config: FSDPConfig, here: "RankInfo") -> float:
+    """Do what rank 0 of ``trainer=fsdp`` does, without output, in a temporary folder; rank 0 writes the run's folder."""
+    from twosome.distributed.processes import joined
 
     with (
-        joined(config, here) as team,
+        joined(config, here) as processes,
         tempfile.TemporaryDirectory(prefix="twosome-") as scratch,
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):
-        options, path = team.broadcast()
+        options, path = processes.broadcast_object()
         folder = RunFolder(Path(scratch))
         folder.checkpoints.symlink_to(path / folder.checkpoints.name, target_is_directory=True)
-        job = replace(Job.checked(OmegaConf.create(options), folder), team=team)
+        job = replace(Job.checked(OmegaConf.create(options), folder), processes=processes)
         job.execute(job.agent())
         return job.score()

@@ -14,9 +14,9 @@ from twosome.algorithms.runner import EnvRunner
 from twosome.config import RunConfig
 from twosome.distributed.cluster import KeepSigterm
 from twosome.distributed.config import FIXED
-from twosome.distributed.shared import SharedEnvs
+from twosome.distributed.processes import Processes
+from twosome.distributed.sharded import ShardedEnvs
 from twosome.distributed.strategies import SameWeights, trainer_options
-from twosome.distributed.team import Team
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.policies.agent import LearningAgent
@@ -30,16 +30,16 @@ from twosome.training.module import LearningModule
 class Fit:
     """Lightning's part of a run.
 
-    config: the run's, of which it reads env.gamma, trainer and logger. team: the processes that share the run, or None for one.
+    config: the run's, of which it reads env.gamma, trainer and logger. processes: the process group, or None for one process.
     """
 
     def __init__(
-        self, config: DictConfig, settings: RunConfig, folder: RunFolder, make_env: MakeEnv, team: Team | None = None
+        self, config: DictConfig, settings: RunConfig, folder: RunFolder, make_env: MakeEnv, processes: Processes | None = None
     ) -> None:
-        self.config, self.settings, self.folder, self.make_env, self.team = config, settings, folder, make_env, team
+        self.config, self.settings, self.folder, self.make_env, self.processes = config, settings, folder, make_env, processes
         self.callbacks: list[pl.Callback] = [KeepSigterm(), Recorder(folder), keep_two(folder, settings.checkpoint_every)]
-        if team:
-            self.callbacks.append(SameWeights(team))
+        if processes:
+            self.callbacks.append(SameWeights(processes))
 
     def probe(self, probe: DriftProbe, every_n_updates: int) -> None:
         """Measure how far the language model has moved from its base, every so many updates."""
@@ -52,7 +52,7 @@ class Fit:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
             trainer = pl.Trainer(
-                **trainer_options(self.config.trainer, self.team),
+                **trainer_options(self.config.trainer, self.processes),
                 **FIXED,
                 max_epochs=num_updates,
                 callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown)],
@@ -66,7 +66,5 @@ class Fit:
         envs.close()
 
     def _envs(self, num_envs: int) -> DecisionEnvs:
-        gamma = self.config.env.gamma
-        return (
-            SharedEnvs(self.make_env, num_envs, gamma, self.team) if self.team else DecisionEnvs(self.make_env, num_envs, gamma)
-        )
+        options = (self.make_env, num_envs, self.config.env.gamma)
+        return ShardedEnvs(*options, self.processes) if self.processes else DecisionEnvs(*options)

@@ -1,7 +1,7 @@
-"""The work of one process, shared out: its environments and its language model.
+"""Environments and a language model whose work is split over the ranks of a process group.
 
-Every process knows all decisions and gets all results; only the computing is shared. So what uses these classes is the program
-of a single process, unchanged, and does the same in every one.
+Every rank passes the same arguments and gets the same results, for all environments and all decisions. Only the computation is
+split. So the code that uses these classes is the same as for one process.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import pad
 
 from twosome.decision import Decision, Text
-from twosome.distributed.team import Team
+from twosome.distributed.processes import Processes
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
@@ -29,12 +29,12 @@ from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import Row, batches, pack
 
 
-class SharedEnvs(DecisionEnvs):
-    """The run's environments, of which each process steps its own; what they return is known to all."""
+class ShardedEnvs(DecisionEnvs):
+    """Step this rank's part of the environments, and all_gather what they return."""
 
-    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, gamma: float, team: Team) -> None:
-        super().__init__(make_env, num_envs, gamma, team.share(num_envs))
-        self.team = team
+    def __init__(self, make_env: Callable[[], gymnasium.Env], num_envs: int, gamma: float, processes: Processes) -> None:
+        super().__init__(make_env, num_envs, gamma, processes.own_indices(num_envs))
+        self.processes = processes
 
     def reset(self, seed: int) -> list[Decision]:
         """See DecisionEnvs."""
@@ -44,7 +44,7 @@ class SharedEnvs(DecisionEnvs):
         """See DecisionEnvs; action_ids are of all environments."""
         step = super().step([action_ids[env] for env in self.own])
         final = {self.own[env]: decision for env, decision in step.final.items()}
-        return joined_step(self.team.gather(step._replace(final=final)))
+        return joined_step(self.processes.all_gather_object(step._replace(final=final)))
 
     def state(self) -> list[dict[str, Any]]:
         """See DecisionEnvs."""
@@ -55,14 +55,14 @@ class SharedEnvs(DecisionEnvs):
         return self._joined(super().restore([state[env] for env in self.own]))
 
     def _joined(self, own: list[Any]) -> list[Any]:
-        return list(chain.from_iterable(self.team.gather(own)))
+        return list(chain.from_iterable(self.processes.all_gather_object(own)))
 
 
 ARRAYS = ("rewards", "durations", "primitive_steps", "terminated", "truncated", "success")
 
 
 def joined_step(parts: Sequence[Step]) -> Step:
-    """What happened in all environments, from what happened in each process's."""
+    """Concatenate the ranks' steps, in the order of the ranks."""
     decisions = list(chain.from_iterable(part.decisions for part in parts))
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
     final = {env: decision for part in parts for env, decision in part.final.items()}
@@ -72,32 +72,35 @@ def joined_step(parts: Sequence[Step]) -> Step:
 
 IDLE_TEXT: Text = ("nothing", ("nothing",))
 IDLE = TokenizedDecision((0,), ((0,),))
-"""A decision of one token, for a process that has nothing to score while the others have."""
+"""A decision of one token, for a rank that has no batch left while others have."""
 
 
-class SharedScorer(Scorer):
-    """The engine over a sharded model. A batch of the distinct decisions is scored by one process, its scores are known to all.
+class ShardedScorer(Scorer):
+    """Score decisions with a model whose frozen weights are sharded over the ranks (FSDP2).
 
-    A sharded model computes only when all processes call it together, so batches are taken in turns, one per process; whoever
-    has none left in the last turn scores IDLE. In an update each turn's loss is that of all its batches, on every process, and
-    flows back into the process's own batch; the sum of what arrives is the gradient.
+    Each batch of distinct decisions is scored by one rank, and its scores are all-gathered. A sharded model computes only when
+    all ranks call it together. So batches are scored in turns of one batch per rank. A rank without a batch in the last turn
+    scores IDLE. In an update every rank computes the loss of all batches of a turn. The gradient flows into its own batch only.
+    The gradient of the whole loss is the sum over the ranks (all_reduce).
     """
 
-    def __init__(self, lm: LanguageModel, norm: Normalization, *, team: Team, **engine: Any) -> None:
-        """lm: loaded on the CPU, with weights as they are (not packed); it is sharded here. engine: as in EngineConfig."""
+    def __init__(self, lm: LanguageModel, norm: Normalization, *, processes: Processes, **engine: Any) -> None:
+        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig."""
         super().__init__(lm, norm, **engine)
-        self.team = team
+        self.processes = processes
         self.learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        shard(lm.model, team)  # type: ignore[arg-type]  # Scorer has checked that there is an adapter
+        shard(lm.model, processes)  # type: ignore[arg-type]  # Scorer has checked that there is an adapter
 
     @torch.no_grad()
     def score(self, texts: Sequence[Text]) -> Scores:
-        """See Scorer; without gradients, which batches alone can sum over the processes."""
+        """See Scorer. The scores have no gradient: only `batches` sums gradients over the ranks."""
         return super().score(texts)
 
     def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
-        """See Scorer. After the last batch the adapter's gradients are summed over the processes: they have to be empty before
-        the first, as zero_grad leaves them."""
+        """See Scorer. After the last batch the adapter's gradients are summed over the ranks (all_reduce).
+
+        They must be None before the first batch, as zero_grad leaves them.
+        """
         learning = torch.is_grad_enabled()
         if learning and any(parameter.grad is not None for parameter in self.learned):
             raise RuntimeError("the adapter has gradients already; call zero_grad first")
@@ -109,7 +112,7 @@ class SharedScorer(Scorer):
             sizes = (max(map(len, offered)), max(len(action) for actions in offered for action in actions))
             yield _in_turn(turn), self._joined(widened(scores, *sizes), turn)
         if learning:
-            self.team.add_up([parameter.grad for parameter in self.learned if parameter.grad is not None])
+            self.processes.all_reduce([parameter.grad for parameter in self.learned if parameter.grad is not None])
 
     @torch.no_grad()
     def features(self, prompts: Sequence[str]) -> Tensor:
@@ -118,60 +121,60 @@ class SharedScorer(Scorer):
         with self.model.disable_adapter():
             for turn in self._turns(self._ends(prompts)):
                 rows = self._own(turn) or [_idle()]
-                out[_in_turn(turn)] = self._exchanged(self._prompt_states(rows, self.hidden(rows)), turn)
+                out[_in_turn(turn)] = self._all_gathered(self._prompt_states(rows, self.hidden(rows)), turn)
         return out
 
     def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[Row]]]:
-        """All batches, as many at a time as there are processes; smaller ones than Scorer's where these would be too few."""
+        """Yield the batches, world_size at a time; smaller ones than Scorer's where there would be fewer than world_size."""
         rows = pack(tokenized, self.row_tokens)
-        share = -(-sum(map(len, rows)) // self.team.size)
+        share = -(-sum(map(len, rows)) // self.processes.world_size)
         planned = batches(rows, min(self.batch_tokens, share))
         before = self.tokens_computed
-        for first in range(0, len(planned), self.team.size):
-            yield planned[first : first + self.team.size]
-        self.tokens_computed = before + sum(map(self.input_tokens, planned))  # by all processes
+        for first in range(0, len(planned), self.processes.world_size):
+            yield planned[first : first + self.processes.world_size]
+        self.tokens_computed = before + sum(map(self.input_tokens, planned))  # by all ranks
 
     def _own(self, turn: list[list[Row]]) -> list[Row]:
-        """This process's batch of a turn; empty where there is none left."""
-        return turn[self.team.rank] if self.team.rank < len(turn) else []
+        """Return this rank's batch of a turn; empty where none is left."""
+        return turn[self.processes.rank] if self.processes.rank < len(turn) else []
 
     def _joined(self, own: Scores, turn: list[list[Row]]) -> Scores:
-        """The scores of all batches of a turn; own: with slots as wide as the widest of them has."""
+        """All-gather the scores of a turn. own: this rank's, padded to the widest batch of the turn."""
         columns = [part.flatten(1) for part in own]
-        every = self._exchanged(torch.cat(columns, dim=1), turn).split([column.shape[1] for column in columns], dim=1)
+        every = self._all_gathered(torch.cat(columns, dim=1), turn).split([column.shape[1] for column in columns], dim=1)
         return Scores(*(part.unflatten(1, own_part.shape[1:]) for part, own_part in zip(every, own, strict=True)))
 
-    def _exchanged(self, own: Tensor, turn: list[list[Row]]) -> Tensor:
-        """From a row per decision of the own batch (or of IDLE) to those of all batches of the turn."""
+    def _all_gathered(self, own: Tensor, turn: list[list[Row]]) -> Tensor:
+        """All-gather the rows of a turn. own: (decisions of this rank's batch, n); returns (decisions of all batches, n)."""
         sizes = [len(decisions_of(rows)) for rows in turn]
-        parts = self.team.exchange(pad(own, (0, 0, 0, max(sizes) - len(own))))
+        parts = self.processes.all_gather(pad(own, (0, 0, 0, max(sizes) - len(own))))
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=False)])
 
 
-def load_shared_scorer(model: ModelConfig, norm: Normalization, *, team: Team, **engine: Any) -> SharedScorer:
-    """See load_scorer; the weights go to the team's devices, in shards: model.device and model.packed_weights have no effect."""
+def load_sharded_scorer(model: ModelConfig, norm: Normalization, *, processes: Processes, **engine: Any) -> ShardedScorer:
+    """See load_scorer. The weights are sharded over the ranks' devices: model.device and model.packed_weights have no effect."""
     unpacked = replace(model, device="cpu", packed_weights=False)
-    return SharedScorer(load_language_model(unpacked), norm, team=team, **engine)
+    return ShardedScorer(load_language_model(unpacked), norm, processes=processes, **engine)
 
 
 def _in_turn(turn: list[list[Row]]) -> list[int]:
-    """The decisions of a turn, batch by batch."""
+    """Return the indices of the decisions of a turn, batch by batch."""
     return list(chain.from_iterable(map(decisions_of, turn)))
 
 
 def _idle() -> Row:
-    """A tree of IDLE alone."""
+    """Return a tree with IDLE alone."""
     (row,) = pack([IDLE], row_tokens=1)
     return row
 
 
-def shard(model: PeftModel, team: Team) -> None:
-    """Spread the frozen weights over the processes (FSDP2), and put all on the team's device, in place.
+def shard(model: PeftModel, processes: Processes) -> None:
+    """Shard the frozen weights over the ranks (FSDP2) and move the model to the rank's device, in place.
 
-    The adapter stays whole on each, being small, and so does an embedding that is the output layer too, for the two are used
-    apart from each other. Layers are gathered one at a time when they compute, and let go of at once.
+    The adapter is replicated, since it is small. An embedding that is also the output layer is replicated too, since the two are
+    used at different times. A layer's weights are all-gathered when it computes and freed afterwards.
     """
-    mesh = init_device_mesh(team.device.type, (team.size,))
+    mesh = init_device_mesh(processes.device.type, (processes.world_size,))
     base: Any = model.get_base_model()
     backbone, head = base.base_model, base.get_output_embeddings()
     whole = {parameter for parameter in model.parameters() if parameter.requires_grad}
@@ -184,4 +187,4 @@ def shard(model: PeftModel, team: Team) -> None:
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
     fully_shard(backbone, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
-    model.to(team.device)
+    model.to(processes.device)

@@ -1,4 +1,4 @@
-"""The processes of one run: how they find each other, what they tell each other, and that they end together."""
+"""The process group of one run: ranks, collective operations, start and end."""
 
 import json
 import os
@@ -16,12 +16,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.watch import GRACE, POLL, RENDEZVOUS, Failure, Watch
+from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, ProcessFailure, Watch
 from twosome.errors import RunError, UserError
 from twosome.signals import Interrupted
 
-PLACE = "TWOSOME_PLACE"
-"""The environment variable that tells a process which another one started of its team."""
+RANK_INFO = "TWOSOME_RANK_INFO"
+"""The environment variable with the configuration and the rank of a process that rank 0 has started."""
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 30_000)  # for steps of SLURM's jobs
 FOLLOW = """
@@ -29,16 +29,16 @@ import signal
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM sends its signals to all processes; the first one knows what to do
 signal.signal(signal.SIGTERM, lambda *_: None)  # Lightning would put its own handler in place of SIG_IGN
 from twosome.runs.run import follow
-from twosome.distributed.team import told
-follow(*told())
+from twosome.distributed.processes import inherited_rank_info
+follow(*inherited_rank_info())
 """
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which of world_size processes this is (rank), and which of its node's (local_rank); where the first one listens.
+class RankInfo:
+    """Hold this process's rank, its rank on its node, the world size, and the address of the store.
 
-    served: whether somebody else, torchrun, has opened that port already.
+    served: whether torchrun serves the store; otherwise rank 0 does.
     """
 
     rank: int = 0
@@ -49,30 +49,30 @@ class Place:
     served: bool = False
 
 
-def place(config: FSDPConfig) -> Place:
-    """This process's place, as torchrun or srun tells it; without these it is the first of its node's.
+def rank_info(config: FSDPConfig) -> RankInfo:
+    """Return this process's rank from the variables of torchrun or srun; rank 0 without either.
 
-    Raises UserError where there are not as many processes as config says.
+    Raises UserError where the number of processes is not config's.
     """
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         rank, local_rank, world_size, port = (int(env[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT"))
         served = env.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-        found = Place(rank, local_rank, world_size, env["MASTER_ADDR"], port, served)
+        found = RankInfo(rank, local_rank, world_size, env["MASTER_ADDR"], port, served)
     elif int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         rank, local_rank, world_size = (int(env[f"SLURM_{name}"]) for name in ("PROCID", "LOCALID", "STEP_NUM_TASKS"))
         from lightning_fabric.plugins.environments import SLURMEnvironment  # here, since it takes seconds
 
         address = SLURMEnvironment.resolve_root_node_address(env["SLURM_STEP_NODELIST"])
         port = PORTS[(int(env["SLURM_JOB_ID"]) * 97 + int(env["SLURM_STEP_ID"])) % len(PORTS)]  # the same for all of a step
-        found = Place(rank, local_rank, world_size, address, port)
+        found = RankInfo(rank, local_rank, world_size, address, port)
     elif config.num_nodes > 1:
         raise UserError(
             f"trainer.num_nodes={config.num_nodes}: expected to be started on every node, one process per device; use "
             "hydra/launcher=slurm, srun or torchrun (docs/scaling.md)"
         )
     else:
-        return Place(world_size=config.world_size)
+        return RankInfo(world_size=config.world_size)
     if found.world_size != config.world_size:
         raise UserError(
             f"trainer.devices={config.devices} trainer.num_nodes={config.num_nodes}: expected as many processes, "
@@ -81,47 +81,53 @@ def place(config: FSDPConfig) -> Place:
     return found
 
 
-def told() -> tuple[FSDPConfig, Place]:
-    """What the first process told this one, which it started."""
-    config, place = json.loads(os.environ.pop(PLACE))
-    return FSDPConfig(**config), Place(**place)
+def inherited_rank_info() -> tuple[FSDPConfig, RankInfo]:
+    """Return what rank 0 passed on to this process, which it started."""
+    config, info = json.loads(os.environ.pop(RANK_INFO))
+    return FSDPConfig(**config), RankInfo(**info)
 
 
-class Team:
-    """One of the processes of a run, and its ways to the others. Every method is called by all of them at the same point."""
+class Processes:
+    """This process in the process group of a run.
 
-    def __init__(self, place: Place, device: torch.device) -> None:
-        self.rank, self.local_rank, self.size, self.device = place.rank, place.local_rank, place.world_size, device
+    Every method but `own_indices` is a collective operation: all ranks call it at the same point.
+    """
 
-    def share(self, things: int) -> range:
-        """Which of so many things are this process's: as equal parts as can be, in the order of the ranks."""
-        return range(self.rank * things // self.size, (self.rank + 1) * things // self.size)
+    def __init__(self, info: RankInfo, device: torch.device) -> None:
+        self.rank, self.local_rank, self.world_size, self.device = info.rank, info.local_rank, info.world_size, device
 
-    def gather(self, value: Any) -> list[Any]:
-        """Every process's value (any that can be pickled), by rank."""
-        values: list[Any] = [None] * self.size
+    def own_indices(self, count: int) -> range:
+        """Return this rank's part of range(count). The parts are contiguous, in rank order, and differ by at most 1 in length."""
+        return range(self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size)
+
+    def all_gather_object(self, value: Any) -> list[Any]:
+        """Return every rank's value, in rank order. value: any that can be pickled."""
+        values: list[Any] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
 
-    def broadcast(self, value: Any = None) -> Any:
-        """The first process's value."""
+    def broadcast_object(self, value: Any = None) -> Any:
+        """Return rank 0's value."""
         values = [value]
         dist.broadcast_object_list(values, src=0)
         return values[0]
 
-    def exchange(self, own: Tensor) -> Tensor:
-        """Every process's tensor, all of one shape: (processes, ...). Gradients flow into each process's own."""
-        return _Exchange.apply(own, self.rank)
+    def all_gather(self, own: Tensor) -> Tensor:
+        """Return every rank's tensor: (world_size, *own.shape). All ranks' tensors have one shape.
 
-    def add_up(self, tensors: list[Tensor]) -> None:
-        """Replace the tensors by their sums over all processes."""
+        The gradient flows into this rank's own tensor only, and is not summed over the ranks.
+        """
+        return _AllGather.apply(own, self.rank)
+
+    def all_reduce(self, tensors: list[Tensor]) -> None:
+        """Replace the tensors by their sums over all ranks, in place."""
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
         for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
 
-class _Exchange(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, rank: int) -> Tensor:
         ctx.rank = rank
@@ -135,34 +141,34 @@ class _Exchange(torch.autograd.Function):
 
 
 @contextmanager
-def joined(config: FSDPConfig, place: Place) -> Iterator[Team]:
-    """Inside, the processes are a team, and torch.distributed's default group. The first one starts the others where they
-    are all on one node and nobody else has.
+def joined(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
+    """Initialise torch.distributed's default process group and destroy it at the end.
 
-    An error inside ends all of them. Where it came from another process, the first one raises it anew: UserError for bad
-    input, RuntimeError otherwise. The others exit by themselves.
+    Rank 0 starts the other processes where all are on one node and nobody else has started them.
+    An error inside ends all processes. Rank 0 raises the error of the rank that failed first: UserError for bad input,
+    RunError otherwise. The other ranks exit.
     """
     device = torch.device("cpu")
     if config.accelerator != "cpu":
-        device = torch.device("cuda", place.local_rank)
+        device = torch.device("cuda", info.local_rank)
         torch.cuda.set_device(device)
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // config.devices))
-    serves = place.rank == 0 and not place.served
-    store = dist.TCPStore(place.address, place.port, is_master=serves, wait_for_workers=False, timeout=RENDEZVOUS)
-    launched = place.port == 0
-    children = [_start(config, rank, store.port) for rank in range(1, place.world_size)] if launched else []
-    watch = Watch(place.rank, store, children)
+    serves = info.rank == 0 and not info.served
+    store = dist.TCPStore(info.address, info.port, is_master=serves, wait_for_workers=False, timeout=RENDEZVOUS)
+    launched = info.port == 0
+    children = [_start(config, rank, store.port) for rank in range(1, info.world_size)] if launched else []
+    watch = Watch(info.rank, store, children)
     try:
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         dist.init_process_group(
             backend,
             timeout=timedelta(seconds=config.timeout),
             store=dist.PrefixStore("group", store),
-            rank=place.rank,
-            world_size=place.world_size,
+            rank=info.rank,
+            world_size=info.world_size,
         )
-        yield Team(place, device)
+        yield Processes(info, device)
         dist.barrier()
     except BaseException as error:
         _fail(watch, error)
@@ -175,20 +181,20 @@ def joined(config: FSDPConfig, place: Place) -> Iterator[Team]:
 
 
 def _start(config: FSDPConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
-    """Another process of this run on this node. Signals of the terminal reach the first one alone, which tells the others."""
-    where = Place(rank, rank, config.world_size, LOOPBACK, port)
-    env = os.environ | {PLACE: json.dumps([asdict(config), asdict(where)]), "PYTHONPATH": os.pathsep.join(sys.path)}
+    """Start another process of this run on this node, in a session of its own: the terminal's signals reach rank 0 only."""
+    where = RankInfo(rank, rank, config.world_size, LOOPBACK, port)
+    env = os.environ | {RANK_INFO: json.dumps([asdict(config), asdict(where)]), "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen([sys.executable, "-c", FOLLOW], env=env, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _fail(watch: Watch, error: BaseException) -> None:
-    """Tell of an error, unless it is only the consequence of another process's, which the first process raises in its place."""
+    """Publish this rank's error, unless it follows from another rank's, which rank 0 then raises instead."""
     own = isinstance(error, UserError | RunError) or not isinstance(error, Exception)
     until = time.monotonic() + (0 if own else 5 * POLL)
-    while time.monotonic() < until and not watch.heard():
+    while time.monotonic() < until and not watch.published():
         time.sleep(POLL)
     code = _exit_code(error)
-    first = watch.tell(Failure(watch.rank, code, str(error) if code == 2 else f"{type(error).__name__}: {error}"))
+    first = watch.publish(ProcessFailure(watch.rank, code, str(error) if code == 2 else f"{type(error).__name__}: {error}"))
     watch.over.set()
     if watch.rank > 0:
         if first.rank == watch.rank and code == 1:
@@ -205,7 +211,7 @@ def _exit_code(error: BaseException) -> int:
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
-    """Wait for processes that are about to end; those that do not are killed."""
+    """Wait for processes to end; kill those that do not within GRACE."""
     deadline = time.monotonic() + GRACE[True]
     for child in children:
         try:

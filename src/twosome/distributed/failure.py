@@ -1,4 +1,4 @@
-"""No process of a team outlives another's failure."""
+"""End every process of a run when one fails."""
 
 import json
 import os
@@ -17,8 +17,8 @@ FAILED = "failed"
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What ended a process: its exit code and a line; code 2 is bad input, 128 + a signal that signal."""
+class ProcessFailure:
+    """Hold the exit code and the message of the rank that failed. Code 2: bad input; 128 + n: signal n."""
 
     rank: int
     code: int
@@ -26,9 +26,9 @@ class Failure:
 
 
 class Watch(threading.Thread):
-    """Sees to it that no process outlives another's failure, even one that waits for it in a collective operation.
+    """End this process when another rank has failed, even while it waits in a collective operation.
 
-    A failure is told through the store that the first process serves. There is one; whoever comes later is its victim.
+    Ranks publish a failure in the store that rank 0 serves. Only the first one is kept.
     """
 
     def __init__(self, rank: int, store: dist.TCPStore, children: list[subprocess.Popen[bytes]]) -> None:
@@ -41,29 +41,29 @@ class Watch(threading.Thread):
     def _connect(self) -> dist.TCPStore:
         return dist.TCPStore(*self.address, is_master=False, timeout=RENDEZVOUS)
 
-    def tell(self, failure: Failure) -> Failure:
-        """Tell everybody of a failure; returns the one that was first."""
+    def publish(self, failure: ProcessFailure) -> ProcessFailure:
+        """Publish a failure; return the first one published."""
         try:
             told = self._connect().compare_set(FAILED, "", json.dumps(asdict(failure)))
-            return Failure(**json.loads(told))
+            return ProcessFailure(**json.loads(told))
         except (dist.DistError, ValueError):  # the first process is gone, and with it the store
             return failure
 
-    def heard(self) -> Failure | None:
-        """The failure that somebody told of."""
+    def published(self) -> ProcessFailure | None:
+        """Return the failure that a rank has published, if any."""
         try:
-            return Failure(**json.loads(self.store.get(FAILED))) if self.store.check([FAILED]) else None
+            return ProcessFailure(**json.loads(self.store.get(FAILED))) if self.store.check([FAILED]) else None
         except (dist.DistError, ValueError):
-            return Failure(0, 1, "process 0 is gone")
+            return ProcessFailure(0, 1, "process 0 is gone")
 
     def run(self) -> None:
-        """Look out for failures until the end."""
+        """Poll for failures until the run is over."""
         while not self.over.wait(POLL):
             for rank, child in enumerate(self.children, start=1):
                 if child.poll():
                     how = f"was killed by signal {-child.returncode}" if child.returncode < 0 else "ended"
-                    self.tell(Failure(rank, 1, f"process {rank} {how}"))
-            failure = self.heard()
+                    self.publish(ProcessFailure(rank, 1, f"process {rank} {how}"))
+            failure = self.published()
             if failure and not self.over.wait(GRACE[self.rank == 0]):
                 if self.rank == 0:
                     print(f"error: process {failure.rank}: {failure.message}", file=sys.__stderr__, flush=True)
