@@ -130,7 +130,7 @@ def test_a_run_that_was_trained_on_a_gpu_is_played_where_device_says(run):
 
 def test_checksums_of_another_kind_are_refused(run):
     (run / "provenance.json").write_text('{"export_checksums": []}')
-    with pytest.raises(UserError, match="provenance.json: expected a map at export_checksums; copy the file back"):
+    with pytest.raises(UserError, match=r"provenance\.json: expected a map at export_checksums; copy the file back"):
         evaluate.run(composed("evaluate", f"run={run}", "episodes=2"))
 
 
