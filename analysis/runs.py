@@ -27,7 +27,7 @@ BIN = 256
 
 SETTING = ("env", "norm", "baseline", "model", "ppo", "total_steps")
 """Entries of the configuration that say what is computed, besides the seed."""
-INCIDENTAL = ("model.seed", "model.device", "model.attn_implementation", "model.packed_weights", "baseline.engine.")
+INCIDENTAL = ("model.seed", "model.device", "model.attn_implementation", "model.packed_weights", "engine.")
 """Options that say how something is computed, not what."""
 
 BINS = {"step": int, "episodes": int, "return_sum": float, "successes": int}

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from twosome.language import tiny
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 
 ADDED = ("env=corridor", "norm=characters", "algorithm=reinforce", "model=my_model")
 SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3 retention.limit=2"
@@ -58,7 +59,7 @@ def folder_name(added):
 
 def save_model(path):
     """A model in Hugging Face format, as anybody's may lie in a folder."""
-    random = load_language_model(ModelConfig(source="tiny_random", device="cpu"))
+    random = load_language_model(ModelConfig(source="tiny_random", device="cpu"), Lora())
     random.model.unload().save_pretrained(path)
     tiny.build_tokenizer("llama").save_pretrained(path)
 

@@ -16,7 +16,7 @@ from twosome.config import check_groups, shown, typed
 from twosome.errors import ContractError, RunError, UserError, folded, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options
 from twosome.language.norms import Normalization, check_norm
-from twosome.policies.context import AgentContext, LoadScorer, MakeEnv, load_scorer
+from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
 
 if TYPE_CHECKING:
     from twosome.algorithms.algorithm import Algorithm
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from twosome.policies.agent import Agent
 
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+OF_AGENTS = ("engine", "tuning", "value_head")
+"""Groups of conf/ that only some agents use."""
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
@@ -109,6 +111,8 @@ def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
         return instantiate(config, **how)
     except InstantiationException as error:
         cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from error
         raise UserError(
             f"{option}._target_={config.get('_target_')}: {folded(cause)}; expected an import path, as in package.module.name"
         ) from error
@@ -147,11 +151,11 @@ def algorithm(config: DictConfig) -> "Algorithm":
     )
 
 
-def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_scorer) -> "Agent":
-    """The agent of a run's configuration. load_scorer: for an engine of another kind."""
+def agent(config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engine) -> "Agent":
+    """The agent of a run's configuration. loading: loads a language model and makes its engine."""
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)
-    context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, load_scorer)
+    context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, agent_parts(config), loading)
     _target(config.baseline.get("_target_"), "baseline")
     return _built(
         _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all"),
@@ -159,6 +163,12 @@ def agent(config: DictConfig, make_env: MakeEnv, load_scorer: LoadScorer = load_
         "twosome.policies.agent.Agent",
         context,
     )
+
+
+def agent_parts(config: DictConfig) -> dict[str, Any]:
+    """What the groups OF_AGENTS have chosen, as far as the configuration has them; raises UserError."""
+    check_groups(config, [group for group in OF_AGENTS if group in config])
+    return {group: _instantiated(config[group], group, _convert_="all") for group in OF_AGENTS if group in config}
 
 
 def _target(path: Any, option: str) -> DictConfig:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from twosome.algorithms.ppo.losses import explained_variance, normalize, policy_terms, value_terms
-from twosome.language.scorer import MASKED
+from twosome.language.engine import MASKED
 
 
 def two_action_policy(*probabilities: float) -> Tensor:

@@ -15,8 +15,10 @@ from twosome.decision import Decision
 from twosome.language import norms, oracle
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 from twosome.policies.language import LanguageAgent
+from twosome.policies.value_heads import Frozen
 
 KINDS = [
     ("You notice a tomato on the table.", ("pick up the tomato", "chop", "serve the dish")),
@@ -39,8 +41,8 @@ def config(**options: Any) -> PPOConfig:
 
 def agent(**engine: int) -> LanguageAgent:
     """The same agent at every call, with an adapter that matters and critics that differ between prompts."""
-    language = load_language_model(ModelConfig(source="tiny_random", device="cpu"))
-    made = LanguageAgent(Scorer(language, norms.token, **engine), [16], torch.Generator().manual_seed(1))
+    language = load_language_model(ModelConfig(source="tiny_random", device="cpu"), Lora())
+    made = LanguageAgent(Scorer(language, norms.token, **engine), Frozen(hidden_sizes=[16]), torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in made.parameter_groups()["policy"]:
@@ -64,7 +66,7 @@ def _numbered(prompt: str, actions: tuple[str, ...]) -> tuple[str, tuple[int, ..
 
 def plain_loss(language: LanguageAgent, batch: Batch, index: Tensor, options: PPOConfig) -> Tensor:
     """CleanRL's policy loss of one minibatch, one oracle row per sample and action."""
-    scores = oracle.score(language.scorer, [batch.decisions[i].text for i in index.tolist()]).scores
+    scores = oracle.score(language.engine, [batch.decisions[i].text for i in index.tolist()]).scores
     advantages = batch.advantages[index]
     if options.norm_adv:
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -120,11 +122,11 @@ def test_parts_of_a_group_give_the_gradient_of_the_group_at_once() -> None:
 def test_a_group_scores_each_distinct_decision_once() -> None:
     language = agent()
     batch = rollout(language)
-    before = language.scorer.tokens_computed
+    before = language.engine.tokens_computed
     policy_gradient(language, batch, list(torch.arange(SAMPLES).chunk(3)), config())
-    fresh = agent().scorer
+    fresh = agent().engine
     fresh.score(KINDS)
-    assert language.scorer.tokens_computed - before == fresh.tokens_computed
+    assert language.engine.tokens_computed - before == fresh.tokens_computed
 
 
 def test_diagnostics_of_an_unmoved_policy() -> None:
@@ -232,7 +234,7 @@ def test_the_critics_first_loss_is_half_the_mean_squared_error() -> None:
     assert found["explained_variance"] == pytest.approx(1 - unexplained.item(), rel=1e-5)
     reference = agent()
     features, rows = reference.features(batch.decisions)
-    loss = 0.25 * 0.5 * ((reference.critic(features).squeeze(-1)[rows] - batch.returns) ** 2).mean()
+    loss = 0.25 * 0.5 * ((reference.critic(features)[rows] - batch.returns) ** 2).mean()
     for new, old, slope in zip(
         language.critic.parameters(),
         before,

@@ -111,7 +111,7 @@ def test_any_value_is_read_or_refused(text):
         ("total_steps=1e-3", "total_steps=1e-3"),
         ("seed=-0.0", "seed=0"),
         ("retention.limit=1e2", "retention.limit=100"),
-        ("baseline.critic.hidden_sizes=[1e3,5]", "baseline.critic.hidden_sizes=[1000,5]"),
+        ("value_head.hidden_sizes=[1e3,5]", "value_head.hidden_sizes=[1000,5]"),
         ("ppo.learning_rate=1e0", "ppo.learning_rate=1e0"),
         ("env.kwargs.max_primitive_steps=1e2", "env.kwargs.max_primitive_steps=100"),
         ("++seed=1e3", "++seed=1000"),
@@ -165,8 +165,8 @@ REFUSED = {
     "~nope": "nope: no such option",
     "ppo=3": "ppo=3: expected options, as in ppo.<option>=...",
     "ppo=null": "ppo=null: expected options, as in ppo.<option>=...",
-    "model.lora=3": "model.lora=3: expected options, as in model.lora.<option>=...",
-    "'baseline.critic.hidden_sizes={a: 1}'": "expected a list, as in [one,two]",
+    "tuning=3": "tuning=3: expected options, as in tuning.<option>=...",
+    "'value_head.hidden_sizes={a: 1}'": "expected a list, as in [one,two]",
     # choices
     "experiment=laptop/params": "experiment=laptop/params: expected one of demo, overcooked_curves, virtualhome_curves",
     "model=../preset/wide": "model=../preset/wide: expected one of hf, llama_7b",
@@ -244,8 +244,8 @@ def test_a_job_of_a_sweep_is_checked_by_its_own_choices():
 
 
 def test_the_nearest_name():
-    names = ["seed", "ppo", "ppo.seed", "ppo.learning_rate", "ppo.anneal_lr", "env", "env.task", "model.lora.rank"]
-    meant = {"ppo.lr": "ppo.learning_rate", "ppo.sed": "ppo.seed", "rank": "model.lora.rank", "env.seed": "seed", "envv": "env",
+    names = ["seed", "ppo", "ppo.seed", "ppo.learning_rate", "ppo.anneal_lr", "env", "env.task", "tuning.rank"]
+    meant = {"ppo.lr": "ppo.learning_rate", "ppo.sed": "ppo.seed", "rank": "tuning.rank", "env.seed": "seed", "envv": "env",
              "PPO.Seed": "ppo.seed", "seed.": "seed"}  # fmt: skip
     assert {key: nearest(key, names) for key in meant} == meant
     assert nearest("ppo.banana", names) is None

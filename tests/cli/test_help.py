@@ -68,7 +68,7 @@ def test_every_file_explains_its_options_its_groups_and_itself(path):
         ("config.yaml", "total_steps:", "new: 1\ntotal_steps:", "new"),
         ("config.yaml", "  every: 0 #", "  new: 1\n  every: 0 #", "retention.new"),
         ("preset/wide.yaml", "  adam_eps:", "  new: 1\n  adam_eps:", "ppo.new"),
-        ("model/hf.yaml", "lora:\n", "lora:\n  new: [1, 2]\n", "lora.new"),
+        ("tuning/lora.yaml", "rank:", "new: [1, 2]\nrank:", "new"),
     ],
 )
 def test_a_new_option_without_a_comment_is_found(file, before, after, found, tmp_path):

@@ -11,14 +11,16 @@ import torch
 
 from twosome.distributed.config import FSDPConfig
 from twosome.distributed.processes import Processes, RankInfo, joined
-from twosome.distributed.sharded import IDLE_TEXT, ShardedEnvs, ShardedScorer, load_sharded_scorer
+from twosome.distributed.sharded import IDLE_TEXT, ShardedEnvs, ShardedScorer, load_sharded_engine
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.language.config import ModelConfig
+from twosome.language.engines import DecoderOnly
+from twosome.language.lora import Lora
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 from twosome.language.tiny import ARCHITECTURES
-from twosome.policies.context import load_scorer
+from twosome.policies.context import load_engine
 
 SIZE = 2
 PLACES = ("kitchen", "garden", "hall", "dark and cold cellar behind the old house", "attic")
@@ -72,9 +74,9 @@ def check_scores(processes: Processes) -> None:
     for architecture in ARCHITECTURES:
         config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)
         engine = {"row_tokens": 40, "batch_tokens": 60}
-        alone = moved(load_scorer(config, word, **engine))
+        alone = moved(load_engine(config, Lora(), word, DecoderOnly(**engine)))
         whole = {name: weight.numel() for name, weight in alone.model.named_parameters()}
-        shared = moved(load_sharded_scorer(config, word, processes=processes, **engine))
+        shared = moved(load_sharded_engine(config, Lora(), word, DecoderOnly(**engine), processes=processes))
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):
             torch.testing.assert_close(split, plain, rtol=1e-5, atol=1e-5, equal_nan=True)

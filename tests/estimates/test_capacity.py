@@ -6,12 +6,12 @@ from checkout import ROOT
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from twosome.estimates.capacity import BYTES, CRITIC, SAVED, SHAPES, Shape, needed, table
-from twosome.language.config import LoraOptions
-from twosome.language.loading import LanguageModel, _add_adapter
+from twosome.language.loading import LanguageModel
+from twosome.language.lora import Lora
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 from twosome.language.tiny import build_tokenizer
-from twosome.policies.critic import mlp
+from twosome.policies.networks import mlp
 
 TEXTS = [
     (f"You see tomato number {number} on the counter and a plate, so you should first", ("wait", "pick up the tomato"))
@@ -41,7 +41,7 @@ def test_weights_are_those_of_the_model(shape: Shape) -> None:
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(llama(shape, 9 if shape.hidden == 576 else 64))
         assert sum(weight.numel() for weight in base.parameters()) == shape.frozen
-        model = _add_adapter(base.requires_grad_(False), LoraOptions())
+        model = Lora().apply(base.requires_grad_(False))
     assert sum(weight.numel() for weight in model.parameters() if weight.requires_grad) == shape.adapter
     critic = mlp(shape.hidden, CRITIC, torch.Generator())
     assert sum(weight.numel() for weight in critic.parameters()) == shape.critic
@@ -56,8 +56,9 @@ def test_activations_are_what_autograd_saves(dtype: str, hidden: int, inner: int
         tokenizer = build_tokenizer("llama")
         shape = Shape("", dtype, hidden, inner, layers, hidden, len(tokenizer), tied=True)
         base = AutoModelForCausalLM.from_config(llama(shape, heads), dtype=getattr(torch, dtype), attn_implementation="sdpa")
-        model = _add_adapter(base.requires_grad_(False), LoraOptions()).eval()
-        scorer = Scorer(LanguageModel(model, tokenizer, "", ""), word)
+        tuning = Lora()
+        model = tuning.apply(base.requires_grad_(False)).eval()
+        scorer = Scorer(LanguageModel(model, tokenizer, "", "", tuning), word)
         weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
         kept: dict[int, torch.Tensor] = {}
 

@@ -85,12 +85,12 @@ def test_nothing_of_the_suite_is_refused_or_announced(words):
         ("baseline=random evaluation.episodes=1000000000", "most of it for the evaluation's episodes"),
         ("total_steps=1000000000000", "of disk, most of it for the updates' metrics"),
         ("baseline=saycan affordance.episodes=1000000000", "most of it for the random play's decisions"),
-        ("baseline.critic.hidden_sizes=[1000000000]", "most of it for the critic's weights"),
-        ("baseline.critic.hidden_sizes=[1024,100000000]", "most of it for the critic's weights"),
+        ("value_head.hidden_sizes=[1000000000]", "most of it for the critic's weights"),
+        ("value_head.hidden_sizes=[1024,100000000]", "most of it for the critic's weights"),
         ("baseline=ppo baseline.hidden_sizes=[1000000000]", "most of it for the networks'"),
         ("baseline=saycan affordance.hidden_sizes=[1000000000]", "most of it for the affordance network's weights"),
-        ("model.lora.rank=1000000", "most of it for the adapter's weights"),
-        ("baseline=saycan model.lora.rank=10000000", "most of it for the adapter's weights"),
+        ("tuning.rank=1000000", "most of it for the adapter's weights"),
+        ("baseline=saycan tuning.rank=10000000", "most of it for the adapter's weights"),
         (f"ppo.num_envs={10**400}", "most of it for a rollout's decisions"),
     ],
 )
@@ -164,7 +164,7 @@ def test_no_value_fits_where_something_else_takes_too_much():
 
 @pytest.mark.parametrize(
     "words",
-    ["ppo.num_envs=many", "baseline.critic.hidden_sizes=[a,-3]", "baseline.critic.hidden_sizes=null", "model.lora.rank=x",
+    ["ppo.num_envs=many", "value_head.hidden_sizes=[a,-3]", "value_head.hidden_sizes=null", "tuning.rank=x",
               "ppo.num_minibatches=0", "baseline=saycan affordance.batch_size=0", "total_steps=null"]
 )  # fmt: skip
 def test_what_is_no_number_is_left_to_whoever_checks_it(words):

@@ -12,16 +12,15 @@ from twosome.evaluation.retention.drift import DriftProbe, batches
 from twosome.evaluation.retention.report import verdict
 from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
+from twosome.language.lora import Lora
 from twosome.language.tiny import ARCHITECTURES
 
 LIMIT = 3
 
 
 def model(architecture: str = "llama", disturbed: bool = True, dropout: float = 0.0) -> LanguageModel:
-    lora = {"dropout": dropout}
-    lm = load_language_model(
-        ModelConfig(source="tiny_random", architecture=architecture, device="cpu", lora=lora)  # type: ignore[arg-type]
-    )
+    config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu")
+    lm = load_language_model(config, Lora(dropout=dropout))
     if disturbed:
         disturb(lm)
     return lm
@@ -145,7 +144,7 @@ def test_verdict_never_says_that_nothing_was_lost():
 
 
 def test_training_goes_on_as_if_nobody_had_looked(tmp_path):
-    common = ["src/run.py", "model=tiny_random", "model.lora.dropout=0.1", "ppo.num_envs=4",
+    common = ["src/run.py", "model=tiny_random", "tuning.dropout=0.1", "ppo.num_envs=4",
               "ppo.num_steps=16", "total_steps=256", "evaluation.episodes=0", "evaluation.gif=false",
               "env.kwargs.max_primitive_steps=20"]  # fmt: skip
     ways = {"watched": ["retention.every=1", "retention.limit=2"], "alone": ["retention.drift=false"]}

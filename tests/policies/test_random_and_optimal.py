@@ -13,13 +13,21 @@ from twosome.errors import UserError
 from twosome.evaluation.episodes import play, summarize
 from twosome.language import norms
 from twosome.language.config import ModelConfig
+from twosome.language.engines import DecoderOnly
 from twosome.policies import optimal, random
 from twosome.policies.agent import likeliest
 from twosome.policies.context import AgentContext
 
 
 def context(make_env, seed=0, gamma=0.99):
-    return AgentContext(make_env, ModelConfig(source="tiny_random"), norms.word, seed, gamma)
+    return AgentContext(
+        make_env,
+        ModelConfig(source="tiny_random"),
+        norms.word,
+        seed,
+        gamma,
+        {"engine": DecoderOnly(row_tokens=384, batch_tokens=2048)},
+    )
 
 
 def overcooked(**options):

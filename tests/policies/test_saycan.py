@@ -22,7 +22,6 @@ from twosome.policies.agent import sample
 from twosome.policies.saycan import SayCanAgent, build
 
 OPTIONS = {"success": "change", "episodes": 400, "epochs": 40, "batch_size": 64, "learning_rate": 3e-3, "hidden_sizes": [32]}
-ENGINE = {"row_tokens": 384, "batch_tokens": 2048}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +105,7 @@ def test_the_oracle_must_be_told_probabilities(told):
 def test_an_environment_without_affordances_is_refused_before_a_model_is_loaded(monkeypatch):
     monkeypatch.setattr("twosome.language.loading.load_language_model", None)
     with pytest.raises(UserError, match=r"^affordance=oracle: .*use affordance=value or none"):
-        build(context(Switches), affordances.oracle, ENGINE)
+        build(context(Switches), affordances.oracle)
 
 
 def test_the_value_learns_which_actions_change_something():

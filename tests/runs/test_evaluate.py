@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from twosome.errors import UserError
 from twosome.evaluation import suites
-from twosome.language.adapter import WEIGHTS, load_adapter
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import WEIGHTS, Lora
 from twosome.runs import evaluate
 from twosome.runs.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
 from twosome.storage.folder import RunFolder
@@ -218,7 +218,7 @@ def test_device_errors_name_this_entrys_option():
 
 @pytest.mark.parametrize("damage", ["missing", "garbage", "fewer", "more", "shape"])
 def test_only_the_models_own_adapter_is_loaded(trained, tmp_path, damage):
-    language = load_language_model(ModelConfig(source="tiny_random"))
+    language = load_language_model(ModelConfig(source="tiny_random"), Lora())
     before = {name: value.clone() for name, value in language.model.state_dict().items()}
     weights = load_file(trained / "adapter" / WEIGHTS)
     first = next(iter(weights))
@@ -234,5 +234,5 @@ def test_only_the_models_own_adapter_is_loaded(trained, tmp_path, damage):
     elif damage == "garbage":
         (tmp_path / WEIGHTS).write_bytes(b"garbage")
     with pytest.raises(UserError, match=r"^adapter .*expected"):
-        load_adapter(language.model, tmp_path)
+        language.tuning.load(language.model, tmp_path)
     assert all((value == before[name]).all() for name, value in language.model.state_dict().items())

@@ -337,7 +337,7 @@ def test_a_folder_whose_files_are_damaged_is_one_line(suite, undisturbed, tmp_pa
 
 def wider(folder):
     config = OmegaConf.load(folder / "config.yaml")
-    config.model.lora.rank += 1
+    config.tuning.rank += 1
     OmegaConf.save(config, folder / "config.yaml")
 
 

@@ -17,10 +17,12 @@ from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 from twosome.policies.agent import LearningAgent
 from twosome.policies.language import LanguageAgent
 from twosome.policies.symbolic import SymbolicAgent
+from twosome.policies.value_heads import Frozen
 from twosome.training.module import LearningModule
 
 UPDATES = 4
@@ -61,8 +63,10 @@ def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float]
 
 @pytest.mark.parametrize("architecture", ["qwen2", "llama"])  # its output layer is the embedding, or one of its own
 def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str) -> None:
-    scorer = Scorer(load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu")), norms.word)
-    agent = LanguageAgent(scorer, [8], torch.Generator())
+    scorer = Scorer(
+        load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu"), Lora()), norms.word
+    )
+    agent = LanguageAgent(scorer, Frozen(hidden_sizes=[8]), torch.Generator())
     made = module(agent, kitchens(), PPOConfig(*SETTINGS))
     learned = {name for name, parameter in made.named_parameters() if parameter.requires_grad}
     assert made.state_dict().keys() == learned | {"agent._extra_state"}

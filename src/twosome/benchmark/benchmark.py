@@ -32,6 +32,7 @@ from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.language import oracle
 from twosome.language.packed_linear import plain_products
+from twosome.language.scorer import Scorer
 from twosome.policies.context import MakeEnv
 from twosome.policies.language import LanguageAgent
 from twosome.storage.folder import write_atomic
@@ -57,7 +58,7 @@ def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, Ma
         for work in ours
     ]
     machine = {"threads": torch.get_num_threads(), "matmul_peak_gflops": {name: peak / 1e9 for name, peak in peaks.items()},
-               "peak_memory_gb": memory, "model": cases[0].agent.scorer.lm.name,
+               "peak_memory_gb": memory, "model": cases[0].scorer.lm.name,
                "oracle_timed_on": options.oracle_decisions}  # fmt: skip
     write_atomic(Path(options.output), json.dumps({"machine": machine, "results": rows}, indent=2) + "\n")
     show(machine, rows)
@@ -67,9 +68,9 @@ def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, Ma
 def language_agent(config: DictConfig, make_env: MakeEnv) -> LanguageAgent:
     """The configuration's agent; raises UserError where it is of another kind."""
     agent = parts.agent(config, make_env)
-    if not isinstance(agent, LanguageAgent):
+    if not (isinstance(agent, LanguageAgent) and isinstance(agent.engine, Scorer)):
         chosen = HydraConfig.get().runtime.choices["baseline"]
-        raise UserError(f"baseline={chosen}: expected an agent that trains a language model; leave the option out")
+        raise UserError(f"baseline={chosen}: expected an agent that trains a decoder-only language model; leave the option out")
     return agent
 
 
@@ -92,10 +93,16 @@ class Case:
                       "b  update, preset=paper": paper.batch_size, "c  first rollout, wide": wide.batch_size,
                       "c  later rollout, wide": wide.batch_size, "c  update, preset=wide": wide.batch_size}  # fmt: skip
 
+    @property
+    def scorer(self) -> Scorer:
+        """The agent's engine, which the plain way takes its model from."""
+        assert isinstance(self.agent.engine, Scorer)  # language_agent has checked it
+        return self.agent.engine
+
     def engine(self) -> dict[str, Cost]:
         """The engine's cost of each piece of work. A first rollout is a run's first; before a later one the agent has been
         through another rollout of the same random policy and an update, as in training."""
-        self.agent.scorer.score([("warm up the", ("model", "caches"))])
+        self.scorer.score([("warm up the", ("model", "caches"))])
         fresh = self.agent.get_extra_state()
         costs = []
         for ppo in (self.paper, self.wide):
@@ -120,7 +127,7 @@ class Case:
         with plain_products(self.agent.lm):
             act = self.timed(partial(self.plain_act, few), backward=False).times(1 / len(few))
             learn = self.timed(partial(self.plain_learn, batch), backward=True).times(1 / len(few))
-            critic = self.timed(partial(oracle.features, self.agent.scorer, prompts), backward=False).times(1 / len(few))
+            critic = self.timed(partial(oracle.features, self.scorer, prompts), backward=False).times(1 / len(few))
         costs = []
         for ppo in (self.paper, self.wide):
             update = learn.times(ppo.update_epochs).plus(critic.times(ppo.value_update_epochs))
@@ -169,14 +176,14 @@ class Case:
         """The plain rollout: four environments a step, each prompt scored with each action, and a pass for the critic."""
         for first in range(0, len(decisions), 4):
             step = decisions[first : first + 4]
-            oracle.score(self.agent.scorer, [decision.text for decision in step]).log_policy()
-            self.agent.critic(oracle.features(self.agent.scorer, [decision.prompt for decision in step]))
+            oracle.score(self.scorer, [decision.text for decision in step]).log_policy()
+            self.agent.critic(oracle.features(self.scorer, [decision.prompt for decision in step]))
 
     def plain_learn(self, batch: Batch) -> None:
         """The plain policy update: minibatches of 4 samples, one forward and backward pass each."""
         for first in range(0, len(batch.decisions), 4):
             part = slice(first, first + 4)
-            log_policy = oracle.score(self.agent.scorer, [decision.text for decision in batch.decisions[part]]).log_policy()
+            log_policy = oracle.score(self.scorer, [decision.text for decision in batch.decisions[part]]).log_policy()
             terms = policy_terms(
                 log_policy, batch.choices[part], batch.logprobs[part], batch.advantages[part], self.paper.clip_coef
             )
@@ -193,7 +200,7 @@ class Case:
 
     def timed(self, work: Callable[[], Any], backward: bool) -> Cost:
         """The cost of doing the work once."""
-        return timed(self.agent.scorer, work, backward)
+        return timed(self.scorer, work, backward)
 
     def row(self, work: str, engine: Cost, plain: Cost, peak: float) -> dict[str, Any]:
         """One line of the result; utilisation is model FLOPs per second over the machine's measured peak."""

@@ -12,7 +12,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -21,12 +20,17 @@ from torch.nn.functional import pad
 from twosome.decision import Decision, Text
 from twosome.distributed.processes import Processes
 from twosome.envs.vector import DecisionEnvs, Step
+from twosome.errors import UserError
 from twosome.language.config import ModelConfig
+from twosome.language.engine import Scores, widened
+from twosome.language.engines import DecoderOnly
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
-from twosome.language.scorer import Scorer, Scores, decisions_of, widened
+from twosome.language.scorer import Scorer, decisions_of
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import Row, batches, pack
+from twosome.language.tuning import Tuning
+from twosome.policies.context import MakeEngine
 
 
 class ShardedEnvs(DecisionEnvs):
@@ -88,8 +92,8 @@ class ShardedScorer(Scorer):
         """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig."""
         super().__init__(lm, norm, **engine)
         self.processes = processes
-        self.learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        shard(lm.model, processes)  # type: ignore[arg-type]  # Scorer has checked that there is an adapter
+        self.learned = lm.learned()
+        shard(lm, processes)
 
     @torch.no_grad()
     def score(self, texts: Sequence[Text]) -> Scores:
@@ -97,13 +101,13 @@ class ShardedScorer(Scorer):
         return super().score(texts)
 
     def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
-        """See Scorer. After the last batch the adapter's gradients are summed over the ranks (all_reduce).
+        """See Scorer. After the last batch the gradients of what learns are summed over the ranks (all_reduce).
 
         They must be None before the first batch, as zero_grad leaves them.
         """
         learning = torch.is_grad_enabled()
         if learning and any(parameter.grad is not None for parameter in self.learned):
-            raise RuntimeError("the adapter has gradients already; call zero_grad first")
+            raise RuntimeError("the model has gradients already; call zero_grad first")
         tokenized = self.tokenize(texts)
         for turn in self._turns(tokenized):
             own = self._own(turn)
@@ -118,7 +122,7 @@ class ShardedScorer(Scorer):
     def features(self, prompts: Sequence[str]) -> Tensor:
         """See Scorer."""
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
-        with self.model.disable_adapter():
+        with self.lm.reference():
             for turn in self._turns(self._ends(prompts)):
                 rows = self._own(turn) or [_idle()]
                 out[_in_turn(turn)] = self._all_gathered(self._prompt_states(rows, self.hidden(rows)), turn)
@@ -151,10 +155,17 @@ class ShardedScorer(Scorer):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=False)])
 
 
-def load_sharded_scorer(model: ModelConfig, norm: Normalization, *, processes: Processes, **engine: Any) -> ShardedScorer:
-    """See load_scorer. The weights are sharded over the ranks' devices: model.device and model.packed_weights have no effect."""
+def load_sharded_engine(
+    model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine, *, processes: Processes
+) -> ShardedScorer:
+    """See load_engine. The weights are sharded over the ranks' devices: model.device and model.packed_weights have no effect.
+
+    Raises UserError for an engine that cannot be sharded.
+    """
+    if not isinstance(make, DecoderOnly):
+        raise UserError("trainer=fsdp: expected engine=decoder_only, the only one that is sharded; use another trainer")
     unpacked = replace(model, device="cpu", packed_weights=False)
-    return ShardedScorer(load_language_model(unpacked), norm, processes=processes, **engine)
+    return ShardedScorer(load_language_model(unpacked, tuning), norm, processes=processes, **vars(make.options))
 
 
 def _in_turn(turn: list[list[Row]]) -> list[int]:
@@ -168,16 +179,16 @@ def _idle() -> Row:
     return row
 
 
-def shard(model: PeftModel, processes: Processes) -> None:
+def shard(lm: LanguageModel, processes: Processes) -> None:
     """Shard the frozen weights over the ranks (FSDP2) and move the model to the rank's device, in place.
 
-    The adapter is replicated, since it is small. An embedding that is also the output layer is replicated too, since the two are
+    What learns is replicated, since it is small. An embedding that is also the output layer is replicated too, since the two are
     used at different times. A layer's weights are all-gathered when it computes and freed afterwards.
     """
     mesh = init_device_mesh(processes.device.type, (processes.world_size,))
-    base: Any = model.get_base_model()
+    model, base = lm.model, lm.base
     backbone, head = base.base_model, base.get_output_embeddings()
-    whole = {parameter for parameter in model.parameters() if parameter.requires_grad}
+    whole = set(lm.learned())
     if head.weight is backbone.get_input_embeddings().weight:
         whole.add(head.weight)
     else:

@@ -25,7 +25,7 @@ LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
 USABLE = 0.9  # of a GPU's memory: the rest is CUDA's own and what the allocator cannot use
 GPUS = (24, 40, 80)  # GB
 PROCESSES = (1, 2, 4, 8)
-BATCHES = (BATCH_TOKENS["cuda"], 512)  # baseline.engine.batch_tokens: the default, and one for large models
+BATCHES = (BATCH_TOKENS["cuda"], 512)  # engine.batch_tokens: the default, and one for large models
 
 
 @dataclass(frozen=True)

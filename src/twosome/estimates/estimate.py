@@ -88,7 +88,7 @@ class Estimate:
     @property
     def speaks(self) -> bool:
         """Whether a language model of known shape computes the policy."""
-        return self.shape is not None and "baseline.engine.batch_tokens" in self.options
+        return self.shape is not None and "engine.batch_tokens" in self.options
 
     @property
     def samples(self) -> int:
@@ -147,11 +147,11 @@ def _language_model(run: Estimate) -> Iterator[Part]:
         frozen += BYTES["float32"] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)  # forwards, and backwards
     yield Part("the language model's weights", frozen, place, ())
     per_weight = TRAINED if run.learns else BYTES["float32"]
-    adapter = per_weight * shape.adapter_of(run.number("model.lora.rank"))
-    yield Part("the adapter's weights", copies * adapter, place, ("model.lora.rank",))
-    if critic := run.numbers("baseline.critic.hidden_sizes"):
+    adapter = per_weight * shape.adapter_of(run.number("tuning.rank"))
+    yield Part("the adapter's weights", copies * adapter, place, ("tuning.rank",))
+    if critic := run.numbers("value_head.hidden_sizes"):
         weights = copies * TRAINED * mlp_weights(shape.hidden, *critic, 1)
-        yield Part("the critic's weights", weights, place, ("baseline.critic.hidden_sizes",))
+        yield Part("the critic's weights", weights, place, ("value_head.hidden_sizes",))
     yield Part(f"the token tree of a decision with {run.world.actions:,} actions", activations(run, run.tree), place, ("env.id",))
 
 

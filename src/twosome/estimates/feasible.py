@@ -80,11 +80,11 @@ def notes(run: Estimate, available: float) -> Iterator[str]:
         yield from first or _late(run, [*waits, whole, *probes(run)], LONG, "in all")
     else:
         yield from _late(run, waits, PATIENCE, "in all")
-    if run.speaks and run.learns and (batch := run.number("baseline.engine.batch_tokens")):
+    if run.speaks and run.learns and (batch := run.number("engine.batch_tokens")):
         tokens = min(batch, run.samples * run.tree)
         if (most := activations(run, tokens)) > available:
             yield (
-                f"{_named(run, 'baseline.engine.batch_tokens')}: a forward pass has up to {tokens:,} tokens where no two "
+                f"{_named(run, 'engine.batch_tokens')}: a forward pass has up to {tokens:,} tokens where no two "
                 f"decisions of a rollout are alike, and takes {gigabytes(most)} then; {gigabytes(available)} are free"
             )
 

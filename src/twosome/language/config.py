@@ -1,7 +1,6 @@
-"""The options of ``model``: which language model, where, with which adapter."""
+"""The options of ``model`` and ``engine``: which language model, where, and how it computes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ activations leave the caches and go back to the system, an update takes 1.3 time
 
 @dataclass
 class EngineConfig:
-    """How much the engine computes at once (baseline.engine)."""
+    """How much the engine computes at once (conf/engine/decoder_only.yaml)."""
 
     row_tokens: int | None = (
         None  # nodes in a token tree; null: batch_tokens on a CPU, ROW_TOKENS where attention is computed whole
@@ -45,21 +44,7 @@ class EngineConfig:
         for option in ("row_tokens", "batch_tokens"):
             value = getattr(self, option)
             if value is not None and value < 1:
-                raise UserError(f"baseline.engine.{option}={value}: expected a positive number of tokens; leave it out")
-
-
-@dataclass
-class LoraOptions:
-    """The adapter: W x + (alpha / rank) B A x on every target matrix W, with A Kaiming-uniform and B zero at first."""
-
-    rank: int = 8  # rows of A, columns of B; 0: no adapter, nothing is trainable
-    alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
-    dropout: float = 0.0  # probability, on the adapter's input; the model is handed out in eval mode, where it is off
-    target_modules: list[str] | None = None  # last parts of the layers' names; null: the architecture's default
-
-    def __post_init__(self) -> None:
-        if self.target_modules is not None:
-            self.target_modules = [str(name) for name in self.target_modules]
+                raise UserError(f"engine.{option}={value}: expected a positive number of tokens; leave it out")
 
 
 @dataclass
@@ -73,15 +58,10 @@ class ModelConfig:
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa (on a CPU in blocks, see attention.py) | eager (with whole masks)
     packed_weights: bool = True  # on a CPU, in float32: twice the speed for up to three times the memory; not with trainer=fsdp
-    seed: int = 0  # of the adapter's and of random weights; torch's global generators are neither read nor moved
+    seed: int = 0  # of what tuning adds and of random weights; torch's global generators are neither read nor moved
     random: bool = False  # hf: the path's architecture and tokenizer, but freshly initialised weights
     trust_remote_code: bool = False  # hf: run Python code that comes with the weights
     allow_pickle: bool = False  # hf: read .bin files, which can run code when they are opened
-    lora: LoraOptions = field(default_factory=LoraOptions)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.lora, Mapping):  # as it comes from a YAML file
-            self.lora = LoraOptions(**{str(key): value for key, value in self.lora.items()})
 
 
 def check_options(config: ModelConfig) -> None:
@@ -101,14 +81,6 @@ def check_options(config: ModelConfig) -> None:
             "set model.path=..., or use model=smollm2_135m"
         )
     check_seed("model.seed", config.seed)
-    lora = config.lora
-    for option, valid, expected in (
-        ("rank", lora.rank >= 0, "0 (no adapter) or a positive integer"),
-        ("alpha", lora.alpha > 0, "a positive number"),
-        ("dropout", 0 <= lora.dropout < 1, "a probability below 1"),
-    ):
-        if not valid:
-            raise UserError(f"model.lora.{option}={getattr(lora, option)}: expected {expected}")
 
 
 def check_path(config: ModelConfig) -> None:

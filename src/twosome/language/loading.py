@@ -1,48 +1,59 @@
-"""From a `model` config to a frozen language model with a trainable LoRA adapter, its tokenizer and its checksum."""
+"""From a `model` config to a language model, its tokenizer and its checksum."""
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.pytorch_utils import Conv1D
 
 from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
 from twosome.language.attention import use_tree_attention
-from twosome.language.config import LoraOptions, ModelConfig, check_options, resolve_device
+from twosome.language.config import ModelConfig, check_options, resolve_device
 from twosome.language.packed_linear import pack_frozen_layers
-
-# The projections that LoRA adapts when the config names none: queries and values (Hu et al. 2021, section 4.2; TWOSOME
-# does the same). GPT-2 and GPT-NeoX compute queries, keys and values in one matrix, which is then the one adapted.
-DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
+from twosome.language.tuning import Frozen, Tuning
 
 
 @dataclass
 class LanguageModel:
-    """A loaded model, in eval mode and on its device; only the adapter's parameters (float32) require gradients."""
+    """A loaded model, in eval mode and on its device; only what tuning says requires gradients."""
 
-    model: PeftModel | PreTrainedModel  # a PeftModel, unless lora.rank is 0
+    model: Any  # what Tuning.apply returned
     tokenizer: PreTrainedTokenizerBase
     checksum: str  # sha256, hex: of the weights as distributed, or of a random model's config and seed
     name: str  # for people and for provenance.json
+    tuning: Tuning = field(default_factory=Frozen)
+
+    @property
+    def base(self) -> Any:
+        """Hugging Face's model itself, whatever tuning has put around it."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    def reference(self) -> AbstractContextManager[Any]:
+        """Inside, the model computes as before training."""
+        return self.tuning.reference(self.model)
+
+    def learned(self) -> list[nn.Parameter]:
+        """The weights that learn."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
 
-def load_language_model(config: ModelConfig) -> LanguageModel:
-    """Load what config describes. Equal configs give equal weights on any device; global random states stay put.
+def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> LanguageModel:
+    """Load what config describes, to be tuned as tuning says; None: nothing learns.
+
+    Equal configs give equal weights on any device; global random states stay put.
 
     Raises:
         UserError: one line, where an option of config cannot be met (it names the option and the remedy).
     """
     check_options(config)
+    tuning = tuning or Frozen()
     device = resolve_device(config.device)
     with isolated_rng(config.seed):  # built on the CPU, so that a seed means the same weights on every device
         base, tokenizer, checksum, name = _load_base(config)
@@ -55,21 +66,12 @@ def load_language_model(config: ModelConfig) -> LanguageModel:
             )
         base.requires_grad_(False)
         use_tree_attention(base)
-        model = _add_adapter(base, config.lora)
-    if isinstance(model, PeftModel):  # what adapter_config.json will call its base: never a path into our cache
-        model.peft_config["default"].base_model_name_or_path = name
-    model.to(device)  # type: ignore[arg-type]  # its stub wants the model twice
+        base.name_or_path = name  # never a path into our cache
+        model = tuning.apply(base)
+    model.to(device)
     if config.packed_weights:
         pack_frozen_layers(model)
-    return LanguageModel(model.eval(), tokenizer, checksum, name)
-
-
-def save_adapter(model: PeftModel, folder: str | Path) -> None:
-    """Write the adapter to folder in PEFT's format (adapter_config.json, adapter_model.safetensors).
-
-    PEFT by itself would ask huggingface.co whether the vocabulary had grown, which the suite's never does.
-    """
-    model.save_pretrained(str(folder), save_embedding_layers=False)
+    return LanguageModel(model.eval(), tokenizer, checksum, name, tuning)
 
 
 @contextmanager
@@ -120,30 +122,3 @@ def _recipe_checksum(config: ModelConfig, architecture: Any) -> str:
 
 
 _NOT_RECIPE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype"}
-
-
-def _add_adapter(base: PreTrainedModel, lora: LoraOptions) -> PeftModel | PreTrainedModel:
-    """base with a LoRA adapter on its target layers, or base itself for rank 0."""
-    if lora.rank == 0:
-        return base
-    targets = lora.target_modules or DEFAULT_TARGETS.get(base.config.model_type, ["q_proj", "v_proj"])
-    layers = {name: layer for name, layer in base.named_modules() if isinstance(layer, nn.Linear | Conv1D)}
-    candidates = sorted({name.rsplit(".", 1)[-1] for name in layers} - {"lm_head", "embed_out"})
-    for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in layers):
-            raise UserError(
-                f"model.lora.target_modules={list(targets)}: {base.config.model_type} has no linear layer named "
-                f"{target}; expected some of {', '.join(candidates)}"
-            )
-    transposed = any(isinstance(layer, Conv1D) for layer in layers.values())  # GPT-2 stores (in, out)
-    adapter = LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # annotated int, but only ever divided by r
-        lora_dropout=lora.dropout,
-        target_modules=list(targets),
-        fan_in_fan_out=transposed,
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft 0.21 on transformers 5.23
-        return get_peft_model(base, adapter)  # casts the adapter to float32 by default

@@ -32,7 +32,7 @@ def score(scorer: Scorer, texts: Sequence[Text], padding_side: str = "right") ->
     scorer.tokens_projected += ids.numel()
     device = scorer.device
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "position_ids": positions.to(device)}
-    output = scorer.model(**inputs, use_cache=False, output_hidden_states=True)
+    output = scorer.lm.model(**inputs, use_cache=False, output_hidden_states=True)
     logprobs = torch.log_softmax(output.logits.float(), dim=-1)
 
     width = max(len(decision.actions) for decision in tokenized)
@@ -66,6 +66,6 @@ def features(scorer: Scorer, prompts: Sequence[str]) -> Tensor:
         ids[row, : len(sequence)] = torch.tensor(sequence)
         mask[row, : len(sequence)] = 1
     scorer.tokens_computed += ids.numel()
-    with scorer.model.disable_adapter():
+    with scorer.lm.reference():
         output = scorer.backbone(input_ids=ids.to(scorer.device), attention_mask=mask.to(scorer.device), use_cache=False)
     return output.last_hidden_state[torch.arange(len(prompts)), mask.sum(dim=1) - 1].float()

@@ -1,23 +1,20 @@
-"""TWOSOME's agent: a language model scores the actions, a critic reads the same model with the adapter off."""
+"""A language model scores the actions, and a value head reads its states: TWOSOME's agent, GLAM's, and what lies between."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from twosome.config import typed
 from twosome.decision import Decision, Text
-from twosome.language.adapter import load_adapter
-from twosome.language.config import EngineConfig
-from twosome.language.loading import LanguageModel, save_adapter
-from twosome.language.scorer import MASKED, Scorer, Scores
+from twosome.errors import UserError
+from twosome.language.engine import MASKED, Engine, Scores
+from twosome.language.loading import LanguageModel
 from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
 from twosome.policies.context import AgentContext
-from twosome.policies.critic import CriticConfig, mlp
+from twosome.policies.value_heads import ValueHead
 
 POLICIES = 32_768
 """Decisions whose policies are remembered until a weight changes."""
@@ -29,35 +26,37 @@ decision costs about a quarter of what it costs alone."""
 
 
 class LanguageAgent(LearningAgent):
-    """Softmax over the language model's action scores (TWOSOME section 4.1); LoRA learns, the base is frozen.
+    """Softmax over the language model's action scores (TWOSOME section 4.1); its Tuning says what of it learns.
 
     Two memories keep the model's cost at the number of distinct decisions. The policy of a decision is remembered until a weight
     changes. The decisions of the last rollout are then scored again at once, which costs less than one by one, if at least the
-    share RECURRING of them had been met in the rollout before. The critic's features come from the frozen model, so those of a
-    prompt never change. Both memories are bounded: POLICIES decisions, and features of FEATURE_BYTES.
+    share RECURRING of them had been met in the rollout before. A value head that reads the model as it was before training needs
+    a prompt's features once. Both memories are bounded: POLICIES decisions, and features of FEATURE_BYTES.
     """
 
-    export_folder = "adapter"
-
-    def __init__(self, scorer: Scorer, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
-        """scorer: the engine; hidden_sizes: the critic's layers (the paper: 1024, 512); generator: seeds the critic."""
+    def __init__(self, engine: Engine, value_head: ValueHead, generator: torch.Generator) -> None:
+        """generator: of the value head's initial weights. Raises UserError where nothing of the language model learns."""
         super().__init__()
-        self.scorer = scorer
-        self.lm = scorer.model
-        self.critic = mlp(scorer.hidden_size, hidden_sizes, generator).to(scorer.device)
-        self._adapter = [parameter for parameter in self.lm.parameters() if parameter.requires_grad]
+        self.engine, self.lm, self.tuning = engine, engine.lm.model, engine.lm.tuning
+        self.export_folder = self.tuning.export_folder
+        value_head.initialise(engine.hidden_size, generator)
+        self.critic = value_head.to(engine.device)
+        self.joint_values = value_head.joint
+        self._learned = engine.lm.learned()
+        if not self._learned:
+            raise UserError("tuning: nothing of the language model learns; expected a tuning that trains some of its weights")
         self._weights: tuple[int, ...] = ()
-        self._policies: Memory[Text, Tensor] = Memory(POLICIES)
+        self._policies: Memory[Text, tuple[Tensor, Tensor | None]] = Memory(POLICIES)
         self._recent: Memory[Text, None] = Memory(POLICIES)
         self._before: set[Text] = set()
         self._again: int | None = None  # how many of _recent are in _before; None where there was no rollout before
-        self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * scorer.hidden_size)))
+        self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * engine.hidden_size)))
         self._distinct, self._tokens = 0, 0
 
     @property
     def language_model(self) -> LanguageModel:
         """See Agent."""
-        return self.scorer.lm
+        return self.engine.lm
 
     def begin_rollout(self) -> None:
         """Forget the policies; where decisions recur, those of the last rollout are scored again when first asked for one."""
@@ -66,6 +65,11 @@ class LanguageAgent(LearningAgent):
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """See Agent; each distinct decision is scored once per state of the weights, as far as POLICIES goes."""
+        rows = [policy for policy, _ in self._remembered(decisions)]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=MASKED)
+
+    def _remembered(self, decisions: Sequence[Decision]) -> list[tuple[Tensor, Tensor | None]]:
+        """The log-policy of each decision, (actions,), and its value, (), where the value head is joint."""
         texts = [decision.text for decision in decisions]
         wanted = list(dict.fromkeys(texts))
         if self._weights != self._weights_version():
@@ -74,7 +78,7 @@ class LanguageAgent(LearningAgent):
             self._policies.clear()
         policies = self._policies.of(wanted, self._score)
         self._note(dict.fromkeys(texts))
-        return nn.utils.rnn.pad_sequence([policies[text] for text in texts], batch_first=True, padding_value=MASKED)
+        return [policies[text] for text in texts]
 
     def _likely(self) -> list[Text]:
         """The decisions that the rollout that begins will probably meet."""
@@ -90,13 +94,16 @@ class LanguageAgent(LearningAgent):
             self._again += sum(text in self._before for text in texts if text not in self._recent)
         self._recent.keep(texts)
 
-    def _score(self, texts: Sequence[Text]) -> list[Tensor]:
-        """The log-policies of decisions."""
-        scores = self.scorer.score(texts)
-        if self._adapter_is_zero():  # the adapted model is still the frozen one: the features come for nothing
+    def _score(self, texts: Sequence[Text]) -> list[tuple[Tensor, Tensor | None]]:
+        """See _remembered."""
+        scores = self.engine.score(texts)
+        # Before the first update the features come for nothing.
+        if not self.joint_values and self.tuning.is_reference(self.lm):
             states = zip(texts, scores.prompt_states, strict=True)
             self._features.keep({prompt: state.clone() for (prompt, _), state in states if prompt not in self._features})
-        return [row[: len(text[1])].clone() for text, row in zip(texts, scores.log_policy(), strict=True)]
+        values = self.critic(scores.prompt_states).unbind() if self.joint_values else [None] * len(texts)
+        policies = [row[: len(text[1])].clone() for text, row in zip(texts, scores.log_policy(), strict=True)]
+        return list(zip(policies, values, strict=True))
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
@@ -105,12 +112,13 @@ class LanguageAgent(LearningAgent):
             samples.setdefault(decision.text, []).append(index)
         distinct = list(samples)
         self._distinct += len(distinct)
-        for members, scores in self.scorer.batches(distinct):
+        for members, scores in self.engine.batches(distinct):
             indices = [index for member in members for index in samples[distinct[member]]]
             rows = torch.tensor([row for row, member in enumerate(members) for _ in samples[distinct[member]]])
-            rows = rows.to(self.scorer.device)
+            rows = rows.to(self.engine.device)
             tokens = None if choices is None else self._tokens_of(scores, rows, choices[torch.tensor(indices)])
-            yield indices, Evaluation(scores.log_policy()[rows], tokens=tokens)
+            values = self.critic(scores.prompt_states)[rows] if self.joint_values else None
+            yield indices, Evaluation(scores.log_policy()[rows], values, tokens)
 
     @staticmethod
     def _tokens_of(scores: Scores, rows: Tensor, choices: Tensor) -> TokenTerms:
@@ -122,47 +130,48 @@ class LanguageAgent(LearningAgent):
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
         features = self._features.of((decision.prompt for decision in decisions), self._frozen_states)
         rows = {prompt: row for row, prompt in enumerate(features)}
-        index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.scorer.device)
+        index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.engine.device)
         return torch.stack(list(features.values())), index
 
     def _frozen_states(self, prompts: Sequence[str]) -> Iterator[Tensor]:
         """The features of prompts; each a tensor of its own, since a row would keep those of the whole batch in memory."""
-        return map(torch.clone, self.scorer.features(prompts))
+        return map(torch.clone, self.engine.features(prompts))
 
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
-        """See LearningAgent; the critic reads features of the frozen model."""
+        """See LearningAgent. Joint values come without gradient: `evaluate` gives them with it."""
+        if self.joint_values:
+            with torch.no_grad():
+                values = torch.stack([value for _, value in self._remembered(decisions) if value is not None])
+            return lambda index: values[index]
         features, rows = self.features(decisions)
-        return lambda index: self.critic(features).squeeze(-1)[rows[index]]
+        return lambda index: self.critic(features)[rows[index]]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The adapter's and the critic's weights."""
-        return {"policy": self._adapter, "value": list(self.critic.parameters())}
+        """What learns of the language model, and the value head's weights."""
+        return {"policy": self._learned, "value": list(self.critic.parameters())}
 
     def counters(self) -> dict[str, float]:
         """distinct_decisions scored by the updates and model_tokens computed in all, since the last call."""
-        tokens, self._tokens = self.scorer.tokens_computed - self._tokens, self.scorer.tokens_computed
+        tokens, self._tokens = self.engine.tokens_computed - self._tokens, self.engine.tokens_computed
         distinct, self._distinct = self._distinct, 0
         return {"distinct_decisions": distinct, "model_tokens": tokens}
 
     def provenance(self) -> dict[str, Any]:
         """The language model's name and checksum."""
-        return {"model": self.scorer.lm.name, "model_checksum": self.scorer.lm.checksum}
+        return {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum}
 
     def export(self, folder: Path) -> None:
-        """The adapter in PEFT's own format, for ``PeftModel.from_pretrained``."""
-        save_adapter(self.lm, folder)
+        """What of the language model was learned; see its Tuning."""
+        self.tuning.export(self.lm, folder)
 
     def load(self, folder: Path) -> None:
-        """See Agent; strict: the adapter must be this model's."""
-        load_adapter(self.lm, folder)
+        """See Agent; strict: the weights must be this model's."""
+        self.tuning.load(self.lm, folder)
 
     def train(self, mode: bool = True) -> "LanguageAgent":
-        """Only LoRA's own dropout is ever active: the frozen model's would make the policy differ from the one that acted."""
+        """What is random in the language model while it learns is up to its Tuning."""
         super().train(mode)
-        self.lm.eval()
-        for name, module in self.lm.named_modules():
-            if "lora_dropout" in name:
-                module.train(mode)
+        self.tuning.train(self.lm, mode)
         return self
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -176,23 +185,16 @@ class LanguageAgent(LearningAgent):
         for memory in (self._policies, self._recent, self._features):
             memory.clear()
         self._recent.keep({(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]})
-        self._features.keep({prompt: row.to(self.scorer.device) for prompt, row in state["features"].items()})
-
-    def _adapter_is_zero(self) -> bool:
-        """Whether LoRA's B matrices are all 0, as they are until the first update."""
-        return not any(bool(weight.any()) for name, weight in self.lm.named_parameters() if "lora_B" in name)
+        self._features.keep({prompt: row.to(self.engine.device) for prompt, row in state["features"].items()})
 
     def _weights_version(self) -> tuple[int, ...]:
-        """Changes with every in-place change of the adapter's weights: PyTorch counts them."""
-        return tuple(parameter._version for parameter in self._adapter)
+        """Changes with every in-place change of what learns: PyTorch counts them."""
+        return tuple(
+            parameter._version for parameter in (*self._learned, *(self.critic.parameters() if self.joint_values else ()))
+        )
 
 
-def build(context: AgentContext, critic: dict[str, Any], engine: dict[str, Any]) -> LanguageAgent:
-    """The builder that conf/baseline/twosome.yaml names.
-
-    critic: hidden_sizes. engine: as in EngineConfig.
-    """
-    sizes = typed(CriticConfig, OmegaConf.create(critic), "baseline.critic").hidden_sizes
-    options = typed(EngineConfig, OmegaConf.create(engine), "baseline.engine")
-    scorer = context.load_scorer(context.model, context.norm, **vars(options))
-    return LanguageAgent(scorer, sizes, torch.Generator().manual_seed(context.seed))
+def build(context: AgentContext) -> LanguageAgent:
+    """The builder that conf/baseline/twosome.yaml names."""
+    tuning, value_head = context.part("tuning"), context.part("value_head")
+    return LanguageAgent(context.load_engine(tuning), value_head, torch.Generator().manual_seed(context.seed))

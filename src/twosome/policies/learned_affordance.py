@@ -25,7 +25,7 @@ from twosome.envs.player import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.policies.affordances import Affordance
 from twosome.policies.context import AgentContext
-from twosome.policies.critic import mlp
+from twosome.policies.networks import mlp
 
 SUCCESSES = ("change", "goal")
 HELD_OUT = 0.2  # of the episodes

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from twosome.config import typed
 from twosome.decision import Decision, Text
-from twosome.language.config import EngineConfig
-from twosome.language.scorer import MASKED, Scorer
+from twosome.language.engine import MASKED, Engine
+from twosome.language.tuning import Frozen
 from twosome.memory import Memory
 from twosome.policies.affordances import Affordance
 from twosome.policies.agent import Agent
@@ -25,13 +23,12 @@ class SayCanAgent(Agent):
     """The frozen language model's policy times the affordances, renormalised (Ahn et al. 2022, section 3: p(c|i, s, l) is
     proportional to p(c_pi|s, l_pi) p(l_pi|i)).
 
-    Where every affordance is 0 the product says nothing, and the language model decides alone. The adapter that comes with
-    the model is never trained, so that its contribution is exactly 0.
+    Where every affordance is 0 the product says nothing, and the language model decides alone. Nothing of it is trained.
     """
 
-    def __init__(self, scorer: Scorer, affordance: Affordance) -> None:
+    def __init__(self, engine: Engine, affordance: Affordance) -> None:
         super().__init__()
-        self.scorer, self.affordance = scorer, affordance
+        self.engine, self.affordance = engine, affordance
         self.export_folder = "affordance" if affordance.state_dict() else None
         self._policies: Memory[Text, Tensor] = Memory(POLICIES)
 
@@ -52,7 +49,7 @@ class SayCanAgent(Agent):
         return pad_sequence([policies[text] for text in texts], batch_first=True, padding_value=MASKED)
 
     def _score(self, texts: Sequence[Text]) -> list[Tensor]:
-        rows = self.scorer.score(texts).log_policy()
+        rows = self.engine.score(texts).log_policy()
         return [row[: len(text[1])].clone() for text, row in zip(texts, rows, strict=True)]
 
     def prepare(self) -> None:
@@ -61,7 +58,7 @@ class SayCanAgent(Agent):
 
     def provenance(self) -> dict[str, Any]:
         """The language model's name and checksum, and what the affordance has to tell."""
-        model = {"model": self.scorer.lm.name, "model_checksum": self.scorer.lm.checksum}
+        model = {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum}
         return model | self.affordance.provenance()
 
     def export(self, folder: Path) -> None:
@@ -73,11 +70,10 @@ class SayCanAgent(Agent):
         load_weights(self.affordance, folder)
 
 
-def build(context: AgentContext, affordance: Callable[[AgentContext], Affordance], engine: dict[str, Any]) -> SayCanAgent:
+def build(context: AgentContext, affordance: Callable[[AgentContext], Affordance]) -> SayCanAgent:
     """The builder that conf/baseline/saycan.yaml names.
 
-    affordance: builds it; first, since its complaints come sooner than a model. engine: as in EngineConfig.
+    affordance: builds it; first, since its complaints come sooner than a model.
     """
-    options = typed(EngineConfig, OmegaConf.create(engine), "baseline.engine")
     can = affordance(context)
-    return SayCanAgent(context.load_scorer(context.model, context.norm, **vars(options)), can)
+    return SayCanAgent(context.load_engine(Frozen()), can)

@@ -52,7 +52,7 @@ class Job:
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)
         model = parts.model_config(config.model, config.trainer.accelerator)
-        if "engine" in config.baseline:  # otherwise it has no language model, and any path will do
+        if "engine" in config:  # otherwise it has no language model, and any path will do
             check_path(model)
         make_env = parts.environment(config.env)
         algorithm = parts.algorithm(config)
@@ -62,6 +62,7 @@ class Job:
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
                 f"{option}={algorithm.num_envs} processes, an environment each; change one of them"
             )
+        parts.agent_parts(config)
         check_loggers(config.logger)
         return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
 
@@ -69,9 +70,9 @@ class Job:
         """Return the agent; with trainer=fsdp its language model is sharded over the ranks."""
         if self.processes is None:
             return parts.agent(self.config, self.make_env)
-        from twosome.distributed.sharded import load_sharded_scorer
+        from twosome.distributed.sharded import load_sharded_engine
 
-        return parts.agent(self.config, self.make_env, partial(load_sharded_scorer, processes=self.processes))
+        return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes))
 
     def execute(self, agent: "Agent") -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""

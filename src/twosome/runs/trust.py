@@ -16,7 +16,7 @@ from twosome.plain import Keys, walk
 
 TARGET, PARTIAL = "_target_", "_partial_"
 PLACES: dict[Keys, str] = {
-    **{(group,): group for group in ("norm", "baseline", "algorithm", "affordance")},
+    **{(group,): group for group in ("norm", "baseline", "algorithm", "affordance", "engine", "tuning", "value_head")},
     ("baseline", "affordance"): "affordance",
 }
 """Where a target may stand, besides logger.<name>: the option's keys, and the folder of ``conf/`` that has its choices."""

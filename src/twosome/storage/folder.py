@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
+from twosome.former import upgraded
 from twosome.plain import read_json, read_yaml
 from twosome.storage.table import Table
 
@@ -68,7 +69,7 @@ class RunFolder:
         if not self.started:
             raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder that src/run.py wrote")
         try:
-            config = OmegaConf.create(read_yaml(file))
+            config = OmegaConf.create(upgraded(read_yaml(file)))
         except (OmegaConfBaseException, OSError, ValueError) as error:
             raise UserError(f"{file}: expected a readable config.yaml ({folded(error)}); name another run") from error
         for group in ("env", "norm", "baseline", "model", "trainer", "evaluation"):

@@ -99,9 +99,9 @@ class DriftProbe:
     @torch.no_grad()
     def measure(self) -> Drift:
         """Compare the model as it is now with its base; leaves it in eval mode, that is without LoRA's dropout."""
-        self.scorer.model.eval()
+        self.scorer.lm.model.eval()
         if self._base is None:
-            with self.scorer.model.disable_adapter():
+            with self.scorer.lm.reference():
                 self._base = [self._states(windows) for _, windows in self.batches], self._answers()
         base_states, base_answers = self._base
         sums = np.zeros((self.num_pieces, len(SUMS)))

@@ -49,8 +49,8 @@ class Harness:
             if task.get_config("num_fewshot") is None:  # as lm-eval's own entry does
                 task.set_config(key="num_fewshot", value=0)
             task.set_fewshot_seed(seed=1234)
-        self.scorer.model.eval()
-        with nullcontext() if adapter else self.scorer.model.disable_adapter(), quiet(), only_the_models_bar():
+        self.scorer.lm.model.eval()
+        with nullcontext() if adapter else self.scorer.lm.reference(), quiet(), only_the_models_bar():
             found = evaluate(lm=self.hflm, task_dict={"tasks": benchmark.tasks}, samples=benchmark.chosen, bootstrap_iters=0)
         assert found is not None  # only other ranks of a distributed evaluation get None
         correct = [_right_or_wrong(found["samples"][name]) for name in benchmark.tasks]
@@ -80,7 +80,7 @@ def _shared_context_model(scorer: Scorer) -> Any:
                 print(f"warning: {told}: the beginning is left out, as by lm-eval's own model", file=sys.stderr)
             return loglikelihoods(scorer, pairs, not disable_tqdm)
 
-    return SharedContextLM(pretrained=scorer.model, tokenizer=scorer.lm.tokenizer, batch_size=GENERATED)
+    return SharedContextLM(pretrained=scorer.lm.model, tokenizer=scorer.lm.tokenizer, batch_size=GENERATED)
 
 
 def _shortened(request: Request, max_length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

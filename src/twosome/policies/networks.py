@@ -1,25 +1,11 @@
-"""The critic's network."""
+"""Networks of critics and affordances."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import nn
-
-from twosome.errors import UserError
-
-
-@dataclass
-class CriticConfig:
-    """The critic's layers; see conf/baseline/twosome.yaml."""
-
-    hidden_sizes: list[int]
-
-    def __post_init__(self) -> None:
-        if min(self.hidden_sizes, default=1) < 1:
-            raise UserError(f"baseline.critic.hidden_sizes={self.hidden_sizes}: expected numbers above 0, as in [1024,512]")
 
 
 def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:

@@ -1,0 +1,39 @@
+"""Read the configurations of runs by earlier versions of the suite."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TARGETS = {
+    "twosome.policies.bounds.random": "twosome.policies.random.build",
+    "twosome.policies.bounds.optimal": "twosome.policies.optimal.build",
+    "twosome.policies.success.value": "twosome.policies.learned_affordance.value",
+}
+"""Import paths that have changed."""
+PPO = {"_target_": "twosome.algorithms.ppo.build", "options": "ppo"}
+"""The only algorithm before there was a choice."""
+MOVED = {
+    ("model", "lora"): ("tuning", "twosome.language.lora.Lora"),
+    ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
+    ("baseline", "engine"): ("engine", "twosome.language.engines.DecoderOnly"),
+}
+"""Groups of options that have become choices of their own: what they are called, and their target."""
+
+
+def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration in the terms of this version; one of this version stays as it is.
+
+    config: as read from config.yaml. Nothing in it is checked, and it is not changed.
+    """
+    new = {name: dict(value) if isinstance(value, Mapping) else value for name, value in config.items()}
+    for (group, name), (choice, target) in MOVED.items():
+        if isinstance(new.get(group), dict) and isinstance(new[group].get(name), Mapping):
+            new.setdefault(choice, {"_target_": target, **new[group].pop(name)})
+    places: list[Any] = [new, new.get("baseline")]
+    for place in places:
+        for group in ("baseline", "affordance"):
+            options: Any = place.get(group) if isinstance(place, dict) else None
+            if isinstance(options, Mapping) and options.get("_target_") in TARGETS:
+                place[group] = {**options, "_target_": TARGETS[options["_target_"]]}
+    if isinstance(new.get("ppo"), dict):
+        new.setdefault("algorithm", dict(PPO))
+    return new

@@ -1,0 +1,27 @@
+"""The engines by the names of conf/engine. Their code takes seconds to import, and bad options are told before."""
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from twosome.config import typed
+from twosome.language.config import EngineConfig
+from twosome.language.norms import Normalization
+
+if TYPE_CHECKING:
+    from twosome.language.loading import LanguageModel
+    from twosome.language.scorer import Scorer
+
+
+class DecoderOnly:
+    """Makes the engine of a decoder-only model."""
+
+    def __init__(self, **options: Any) -> None:
+        """options: as in EngineConfig. Raises UserError."""
+        self.options: EngineConfig = typed(EngineConfig, OmegaConf.create(options), "engine")
+
+    def __call__(self, lm: "LanguageModel", norm: Normalization) -> "Scorer":
+        """The engine."""
+        from twosome.language.scorer import Scorer
+
+        return Scorer(lm, norm, **vars(self.options))
