@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from twosome import seeding
 from twosome.decision import Decision
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
@@ -51,7 +52,7 @@ class DecisionEnvs:
 
     def reset(self, seed: int) -> list[Decision]:
         """Start every environment; the seeds are drawn from one sequence, so that no two runs' seeds overlap."""
-        seeds = np.random.SeedSequence(seed).generate_state(self.num_envs)
+        seeds = seeding.stream(seed, "environments").generate_state(self.num_envs)
         return [player.reset(int(seeds[player.number])) for player in self.players]
 
     def step(self, action_ids: Sequence[int]) -> Step:

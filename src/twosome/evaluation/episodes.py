@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 
+from twosome import seeding
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
 from twosome.policies.agent import Agent, likeliest, sample
@@ -35,8 +36,8 @@ def play(
 
     Each episode is one row however long it lasts, so short episodes are not over-represented.
     """
-    generator = torch.Generator().manual_seed(seed)
-    seeds = np.random.SeedSequence([seed, 1]).generate_state(episodes)
+    generator = torch.Generator().manual_seed(seeding.number(seed, "evaluation: actions"))
+    seeds = seeding.stream(seed, "evaluation: environments").generate_state(episodes)
     finished: list[Episode] = []
     with acting(agent):
         for first in range(0, episodes, SIDE_BY_SIDE):

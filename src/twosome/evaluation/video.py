@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from twosome import seeding
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
 from twosome.errors import RunError, UserError, is_interruption, raised, shown
@@ -60,8 +61,8 @@ def record(
 
 def _play(agent: Agent, player: Player, seed: int, greedy: bool) -> Iterator[Image.Image]:
     """The film's pictures; a decision is shown before it is carried out."""
-    generator = torch.Generator().manual_seed(seed)
-    player.reset(seed)
+    generator = torch.Generator().manual_seed(seeding.number(seed, "film: actions"))
+    player.reset(int(seeding.stream(seed, "film: environment").generate_state(1)[0]))
     title, picture = _title(player.env), _pictures(player.env)[-1]
     while not player.ended:
         decision, episode = player.decision, player.episode

@@ -12,6 +12,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from twosome import seeding
 from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
 from twosome.language.attention import use_tree_attention
@@ -55,7 +56,8 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
     check_options(config)
     tuning = tuning or Frozen()
     device = resolve_device(config.device)
-    with isolated_rng(config.seed):  # built on the CPU, so that a seed means the same weights on every device
+    # Built on the CPU, so that a seed means the same weights on every device.
+    with isolated_rng(seeding.number(config.seed, "model")):
         base, tokenizer, checksum, name = _load_base(config)
         if tokenizer.pad_token is None:  # padding is masked wherever it is used, so any token does
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome import seeding
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.envs.contract import spaces
@@ -78,7 +79,7 @@ class Value(Affordance):
         """numbers: of an observation; actions: of the environment."""
         super().__init__()
         self.context, self.config, self.actions = context, config, actions
-        self.generator = torch.Generator().manual_seed(context.seed)
+        self.generator = torch.Generator().manual_seed(seeding.number(context.seed, "affordance: learning"))
         self.network = mlp(numbers + actions, config.hidden_sizes, self.generator)
         self.register_buffer("mean", torch.zeros(numbers))
         self.register_buffer("scale", torch.ones(numbers))
@@ -138,13 +139,13 @@ class Value(Affordance):
 
 def random_play(context: AgentContext, config: ValueConfig) -> Experience:
     """Whole episodes in which every admissible action is equally likely."""
-    choose = np.random.default_rng([context.seed, 2])  # 2: another sequence than the environment's seeds
+    choose = np.random.default_rng(seeding.stream(context.seed, "affordance: actions"))
     obs: list[np.ndarray] = []
     actions: list[int] = []
     success: list[bool] = []
     episodes: list[int] = []
     player = Player(context.make_env(), context.gamma)
-    for episode, seed in enumerate(np.random.SeedSequence([context.seed, 3]).generate_state(config.episodes)):
+    for episode, seed in enumerate(seeding.stream(context.seed, "affordance: environments").generate_state(config.episodes)):
         player.reset(int(seed))
         first = len(obs)
         while not player.ended:

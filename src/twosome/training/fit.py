@@ -9,6 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from twosome import seeding
 from twosome.algorithms.algorithm import Algorithm
 from twosome.algorithms.runner import EnvRunner
 from twosome.config import RunConfig
@@ -59,7 +60,7 @@ class Fit:
                 logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],
             )
             envs = self._envs(algorithm.num_envs)
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator().manual_seed(seeding.number(seed, "learning"))
             module = LearningModule(agent, EnvRunner(envs, seed), algorithm, num_updates, generator)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         remove_older(self.folder)

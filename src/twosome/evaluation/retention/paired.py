@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from twosome import seeding
+
 LEVEL = 0.95
 RESAMPLES = 10_000
 Interval = tuple[float, float]
@@ -68,7 +70,7 @@ def bootstrap(
     units: (n, k), a row per independent unit; what belongs together (before and after) stands in one row. statistic: from
     the columns' sums in each resample, (resamples, k), to its values, (resamples,).
     """
-    generator, n = np.random.default_rng(seed), len(units)
+    generator, n = np.random.default_rng(seeding.stream(seed, "bootstrap")), len(units)
     block = max(1, 2_000_000 // n)  # resamples at a time: bounds the memory
     sums = [
         generator.multinomial(n, np.full(n, 1 / n), size=min(block, resamples - start)) @ units
