@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats import Bootstrap, difference, improvement, iqm, mean_std, over_runs, pooled_iqm
+from twosome.report.statistics.estimates import Bootstrap, difference, improvement, iqm, mean_std, over_runs, pooled_iqm
 
 VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=12).map(np.array)
 

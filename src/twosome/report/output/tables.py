@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from writing import write, write_csv
+from twosome.report.output.files import write, write_csv
 
 NONE = "—"
 """What a cell without a value shows."""

@@ -1,4 +1,4 @@
-"""The figures of generalization.py: bars for each unseen task, and a matrix of trained-on against tested-on tasks."""
+"""Success on tasks that were not trained on: bars for each task, and the matrix of trained-on against tested-on tasks."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-import paper
-import style
-from transfer import WHEN
+from twosome.report.output import style
+from twosome.report.statistics.transfer import WHEN
 
 BAR = 0.27  # of the distance between two tasks
 ROW, CELL = 0.36, 0.19  # inches: height of a task's bars, of a row of the matrix
 
 
-def bars(data: pd.DataFrame, method: str) -> Figure:
-    """A panel for each trained-on task. data: rows of generalization.csv."""
+def bars(data: pd.DataFrame, method: str, model: str) -> Figure:
+    """Draw a panel for each trained-on task. data: rows of generalization.csv. model: the paper's language model."""
     colors = {"random": style.COLORS["random"], "before": style.COLORS["saycan-none"], "after": style.color(method, [method])}
     panels = {trained: rows for trained, rows in data.groupby("trained_on", sort=False)}
     counts = [rows.task.nunique() for rows in panels.values()]
@@ -33,7 +32,7 @@ def bars(data: pd.DataFrame, method: str) -> Figure:
     handles: list[Patch | Line2D] = [Patch(color=colors[when], label=name) for when, name in WHEN.items()]
     handles.append(Line2D([], [], color=style.INK, marker="|", ms=5, ls="", label="each seed"))
     if data.paper.notna().any():
-        label = f"paper, {paper.content()['model']}, read off the figure"
+        label = f"paper, {model}, read off the figure"
         handles.append(Line2D([], [], color=style.INK, marker="o", ms=3.5, mfc="white", ls="", label=label))
     told = "success rate; 95 % Wilson interval of the episodes"
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, title_fontsize=7.5, frameon=False,
@@ -63,7 +62,7 @@ def _bars(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
 
 
 def matrix(data: pd.DataFrame) -> Figure:
-    """Success, and success less the untrained model's, in percent. data: rows of transfer.csv."""
+    """Draw success, and success less the untrained model's, in percent. data: rows of transfer.csv."""
     columns = list(dict.fromkeys(data.trained_on))
     tested = list(dict.fromkeys(zip(data.env, data.task, strict=True)))
     figure = _figure(CELL * len(tested) + 1.85)
@@ -100,7 +99,7 @@ def _heatmap(axes: Axes, cells: np.ndarray, low: float, colours: str, signed: bo
 
 
 def _divide(axes: Sequence[Axes], envs: Sequence[str]) -> None:
-    """A line between environments."""
+    """Draw a line between environments."""
     for at in range(1, len(envs)):
         if envs[at] != envs[at - 1]:
             for each in axes:

@@ -1,4 +1,4 @@
-"""The figures of retention.py: accuracies before and after, and forgetting over training."""
+"""What the language model still knows: figures of accuracies before and after, and of forgetting over training."""
 
 from collections.abc import Mapping
 
@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-import style
-from retained import HEADLINE
+from twosome.report.data.retention import HEADLINE
+from twosome.report.output import style
 
 ROW = 0.3  # inches: height of a benchmark, and of each method beyond the first
 DRIFTS = {"kl": "KL (nats)", "perplexity_ratio": "perplexity ratio"}
@@ -18,7 +18,7 @@ AGAINST = {"env_steps": "environment steps", "return": "discounted return"}
 
 
 def accuracies(data: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """A panel for each trained-on task, a row for each benchmark. data: rows of retention.csv."""
+    """Draw a panel for each trained-on task, in it a row for each benchmark. data: rows of retention.csv."""
     data = data[data.metric == HEADLINE] if (data.metric == HEADLINE).any() else data
     panels = {task: rows for task, rows in data.groupby("trained_on", sort=False)}
     methods = style.order(list(set(data.method)))
@@ -60,7 +60,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, methods: list[str], titles: Mapping[s
 
 
 def forgetting(data: pd.DataFrame) -> Figure:
-    """For each task KL and perplexity ratio against steps and against return. data: rows of forgetting.csv."""
+    """Draw for each task KL and perplexity ratio against steps and against return. data: rows of forgetting.csv."""
     tasks, methods = list(dict.fromkeys(data.task)), style.order(list(set(data.method)))
     height = len(tasks) * len(DRIFTS) * 1.25
     figure = _figure(height + 0.17 * -(-len(methods) // 2) + 0.35)
@@ -84,7 +84,7 @@ def forgetting(data: pd.DataFrame) -> Figure:
 
 
 def _curve(axes: Axes, points: pd.DataFrame, against: str, drift: str, color: str) -> None:
-    """Training goes along the line; over steps with the band over seeds."""
+    """Draw a line along training; over steps with the band over seeds."""
     points = points[points[against].notna()]
     x = points[against].to_numpy(float)
     axes.plot(x, points[drift], color=color, lw=1.4, marker="o", ms=2.5, zorder=3)

@@ -1,4 +1,4 @@
-"""How figures look: one colour per method over all figures, text that can be read at a column's width."""
+"""Colours, names, panels and axes of figures: one colour per method in all figures, text for a column's width."""
 
 from collections.abc import Sequence
 
@@ -46,29 +46,29 @@ LABELS = {
 
 
 def color(method: str, methods: Sequence[str]) -> str:
-    """A method's colour. methods: all that are shown anywhere, from which new names take what is left, in their order."""
+    """Return a method's colour. methods: of all figures; those without a colour above get one of OTHERS, in their order."""
     new = sorted(set(methods) - set(COLORS))
     return COLORS.get(method) or OTHERS[new.index(method) % len(OTHERS)]
 
 
 def label(method: str) -> str:
-    """A method's name for people."""
+    """Return a method's name for people."""
     return LABELS.get(method, method)
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Methods as legends and tables list them: the known ones first."""
+    """Sort methods for legends and tables: those with a colour above first, in that order."""
     known = list(COLORS)
     return sorted(methods, key=lambda method: (known.index(method) if method in known else len(known), method))
 
 
 def title(task: str) -> str:
-    """A task's name for people."""
+    """Return a task's name for people."""
     return task.replace("_", " ").capitalize()
 
 
 def panels(number: int, legend_rows: int) -> tuple[Figure, list[Axes]]:
-    """A column of panels. legend_rows: for which there is room below them."""
+    """Make a column of panels, with room for a legend of so many rows below."""
     figure = Figure(figsize=(WIDTH, number * PANEL + 0.17 * legend_rows + 0.15), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(number, 1, squeeze=False)[:, 0])
@@ -78,7 +78,7 @@ def panels(number: int, legend_rows: int) -> tuple[Figure, list[Axes]]:
 
 
 def decorate(axes: Axes) -> None:
-    """Thin lines, a light grid, large enough text."""
+    """Give axes thin lines, a light grid and readable text."""
     axes.tick_params(labelsize=7.5, colors=INK, length=2.5, width=0.6)
     axes.grid(color=GRID, lw=0.6)
     axes.set_axisbelow(True)
@@ -91,5 +91,5 @@ def decorate(axes: Axes) -> None:
 
 
 def thousands(value: float, position: int | None = None) -> str:
-    """12000 as 12k."""
+    """Show 12000 as 12k."""
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
