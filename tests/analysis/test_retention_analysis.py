@@ -43,7 +43,7 @@ def test_seeds_are_averaged_item_by_item(tmp_path):
     assert found.change == pytest.approx(np.mean([-0.2, 0.1, 0.1]), abs=1e-6)
     assert found.by_seed == "-0.2 0.1 0.1"
     items = np.array([0, 0, 0, 0, 1, 0, 1, 1, -2, -1]) / 3
-    expected = Bootstrap().estimate(lambda strata: strata[0].mean(), [items])
+    expected = Bootstrap().estimate(lambda strata: strata[0].mean(axis=-1), [items])
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert found.no_loss_above == pytest.approx(0.05)
 

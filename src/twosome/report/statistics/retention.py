@@ -61,7 +61,7 @@ def changes(outcomes: str) -> np.ndarray:
 
 def _mean(strata: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean over tasks of the mean over items: each task counts the same."""
-    return np.mean([stratum.mean() for stratum in strata])
+    return np.mean([stratum.mean(axis=-1) for stratum in strata], axis=0)
 
 
 def change(retained: Retained, benchmarks: Sequence[str]) -> np.ndarray:
