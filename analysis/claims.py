@@ -18,7 +18,7 @@ from pathlib import Path
 from twosome.report import commands
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
-from twosome.report.output.tables import write_table
+from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results import claims_table
 from twosome.report.statistics import claims, smoothing
@@ -30,15 +30,16 @@ CLAIMS = Path(__file__).with_name("claims.yaml")
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the ledger; return the paths."""
     paper = Paper.read(PAPER)
-    return make_of(commands.read_runs(options, paper.tasks), paper, options)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> list[Path]:
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Do the same with runs that were read before."""
     tasks = by_task(runs)
     windows = smoothing.of_tasks(tasks, options.window)
-    shown, data = claims_table.rows(claims.read(CLAIMS), tasks, windows, paper, commands.bootstrap(options))
-    return write_table(options.out / "claims", claims_table.table(shown, windows, paper, options), data, latex=False)
+    out.table("claims", claims_table.table(claims.read(CLAIMS), tasks, windows, paper, options), latex=False)
 
 
 def parser() -> commands.Parser:

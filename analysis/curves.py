@@ -22,7 +22,7 @@ from twosome.report import commands
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
-from twosome.report.output.files import write_csv, write_figure
+from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results.learning_curves import draw, plotted
 from twosome.report.statistics import smoothing
@@ -39,15 +39,17 @@ FIGURES = {
 def make(options: argparse.Namespace) -> list[Path]:
     """Draw both figures and write the numbers; return the paths."""
     paper = Paper.read(PAPER)
-    return make_of(commands.read_runs(options, paper.tasks), paper, options)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> list[Path]:
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Do the same with runs that were read before."""
     tasks, bootstrap = by_task(runs), commands.bootstrap(options)
     windows = smoothing.of_tasks(tasks, options.window)
     rows = pd.concat([plotted(task, methods, windows[task], options.stat, bootstrap) for task, methods in tasks.items()])
-    paths = [write_csv(options.out / "curves.csv", rows)]
+    out.csv("curves", rows)
     for task, methods in tasks.items():
         for method in methods:
             if rows[(rows.task == task) & (rows.method == method)].center.isna().all():
@@ -59,8 +61,7 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> l
         if len(chosen):
             points = paper if options.paper else None
             figure = draw(chosen, optima, windows, options.stat, sorted(set(rows.method)), points)
-            paths += write_figure(options.out / f"curves_{name}", figure)
-    return paths
+            out.figure(f"curves_{name}", figure)
 
 
 def parser() -> commands.Parser:

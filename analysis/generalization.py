@@ -20,8 +20,7 @@ from twosome.report import commands
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
-from twosome.report.output.files import write_figure
-from twosome.report.output.tables import write_table
+from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results import generalization_figures as figures
 from twosome.report.results import generalization_tables as tables
@@ -32,22 +31,23 @@ PAPER = Path(__file__).with_name("paper.yaml")
 def make(options: argparse.Namespace) -> list[Path]:
     """Write both tables and figures; return the paths."""
     paper = Paper.read(PAPER)
-    return make_of(commands.read_runs(options, paper.tasks), paper, options)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> list[Path]:
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Do the same with runs that were read before."""
     data = tables.rows(by_task(runs), paper, options)
     others = data[(data.env == data.trained_env) & ~data.own]
-    paths: list[Path] = []
     if others.empty:  # all were played in another environment
         warn(f"no table or figure of unseen tasks: no run of {options.method} was tested on them (src/evaluate.py, suite=unseen)")
     else:
-        paths += write_table(options.out / "generalization", tables.unseen_table(others, paper, options), others)
-        paths += write_figure(options.out / "generalization", figures.bars(others, options.method, paper.model))
+        out.table("generalization", tables.unseen_table(others, paper, options))
+        out.figure("generalization", figures.bars(others, options.method, paper.model))
     trained = data[(data.when == "after") & data.gain.notna()]
-    paths += write_table(options.out / "transfer", tables.transfer_table(trained, options), trained)
-    return paths + write_figure(options.out / "transfer", figures.matrix(trained))
+    out.table("transfer", tables.transfer_table(trained, options))
+    out.figure("transfer", figures.matrix(trained))
 
 
 def parser() -> commands.Parser:

@@ -24,13 +24,13 @@ from twosome.errors import UserError
 from twosome.report import commands
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
-from twosome.report.output.files import write
+from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results.page import Page, written
 
 PAPER = Path(__file__).with_name("paper.yaml")
 STYLES = Path(__file__).with_name("report.css")
-PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace], list[Path]]] = {
+PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace, Folder], None]] = {
     "curves": curves.make_of,
     "summary": summary.make_of,
     "generalization": generalization.make_of,
@@ -44,16 +44,16 @@ def make(options: argparse.Namespace) -> list[Path]:
     """Make all files and the page; return the paths. What cannot be made of these runs is left out, with the reason."""
     paper = Paper.read(PAPER)
     runs = commands.read_runs(options, paper.tasks)
-    paths: list[Path] = []
+    out = Folder(options.out)
     lacking: dict[str, str] = {}
     for name, make_of in PARTS.items():
         try:
-            paths += make_of(runs, paper, options)
+            make_of(runs, paper, options, out)
         except UserError as error:
             lacking[name] = str(error)
             warn(f"the report lacks {name}: {error}")
-    page = Page(options.out, [path.name for path in paths], runs)
-    return [*paths, write(options.out / "report.html", written(page, lacking, STYLES.read_text()))]
+    out.text("report.html", written(Page(out, runs), lacking, STYLES.read_text()))
+    return out.paths
 
 
 def parser() -> commands.Parser:

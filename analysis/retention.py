@@ -23,8 +23,7 @@ from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
 from twosome.report.output import style
-from twosome.report.output.files import write_csv, write_figure
-from twosome.report.output.tables import write_table
+from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results import retention_figures as figures
 from twosome.report.results import retention_tables as tables
@@ -35,10 +34,12 @@ PAPER = Path(__file__).with_name("paper.yaml")
 def make(options: argparse.Namespace) -> list[Path]:
     """Write tables and figures; return the paths. Raises UserError where no language model was evaluated."""
     paper = Paper.read(PAPER)
-    return make_of(commands.read_runs(options, paper.tasks), paper, options)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> list[Path]:
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Do the same with runs that were read before."""
     groups = [(task, method, found[method]) for task, found in by_task(runs).items() for method in style.order(list(found))]
     accuracies = pd.DataFrame([row for group in groups for row in tables.accuracy_rows(*group, paper)])
@@ -48,15 +49,15 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> l
             "expected a run whose language model was asked something, found none; ask with python src/evaluate.py "
             "run=<folder of a finished run> suite=retention, or suite=drift, which needs no data"
         )
-    paths = write_table(options.out / "retention", tables.accuracy_table(accuracies, paper, options.evaluations), accuracies)
-    paths += write_figure(options.out / "retention", figures.accuracies(accuracies, tables.TITLES))
-    paths += write_table(options.out / "drift", tables.drift_table(drift, options.evaluations), drift)
+    out.table("retention", tables.accuracy_table(accuracies, paper, options.evaluations))
+    out.figure("retention", figures.accuracies(accuracies, tables.TITLES))
+    out.table("drift", tables.drift_table(drift, options.evaluations))
     curves = pd.DataFrame([row for group in groups for row in tables.forgetting_rows(*group)])
     if curves.empty:
         warn("no forgetting curves: no run was probed during training (src/run.py, retention.every=<updates>)")
-        return paths
-    paths.append(write_csv(options.out / "forgetting.csv", curves))
-    return paths + write_figure(options.out / "forgetting", figures.forgetting(curves))
+        return
+    out.csv("forgetting", curves)
+    out.figure("forgetting", figures.forgetting(curves))
 
 
 def parser() -> commands.Parser:

@@ -16,7 +16,7 @@ from pathlib import Path
 from twosome.report import commands
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
-from twosome.report.output.tables import write_table
+from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results.summary_table import Summary
 from twosome.report.statistics import smoothing
@@ -27,15 +27,16 @@ PAPER = Path(__file__).with_name("paper.yaml")
 def make(options: argparse.Namespace) -> list[Path]:
     """Write the table; return the paths."""
     paper = Paper.read(PAPER)
-    return make_of(commands.read_runs(options, paper.tasks), paper, options)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> list[Path]:
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Do the same with runs that were read before."""
     tasks = by_task(runs)
     summary = Summary(smoothing.of_tasks(tasks, options.window), paper, options)
-    rows = summary.rows(tasks)
-    return write_table(options.out / "summary", summary.table(rows), rows)
+    out.table("summary", summary.table(summary.rows(tasks)))
 
 
 def parser() -> commands.Parser:

@@ -9,6 +9,7 @@ import curves
 import summary
 from twosome.report import commands
 from twosome.report.data import collection
+from twosome.report.output.folder import Folder
 from twosome.report.results import learning_curves
 from twosome.report.statistics import smoothing
 
@@ -20,7 +21,7 @@ def options(*words):
 def drawn(monkeypatch, folder):
     """The figures of runs at the default window, by name."""
     figures = {}
-    monkeypatch.setattr(curves, "write_figure", lambda stem, figure: figures.setdefault(stem.name, figure) and [])
+    monkeypatch.setattr(Folder, "figure", lambda out, name, figure: figures.setdefault(name, figure))
     curves.make(options(folder, "--out", folder / "out"))
     return figures
 

@@ -9,6 +9,7 @@ output/               how results look and are written
   style.py              colours, names, panels and axes of figures
   tables.py             one table as Markdown, LaTeX and HTML
   files.py              writing text, CSV and figures atomically
+  folder.py             writing figures and tables into a folder, and what was written
 statistics/estimates.py   interquartile means, bootstrap and Wilson intervals: of numbers, not of runs
 data/                 what runs left behind
   run.py                one run: its options, learning curve and evaluations

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from twosome.report import commands
 from twosome.report.data import repeats
 from twosome.report.data.collection import Grouped
 from twosome.report.output import style
@@ -14,7 +15,6 @@ from twosome.report.output.tables import NONE, Table, bracketed
 from twosome.report.paper import Curve, Paper, decimal
 from twosome.report.statistics import claims, measures, smoothing
 from twosome.report.statistics.claims import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
-from twosome.report.statistics.estimates import Bootstrap
 
 COLUMNS = ("claim", "what it says", "task", "test", "the paper", "these runs", "verdict")
 
@@ -75,10 +75,9 @@ def _unseen(check: Check, task: str, paper: Paper) -> str:
     return f"{shown} {paper.tag('unseen')}"
 
 
-def rows(
-    found: Sequence[Claim], tasks: Grouped, windows: Mapping[str, int], paper: Paper, bootstrap: Bootstrap
-) -> tuple[list[list[str]], pd.DataFrame]:
-    """Judge claims by runs. Return the rows of the table as they are shown, and their numbers."""
+def table(found: Sequence[Claim], tasks: Grouped, windows: Mapping[str, int], paper: Paper, options: argparse.Namespace) -> Table:
+    """Judge claims by runs. windows: by task."""
+    bootstrap = commands.bootstrap(options)
     shown: list[list[str]] = []
     data: list[dict[str, Any]] = []
     by_name = measures.by_name(paper)
@@ -97,12 +96,7 @@ def rows(
             papers = shown_by_paper(check, task, paper)
             shown.append(_shown(claim, task, check, outcome, papers))
             data.append(_data(claim, task, check, outcome, papers))
-    return shown, pd.DataFrame(data)
-
-
-def table(shown: list[list[str]], windows: Mapping[str, int], paper: Paper, options: argparse.Namespace) -> Table:
-    """Make the table of rows as they are shown."""
-    return Table("Claims", COLUMNS, shown, _notes(options, windows, paper), left=len(COLUMNS))
+    return Table("Claims", COLUMNS, shown, _notes(options, windows, paper), len(COLUMNS), pd.DataFrame(data))
 
 
 def _shown(claim: Claim, task: str, check: Check, outcome: Outcome, papers: str) -> list[str]:

@@ -68,7 +68,7 @@ def unseen_table(data: pd.DataFrame, paper: Paper, options: argparse.Namespace) 
             " ".join(f"{float(rate):.2f}" for rate in after["by_seed"].split()), _gain(after),
             *(_paper(by[when]["paper"], paper) for when in ("before", "after")),
         ])  # fmt: skip
-    return Table("Generalisation to unseen tasks", COLUMNS, shown, [*_notes(options), *NOTES, _paper_note(paper)])
+    return Table("Generalisation to unseen tasks", COLUMNS, shown, [*_notes(options), *NOTES, _paper_note(paper)], data=data)
 
 
 def transfer_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
@@ -80,7 +80,7 @@ def transfer_table(data: pd.DataFrame, options: argparse.Namespace) -> Table:
         shown.append([style.title(str(task)), *(cells.get(name, NONE) for name in trained)])
     columns = ["tested on", *(f"trained on {style.title(task).lower()}" for task in trained)]
     cells_are = "In brackets: the gain over the untrained model. Intervals, and what each seed shows, are in transfer.csv."
-    return Table("Transfer between tasks", columns, shown, [*_notes(options), cells_are], left=1)
+    return Table("Transfer between tasks", columns, shown, [*_notes(options), cells_are], left=1, data=data)
 
 
 def _rate(row: dict[Any, Any]) -> str:

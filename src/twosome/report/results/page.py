@@ -3,7 +3,7 @@
 import base64
 import html
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,34 +15,26 @@ from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import one_line
 from twosome.report.output import style
-from twosome.report.output.tables import Table, read_markdown, to_html
+from twosome.report.output.folder import Folder
+from twosome.report.output.tables import Table, to_html
 from twosome.report.statistics.claims import CONTRADICTED, SUPPORTED
 
 
 @dataclass(frozen=True)
 class Page:
-    """What sections are made of.
+    """What sections are made of: the folder with what the commands wrote, and the runs."""
 
-    out: where the commands wrote. made: the names of the files that were written there for this page; other files there are of
-    other runs. runs: all of them.
-    """
-
-    out: Path
-    made: Collection[str]
+    out: Folder
     runs: Sequence[Run]
 
     def figure(self, name: str, caption: str) -> str:
         """Return a picture, with links to it and to the PDF; nothing where it was not made."""
-        if f"{name}.png" not in self.made:
+        if not self.out.wrote(f"{name}.png"):
             return ""
-        data = base64.b64encode((self.out / f"{name}.png").read_bytes()).decode()
+        data = base64.b64encode((self.out.path / f"{name}.png").read_bytes()).decode()
         links = f'<a href="{name}.png">PNG</a>, <a href="{name}.pdf">PDF</a>'
         picture = f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
         return f"<figure>{picture}<figcaption>{html.escape(caption)} {links}</figcaption></figure>"
-
-    def table(self, name: str) -> Table:
-        """Return a table that was made."""
-        return read_markdown((self.out / f"{name}.md").read_text())
 
 
 def learning_curves(page: Page) -> str:
@@ -57,7 +49,7 @@ def learning_curves(page: Page) -> str:
 
 def summary(page: Page) -> str:
     """Write the table of methods, task by task."""
-    table = page.table("summary")
+    table = page.out.tables["summary"]
     parts = []
     for task, rows in groupby(table.rows, key=lambda row: row[0]):
         parts += [f"<h3>{html.escape(task)}</h3>", to_html(Table("", table.columns[1:], [row[1:] for row in rows], left=1))]
@@ -84,8 +76,8 @@ def generalization(page: Page) -> str:
 def titled(page: Page, names: Sequence[str]) -> str:
     """Write tables, each under its title, as far as they were made."""
     parts = []
-    for name in (each for each in names if f"{each}.md" in page.made):
-        table = page.table(name)
+    for name in (each for each in names if each in page.out.tables):
+        table = page.out.tables[name]
         parts += [f"<h3>{html.escape(table.title)}</h3>", to_html(table), notes(table), formats(name)]
     return "".join(parts)
 
@@ -108,7 +100,7 @@ def notes(table: Table) -> str:
 
 def claims(page: Page) -> str:
     """Write the ledger: a heading per claim with its verdict, and its tests below."""
-    table = page.table("claims")
+    table = page.out.tables["claims"]
     parts = []
     for number, rows in groupby(table.rows, key=lambda row: row[0]):
         whole, *tests = (row[1:] for row in rows)
@@ -132,7 +124,7 @@ def runs(page: Page) -> str:
     parts = []
     for task, methods in by_task(page.runs).items():
         parts.append(f"<h3>{html.escape(style.title(task))}</h3>")
-        parts += [_run(run, page.out) for method in style.order(list(methods)) for run in methods[method]]
+        parts += [_run(run, page.out.path) for method in style.order(list(methods)) for run in methods[method]]
     return "\n".join(parts)
 
 

@@ -93,7 +93,7 @@ def accuracy_table(data: pd.DataFrame, paper: Paper, which: str) -> Table:
             bracketed([row["change"], row["low"], row["high"]], 3), _each(row["by_seed"], "+.3f"), _each(row["p_by_seed"], ".2f"),
             verdict(row), f"{part['says']} {paper.tag('retention')}" if benchmark in part["benchmarks"] else NONE, poad,
         ])  # fmt: skip
-    return Table("Language retention", COLUMNS, rows, [*_notes(data, paper), *repeats.notes(which)], left=4)
+    return Table("Language retention", COLUMNS, rows, [*_notes(data, paper), *repeats.notes(which)], left=4, data=data)
 
 
 def drift_table(data: pd.DataFrame, which: str) -> Table:
@@ -109,7 +109,7 @@ def drift_table(data: pd.DataFrame, which: str) -> Table:
         "from the base, nats per token. Same top token: where both find the same one most likely, share of tokens. Means over "
         "seeds."
     )
-    return Table("Drift of the language model", DRIFT_COLUMNS, rows, [note, *repeats.notes(which)])
+    return Table("Drift of the language model", DRIFT_COLUMNS, rows, [note, *repeats.notes(which)], data=data)
 
 
 def _each(joined: str, form: str) -> str:

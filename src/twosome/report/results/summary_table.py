@@ -42,7 +42,7 @@ class Summary:
     def table(self, rows: pd.DataFrame) -> Table:
         """Make the table of the rows."""
         shown = [_shown(dict(row), self.paper) for _, row in rows.iterrows()]
-        return Table("Summary", COLUMNS, shown, _notes(self.options, self.windows, self.paper))
+        return Table("Summary", COLUMNS, shown, _notes(self.options, self.windows, self.paper), data=rows)
 
     def row(self, task: str, method: str, methods: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         """Compute the row of one method on one task."""
