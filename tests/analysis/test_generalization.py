@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pandas as pd
 import pytest
 from analysis_tools import CLAIMS, MEASURES, OVERCOOKED, PAPER, VIRTUALHOME, add_records, make_run, unseen_records
@@ -159,8 +160,10 @@ def test_bars_show_every_rate_and_the_paper(tmp_path):
     data = collect(collection.by_task(collection.read([tmp_path])), PAPER, generalization.parser().parse_args([str(tmp_path)]))
     (axes,) = generalization_figures.bars(data[~data.own], "twosome-word", PAPER.model).axes
     assert [bar.get_width() for bar in axes.patches] == [0.2, 0.5, 0.8]
-    points = [x for line in axes.get_lines() if line.get_marker() == "o" for x in line.get_xdata()]
-    assert [x for x in points if not math.isnan(x)] == [0.66, 1.0]
+    marks = [sorted(group.get_offsets()[:, 0].tolist()) for group in axes.collections if len(group.get_offsets())]
+    assert marks == [[0.6, 1.0], [0.6, 1.0], [0.66], [1.0]]  # seeds, a dark mark on a white one; the paper's
+    intervals = [(np.nanmin(line.get_xdata()), np.nanmax(line.get_xdata())) for line in axes.get_lines()]
+    assert intervals == list(data[~data.own][["low", "high"]].itertuples(index=False, name=None))
 
 
 def test_claims_of_unseen_tasks(tmp_path):

@@ -14,6 +14,7 @@ import retention
 from twosome.errors import UserError
 from twosome.report.data import collection, published
 from twosome.report.data.run_folder import read_folder
+from twosome.report.output.folder import Folder
 from twosome.report.statistics import claims as judging
 from twosome.report.statistics import measures
 from twosome.report.statistics import retention as pooling
@@ -79,6 +80,24 @@ def test_a_significant_loss_is_called_one(tmp_path):
     rows(tmp_path)
     text = (tmp_path / "out" / "retention.md").read_text()
     assert text.count("accuracy lost, in 1 of 1 runs") == 1
+
+
+def test_figures_show_the_tables_numbers(tmp_path, monkeypatch):
+    """seaborn draws estimates and intervals as they are given, whatever their order."""
+    figures = {}
+    monkeypatch.setattr(Folder, "figure", lambda out, name, figure: figures.setdefault(name, figure))
+    study(tmp_path, "rrl-g-rrlr", "rrl-g-rrlg", "rrl-ggrrlr", probes=4)
+    accuracies, probes = rows(tmp_path), rows(tmp_path, "forgetting")
+    kl, *_ = figures["forgetting"].axes
+    assert kl.get_lines()[0].get_ydata().tolist() == pytest.approx(probes.kl.tolist())
+    ends = kl.collections[0].get_paths()[0].get_extents()
+    assert (ends.y0, ends.y1) == pytest.approx((probes.kl_low.min(), probes.kl_high.max()))
+    (axes,) = figures["retention"].axes
+    shown = accuracies[accuracies.metric == "acc"]
+    bars = [line.get_xdata() for line in axes.get_lines() if len(set(line.get_ydata())) == 1 and len(line.get_xdata()) == 2]
+    drawn = sorted((min(bar), max(bar)) for bar in bars if not np.isnan(bar).any())
+    expected = sorted(zip(shown.before + shown.low, shown.before + shown.high, strict=True))
+    assert np.array(drawn) == pytest.approx(np.array(expected), abs=1e-5)
 
 
 def test_forgetting_is_a_mean_over_the_runs_that_were_probed(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -52,19 +53,20 @@ def draw(
     """Draw plotted rows. optima, windows: by task. methods: of all figures, for the colours. paper: whose points to show."""
     ends = {str(task): max(int(of_task.env_steps.max()), 1) for task, of_task in rows.groupby("task", sort=False)}
     shown = [method for method in style.order(list(set(rows[rows.center.notna()].method))) if method != "optimal"]
+    colors = {method: style.color(method, methods) for method in shown}
     points = {(task, method): _paper_points(paper, task, method, end) for task, end in ends.items() for method in shown}
-    handles = [_handle(method, methods) for method in shown]
+    handles = [_handle(method, colors[method]) for method in shown]
     if paper and any(points.values()):
         handles.append(_paper_handle(paper))
     figure, axes = style.panels(len(ends), legend_rows=-(-len(handles) // 2) + 1 + any(points.values()))
     for each, (task, end) in zip(axes, ends.items(), strict=True):
+        each.set_xlim(0, end)
+        _draw_methods(each, _stretches(rows[rows.task == task], end), colors)
+        for method in shown:
+            _draw_paper(each, points[task, method], colors[method])
         each.set_title(style.title(task), fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
         each.set_ylabel("discounted return", fontsize=8, color=style.INK)
-        each.set_xlim(0, end)
-        for method in shown:
-            color = style.color(method, methods)
-            _draw_method(each, rows[(rows.task == task) & (rows.method == method)], method, color, end)
-            _draw_paper(each, points[task, method], color)
+        each.set_xlabel("")
         if rows[rows.task == task].center.isna().all():
             each.text(0.5, 0.4, NOTHING, transform=each.transAxes, fontsize=7.5, color=style.INK, ha="center")
         if task in optima:
@@ -87,8 +89,9 @@ def _explain(axes: Sequence[Axes], windows: Sequence[int], stat: str) -> None:
     axes[-1].set_xlabel(label, fontsize=7.5, color=style.INK)
 
 
-def _handle(method: str, methods: Sequence[str]) -> Line2D:
-    return Line2D([], [], color=style.color(method, methods), ls=style.DASHES.get(method, "-"), lw=1.6, label=style.label(method))
+def _handle(method: str, color: str) -> Line2D:
+    dashes = (0, style.DASHES[method]) if method in style.DASHES else "-"
+    return Line2D([], [], color=color, ls=dashes, lw=1.6, label=style.label(method))
 
 
 def _paper_handle(paper: Paper) -> Line2D:
@@ -96,17 +99,29 @@ def _paper_handle(paper: Paper) -> Line2D:
     return Line2D([], [], color=style.INK, lw=1.1, marker="o", ms=3.5, mfc="white", ls="", label=label)
 
 
-def _draw_method(axes: Axes, points: pd.DataFrame, method: str, color: str, end: int) -> None:
-    """Draw a line and its band, level where a policy was only evaluated; nothing where the method has no run on the task."""
-    at, center, low, high = (points[name].to_numpy(float) for name in ("env_steps", "center", "low", "high"))
-    if (points.kind == "evaluation").any():
-        at, center, low, high = np.array([0, end]), *(np.repeat(values, 2) for values in (center, low, high))
-    axes.plot(at, center, color=color, lw=1.6, ls=style.DASHES.get(method, "-"), solid_capstyle="round", zorder=3)
-    there = np.pad(~np.isnan(center), 1)
-    alone = there[1:-1] & ~there[:-2] & ~there[2:]  # points without a neighbour, which a line does not show
-    if alone.any():
-        axes.plot(at[alone], center[alone], color=color, ls="", marker=".", ms=5, zorder=3, clip_on=False)
-    axes.fill_between(at, low, high, color=color, alpha=0.18, lw=0, zorder=2)
+def _stretches(rows: pd.DataFrame, end: int) -> pd.DataFrame:
+    """Return the points of one panel that have a value, numbered by the stretches of a curve between which there is none.
+
+    What was only evaluated has a level line: two points.
+    """
+    numbered = rows.assign(stretch=rows.center.isna().cumsum())
+    level = numbered[numbered.kind == "evaluation"].assign(env_steps=end)
+    points = pd.concat([numbered, level])
+    return points[points.center.notna() & (points.method != "optimal")]
+
+
+def _draw_methods(axes: Axes, points: pd.DataFrame, colors: Mapping[str, str]) -> None:
+    """Draw a line and its band for each method and stretch, and a dot where a stretch is one point."""
+    if points.empty:
+        return
+    dashes = {method: style.DASHES.get(method, "") for method in colors}
+    sns.lineplot(points, x="env_steps", y="center", hue="method", style="method", units="stretch", estimator=None, palette=colors,
+                 dashes=dashes, lw=1.6, solid_capstyle="round", zorder=3, legend=False, ax=axes)  # fmt: skip
+    for (method, _), stretch in points.groupby(["method", "stretch"], sort=False):
+        color = colors[str(method)]
+        axes.fill_between(stretch.env_steps, stretch.low, stretch.high, color=color, alpha=0.18, lw=0, zorder=2)
+        if len(stretch) == 1:
+            axes.plot(stretch.env_steps, stretch.center, color=color, ls="", marker=".", ms=5, zorder=3, clip_on=False)
 
 
 def _paper_points(paper: Paper | None, task: str, method: str, end: int) -> list[tuple[list[int], float]]:
