@@ -17,7 +17,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
 	printf '  make %-10s %s\n' "$$target" "$$text"; done
 
-install: $(STAMP) ## make .venv with the locked dependencies; nothing to do if they have not changed
+install: $(STAMP) ## make .venv with the locked dependencies and the suite itself; nothing to do if they have not changed
 
 demo: $(STAMP) ## train SmolLM2-135M to make a tomato salad on the CPU, under ten minutes on two cores
 	$(BIN)/python src/run.py experiment=demo
@@ -44,10 +44,11 @@ lint: $(STAMP) ## ruff, mypy and the layers of the architecture
 	PYTHONPATH=src $(BIN)/lint-imports
 
 # The stamp is written last, so that an interrupted installation is taken up again.
-$(STAMP): requirements.lock requirements-nodeps.lock
+$(STAMP): requirements.lock requirements-nodeps.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv found; \
 	apt-get install python3.11-venv, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-nodeps.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -6,7 +6,7 @@ python analysis/publish.py multirun --out results/published/smollm2_135m
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
-    import signals
+    from twosome import signals
 
     signals.install()
 
@@ -15,24 +15,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import collection
-import commands
-import published
+from twosome.report import commands
+from twosome.report.data import published
+from twosome.report.paper import Paper
+
+PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def make(options: argparse.Namespace) -> list[Path]:
-    """Write the tables; returns their paths."""
+    """Write the tables; return their paths."""
     published.check_own(options.out)
-    return published.write(collection.asked(options), options.out)
+    return published.write(commands.read_runs(options, Paper.read(PAPER).tasks), options.out)
 
 
 def parser() -> commands.Parser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     return commands.parser(__doc__, "results/published/my_runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     return commands.run(parser(), make, arguments)
 
 

@@ -6,184 +6,69 @@ python analysis/retention.py multirun --out results
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
-    import signals
+    from twosome import signals
 
     signals.install()
 
 import argparse
-import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-import collection
-import commands
-import counting
-import paper
-import retained
-import retention_figures as figures
-import style
-from commands import AnalysisError, warn
-from runs import Run
-from stats import Bootstrap, over_runs
-from tables import NONE, Table, bracketed, number, write_table
-from writing import write_csv, write_figure
+from twosome.errors import UserError
+from twosome.report import commands
+from twosome.report.data.collection import by_task
+from twosome.report.data.run import Run
+from twosome.report.messages import warn
+from twosome.report.output import style
+from twosome.report.output.folder import Folder
+from twosome.report.paper import Paper
+from twosome.report.results import retention_figures as figures
+from twosome.report.results import retention_tables as tables
 
-TITLES = {"arc_challenge": "ARC, challenge", "hellaswag": "HellaSwag", "piqa": "PIQA", "mmlu": "MMLU",
-          retained.QUESTIONS: "drift probe's questions"}  # fmt: skip
-COLUMNS = (
-    *("trained on", "method", "benchmark", "metric", "items", "seeds", "before", "after", "change", "change, by seed"),
-    *("p, by seed", "verdict", "the paper", "POAD"),
-)
-DRIFT_COLUMNS = (
-    *("trained on", "method", "seeds", "perplexity before", "ratio", "ratio, by seed", "KL", "KL, by seed", "same top token"),
-)
-SIGNIFICANT = 0.05
-NO_PAIR = (math.nan, math.nan)
+PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def make(options: argparse.Namespace) -> list[Path]:
-    """Write tables and figures; returns the paths. Raises AnalysisError where no run was asked anything."""
-    return make_of(collection.asked(options), options)
+    """Write tables and figures; return the paths. Raises UserError where no language model was evaluated."""
+    paper = Paper.read(PAPER)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
-    """The same of runs that were read before."""
-    grouped = collection.by_task(runs)
-    asked = [(task, method, methods[method]) for task, methods in grouped.items() for method in style.order(list(methods))]
-    accuracies = pd.DataFrame([row for each in asked for row in accuracy_rows(*each)])
-    drift = pd.DataFrame([row for each in asked for row in drift_rows(*each)])
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
+    """Do the same with runs that were read before."""
+    groups = [(task, method, found[method]) for task, found in by_task(runs).items() for method in style.order(list(found))]
+    accuracies = pd.DataFrame([row for group in groups for row in tables.accuracy_rows(*group, paper)])
+    drift = pd.DataFrame([row for group in groups for row in tables.drift_rows(*group)])
     if accuracies.empty:
-        raise AnalysisError(
+        raise UserError(
             "expected a run whose language model was asked something, found none; ask with python src/evaluate.py "
             "run=<folder of a finished run> suite=retention, or suite=drift, which needs no data"
         )
-    paths = write_table(options.out / "retention", _accuracy_table(accuracies, options.evaluations), accuracies)
-    paths += write_figure(options.out / "retention", figures.accuracies(accuracies, TITLES))
-    paths += write_table(options.out / "drift", _drift_table(drift, options.evaluations), drift)
-    curves = pd.DataFrame([row for each in asked for row in forgetting_rows(*each)])
+    out.table("retention", tables.accuracy_table(accuracies, paper, options.evaluations))
+    out.figure("retention", figures.accuracies(accuracies, tables.TITLES))
+    out.table("drift", tables.drift_table(drift, options.evaluations))
+    curves = pd.DataFrame([row for group in groups for row in tables.forgetting_rows(*group)])
     if curves.empty:
         warn("no forgetting curves: no run was probed during training (src/run.py, retention.every=<updates>)")
-        return paths
-    paths.append(write_csv(options.out / "forgetting.csv", curves))
-    return paths + write_figure(options.out / "forgetting", figures.forgetting(curves))
-
-
-def accuracy_rows(task: str, method: str, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """A row for each benchmark and metric that any of the runs was asked."""
-    poad = paper.content()["retention"]["nearest"]["accuracies"]
-    rows = pd.concat([run.counted_retained.accuracies for run in runs])
-    for (benchmark, metric), group in rows.groupby(["task", "metric"], sort=False):
-        found = retained.pooled(group, Bootstrap())
-        row = {"trained_on": task, "method": method, "benchmark": benchmark, "metric": metric, "seeds": len(group)}
-        row |= {"items": found.items, "before": found.before, "after": found.after}
-        row |= {"change": float(found.change.center), "low": float(found.change.low), "high": float(found.change.high)}
-        row |= {"by_seed": _joined(found.by_seed), "p_by_seed": _joined(found.p_values), "no_loss_above": found.no_loss_above}
-        before, after = poad.get(benchmark, NO_PAIR) if metric == retained.HEADLINE else NO_PAIR
-        yield row | {"lm_eval": group.lm_eval.iloc[0], "poad_before": before, "poad_after": after}
-
-
-def drift_rows(task: str, method: str, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """A row for a method whose runs were probed."""
-    rows = pd.concat([run.counted_retained.drift for run in runs])
-    if len(rows):
-        row: dict[str, Any] = {"trained_on": task, "method": method, "seeds": len(rows)}
-        row |= {"perplexity_before": rows.perplexity_before.iloc[0]}
-        for name in ("perplexity_ratio", "kl", "top1_agreement"):
-            row |= {name: rows[name].mean(), f"{name}_by_seed": _joined(rows[name])}
-        yield row
-
-
-def forgetting_rows(task: str, method: str, runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """A row for each step at which all runs of a method that were probed during training were."""
-    tables = [run.retained.forgetting for run in runs if len(run.retained.forgetting)]
-    for step, rows in retained.over_training(tables) if tables else ():
-        row: dict[str, Any] = {"task": task, "method": method, "env_steps": step, "seeds": len(rows)}
-        for name in ("return", "kl", "perplexity_ratio"):
-            found = over_runs(rows[name].to_numpy(), "iqm", Bootstrap())
-            row |= {name: float(found.center), f"{name}_low": float(found.low), f"{name}_high": float(found.high)}
-        yield row
-
-
-def _joined(values: Any) -> str:
-    return " ".join(f"{value:.6g}" for value in values)
-
-
-def verdict(row: dict[Any, Any]) -> str:
-    """What the items say of a loss: never that there is none."""
-    p_values = [float(value) for value in row["p_by_seed"].split()]
-    losses = [float(change) < 0 and p < SIGNIFICANT for change, p in zip(row["by_seed"].split(), p_values, strict=True)]
-    if any(losses):
-        return f"accuracy lost, in {sum(losses)} of {len(losses)} runs"
-    return f"no loss detected larger than {row['no_loss_above']:.3f}"
-
-
-def _accuracy_table(data: pd.DataFrame, which: str) -> Table:
-    told = paper.content()["retention"]
-    rows = []
-    for row in data.to_dict("records"):
-        benchmark = str(row["benchmark"])
-        poad = NONE
-        if not np.isnan(row["poad_before"]):
-            poad = f"{row['poad_before']:.2f} to {row['poad_after']:.2f} {paper.tag(told['nearest'])}"
-        rows.append([
-            style.title(row["trained_on"]), style.label(row["method"]), TITLES.get(benchmark, benchmark), row["metric"],
-            f"{row['items']:,}", f"{row['seeds']}", number(row["before"], 3), number(row["after"], 3),
-            bracketed([row["change"], row["low"], row["high"]], 3), _each(row["by_seed"], "+.3f"), _each(row["p_by_seed"], ".2f"),
-            verdict(row), f"{told['says']} {paper.tag(told)}" if benchmark in told["benchmarks"] else NONE, poad,
-        ])  # fmt: skip
-    return Table("Language retention", COLUMNS, rows, [*_notes(data), *counting.notes(which)], left=4)
-
-
-def _drift_table(data: pd.DataFrame, which: str) -> Table:
-    rows = [
-        [style.title(row["trained_on"]), style.label(row["method"]), f"{row['seeds']}", number(row["perplexity_before"]),
-         number(row["perplexity_ratio"], 3), _each(row["perplexity_ratio_by_seed"], ".3f"), number(row["kl"], 3),
-         _each(row["kl_by_seed"], ".3f"), number(row["top1_agreement"], 3)]
-        for row in data.to_dict("records")
-    ]  # fmt: skip
-    note = (
-        "Ratio: perplexity of the bundled prose after training over before. KL: divergence of the next token's distributions "
-        "from the base, nats per token. Same top token: where both find the same one most likely, share of tokens. Means over "
-        "seeds."
-    )
-    return Table("Drift of the language model", DRIFT_COLUMNS, rows, [note, *counting.notes(which)])
-
-
-def _each(joined: str, form: str) -> str:
-    return " ".join(format(float(value), form) for value in joined.split())
-
-
-def _notes(data: pd.DataFrame) -> list[str]:
-    told = paper.content()["retention"]
-    versions = ", ".join(sorted(set(data.lm_eval) - {""}))
-    return [
-        "Zero-shot, the same items before and after; before is the model with its adapter off. acc: the choice of the highest "
-        "log-probability is right; acc_norm: the same, divided by the choice's length"
-        + (f" (lm-eval {versions})." if versions else "."),
-        "Over seeds: the items are the same, so each item's change is averaged over seeds, and the 95 % bootstrap interval "
-        "resamples items: it says what other items would show of these very agents. What other trainings would give, the changes "
-        "by seed show. For the drift probe's questions the interval's ends are means of the seeds' own.",
-        "p: McNemar's exact test, of each seed. Several tests are made here: at 0.05, one in twenty is significant by chance.",
-        "No loss detected larger than x: x is the upper end of the loss's 95 % score interval (Tango 1998), mean over seeds.",
-        f"The paper: {paper.legend(told)}; it says which benchmarks, and its numbers could not be obtained. POAD: "
-        f"{told['nearest']['source']}, {told['nearest']['model']}; which metric is inferred from their size [I].",
-    ]
+        return
+    out.csv("forgetting", curves)
+    out.figure("forgetting", figures.forgetting(curves))
 
 
 def parser() -> commands.Parser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     made = commands.parser(__doc__)
     commands.add_evaluations(made)
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     return commands.run(parser(), make, arguments)
 
 

@@ -4,193 +4,50 @@ python analysis/summary.py multirun --out results
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
-    import signals
+    from twosome import signals
 
     signals.install()
 
 import argparse
-import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
+from twosome.report import commands
+from twosome.report.data.collection import by_task
+from twosome.report.data.run import Run
+from twosome.report.output.folder import Folder
+from twosome.report.paper import Paper
+from twosome.report.results.summary_table import Summary
+from twosome.report.statistics import smoothing
 
-import collection
-import commands
-import counting
-import measures
-import paper
-import style
-import windows
-from runs import Run
-from stats import Bootstrap, Estimate, improvement, over_runs, pooled_iqm
-from tables import NONE, Table, bracketed, number, write_table
-
-REFERENCE = "ppo"
-"""The method that the others are compared with."""
-ALL = "all tasks"
-COLUMNS = (
-    *("task", "method", "seeds", "final return", "success", "steps to 90 %", "area", "evaluated, sampled", "evaluated, greedy"),
-    *("P(better than PPO)", "paper"),
-)
+PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def make(options: argparse.Namespace) -> list[Path]:
-    """Write the table; returns the paths."""
-    return make_of(collection.asked(options), options)
+    """Write the table; return the paths."""
+    paper = Paper.read(PAPER)
+    out = Folder(options.out)
+    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
+    return out.paths
 
 
-def make_of(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
-    """The same of runs that were read before."""
-    tasks = collection.by_task(runs)
-    found = windows.of_tasks(tasks, options.window)
-    summary = Summary(options, found)
-    rows = [summary.row(task, method, methods) for task, methods in tasks.items() for method in style.order(list(methods))]
-    data = pd.DataFrame(rows + summary.aggregate(tasks))
-    shown = [_shown(dict(row)) for _, row in data.iterrows()]
-    return write_table(options.out / "summary", Table("Summary", COLUMNS, shown, _notes(options, found)), data)
-
-
-class Summary:
-    """Computes the rows. found: each task's window."""
-
-    def __init__(self, options: argparse.Namespace, found: Mapping[str, int]) -> None:
-        self.windows, self.stat = found, options.stat
-        self.bootstrap = Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
-
-    def row(self, task: str, method: str, methods: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-        """What one method did on one task."""
-        runs, window = methods[method], self.windows[task]
-        steps = np.array([measures.steps_to_good(run, window) for run in runs])
-        return {
-            "task": task,
-            "method": method,
-            "seeds": len(runs),
-            **_columns("final_return", measures.level(runs, window, self.stat, self.bootstrap)),
-            "success": self._mean(measures.final_success(run, window) for run in runs),
-            "steps_to_good": np.median(steps),
-            "reached": np.isfinite(steps).sum() if not np.isnan(steps).any() else math.nan,
-            "steps": max(run.steps for run in runs),
-            **_columns("area", self._over([measures.area(run, window) for run in runs])),
-            "evaluated_sampled": self._mean(measures.evaluated(run, "return_mean", "sampled") for run in runs),
-            "evaluated_greedy": self._mean(measures.evaluated(run, "return_mean", "greedy") for run in runs),
-            **_columns("improvement", self._improvement([(runs, methods.get(REFERENCE, []))])),
-            **_paper(task, method),
-        }
-
-    def aggregate(self, tasks: collection.Grouped) -> list[dict[str, Any]]:
-        """Over all tasks, for the methods that were trained on each: returns as shares of each task's optimum."""
-        if len(tasks) < 2:
-            return []
-        methods = set.intersection(*(set(methods) for methods in tasks.values()))
-        rows = []
-        for method in style.order([name for name in methods if name != "optimal"]):
-            strata = [methods[method] for methods in tasks.values()]
-            if any(not run.steps or not run.optimum > 0 for runs in strata for run in runs):  # nan is not, either
-                continue
-            shares = [np.array([self._final(run) / run.optimum for run in runs]) for runs in strata]
-            pairs = [(methods[method], methods.get(REFERENCE, [])) for methods in tasks.values()]
-            rows.append({
-                "task": ALL, "method": method, "seeds": min(map(len, strata)),
-                **_columns("final_return", self.bootstrap.estimate(pooled_iqm, shares)),
-                **_columns("improvement", self._improvement(pairs)),
-            })  # fmt: skip
-        return rows
-
-    def _improvement(self, pairs: Sequence[tuple[Sequence[Run], Sequence[Run]]]) -> Estimate:
-        """P(better than the reference) in final return, over tasks; nan for the reference itself and what is not trained."""
-        none = Estimate(*[np.array(math.nan)] * 3)
-        if any(not y or x[0].method == REFERENCE or not all(run.steps for run in (*x, *y)) for x, y in pairs):
-            return none
-        strata = [np.array([self._final(run) for run in runs]) for pair in pairs for runs in pair]
-        return none if any(np.isnan(values).any() for values in strata) else self.bootstrap.estimate(improvement, strata)
-
-    def _final(self, run: Run) -> float:
-        return measures.final_return(run, self.windows[run.task])
-
-    def _over(self, values: Sequence[float]) -> Estimate:
-        return over_runs(np.array(values), self.stat, self.bootstrap)
-
-    def _mean(self, values: Any) -> float:
-        return float(np.mean(list(values)))
-
-
-def _columns(name: str, estimate: Estimate) -> dict[str, float]:
-    center, low, high = (float(value) for value in (estimate.center, estimate.low, estimate.high))
-    return {name: center, f"{name}_low": low, f"{name}_high": high}
-
-
-def _paper(task: str, method: str) -> dict[str, Any]:
-    curve = paper.curve(task, method)
-    low, high = curve.final if curve else (math.nan, math.nan)
-    return {"paper_low": low, "paper_high": high, "paper_tag": paper.content()["tag"] if curve else ""}
-
-
-def _shown(row: dict[Any, Any]) -> list[str]:
-    final = paper.final(row["task"], row["method"])
-    return [
-        row["task"] if row["task"] == ALL else style.title(row["task"]),
-        style.label(row["method"]),
-        f"{row['seeds']:.0f}",
-        bracketed(_ends(row, "final_return"), 3),
-        number(row["success"]),
-        _steps(row),
-        number(row["area"], 3),
-        number(row["evaluated_sampled"], 3),
-        number(row["evaluated_greedy"], 3),
-        bracketed(_ends(row, "improvement")),
-        f"{final} {paper.tag()}" if final else NONE,
-    ]
-
-
-def _ends(row: dict[Any, Any], name: str) -> list[float]:
-    return [row[f"{name}{end}"] for end in ("", "_low", "_high")]
-
-
-def _steps(row: dict[Any, Any]) -> str:
-    """The median over seeds, and how many reached it."""
-    if pd.isna(row["steps_to_good"]):
-        return NONE
-    median = f"{row['steps_to_good']:,.0f}" if math.isfinite(row["steps_to_good"]) else f"> {row['steps']:,.0f}"
-    return f"{median} ({row['reached']:.0f} of {row['seeds']:.0f})"
-
-
-def _notes(options: argparse.Namespace, found: Mapping[str, int]) -> list[str]:
-    window = windows.told(found)
-    interval = (
-        f"interquartile mean over seeds with a 95 % stratified bootstrap interval ({options.bootstrap_samples:,} resamples, seed "
-        f"{options.bootstrap_seed}; of 3 seeds these are the mean and the range)"
-        if options.stat == "iqm"
-        else "mean over seeds and mean ± one population standard deviation"
-    )
-    return [
-        f"Final return: mean discounted return of the episodes of the last {window} environment steps of training; "
-        f"{interval}. Where nothing is trained: return of the evaluation; of a single one, the interval of its episodes' mean. "
-        f"In rows of {ALL}: as a share of each task's optimum, over tasks and seeds, always with the bootstrap interval.",
-        f"Success: of the last {window} steps. Success and evaluated returns are means over seeds.",
-        "Steps to 90 %: environment steps until the smoothed return first reaches 90 % of the optimum, median over seeds; a seed "
-        "that never does counts as later than all others. In brackets: how many seeds did.",
-        "Area: under the smoothed learning curve, divided by the steps: the mean return during training.",
-        "P(better than PPO): share of pairs of runs, one of the method and one of PPO, in which the method's final return is "
-        "higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
-        f"Paper: final return; {paper.legend()}.",
-        *counting.notes(options.evaluations),
-        *windows.notes(found, options.window),
-    ]
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
+    """Do the same with runs that were read before."""
+    tasks = by_task(runs)
+    summary = Summary(smoothing.of_tasks(tasks, options.window), paper, options)
+    out.table("summary", summary.table(summary.rows(tasks)))
 
 
 def parser() -> commands.Parser:
-    """The command's options."""
+    """Make the parser of the command's options."""
     made = commands.parser(__doc__)
     commands.add_statistics(made)
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     return commands.run(parser(), make, arguments)
 
 

@@ -26,7 +26,10 @@ FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments
 CHOICES = sorted({f"{path.parent}={path.stem}" for path in FILES if path.parent != Path()})
 ENTRIES = [path.stem for path in FILES if path.parent == Path()]
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
-BROUGHT_BY = {"affordance": "baseline=saycan"}  # groups that only come with a choice in another one
+BROUGHT_BY = {
+    "affordance": "baseline=saycan",
+    **dict.fromkeys(("engine", "tuning", "value_head"), "baseline=twosome"),
+}  # groups that only come with a choice in another one
 PRESETS = sorted((CONFIGS / "preset").glob("*.yaml"))
 
 

@@ -42,7 +42,11 @@ COMMANDS = {
     "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),
     "probe": ("twosome.cli.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
     "benchmark": ("twosome.benchmark.benchmark:language_agent", 1, "src/benchmark.py model=tiny_random"),
-    "curves": ("writing:write_figure", 2, f"analysis/curves.py {ROOT}/results/published --out out --bootstrap-samples 20"),
+    "curves": (
+        "twosome.report.output.files:write_figure",
+        2,
+        f"analysis/curves.py {ROOT}/results/published --out out --bootstrap-samples 20",
+    ),
 }
 SHORT = [*RUN[1:], "retention.drift=false", "evaluation.gif=false"]
 UPDATE = "twosome.algorithms.ppo.ppo:update_policy"  # the fourth: the second run's second

@@ -23,7 +23,7 @@ esac
 @pytest.fixture
 def make(tmp_path):
     """make, with the suite's Makefile and lock files: (targets and variables) -> exit code, new calls, stderr."""
-    for name in ("Makefile", "requirements.lock", "requirements-nodeps.lock"):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-nodeps.lock"):
         shutil.copy2(ROOT / name, tmp_path)
     python = tmp_path / "python"
     python.write_text(FAKE)
@@ -40,32 +40,34 @@ def make(tmp_path):
     return call
 
 
+EVERYTHING = ["-r requirements.lock", "--no-deps -r requirements-nodeps.lock", "--no-deps --no-build-isolation -e ."]
+
+
 def installs(calls):
-    return [call.rpartition("-r ")[2] for call in calls if "pip install" in call]
+    return [call.removeprefix("-m pip install --disable-pip-version-check ") for call in calls if "pip install" in call]
 
 
 def test_demo_installs_everything_and_trains(make):
     code, calls, _ = make("demo")
     assert code == 0
-    assert installs(calls) == ["requirements.lock", "requirements-nodeps.lock"]
-    assert "--no-deps" in calls[-2]
+    assert installs(calls) == EVERYTHING
     assert calls[-1] == "src/run.py experiment=demo"
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-nodeps.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-nodeps.lock", "pyproject.toml"])
 def test_second_call_installs_only_what_changed(make, tmp_path, lock):
     make("install")
     assert make("install") == (0, [], "")
     later = (tmp_path / ".venv" / ".installed").stat().st_mtime + 10
     os.utime(tmp_path / lock, (later, later))
-    assert installs(make("install")[1]) == ["requirements.lock", "requirements-nodeps.lock"]
+    assert installs(make("install")[1]) == EVERYTHING
 
 
 def test_failed_installation_is_taken_up_again(make):
     code, calls, _ = make("test", fail="--no-deps")
     assert code == 2
     assert not any("pytest" in call for call in calls)
-    assert installs(make("test")[1]) == ["requirements.lock", "requirements-nodeps.lock"]
+    assert installs(make("test")[1]) == EVERYTHING
 
 
 def test_failing_tests_fail_make(make):

@@ -54,8 +54,9 @@ def clone(tmp_path_factory, stages) -> Path:
         (clone / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, clone / name)
     shutil.copytree(ROOT / "experiments", clone / "experiments", symlinks=True)
-    (clone / "analysis").mkdir()
-    (clone / "analysis" / "curves.py").write_text("")
+    for name in ("analysis", "src/twosome/report"):
+        (clone / name).mkdir(parents=True)
+        (clone / name / "curves.py").write_text("")
     outs = {name: [Path(out).name for out in stage["outs"]] for name, stage in stages.items() if "outs" in stage}
     (clone / "bin").mkdir()
     (clone / "bin" / "python").write_text(FAKE.replace("OUTS", repr(outs)))

@@ -16,8 +16,7 @@ SCRIPTS = sorted(path for path in (*ROOT.glob("src/*.py"), *ROOT.glob("analysis/
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_begins_with_the_handlers(path):
     _docstring, first, *_ = ast.parse(path.read_text()).body
-    module = "from twosome import signals" if path.parent.name == "src" else "import signals"
-    assert ast.unparse(first) == f"if __name__ == '__main__':\n    {module}\n    signals.install()"
+    assert ast.unparse(first) == "if __name__ == '__main__':\n    from twosome import signals\n    signals.install()"
 
 
 # the mechanism, in scripts of a few lines

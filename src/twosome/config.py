@@ -75,9 +75,12 @@ class RunConfig:
     seed: int
     total_steps: int
     checkpoint_every: int
+    label: str | None
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
+        if self.label is not None and not (self.label.strip() and self.label.isprintable() and len(self.label) <= 60):
+            raise UserError(f"label={shown(self.label)}: expected a name of at most 60 characters for figures, or null")
         for name in ("total_steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: expected an integer above 0")

@@ -34,6 +34,7 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
             options: Any = place.get(group) if isinstance(place, dict) else None
             if isinstance(options, Mapping) and options.get("_target_") in TARGETS:
                 place[group] = {**options, "_target_": TARGETS[options["_target_"]]}
+    new.setdefault("label", None)
     if isinstance(new.get("ppo"), dict):
         new.setdefault("algorithm", dict(PPO))
     return new

@@ -2,7 +2,7 @@
 
 A script calls `install` in its first lines, so this module imports nothing that takes time. From then on a signal ends the
 process at once; inside `unwinding` it raises Interrupted, so that what is open is closed first. Further signals change nothing,
-and GRACE seconds after the first one the process is ended in any case. analysis/ has a link to this file.
+and GRACE seconds after the first one the process is ended in any case.
 """
 
 import atexit

@@ -8,8 +8,14 @@ from typing import Any
 import yaml
 from checkout import ROOT
 
+from twosome.report.paper import Paper
+from twosome.report.statistics import claims, measures
+
 SCRIPTS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text())
 """The commands of analysis/."""
+PAPER = Paper.read(ROOT / "analysis" / "paper.yaml")
+CLAIMS = claims.read(ROOT / "analysis" / "claims.yaml")
+MEASURES = measures.by_name(PAPER)
 OPTIMUM = 0.92
 OVERCOOKED, VIRTUALHOME = "twosome/Overcooked-v0", "twosome/VirtualHome-v0"
 NUM_ENVS, EPISODE = 4, 16  # in every run: so many environments end an episode together after so many decisions of each

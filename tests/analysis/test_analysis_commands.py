@@ -1,8 +1,8 @@
 """The commands as a user runs them: what they write, that it is the same each time, and how they refuse."""
 
-import ast
 import base64
 import html
+import json
 import re
 import subprocess
 import sys
@@ -16,10 +16,12 @@ from checkout import ROOT, environment
 from PIL import Image
 
 import curves
-import summary
-import tables
-from writing import DPI
+from twosome.report.output import tables
+from twosome.report.output.files import DPI
+from twosome.report.output.folder import Folder
+from twosome.report.results.summary_table import ALL
 
+VARIABLES = environment() | {"PYTHONPATH": str(ROOT / "src")}  # this checkout, whichever one is installed
 FEW = ["--bootstrap-samples", "50", "--window", "512"]
 WRITES = {
     "curves": {"curves.csv", "curves_norms.png", "curves_norms.pdf", "curves_baselines.png", "curves_baselines.pdf"},
@@ -62,22 +64,39 @@ def test_every_command_is_tested():
     assert set(SCRIPTS) == {*WRITES, "publish"}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_command_imports_its_neighbours_only(script):
-    neighbours = {path.stem for path in (ROOT / "analysis").glob("*.py")}
-    allowed = {*sys.stdlib_module_names, *neighbours, "matplotlib", "numpy", "pandas", "seaborn", "yaml"}
-    for module in neighbours:
-        for node in ast.walk(ast.parse((ROOT / "analysis" / f"{module}.py").read_text())):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
-                assert {name.split(".")[0] for name in names} <= allowed
-    assert not neighbours & set(sys.stdlib_module_names)
+def test_the_folder_holds_commands_only():
+    assert sorted(path.stem for path in (ROOT / "analysis").glob("*.py")) == SCRIPTS
+    assert not set(SCRIPTS) & set(sys.stdlib_module_names)
+
+
+FORBIDDEN = ("torch", "transformers", "pytorch_lightning", "hydra", "omegaconf", "gymnasium")
+BASE = {"twosome", "twosome.former", "twosome.identity", "twosome.plain", "twosome.signals", "twosome.errors"}
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+import twosome.report
+for module in pkgutil.walk_packages(twosome.report.__path__, "twosome.report."):
+    importlib.import_module(module.name)
+sys.path.insert(0, "analysis")
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_nothing_imports_torch_or_another_layer_of_the_suite():
+    """All modules of twosome.report, then the commands, in a new interpreter."""
+    command = [sys.executable, "-c", IMPORT_ALL, *SCRIPTS]
+    done = subprocess.run(command, cwd=ROOT, env=VARIABLES, capture_output=True, text=True, timeout=120, check=True)
+    modules = json.loads(done.stdout)
+    package = ROOT / "src" / "twosome" / "report"
+    assert sum(name.startswith("twosome.report") for name in modules) == len(list(package.rglob("*.py")))
+    assert {name for name in modules if name.split(".")[0] == "twosome" and not name.startswith("twosome.report")} <= BASE
+    assert not {name.split(".")[0] for name in modules} & set(FORBIDDEN)
 
 
 def test_script_runs_from_the_root(study, tmp_path):
     words = [sys.executable, "analysis/summary.py", str(study), "--out", str(tmp_path), *FEW]
-    variables = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
-    done = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, cwd=ROOT, env=VARIABLES, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"wrote {tmp_path / name}" for name in ("summary.md", "summary.csv", "summary.tex")]
     assert done.stderr == ""
@@ -139,7 +158,7 @@ def test_figures_are_a_column_wide_and_have_no_date(results):
 def drawn(study, tmp_path, monkeypatch, *words):
     """The figures' axes."""
     figures = []
-    monkeypatch.setattr(curves, "write_figure", lambda stem, figure: figures.append(figure) or [])
+    monkeypatch.setattr(Folder, "figure", lambda out, name, figure: figures.append(figure))
     made("curves", study, "--out", tmp_path, *words)
     return figures
 
@@ -205,7 +224,7 @@ def test_seeds_that_never_get_there_count_as_later(tmp_path):
 def test_aggregate_over_tasks(study, tmp_path):
     make_study(tmp_path / "other", task="tomato_lettuce_salad")
     rows = pd.read_csv(made("summary", study, tmp_path / "other", "--out", tmp_path)["summary.csv"])
-    both = rows[rows.task == summary.ALL].set_index("method")
+    both = rows[rows.task == ALL].set_index("method")
     assert set(both.index) == {"twosome-word", "twosome-token", "twosome-none", "ppo"}
     episodes = [pd.read_csv(study / f"ppo-{seed}" / "episodes.csv") for seed in (0, 1, 2)]
     finals = sorted([run.discounted_return[run.env_step > 8192 - 512].mean() for run in episodes] * 2)  # the same on both tasks
@@ -318,9 +337,16 @@ def test_commands_share_their_options(script):
     assert callable(module.make)
 
 
-def test_table_is_read_back():
-    table = tables.Table("A | b", ["x|y", "n"], [["a | b", "1"], ["", "—"]], ["A note.", "Another | one."], left=1)
-    assert tables.read_markdown(tables.markdown(table)) == table
+def test_one_table_in_all_formats(tmp_path):
+    """A bar in a cell is no end of it; the report's HTML is that of the table, not of a file."""
+    table = tables.Table("T", ["x|y", "n"], [["a | b", "1"]], ["A | note."], left=1, data=pd.DataFrame({"n": [1.23456789]}))
+    out = Folder(tmp_path)
+    out.table("t", table)
+    assert (tmp_path / "t.md").read_text() == "## T\n\n| x\\|y | n |\n|:--|--:|\n| a \\| b | 1 |\n\n- A | note.\n"
+    assert (tmp_path / "t.csv").read_text() == "n\n1.23457\n"
+    assert "a | b & 1" in (tmp_path / "t.tex").read_text()
+    assert '<td class="words" data-column="x|y">a | b</td>' in tables.to_html(out.tables["t"])
+    assert [path.name for path in out.paths] == ["t.md", "t.csv", "t.tex"]
 
 
 def test_latex_is_escaped():

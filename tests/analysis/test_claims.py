@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from analysis_tools import make_run, rising
+from analysis_tools import CLAIMS, MEASURES, PAPER, make_run, rising
 
-import claims
-import ledger
-import measures
-import paper
-import style
-from ledger import CONTRADICTED, OPEN, STATISTICS, SUPPORTED, Check
-from runs import read_folder
-from stats import Bootstrap
+from twosome.report.data.run_folder import read_folder
+from twosome.report.output import style
+from twosome.report.paper import TAGS
+from twosome.report.results.claims_table import shown_by_paper
+from twosome.report.statistics import claims as judging
+from twosome.report.statistics import measures
+from twosome.report.statistics.claims import CONTRADICTED, OPEN, STATISTICS, SUPPORTED, Check
+from twosome.report.statistics.estimates import Bootstrap
 
 HIGHER = Check("ends higher", "final return", "difference", "twosome-word", 0.0, "ppo")
 LEVEL = Check("ends high", "final return", "level", "twosome-word", 0.5)
@@ -25,7 +25,7 @@ def runs(folder, method, finals, **options):
 
 
 def judged(check, *methods):
-    return ledger.judge(check, {each[0].method: each for each in methods}, 256, Bootstrap(500))
+    return judging.judge(check, {each[0].method: each for each in methods}, 256, Bootstrap(500), MEASURES)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_policy_that_does_not_learn_needs_episodes_instead_of_seeds(tmp_path, mo
     outcome = judged(check, word, saycan)
     assert outcome.verdict == SUPPORTED
     assert outcome.estimate.center == pytest.approx(0.93)
-    monkeypatch.setattr(ledger, "MIN_EPISODES", 101)
+    monkeypatch.setattr(judging, "MIN_EPISODES", 101)
     assert judged(check, word, saycan).why == "not finetuned has 100 of at least 101 episodes"
 
 
@@ -84,15 +84,15 @@ def test_unknown_optimum_is_no_verdict(tmp_path):
 
 
 def test_claim_as_a_whole():
-    assert ledger.overall([SUPPORTED, SUPPORTED]) == SUPPORTED
-    assert ledger.overall([SUPPORTED, OPEN]) == OPEN
-    assert ledger.overall([SUPPORTED, OPEN, CONTRADICTED]) == CONTRADICTED
-    assert ledger.overall([]) == OPEN
+    assert judging.overall([SUPPORTED, SUPPORTED]) == SUPPORTED
+    assert judging.overall([SUPPORTED, OPEN]) == OPEN
+    assert judging.overall([SUPPORTED, OPEN, CONTRADICTED]) == CONTRADICTED
+    assert judging.overall([]) == OPEN
 
 
-@pytest.mark.parametrize("check", [check for claim in ledger.load() for check in claim.checks], ids=lambda check: check.says)
+@pytest.mark.parametrize("check", [check for claim in CLAIMS for check in claim.checks], ids=lambda check: check.says)
 def test_claims_name_what_there_is(check):
-    assert check.measure in measures.MEASURES
+    assert check.measure in MEASURES
     assert check.statistic in STATISTICS
     assert (check.than is None) == (check.statistic == "level")
     assert set(check.methods) <= set(style.LABELS)
@@ -100,9 +100,9 @@ def test_claims_name_what_there_is(check):
 
 def test_paper_supports_its_own_claims():
     """What is read off the figure lies on the right side of each threshold, where it can be told."""
-    final = {method: paper.curve("tomato_salad", method) for method in ("twosome-word", "twosome-token", "twosome-none", "ppo")}
+    final = {method: PAPER.curve("tomato_salad", method) for method in ("twosome-word", "twosome-token", "twosome-none", "ppo")}
     ends = {method: sum(curve.final) / 2 for method, curve in final.items()}
-    for check in (check for claim in ledger.load() for check in claim.checks):
+    for check in (check for claim in CLAIMS for check in claim.checks):
         if check.measure == "final return" and set(check.methods) <= set(ends):
             assert ends[check.of] - ends[check.than] > check.above
     assert measures.deepest(np.array(final["twosome-none"].values)) == pytest.approx(0.305)
@@ -124,15 +124,15 @@ def test_paper_supports_its_own_claims():
 )
 def test_what_the_paper_shows(measure, task, of, than, expected):
     check = Check("", measure, "difference", of, 0.0, than)
-    assert claims.shown_by_paper(check, task) == expected
+    assert shown_by_paper(check, task, PAPER) == expected
 
 
-@pytest.mark.parametrize("task", paper.content()["tasks"])
+@pytest.mark.parametrize("task", PAPER.content["tasks"])
 def test_paper_numbers_are_possible(task):
-    panel = paper.content()["tasks"][task]
-    assert paper.content()["tag"] in paper.TAGS
+    panel = PAPER.content["tasks"][task]
+    assert PAPER.content["tag"] in TAGS
     for method in panel["methods"]:
-        curve = paper.curve(task, method)
+        curve = PAPER.curve(task, method)
         assert all(-1 <= value <= panel["optimum"] + 0.02 for value in (*curve.final, *curve.values))
         steps = [step for first, last, _ in curve.points for step in (first, last)]
         assert steps == sorted(steps)
@@ -145,6 +145,6 @@ def test_fast_start_and_collapse_are_seen(tmp_path):
     made = [make_run(tmp_path / f"none-{n}", "twosome-none", n, collapsing) for n in range(3)]
     made += [make_run(tmp_path / f"token-{n}", "twosome-token", n, rising(0.9, 2000)) for n in range(3)]
     methods = {"twosome-none": [read_folder(f) for f in made[:3]], "twosome-token": [read_folder(f) for f in made[3:]]}
-    (claim,) = (claim for claim in ledger.load() if claim.claim == "2")
-    verdicts = [ledger.judge(check, methods, 512, Bootstrap(200)).verdict for check in claim.checks]
+    (claim,) = (claim for claim in CLAIMS if claim.claim == "2")
+    verdicts = [judging.judge(check, methods, 512, Bootstrap(200), MEASURES).verdict for check in claim.checks]
     assert verdicts == [SUPPORTED, SUPPORTED]

@@ -6,13 +6,12 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from analysis_tools import add_retention, make_run, make_study, record, write_json
+from analysis_tools import PAPER, add_retention, make_run, make_study, record, write_json
 from checkout import checkout, run
 
-import collection
-import published
-from commands import AnalysisError
-from runs import read_folder
+from twosome.errors import UserError
+from twosome.report.data import collection, published
+from twosome.report.data.run_folder import read_folder
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +42,18 @@ def test_found_runs_are_sorted_and_named_by_what_distinguishes_them(study):
 def test_paper_tasks_come_first(tmp_path):
     for task in ("another", "tomato_lettuce_salad", "tomato_salad"):
         make_run(tmp_path / task, task=task)
-    assert [run.task for run in collection.read([tmp_path])] == ["tomato_salad", "tomato_lettuce_salad", "another"]
+    assert [run.task for run in collection.read([tmp_path], first=PAPER.tasks)] == [
+        "tomato_salad",
+        "tomato_lettuce_salad",
+        "another",
+    ]
 
 
 def test_another_prompt_is_another_task(tmp_path):
     env = {"id": "twosome/Overcooked-v0", "task": "tomato_salad", "prompt": "no_context", "gamma": 0.99}
     make_run(tmp_path / "0")
     make_run(tmp_path / "1", env=env)
-    assert [run.task for run in collection.read([tmp_path])] == ["tomato_salad", "tomato_salad (no_context)"]
+    assert [run.task for run in collection.read([tmp_path], first=PAPER.tasks)] == ["tomato_salad", "tomato_salad (no_context)"]
 
 
 def test_evaluation_is_of_the_own_task_only(tmp_path):
@@ -103,7 +106,7 @@ def published_folder(runs, folder):
 
 
 def refused(match, *folders, **options):
-    with pytest.raises(AnalysisError, match=match) as caught:
+    with pytest.raises(UserError, match=match) as caught:
         collection.read(list(folders), **options)
     assert "\n" not in str(caught.value)
 
@@ -127,9 +130,9 @@ def test_unfinished_run_is_refused_unless_asked_for(tmp_path):
     [
         ("config.yaml", "seed: [1", "config.yaml: expected a readable file"),
         ("config.yaml", "seed: 1", "config.yaml: expected an entry env; it is of another version"),
-        ("config.yaml", "", "config.yaml: expected a readable file .it holds no mapping."),
-        ("evaluation.json", "{}", "evaluation.json: expected a readable file .it holds no list."),
-        ("choices.json", None, "choices.json: not there"),
+        ("config.yaml", "", "config.yaml: expected a readable file .it holds NoneType, expected a map."),
+        ("evaluation.json", "{}", "evaluation.json: expected a readable file .it holds dict, expected a list."),
+        ("choices.json", None, "choices.json: expected a readable file .it is not there."),
         ("provenance.json", "{", "provenance.json: expected a readable file"),
         ("episodes.csv", "env_step,reward\n1,2\n", "episodes.csv: expected a column discounted_return; the run is"),
         (

@@ -8,16 +8,15 @@ import pandas as pd
 import pytest
 from analysis_tools import BENCHMARKS, add_records, add_retention, evaluated, make_run, record, unseen_records, write_json
 
-import collection
-import counting
 import curves
 import generalization
-import published
-import retained
 import retention
 import summary
-from commands import COUNTED, AnalysisError
-from runs import read_folder
+from twosome.errors import UserError
+from twosome.report.data import collection, published, repeats
+from twosome.report.data.repeats import COUNTED
+from twosome.report.data.run_folder import read_folder
+from twosome.report.statistics import retention as pooling
 
 JUNE, JULY = "2026-06-01T12:00:00+00:00", "2026-07-01T12:00:00+00:00"
 
@@ -34,17 +33,17 @@ JUNE, JULY = "2026-06-01T12:00:00+00:00", "2026-07-01T12:00:00+00:00"
     ],
 )
 def test_what_counts_by_hand(rows, own, latest):
-    table = pd.DataFrame(rows, columns=[counting.EVALUATED, "episodes", "value"]).assign(task="a")
+    table = pd.DataFrame(rows, columns=[repeats.EVALUATED, "episodes", "value"]).assign(task="a")
     for which, value in zip(COUNTED, (own, latest), strict=True):
-        assert counting.counted(table, ("task",), "episodes", which).value.tolist() == [value]
+        assert repeats.counted(table, ("task",), "episodes", which).value.tolist() == [value]
 
 
 def test_tasks_keep_their_order():
     rows = [("a", "", 1, 1), ("b", JUNE, 1, 2), ("a", JUNE, 1, 3), ("b", JULY, 1, 4), ("c", "", 1, 5)]
-    table = pd.DataFrame(rows, columns=["task", counting.EVALUATED, "episodes", "value"])
-    assert counting.counted(table, ("task",), "episodes", "own").value.tolist() == [1, 4, 5]
-    assert counting.counted(table, ("task",), "episodes", "latest").value.tolist() == [3, 4, 5]
-    assert counting.counted(table[:0], ("task",), "episodes", "own").empty
+    table = pd.DataFrame(rows, columns=["task", repeats.EVALUATED, "episodes", "value"])
+    assert repeats.counted(table, ("task",), "episodes", "own").value.tolist() == [1, 4, 5]
+    assert repeats.counted(table, ("task",), "episodes", "latest").value.tolist() == [3, 4, 5]
+    assert repeats.counted(table[:0], ("task",), "episodes", "own").empty
 
 
 def again(folder, value, at=JUNE, episodes=3):
@@ -102,7 +101,7 @@ def test_copies_that_differ_in_their_own_records_are_refused(tmp_path):
     one = make_run(tmp_path / "one")
     make_run(tmp_path / "two", after=0.6)
     again(one, 0.6)
-    with pytest.raises(AnalysisError, match="with different results"):
+    with pytest.raises(UserError, match="with different results"):
         collection.read([tmp_path])
 
 
@@ -163,7 +162,7 @@ def test_the_language_model_asked_later(tmp_path):
             assert pd.read_csv(tmp_path / "out" / "drift.csv").kl.tolist() == [kl]
             assert ("--evaluations latest" in (tmp_path / "out" / "drift.md").read_text()) == bool(words)
     (read,) = collection.read([copy])
-    assert retained.change(read.counted_retained, ["mmlu"])[0] == -0.25
+    assert pooling.change(read.counted_retained, ["mmlu"])[0] == -0.25
     assert np.isclose(read.counted_retained.drift.kl, 0.1).all()
     published.write([read], tmp_path / "published")
     (again,) = collection.read([tmp_path / "published"], evaluations="latest")
@@ -176,5 +175,5 @@ def test_a_damaged_later_entry_is_one_line(tmp_path, damage):
     run = add_retention(make_run(tmp_path / "run"), {})
     content = json.loads((run / "retention.json").read_text())
     write_json(run / "retention.json", content | {"later": [damage]})
-    with pytest.raises(AnalysisError, match=r"retention.json: .*expected a mapping, found .*evaluate the run again"):
+    with pytest.raises(UserError, match=r"retention.json: .*expected a mapping, found .*evaluate the run again"):
         read_folder(run)

@@ -11,9 +11,8 @@ import pytest
 import yaml
 from analysis_tools import SCRIPTS, add_records, add_retention, make_run, rising, unseen_records
 
-import collection
-import published
-from commands import AnalysisError
+from twosome.errors import UserError
+from twosome.report.data import collection, published
 
 FILES = ("config.yaml", "choices.json", "provenance.json", "evaluation.json", "retention.json")
 TABLES = ("metrics.csv", "episodes.csv", "retention.csv")
@@ -119,15 +118,15 @@ WRONG = {
 WHOLE = {
     # a file, what it holds: what the line says after the file's name
     **{
-        (name, "[]"): ": expected a readable file (it holds no mapping); run it again"
+        (name, "[]"): ": expected a readable file (it holds list, expected a map); run it again"
         for name in FILES
         if name != "evaluation.json"
     },
-    **{(name, "null"): ": expected a readable file (it holds no " for name in FILES},
+    **{(name, "null"): ": expected a readable file (it holds NoneType, expected a " for name in FILES},
     **{(name, "[" * 5000): ": expected a readable file (" for name in FILES},
     **{(name, "[" * 60 + "]" * 60): ": expected a readable file (it has more than 32 levels of maps and lists" for name in FILES},
     **{(name, b"\xff\xfe\x00"): ": expected a readable file (" for name in FILES},
-    ("evaluation.json", "{}"): ": expected a readable file (it holds no list); run it again",
+    ("evaluation.json", "{}"): ": expected a readable file (it holds dict, expected a list); run it again",
     ("evaluation.json", '["\\ud800"]'): ": expected a readable file ('utf-8' codec can't encode",
     ("config.yaml", "a: !!int ''"): ": expected a readable file (",
     ("config.yaml", "a: &b [*b]"): ": expected a readable file (",
@@ -162,7 +161,7 @@ def refusal(folder):
     """The error with which a run is not read, or None."""
     try:
         collection.read([folder])
-    except AnalysisError as error:
+    except UserError as error:
         return str(error)
 
 
@@ -193,7 +192,7 @@ def test_what_is_no_file(folder, file, make):
     """A named pipe would be waited for."""
     (folder / file).unlink()
     make(folder / file)
-    told(folder, file, f": expected a readable {'table' if file in TABLES else 'file'} (it is a folder, or no file at all)")
+    told(folder, file, f": expected a readable {'table' if file in TABLES else 'file'} (it is not a file)")
 
 
 @pytest.mark.parametrize("file", [*FILES, *TABLES])

@@ -3,25 +3,24 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pandas as pd
 import pytest
-from analysis_tools import OVERCOOKED, VIRTUALHOME, add_records, make_run, unseen_records
+from analysis_tools import CLAIMS, MEASURES, OVERCOOKED, PAPER, VIRTUALHOME, add_records, make_run, unseen_records
 from hypothesis import given
 from hypothesis import strategies as st
 
-import claims
-import collection
-import commands
 import generalization
-import generalization_figures
-import ledger
-import measures
-import paper
-import published
 import report
-import transfer
-from runs import read_folder
-from stats import Z95, Bootstrap, wilson
+from twosome.errors import UserError
+from twosome.report.data import collection, published
+from twosome.report.data.run_folder import read_folder
+from twosome.report.results import generalization_figures
+from twosome.report.results.claims_table import shown_by_paper
+from twosome.report.results.generalization_tables import rows as collect
+from twosome.report.statistics import claims as judging
+from twosome.report.statistics import measures, transfer
+from twosome.report.statistics.estimates import Z95, Bootstrap, wilson
 
 FOOD = {"id": VIRTUALHOME, "task": "food_preparation", "prompt": "default", "gamma": 0.95}
 
@@ -111,7 +110,7 @@ def test_matrix_has_own_and_foreign_tasks_and_the_other_table_neither(tmp_path):
 
 def refused(*words):
     """The one line of an error."""
-    with pytest.raises(commands.AnalysisError) as caught:
+    with pytest.raises(UserError) as caught:
         made(*words, "--out", "nowhere")
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -151,18 +150,20 @@ def test_a_copy_that_was_evaluated_further_counts(tmp_path):
     (again,) = collection.read([tmp_path / "published"])
     pd.testing.assert_frame_equal(transfer.played(again), transfer.played(run))
     household(tmp_path / "c", 0.7)
-    with pytest.raises(commands.AnalysisError, match="with different results"):
+    with pytest.raises(UserError, match="with different results"):
         collection.read([tmp_path / "b", tmp_path / "c"])
 
 
 def test_bars_show_every_rate_and_the_paper(tmp_path):
     for seed, rate in enumerate((1.0, 0.6)):
         household(tmp_path / str(seed), rate, seed)
-    data = generalization.collect(collection.read([tmp_path]), generalization.parser().parse_args([str(tmp_path)]))
-    (axes,) = generalization_figures.bars(data[~data.own], "twosome-word").axes
+    data = collect(collection.by_task(collection.read([tmp_path])), PAPER, generalization.parser().parse_args([str(tmp_path)]))
+    (axes,) = generalization_figures.bars(data[~data.own], "twosome-word", PAPER.model).axes
     assert [bar.get_width() for bar in axes.patches] == [0.2, 0.5, 0.8]
-    points = [x for line in axes.get_lines() if line.get_marker() == "o" for x in line.get_xdata()]
-    assert [x for x in points if not math.isnan(x)] == [0.66, 1.0]
+    marks = [sorted(group.get_offsets()[:, 0].tolist()) for group in axes.collections if len(group.get_offsets())]
+    assert marks == [[0.6, 1.0], [0.6, 1.0], [0.66], [1.0]]  # seeds, a dark mark on a white one; the paper's
+    intervals = [(np.nanmin(line.get_xdata()), np.nanmax(line.get_xdata())) for line in axes.get_lines()]
+    assert intervals == list(data[~data.own][["low", "high"]].itertuples(index=False, name=None))
 
 
 def test_claims_of_unseen_tasks(tmp_path):
@@ -171,31 +172,31 @@ def test_claims_of_unseen_tasks(tmp_path):
         add_records(run, unseen_records("entertainment", 0.1, untrained=0.3, env=VIRTUALHOME))
         add_records(run, unseen_records("pizza", 1.0, untrained=0.9, env=VIRTUALHOME))
     runs = [read_folder(tmp_path / str(seed)) for seed in range(3)]
-    assert measures.MEASURES["gain on new tasks"](runs[1], 256) == pytest.approx((0.48 + 0.1) / 2)
-    checks = [check for claim in ledger.load() for check in claim.checks if "the" in check.measure or "new" in check.measure]
-    found = {check.says: ledger.judge(check, {"twosome-word": runs}, 256, Bootstrap(100)) for check in checks}
+    assert MEASURES["gain on new tasks"](runs[1], 256) == pytest.approx((0.48 + 0.1) / 2)
+    checks = [check for claim in CLAIMS for check in claim.checks if "the" in check.measure or "new" in check.measure]
+    found = {check.says: judging.judge(check, {"twosome-word": runs}, 256, Bootstrap(100), MEASURES) for check in checks}
     assert {says: outcome.verdict for says, outcome in found.items()} == {
-        "succeeds more often on the six new tasks": ledger.SUPPORTED,
-        "succeeds more often on the other trained task": ledger.CONTRADICTED,
-        "succeeds on the six new tasks": ledger.SUPPORTED,
+        "succeeds more often on the six new tasks": judging.SUPPORTED,
+        "succeeds more often on the other trained task": judging.CONTRADICTED,
+        "succeeds on the six new tasks": judging.SUPPORTED,
     }
-    shown = [claims.shown_by_paper(check, "food_preparation") for check in checks]
+    shown = [shown_by_paper(check, "food_preparation", PAPER) for check in checks]
     assert shown == ["0.34, from 0.66 to 1.00 [F]", "0.93, from 0.04 to 0.97 [F]", "1.00 [F]"]
-    assert claims.shown_by_paper(checks[1], "entertainment") == "0.11, from 0.66 to 0.77 [F]"
-    assert claims.shown_by_paper(checks[0], "tomato_salad") == "—"
+    assert shown_by_paper(checks[1], "entertainment", PAPER) == "0.11, from 0.66 to 0.77 [F]"
+    assert shown_by_paper(checks[0], "tomato_salad", PAPER) == "—"
     assert not any(check.concerns("tomato_salad") for check in checks)
 
 
 def test_untested_runs_give_no_verdict(tmp_path):
     make_run(tmp_path, task="food_preparation", env=FOOD)
-    assert math.isnan(measures.MEASURES["success on new tasks"](read_folder(tmp_path), 256))
+    assert math.isnan(MEASURES["success on new tasks"](read_folder(tmp_path), 256))
 
 
-@pytest.mark.parametrize("task", paper.content()["unseen"]["tasks"])
+@pytest.mark.parametrize("task", PAPER.content["unseen"]["tasks"])
 def test_rates_of_the_paper_are_possible(task):
-    assert task in paper.content()["tasks"]
-    assert all(0 <= before <= after <= 1 for before, after in paper.unseen(task, "twosome-word").values())
-    assert paper.unseen(task, "ppo") == {}
+    assert task in PAPER.content["tasks"]
+    assert all(0 <= before <= after <= 1 for before, after in PAPER.unseen(task, "twosome-word").values())
+    assert PAPER.unseen(task, "ppo") == {}
 
 
 def test_agents_that_were_played_in_another_environment_only(tmp_path, capsys):
@@ -217,4 +218,4 @@ def test_of_two_records_of_the_same_the_last_counts(tmp_path):
     add_records(folder, unseen_records("lettuce_salad", 0.9))
     run = read_folder(folder)
     assert transfer.pooled([run]).set_index(["task", "when"]).rate["lettuce_salad", "after"] == 0.9
-    assert measures.unseen(run, 4096, crossover=False, gain=True) == pytest.approx(0.4)
+    assert measures.unseen(run, 4096, PAPER.tasks, crossover=False, gain=True) == pytest.approx(0.4)

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from analysis_tools import OPTIMUM, make_run, rising
 
-import measures
-from commands import AnalysisError
-from runs import BIN, read_folder
-from stats import Bootstrap
+from twosome.errors import UserError
+from twosome.report.data.run import BIN
+from twosome.report.data.run_folder import read_folder
+from twosome.report.statistics import measures, smoothing
+from twosome.report.statistics.estimates import Bootstrap
 
 WINDOW = 1024
 
@@ -23,8 +24,8 @@ def noisy(tmp_path):
 
 
 def test_smoothed_is_the_mean_of_the_last_window(noisy):
-    at, values = measures.smoothed(read_folder(noisy), WINDOW)
-    _, success = measures.smoothed(read_folder(noisy), WINDOW, "successes")
+    at, values = smoothing.smoothed(read_folder(noisy), WINDOW)
+    _, success = smoothing.smoothed(read_folder(noisy), WINDOW, "successes")
     episodes = pd.read_csv(noisy / "episodes.csv")
     assert at[-1] == 8192  # the end of the bin that holds the last step
     assert at[0] == WINDOW
@@ -36,14 +37,14 @@ def test_smoothed_is_the_mean_of_the_last_window(noisy):
 
 
 def test_run_shorter_than_the_window_has_one_point(tmp_path):
-    at, values = measures.smoothed(read_folder(make_run(tmp_path, steps=512)), 4096)
+    at, values = smoothing.smoothed(read_folder(make_run(tmp_path, steps=512)), 4096)
     assert at.tolist() == [512]
     assert values.tolist() == [0.5]
 
 
 def test_without_episodes_there_is_no_value(tmp_path):
     run = read_folder(make_run(tmp_path, curve=[], steps=32))
-    _, values = measures.smoothed(run, 4096)
+    _, values = smoothing.smoothed(run, 4096)
     assert np.isnan(values).all()
     assert math.isnan(measures.final_return(run, 4096))
     assert math.isnan(measures.fall(run, 4096))
@@ -70,7 +71,7 @@ def test_steps_until_90_percent_of_the_optimum(tmp_path):
 
 def test_area_of_a_straight_line_is_its_middle(tmp_path):
     run = read_folder(make_run(tmp_path, curve=lambda step: step / 8192))
-    at, values = measures.smoothed(run, BIN)
+    at, values = smoothing.smoothed(run, BIN)
     assert measures.area(run, BIN) == pytest.approx((values[0] + values[-1]) / 2)
     assert measures.area(run, BIN, share=0.5) == pytest.approx((values[0] + values[at == 4096][0]) / 2)
 
@@ -102,6 +103,6 @@ def test_band_of_one_evaluation_is_that_of_its_episodes(tmp_path):
 
 
 def test_window_is_a_number_of_bins():
-    measures.check_window(2 * BIN)
-    with pytest.raises(AnalysisError, match="--window 1000: expected a multiple of 256 environment steps, as 1024"):
-        measures.check_window(1000)
+    smoothing.check_window(2 * BIN)
+    with pytest.raises(UserError, match="--window 1000: expected a multiple of 256 environment steps, as 1024"):
+        smoothing.check_window(1000)

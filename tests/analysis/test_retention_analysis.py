@@ -6,20 +6,20 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_tools import BENCHMARKS, add_retention, make_run
+from analysis_tools import BENCHMARKS, CLAIMS, MEASURES, add_retention, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-import collection
-import ledger
-import measures
-import published
-import retained
 import retention
-from commands import AnalysisError
-from ledger import CONTRADICTED, OPEN, SUPPORTED
-from runs import read_folder
-from stats import Z95, Bootstrap
+from twosome.errors import UserError
+from twosome.report.data import collection, published
+from twosome.report.data.run_folder import read_folder
+from twosome.report.output.folder import Folder
+from twosome.report.statistics import claims as judging
+from twosome.report.statistics import measures
+from twosome.report.statistics import retention as pooling
+from twosome.report.statistics.claims import CONTRADICTED, OPEN, SUPPORTED
+from twosome.report.statistics.estimates import Z95, Bootstrap
 
 
 def study(folder, *outcomes, method="twosome-word", probes=0, benchmarks=BENCHMARKS):
@@ -44,7 +44,7 @@ def test_seeds_are_averaged_item_by_item(tmp_path):
     assert found.change == pytest.approx(np.mean([-0.2, 0.1, 0.1]), abs=1e-6)
     assert found.by_seed == "-0.2 0.1 0.1"
     items = np.array([0, 0, 0, 0, 1, 0, 1, 1, -2, -1]) / 3
-    expected = Bootstrap().estimate(lambda strata: strata[0].mean(), [items])
+    expected = Bootstrap().estimate(lambda strata: strata[0].mean(axis=-1), [items])
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert found.no_loss_above == pytest.approx(0.05)
 
@@ -57,7 +57,7 @@ def test_the_same_seed_thrice_is_no_surer_than_once(tmp_path):
 
 @given(st.text("-lgr", min_size=1, max_size=50))
 def test_changes_add_up(outcomes):
-    assert retained.changes(outcomes).sum() == outcomes.count("g") - outcomes.count("l")
+    assert pooling.changes(outcomes).sum() == outcomes.count("g") - outcomes.count("l")
 
 
 def test_tables_show_the_paper_poad_and_what_can_be_said(tmp_path):
@@ -80,6 +80,24 @@ def test_a_significant_loss_is_called_one(tmp_path):
     rows(tmp_path)
     text = (tmp_path / "out" / "retention.md").read_text()
     assert text.count("accuracy lost, in 1 of 1 runs") == 1
+
+
+def test_figures_show_the_tables_numbers(tmp_path, monkeypatch):
+    """seaborn draws estimates and intervals as they are given, whatever their order."""
+    figures = {}
+    monkeypatch.setattr(Folder, "figure", lambda out, name, figure: figures.setdefault(name, figure))
+    study(tmp_path, "rrl-g-rrlr", "rrl-g-rrlg", "rrl-ggrrlr", probes=4)
+    accuracies, probes = rows(tmp_path), rows(tmp_path, "forgetting")
+    kl, *_ = figures["forgetting"].axes
+    assert kl.get_lines()[0].get_ydata().tolist() == pytest.approx(probes.kl.tolist())
+    ends = kl.collections[0].get_paths()[0].get_extents()
+    assert (ends.y0, ends.y1) == pytest.approx((probes.kl_low.min(), probes.kl_high.max()))
+    (axes,) = figures["retention"].axes
+    shown = accuracies[accuracies.metric == "acc"]
+    bars = [line.get_xdata() for line in axes.get_lines() if len(set(line.get_ydata())) == 1 and len(line.get_xdata()) == 2]
+    drawn = sorted((min(bar), max(bar)) for bar in bars if not np.isnan(bar).any())
+    expected = sorted(zip(shown.before + shown.low, shown.before + shown.high, strict=True))
+    assert np.array(drawn) == pytest.approx(np.array(expected), abs=1e-5)
 
 
 def test_forgetting_is_a_mean_over_the_runs_that_were_probed(tmp_path):
@@ -106,7 +124,7 @@ def test_without_probes_there_is_no_curve_and_without_answers_nothing(tmp_path, 
 def test_different_items_are_not_pooled(tmp_path):
     study(tmp_path / "0", "rl-")
     add_retention(make_run(tmp_path / "1", seed=1), dict.fromkeys(BENCHMARKS, "rl"))
-    with pytest.raises(AnalysisError, match="arc_challenge, acc: expected the same items in all runs"):
+    with pytest.raises(UserError, match="arc_challenge, acc: expected the same items in all runs"):
         rows(tmp_path)
 
 
@@ -114,7 +132,7 @@ def test_old_or_broken_retention_json_is_one_line(tmp_path):
     folder = make_run(tmp_path / "run")
     (folder / "retention.json").write_text('{"drift": {"kl": 1}}')
     with pytest.raises(
-        AnalysisError, match=r"retention.json: drift.kl_interval: expected a list, found None; evaluate the run again"
+        UserError, match=r"retention.json: drift.kl_interval: expected a list, found None; evaluate the run again"
     ):
         read_folder(folder)
 
@@ -135,7 +153,7 @@ def test_of_two_copies_the_one_that_was_asked_more_counts(tmp_path):
     (run,) = collection.read([one, other])
     assert len(run.retained.accuracies) == 2 + len(BENCHMARKS)
     add_retention(one, dict.fromkeys(BENCHMARKS, "gg"))
-    with pytest.raises(AnalysisError, match="with different results"):
+    with pytest.raises(UserError, match="with different results"):
         collection.read([one, other])
 
 
@@ -151,11 +169,11 @@ def test_of_two_copies_the_one_that_was_asked_more_counts(tmp_path):
 )
 def test_claim_of_no_loss(tmp_path, outcomes, expected):
     made = [read_folder(study(tmp_path, *outcomes) / f"twosome-word-{n}") for n in range(len(outcomes))]
-    (claim,) = (claim for claim in ledger.load() if claim.claim == "7")
-    judged = [ledger.judge(check, {"twosome-word": made}, 4096, Bootstrap(200)) for check in claim.checks]
+    (claim,) = (claim for claim in CLAIMS if claim.claim == "7")
+    judged = [judging.judge(check, {"twosome-word": made}, 4096, Bootstrap(200), MEASURES) for check in claim.checks]
     assert judged[0].verdict == expected
     assert judged[0].estimate.low < judged[0].estimate.center < judged[0].estimate.high
-    assert ledger.overall([each.verdict for each in judged]) == expected
+    assert judging.overall([each.verdict for each in judged]) == expected
 
 
 def test_change_weighs_benchmarks_equally_and_is_nan_where_one_is_missing(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats import Bootstrap, difference, improvement, iqm, mean_std, over_runs, pooled_iqm
+from twosome.report.statistics.estimates import Bootstrap, difference, improvement, iqm, mean_std, over_runs, pooled_iqm
 
 VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=12).map(np.array)
 
@@ -34,7 +34,7 @@ def test_iqm_does_not_cut_what_is_missing():
 
 
 def test_iqm_is_over_runs_not_points():
-    assert iqm(np.array([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0], [9.0, 99.0]])).tolist() == [1.5, 11.5]
+    assert iqm(np.array([[0.0, 1.0, 2.0, 9.0], [10.0, 11.0, 12.0, 99.0]])).tolist() == [1.5, 11.5]
 
 
 @given(VALUES, st.randoms())
@@ -58,6 +58,26 @@ def test_interval_is_that_of_all_resamples():
 def test_interval_of_three_runs_is_their_range():
     found = Bootstrap().estimate(pooled_iqm, [np.array([0.2, 0.5, 0.9])])
     assert (found.low, found.high) == pytest.approx((0.2, 0.9))
+
+
+def test_runs_are_drawn_whole():
+    """Each point of a curve is that of the same runs: where two curves add up to 1 at both points, all means do."""
+    found = Bootstrap(200).estimate(pooled_iqm, [np.array([[0.2, 0.8], [0.4, 0.6]])])
+    assert found.center.tolist() == pytest.approx([0.3, 0.7])
+    assert (found.low + found.high[::-1]).tolist() == pytest.approx([1, 1])
+    sums = Bootstrap(200).estimate(lambda strata: pooled_iqm(strata).sum(axis=0), [np.array([[0.2, 0.8], [0.4, 0.6]])])
+    assert (sums.low, sums.high) == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize("many_first", [True, False])
+def test_a_stratum_of_one_run_is_always_drawn(many_first):
+    """The interval is that of the other stratum, in whichever order they are."""
+    strata = [np.array([0.2, 0.5, 0.9]), np.array([0.1])]
+    found = Bootstrap().estimate(difference, strata if many_first else strata[::-1])
+    ends = (0.1, 0.8) if many_first else (-0.8, -0.1)
+    assert (found.low, found.high) == pytest.approx(ends)
+    whole = Bootstrap().estimate(difference, [strata[1], strata[1] + 0.5])
+    assert (whole.low, whole.center, whole.high) == pytest.approx((-0.5, -0.5, -0.5))
 
 
 def test_strata_are_resampled_apart():

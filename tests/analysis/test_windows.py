@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from analysis_tools import make_run, rising
 
-import collection
-import commands
 import curves
 import summary
-import windows
+from twosome.report import commands
+from twosome.report.data import collection
+from twosome.report.output.folder import Folder
+from twosome.report.results import learning_curves
+from twosome.report.statistics import smoothing
 
 
 def options(*words):
@@ -19,7 +21,7 @@ def options(*words):
 def drawn(monkeypatch, folder):
     """The figures of runs at the default window, by name."""
     figures = {}
-    monkeypatch.setattr(curves, "write_figure", lambda stem, figure: figures.setdefault(stem.name, figure) and [])
+    monkeypatch.setattr(Folder, "figure", lambda out, name, figure: figures.setdefault(name, figure))
     curves.make(options(folder, "--out", folder / "out"))
     return figures
 
@@ -64,7 +66,7 @@ def test_runs_of_a_task_share_the_window_of_the_shortest(tmp_path):
     for number, steps in enumerate((1024, 8192)):
         make_run(tmp_path / str(number), ("twosome-word", "ppo")[number], curve=rising(0.8, 500), steps=steps)
     make_run(tmp_path / "random", "random", steps=0)  # does not train, so that its length is none
-    found = windows.of_tasks(collection.by_task(collection.read([tmp_path])), 4096)
+    found = smoothing.of_tasks(collection.by_task(collection.read([tmp_path])), 4096)
     assert found == {"tomato_salad": 512}
     curves.make(options(tmp_path, "--out", tmp_path / "out"))
     rows = pd.read_csv(tmp_path / "out" / "curves.csv").set_index("method")
@@ -76,7 +78,7 @@ def test_what_no_episode_of_has_ended_is_neither_drawn_nor_in_the_legend(tmp_pat
     make_run(tmp_path / "0", curve=[], steps=32)
     figures = drawn(monkeypatch, tmp_path)
     assert figures["curves_norms"].legends[0].get_texts() == []
-    assert curves.NOTHING in [text.get_text() for text in figures["curves_norms"].axes[0].texts]
+    assert learning_curves.NOTHING in [text.get_text() for text in figures["curves_norms"].axes[0].texts]
     assert "tomato_salad, twosome-word: not drawn, since no training episode has ended" in capsys.readouterr().err
     make_run(tmp_path / "1", "ppo", curve=lambda _: 0.5, steps=64)
     legend = drawn(monkeypatch, tmp_path)["curves_baselines"].legends[0]
@@ -113,7 +115,7 @@ def test_window_is_checked_before_anything_is_read(capsys):
 def test_many_short_tasks_are_told_in_a_line(tmp_path, capsys):
     for number in range(5):
         make_run(tmp_path / str(number), steps=64 * (1 + number), task=f"t{number}")
-    windows.warn_of_shorter(collection.by_task(collection.read([tmp_path])), 4096)
+    smoothing.warn_of_shorter(collection.by_task(collection.read([tmp_path])), 4096)
     told = (
         "warning: t0, t1, t2 and 2 more: means look back over 256 environment steps instead of --window 4096, since the shortest"
     )

@@ -165,7 +165,7 @@ REFUSED = {
     "~nope": "nope: no such option",
     "ppo=3": "ppo=3: expected options, as in ppo.<option>=...",
     "ppo=null": "ppo=null: expected options, as in ppo.<option>=...",
-    "tuning=3": "tuning=3: expected options, as in tuning.<option>=...",
+    "tuning=3": "tuning=3: expected the name of a choice, one of lora",
     "'value_head.hidden_sizes={a: 1}'": "expected a list, as in [one,two]",
     # choices
     "experiment=laptop/params": "experiment=laptop/params: expected one of demo, overcooked_curves, virtualhome_curves",
@@ -239,7 +239,7 @@ def test_a_job_of_a_sweep_is_checked_by_its_own_choices():
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         checker = Checker("config")
         assert checker.settled(["baseline=ppo", "baseline.hidden_sizes=[8e0]"]) == ["baseline=ppo", "baseline.hidden_sizes=[8]"]
-        with pytest.raises(UserError, match=r"baseline\.hidden_sizes: .* did you mean baseline\.critic\.hidden_sizes\?"):
+        with pytest.raises(UserError, match=r"baseline\.hidden_sizes: .* did you mean value_head\.hidden_sizes\?"):
             checker.settled(["baseline.hidden_sizes=[8]"])
 
 

@@ -132,7 +132,7 @@ def test_what_can_be_called_as_a_norm(norm):
     norms.check_norm(norm)
 
 
-@pytest.mark.parametrize("target", ["twosome.language.loading.load_language_model", "twosome.language.config.ModelConfig"])
+@pytest.mark.parametrize("target", ["twosome.language.loading.isolated_rng", "twosome.language.config.ModelConfig"])
 def test_a_configured_norm_is_looked_at_before_a_model_is_loaded(target):
     with pytest.raises(UserError, match=rf"^norm\._target_={target}: .*{SIGNATURE}"):
         parts.normalization(OmegaConf.create({"_target_": target, "_partial_": True}))

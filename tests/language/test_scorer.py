@@ -16,6 +16,7 @@ from twosome.language.config import ModelConfig
 from twosome.language.engine import MASKED, Scores
 from twosome.language.layout import kept_size
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
@@ -145,7 +146,7 @@ def test_few_numbers_of_rows_meet_a_frozen_weight(dtype: str, monkeypatch: pytes
     engine, seen = scorer(dtype=dtype), set()
     multiply = packed_linear._multiply
     monkeypatch.setattr(packed_linear, "_multiply", lambda x, *rest: seen.add(x.numel() // x.shape[-1]) or multiply(x, *rest))
-    for module in engine.model.modules():
+    for module in engine.lm.model.modules():
         if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad:
             module.register_forward_hook(lambda _, inputs, output: seen.add(output.numel() // output.shape[-1]))
     for number in range(30):
@@ -201,7 +202,7 @@ def test_soft_capped_logits(tmp_path: Path) -> None:
     capped = AutoConfig.for_model("gemma2", final_logit_softcapping=2.0, architectures=["Gemma2ForCausalLM"], **sizes)
     capped.save_pretrained(tmp_path)
     options = {"source": "hf", "path": str(tmp_path), "random": True, "attn_implementation": "eager", "device": "cpu"}
-    language = load_language_model(ModelConfig(**options))
+    language = load_language_model(ModelConfig(**options), Lora())
     disturb_adapter(language.model)
     assert_agree(Scorer(language, norms.token), DECISIONS)
 

@@ -71,7 +71,8 @@ def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Tas
                 _start([reword(word) for word in sys.argv[1:]], guarded, config_name, task.__globals__["__doc__"])
             except Exception as error:
                 signals.check()
-                told = _no_folder(error) if isinstance(error, OSError) and not jobs else _told(error)
+                unmade = isinstance(error, OSError) and not isinstance(error, BAD_INPUT) and not jobs  # one of Hydra's is one
+                told = _no_folder(error) if unmade else _told(error)
                 if full_error or not told:
                     raise
                 note(Failure("", one_line(told), isinstance(told, BAD_INPUT)))
@@ -119,8 +120,8 @@ def failure(error: Exception) -> Failure:
     return Failure(job, message if told else f"{type(error).__name__}: {message}", isinstance(told, BAD_INPUT))
 
 
-def _no_folder(error: OSError) -> UserError:
-    """Hydra cannot make the folder of a job or of a sweep."""
+def _no_folder(error: Any) -> UserError:
+    """Hydra cannot make the folder of a job or of a sweep. error: an OSError."""
     option = "hydra.sweep.dir" if {"-m", "--multirun"} & set(sys.argv) else "hydra.run.dir"
     return UserError(f"{option}: {error.filename}: {error.strerror}; expected a folder that can be made there; name another")
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from omegaconf import DictConfig
 
 from twosome.errors import UserError, folded
+from twosome.identity import task_of
 from twosome.storage.folder import RunFolder, write_atomic
 
 # Okabe and Ito's colours, which people with any of the common colour visions tell apart.
@@ -108,8 +109,7 @@ def _style(axes: Axes, label: str) -> None:
 
 
 def _title(config: DictConfig) -> str:
-    name = str(config.env.get("task") or config.env.id).replace("_", " ")
-    return f"{name}, seed {config.seed}"
+    return f"{task_of(config.env).replace('_', ' ')}, seed {config.seed}"
 
 
 def _thousands(value: float, position: int | None = None) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, Record
 from twosome.evaluation.retention.report import FILE, print_drift
+from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
 
 FILES = {
@@ -41,9 +42,8 @@ def print_summary(folder: RunFolder, config: DictConfig) -> None:
 
 def print_records(found: Sequence[Record], seed: int, evaluated: Record | None = None) -> None:
     """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new."""
-    task, prompt = found[0]["task"] or found[0]["env"], found[0]["prompt"]
-    wording = f", prompt {prompt}" if prompt not in (None, "default") else ""
-    wording += "".join(f", {name} {value}" for name, value in (found[0].get("options") or {}).items())
+    task = task_of(found[0] | {"id": found[0]["env"]})
+    wording = "".join(f", {name} {value}" for name, value in (found[0].get("options") or {}).items())
     table = Table(title=escape(f"{task}{wording}, seed {seed}"), title_justify="left", title_style="bold")
     table.add_column("training")
     table.add_column("policy")

@@ -16,6 +16,7 @@ from twosome.envs.player import Player
 from twosome.errors import RunError, UserError, is_interruption, raised, shown
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose
+from twosome.identity import task_of
 from twosome.policies.agent import Agent, likeliest, sample
 from twosome.storage.folder import write_atomic
 
@@ -91,7 +92,7 @@ def _title(env: gymnasium.Env) -> str:
     """The task's name, or the environment's."""
     if env.spec is None:
         return type(env.unwrapped).__name__
-    return str(env.spec.kwargs.get("task") or env.spec.id).replace("_", " ")
+    return task_of({"id": env.spec.id, **env.spec.kwargs}).replace("_", " ")
 
 
 def _pictures(env: gymnasium.Env) -> list[np.ndarray]:

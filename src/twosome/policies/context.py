@@ -35,9 +35,8 @@ class AgentContext:
     """What an agent's builder (``baseline._target_``) may use.
 
     make_env: makes an environment of the run. model: the language model's configuration. norm: of action scores. seed: of all
-    that is random about the agent (`twosome.seeding`). gamma: the environment's discount per primitive step. parts: what the
-    groups of the configuration have chosen that only some agents use (engine, tuning, value_head). loading: loads a model and
-    makes its engine.
+    that is random about the agent. gamma: the environment's discount per primitive step. parts: what the groups of the
+    configuration have chosen that only some agents use (engine, tuning, value_head). loading: loads a model, makes its engine.
     """
 
     make_env: MakeEnv

@@ -13,6 +13,7 @@ from twosome import parts
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_groups, own_settings, resolve, typed
 from twosome.distributed.config import FSDPConfig, fsdp_config
 from twosome.errors import UserError
+from twosome.identity import identity
 from twosome.language.config import check_path
 from twosome.policies.context import MakeEnv
 from twosome.runs.loggers import check_loggers
@@ -82,7 +83,9 @@ class Job:
         from twosome.storage.provenance import now, provenance
 
         self.folder.check_model(agent)
-        self.folder.write_json("provenance.json", provenance(self.config.seed, agent.provenance()))
+        own, choices = agent.provenance(), self.folder.read_json("choices.json", default={})
+        named = identity(self.config, choices, bool(own.get("model")))
+        self.folder.write_json("provenance.json", named | provenance(self.config.seed, own))
         agent.prepare()
         probe = self.drift_probe(agent)
         if isinstance(agent, LearningAgent):

@@ -12,7 +12,7 @@ from twosome.errors import UserError
 from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder
 
-IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every")
+IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every", "label")
 """Options that say nothing about what a run computes; every other one makes it another run."""
 
 

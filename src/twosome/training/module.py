@@ -90,7 +90,7 @@ class LearningModule(LightningModule):
         own = self.state_dict().items()
         shapes = {name: tuple(value.shape) for name, value in own if isinstance(value, torch.Tensor)}
         for name, value in checkpoint["state_dict"].items():
-            if name in shapes and tuple(value.shape) != shapes[name]:
+            if isinstance(value, torch.Tensor) and tuple(value.shape) != shapes.get(name, tuple(value.shape)):
                 raise UserError(
                     f"resume: {name} is {tuple(value.shape)} in the checkpoint and {shapes[name]} by config.yaml; expected the "
                     "configuration that the run began with: copy config.yaml back"

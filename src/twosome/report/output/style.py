@@ -1,8 +1,10 @@
-"""How figures look: one colour per method over all figures, text that can be read at a column's width."""
+"""Colours, names, panels and axes of figures: one colour per method in all figures, text for a column's width."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -26,12 +28,7 @@ COLORS = {
     "optimal": "#000000",
 }
 OTHERS = ("#332288", "#999933", "#44AA99", "#AA4499", "#661100", "#117733")  # of methods that are not named above
-DASHES = {
-    "saycan-oracle": (0, (5, 1.5)),
-    "saycan-value": (0, (3, 1, 1, 1)),
-    "saycan-none": (0, (4, 1, 1, 1, 1, 1)),
-    "random": (0, (1, 1)),
-}
+DASHES = {"saycan-oracle": (5, 1.5), "saycan-value": (3, 1, 1, 1), "saycan-none": (4, 1, 1, 1, 1, 1), "random": (1, 1)}
 LABELS = {
     "twosome-word": "TWOSOME, word",
     "twosome-token": "TWOSOME, token",
@@ -46,39 +43,58 @@ LABELS = {
 
 
 def color(method: str, methods: Sequence[str]) -> str:
-    """A method's colour. methods: all that are shown anywhere, from which new names take what is left, in their order."""
+    """Return a method's colour. methods: of all figures; those without a colour above get one of OTHERS, in their order."""
     new = sorted(set(methods) - set(COLORS))
     return COLORS.get(method) or OTHERS[new.index(method) % len(OTHERS)]
 
 
 def label(method: str) -> str:
-    """A method's name for people."""
+    """Return a method's name for people."""
     return LABELS.get(method, method)
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Methods as legends and tables list them: the known ones first."""
+    """Sort methods for legends and tables: those with a colour above first, in that order."""
     known = list(COLORS)
     return sorted(methods, key=lambda method: (known.index(method) if method in known else len(known), method))
 
 
 def title(task: str) -> str:
-    """A task's name for people."""
+    """Return a task's name for people."""
     return task.replace("_", " ").capitalize()
 
 
+def given(rows: pd.DataFrame, center: str, low: str, high: str) -> pd.DataFrame:
+    """Put an estimate and the ends of its interval below each other, as the column "value", for seaborn with GIVEN."""
+    others = [name for name in rows if name not in (center, low, high)]
+    return rows.melt(others, [center, low, high])
+
+
+GIVEN: dict[str, Any] = {"estimator": lambda values: values.iloc[0], "errorbar": lambda values: tuple(values.iloc[1:3])}
+"""Arguments with which seaborn draws the estimate and the interval of given(), and computes none.
+
+They go by the order of the rows: lineplot needs sort=False.
+"""
+
+
 def panels(number: int, legend_rows: int) -> tuple[Figure, list[Axes]]:
-    """A column of panels. legend_rows: for which there is room below them."""
-    figure = Figure(figsize=(WIDTH, number * PANEL + 0.17 * legend_rows + 0.15), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    """Make a column of panels, with room for a legend of so many rows below."""
+    figure = blank(number * PANEL + 0.17 * legend_rows + 0.15)
     axes = list(figure.subplots(number, 1, squeeze=False)[:, 0])
     for each in axes:
         decorate(each)
     return figure, axes
 
 
+def blank(height: float) -> Figure:
+    """Make a figure of a column's width. height: in inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def decorate(axes: Axes) -> None:
-    """Thin lines, a light grid, large enough text."""
+    """Give axes thin lines, a light grid and readable text."""
     axes.tick_params(labelsize=7.5, colors=INK, length=2.5, width=0.6)
     axes.grid(color=GRID, lw=0.6)
     axes.set_axisbelow(True)
@@ -91,5 +107,5 @@ def decorate(axes: Axes) -> None:
 
 
 def thousands(value: float, position: int | None = None) -> str:
-    """12000 as 12k."""
+    """Show 12000 as 12k."""
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"

@@ -1,22 +1,22 @@
-"""A ledger's parts: claims as data (claims.yaml), and how one is judged by runs."""
+"""The papers' claims, read from a YAML file (analysis/claims.yaml), and the verdict of runs on each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-import measures
-import style
-from runs import Run
-from stats import Bootstrap, Estimate, Statistic, difference, improvement, pooled_iqm
+from twosome.plain import parse_yaml
+from twosome.report.data.run import Run
+from twosome.report.output import style
+from twosome.report.statistics.estimates import Bootstrap, Estimate, Statistic, difference, improvement, pooled_iqm
+from twosome.report.statistics.measures import Measure, evaluated
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not enough data"
 MIN_SEEDS = 3
-"""Of each method that learns; nothing is called supported or contradicted on fewer."""
+"""Seeds that each method that learns needs for a verdict."""
 MIN_EPISODES = 100
-"""Of the evaluation of each policy that does not learn, for which one run is enough."""
+"""Episodes that the evaluation of a policy that does not learn needs; one run of it is enough."""
 STATISTICS: dict[str, Statistic] = {"difference": difference, "improvement": improvement, "level": pooled_iqm}
 
 
@@ -33,16 +33,16 @@ class Check:
     tasks: list[str] | None = None
 
     def concerns(self, task: str) -> bool:
-        """Whether the test is made on a task."""
+        """Return whether the test is made on a task."""
         return self.tasks is None or task in self.tasks
 
     @property
     def methods(self) -> list[str]:
-        """Those that it is about."""
+        """The methods that it is about."""
         return [self.of, *([self.than] if self.than else [])]
 
     @property
-    def told(self) -> str:
+    def described(self) -> str:
         """The test in words."""
         names = " against ".join(map(style.label, self.methods))
         return f"{self.measure}, {self.statistic} > {self.above:g}: {names}"
@@ -68,20 +68,22 @@ class Outcome:
     why: str = ""
 
 
-def load() -> list[Claim]:
-    """claims.yaml."""
-    entries = yaml.safe_load((Path(__file__).parent / "claims.yaml").read_text())
+def read(file: Path) -> list[Claim]:
+    """Read the claims of a YAML file."""
+    entries = parse_yaml(file.read_text(encoding="utf-8"))
     return [Claim(str(e["claim"]), e["says"], e["source"], [Check(**check) for check in e["tests"]]) for e in entries]
 
 
-def judge(check: Check, methods: Mapping[str, Sequence[Run]], window: int, bootstrap: Bootstrap) -> Outcome:
-    """Make a test on one task's runs."""
+def judge(
+    check: Check, methods: Mapping[str, Sequence[Run]], window: int, bootstrap: Bootstrap, measures: Mapping[str, Measure]
+) -> Outcome:
+    """Test one task's runs, by method."""
     runs = [methods.get(method, []) for method in check.methods]
     seeds = [len(each) for each in runs]
     for method, each in zip(check.methods, runs, strict=True):
         if not each:
             return Outcome(OPEN, None, seeds, f"no run of {style.label(method)}")
-    strata = [np.array([measures.MEASURES[check.measure](run, window) for run in each]) for each in runs]
+    strata = [np.array([measures[check.measure](run, window) for run in each]) for each in runs]
     if any(np.isnan(values).any() for values in strata):
         return Outcome(OPEN, None, seeds, f"no {check.measure} of some run")
     estimate = _outermost(bootstrap.estimate(STATISTICS[check.statistic], strata))
@@ -95,23 +97,26 @@ def judge(check: Check, methods: Mapping[str, Sequence[Run]], window: int, boots
 
 
 def _outermost(estimate: Estimate) -> Estimate:
-    """Of numbers with intervals of their own: from what the seeds make of their low ends to what they make of the high ends."""
+    """Return the interval of a statistic, from its lower end on the runs' low ends to its upper end on their high ends.
+
+    estimate: of (number, low end, high end), where each run's number has an interval of its own; any other is returned as it is.
+    """
     if not np.ndim(estimate.center):
         return estimate
     return Estimate(estimate.center[0], estimate.low[1], estimate.high[2])
 
 
 def _lack(runs: Sequence[Run]) -> str | None:
-    """What a method's runs lack for a verdict."""
+    """Say what a method's runs lack for a verdict; None where they lack nothing."""
     name = style.label(runs[0].method)
     if any(run.steps for run in runs):
         return None if len(runs) >= MIN_SEEDS else f"{name} has {len(runs)} of at least {MIN_SEEDS} seeds"
-    episodes = min(measures.evaluated(run, "episodes", "sampled") for run in runs)
+    episodes = min(evaluated(run, "episodes", "sampled") for run in runs)
     return None if episodes >= MIN_EPISODES else f"{name} has {episodes:.0f} of at least {MIN_EPISODES} episodes"
 
 
 def overall(verdicts: Sequence[str]) -> str:
-    """A claim's verdict: contradicted where any of its tests is, supported where all are."""
+    """Return a claim's verdict: contradicted where any of its tests is, supported where all are."""
     if CONTRADICTED in verdicts:
         return CONTRADICTED
     return SUPPORTED if verdicts and set(verdicts) == {SUPPORTED} else OPEN

@@ -1,6 +1,5 @@
-"""Which runs a figure is made of: found below the named folders, checked to belong together, sorted."""
+"""Find the runs below folders, check that they can be compared, and sort them."""
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,14 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-import counting
-import measures
-import paper
-import published
-import windows
-from checks import shown
-from commands import COUNTED, AnalysisError, warn
-from runs import Run, read_folder
+from twosome.errors import UserError, shown
+from twosome.report.data import published, repeats
+from twosome.report.data.repeats import COUNTED
+from twosome.report.data.run import Run
+from twosome.report.data.run_folder import read_folder
+from twosome.report.messages import warn
 
 ADDED = ("accuracies", "drift")
 """Tables of Run.retained to which src/evaluate.py adds."""
@@ -28,20 +25,20 @@ def read(
     seeds: Sequence[int] | None = None,
     unfinished: bool = False,
     evaluations: str = COUNTED[0],
+    first: Sequence[str] = (),
 ) -> list[Run]:
-    """All runs at and below the folders, sorted by task, method and seed; a run found twice counts once.
+    """Read all runs at and below the folders, sorted by task, method and seed; a run found twice counts once.
 
     seeds: take only these; every trained method must have them all. unfinished: whether to take runs that are not finished.
-    evaluations: which of a run's evaluations count (commands.COUNTED). Raises AnalysisError where there is no run, or where
-    runs do not belong together.
+    evaluations: which of a run's evaluations count (repeats.COUNTED). first: the tasks that come first, in this order.
+    Raises UserError where there is no run, or where runs cannot be compared.
     """
     found = [run for folder in folders for run in _below(folder)]
     if not unfinished:
         for run in found:
             _check_finished(run)
     chosen: dict[str, Run] = {}
-    papers = list(paper.content()["tasks"])
-    for run in sorted(found, key=lambda run: (_place(run.task, papers), run.method, run.seed)):
+    for run in sorted(found, key=lambda run: (_place(run.task, first), run.method, run.seed)):
         if seeds is None or run.seed in seeds or not run.steps:
             chosen[run.name] = _fuller(run, chosen.get(run.name, run))
     runs = [replace(run, which=evaluations) for run in chosen.values()]
@@ -50,18 +47,7 @@ def read(
             _check_setting(task, method, of_method)
         _check_seeds(task, methods, seeds)
     if not runs:
-        raise AnalysisError(f"--seeds {','.join(map(str, seeds or ()))}: expected seeds that the runs have; leave the option out")
-    return runs
-
-
-def asked(options: argparse.Namespace) -> list[Run]:
-    """The runs that a command line names; says where a task's window is shorter than --window."""
-    if "window" in options:
-        measures.check_window(options.window)
-    which = options.evaluations if "evaluations" in options else COUNTED[0]
-    runs = read(options.runs, options.seeds, options.unfinished, which)
-    if "window" in options:
-        windows.warn_of_shorter(by_task(runs), options.window)
+        raise UserError(f"--seeds {','.join(map(str, seeds or ()))}: expected seeds that the runs have; leave the option out")
     return runs
 
 
@@ -73,14 +59,13 @@ def by_task(runs: Sequence[Run]) -> Grouped:
     return grouped
 
 
-def _place(task: str, papers: Sequence[str]) -> tuple[int, str]:
-    """The paper's tasks first, in its order."""
-    return (papers.index(task) if task in papers else len(papers), task)
+def _place(task: str, first: Sequence[str]) -> tuple[int, str]:
+    return (first.index(task) if task in first else len(first), task)
 
 
 def _below(folder: Path) -> list[Run]:
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
-        raise AnalysisError(f"{folder}: no such folder; expected a run folder, or one that holds some")
+        raise UserError(f"{folder}: no such folder; expected a run folder, or one that holds some")
     files = (path for name in ("config.yaml", published.FILES[0]) for path in folder.rglob(name))
     runs: list[Run] = []
     for file in sorted(files):
@@ -89,7 +74,7 @@ def _below(folder: Path) -> list[Run]:
         elif (file.parent / "provenance.json").exists():
             runs.append(read_folder(file.parent))
     if not runs:
-        raise AnalysisError(
+        raise UserError(
             f"{folder}: no run in it; expected folders with config.yaml and provenance.json, as src/run.py writes them, "
             f"or published tables ({', '.join(published.FILES)})"
         )
@@ -102,11 +87,11 @@ def _check_finished(run: Run) -> None:
     way = f"finish it with python src/run.py resume={run.source}"
     if not (run.source / "config.yaml").exists():  # published as it was
         way = f"finish {run.name} and publish it again"
-    raise AnalysisError(f"{run.source}: expected finished runs, found an unfinished one; {way}, or add --unfinished")
+    raise UserError(f"{run.source}: expected finished runs, found an unfinished one; {way}, or add --unfinished")
 
 
 def _fuller(run: Run, first: Run) -> Run:
-    """The same setting and seed has one result; of two copies of it, the one that was evaluated further counts.
+    """Return the one of two copies of a run that was evaluated further; both must have the same results.
 
     They agree in what the run itself wrote. What src/evaluate.py added to either of them counts as added to the run.
     """
@@ -114,48 +99,48 @@ def _fuller(run: Run, first: Run) -> Run:
     few, many = sorted((first, run), key=_extent)
     tables = list(zip(_own(few), _own(many), strict=True))
     if not run.bins.equals(first.bins) or any(len(less.merge(more)) != len(less) for less, more in tables):
-        raise AnalysisError(
+        raise UserError(
             f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
             "with different results; name only one of them"
         )
     fuller, other = (many, few) if _extent(many) > _extent(few) else (first, run)
-    known = {name: counting.together(getattr(fuller.retained, name), getattr(other.retained, name)) for name in ADDED}
-    evaluations = counting.together(fuller.evaluations, other.evaluations)
+    known = {name: repeats.together(getattr(fuller.retained, name), getattr(other.retained, name)) for name in ADDED}
+    evaluations = repeats.together(fuller.evaluations, other.evaluations)
     return replace(fuller, evaluations=evaluations, retained=replace(fuller.retained, **known))
 
 
 def _extent(run: Run) -> tuple[int, ...]:
-    """How far a run was evaluated: by itself, then in all."""
+    """Return how far a run was evaluated: by itself, then in all."""
     return (*map(len, _own(run)), len(run.evaluations), len(run.retained.accuracies))
 
 
 def _own(run: Run) -> list[pd.DataFrame]:
-    """What two copies of a run have to agree on, as far as both have it: what the run wrote itself."""
-    return [counting.own(run.evaluations), counting.own(run.retained.accuracies)]
+    """Return what two copies of a run have to agree on, as far as both have it: what the run wrote itself."""
+    return [repeats.own(run.evaluations), repeats.own(run.retained.accuracies)]
 
 
 def _check_setting(task: str, method: str, runs: Sequence[Run]) -> None:
-    """Runs of a method differ in nothing but the seed. Options that one of them does not know yet are not compared."""
+    """Raise UserError where runs of a method differ in more than the seed. Options that a run lacks are not compared."""
     first = runs[0]
     for run in runs[1:]:
         for name in first.setting.keys() & run.setting.keys():
             ours, theirs = first.setting[name], run.setting[name]
             if ours != theirs and (ours == ours or theirs == theirs):  # nan is nan
-                raise AnalysisError(
+                raise UserError(
                     f"{task}, {method}: expected runs of one setting, found {name}={shown(ours)} in {first.source} and "
                     f"{name}={shown(theirs)} in {run.source}; name only folders of one setting"
                 )
 
 
 def _check_seeds(task: str, methods: dict[str, list[Run]], seeds: Sequence[int] | None) -> None:
-    """Methods that learn are compared on the same seeds."""
+    """Raise UserError where a method that learns lacks one of the seeds; warn where methods have different seeds."""
     there = {method: [run.seed for run in runs] for method, runs in methods.items() if any(run.steps for run in runs)}
     for method, own in there.items():
         if missing := sorted(set(seeds or ()) - set(own)):
-            raise AnalysisError(
+            raise UserError(
                 f"--seeds {','.join(map(str, seeds or ()))}: {task}, {method} has no run with seed {missing[0]}; "
                 f"train it, or ask for seeds {','.join(map(str, own))}"
             )
     if len(set(map(tuple, there.values()))) > 1:
-        told = "; ".join(f"{method} has {','.join(map(str, own))}" for method, own in there.items())
-        warn(f"{task}: methods have different seeds: {told}")
+        found = "; ".join(f"{method} has {','.join(map(str, own))}" for method, own in there.items())
+        warn(f"{task}: methods have different seeds: {found}")

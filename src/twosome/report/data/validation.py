@@ -1,4 +1,4 @@
-"""What the files of a run may hold. A folder may be damaged, old, or anybody's: what is wrong is named where it is read."""
+"""Check types and ranges of what the files of a run hold. A folder may be damaged, old, or made by anybody."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from commands import AnalysisError
-from plain import walk
+from twosome.errors import UserError, shown
+from twosome.plain import walk
 
 NAME = 200  # characters of a task, a method, ...
 LARGEST = 1e100  # of numbers: their squares can still be added up
@@ -23,14 +23,8 @@ ANY_LENGTH = ("config", "choices", "provenance", "options", "outcomes")
 TRUTH = {True: True, False: False, "True": True, "False": False}
 
 
-def shown(value: Any) -> str:
-    """A value as an error shows it."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def readable(content: Any) -> None:
-    """Raises ValueError where text cannot be written as UTF-8, or a number is too large to be computed with."""
+def check_encodable(content: Any) -> None:
+    """Raise ValueError where text cannot be written as UTF-8, or a number is too large to be computed with."""
     for keys, value in walk([content]):
         if isinstance(value, int) and value.bit_length() > 1024:
             raise ValueError("it holds a number that is too large")
@@ -39,18 +33,18 @@ def readable(content: Any) -> None:
 
 
 def entry(content: Any, path: Sequence[str], kind: type, where: str, remedy: str) -> Any:
-    """What stands in a file's content at a path; raises AnalysisError where that is not of a kind."""
+    """Return the entry of a file's content at a path. Raises UserError where it is not of a kind (dict or list)."""
     found = content
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, kind):
         expected = "a mapping" if kind is dict else "a list"
-        raise AnalysisError(f"{where}: {'.'.join(path)}: expected {expected}, found {shown(found)}; {remedy}")
+        raise UserError(f"{where}: {'.'.join(path)}: expected {expected}, found {shown(found)}; {remedy}")
     return found
 
 
 def is_name(value: Any, longest: int = NAME) -> bool:
-    """Whether it is text of one line."""
+    """Return whether a value is text of one line."""
     return isinstance(value, str) and value.isprintable() and len(value) <= longest
 
 
@@ -69,26 +63,26 @@ RULES: Sequence[Rule] = (
     *(("choices", name, is_name, A_NAME) for name in ("env", "norm", "baseline")),
     *(
         ("provenance", name, lambda value: value is None or is_name(value), A_NAME)
-        for name in ("model", "model_checksum", "git_commit", "started", "finished")
+        for name in ("model", "model_checksum", "git_commit", "started", "finished", "task", "method", "label")
     ),
 )
 """What figures read of a run's configuration, its choices and its provenance: where, which entry, a test, what is expected."""
 
 
-def origin(contents: Mapping[str, dict[str, Any]], where: Mapping[str, str], remedy: str) -> None:
-    """Raises AnalysisError where a run's config, choices or provenance break a rule. where: what each is called."""
+def check_origin(contents: Mapping[str, dict[str, Any]], where: Mapping[str, str], remedy: str) -> None:
+    """Raise UserError where a run's config, choices or provenance break a rule. where: how an error calls each of them."""
 
     def check(name: str, path: str, value: Any, test: Callable[[Any], bool], expected: str) -> None:
         if not test(value):
-            raise AnalysisError(f"{where[name]}: {path}: expected {expected}, found {shown(value)}; {remedy}")
+            raise UserError(f"{where[name]}: {path}: expected {expected}, found {shown(value)}; {remedy}")
 
     for name, path, test, expected in RULES:
         found: Any = contents[name]
         for step in path.split("."):
             found = found.get(step)
         check(name, path, found, test, expected)
-    for name, told in (("config", contents["config"]["baseline"]), ("choices", contents["choices"])):
-        for path, value in told.items():  # those that are text name variants of the method
+    for name, options in (("config", contents["config"]["baseline"]), ("choices", contents["choices"])):
+        for path, value in options.items():  # options that are text name variants of the method
             if isinstance(value, str):
                 check(name, f"baseline.{path}" if name == "config" else path, value, is_name, A_NAME)
 
@@ -101,7 +95,7 @@ def table(
     text: bool = False,
     missing: Collection[str] = (),
 ) -> pd.DataFrame:
-    """A table's columns, each of its type; raises AnalysisError that names the first entry that is not, or out of range.
+    """Return a table's columns, each converted to its type. Raises UserError that names the first entry of another type or range.
 
     where: the file. remedy: what to do. text: whether numbers may be written as text. missing: columns that may lack a number,
     which is then nan. Rows are called by their index: by its labels where these are text, otherwise by their number.
@@ -113,12 +107,12 @@ def table(
         if len(bad):
             label = given.index[bad[0]]
             row = label if isinstance(label, str) else f"row {bad[0] + 1}"
-            raise AnalysisError(f"{where}: {row}: {name}: expected {expected}, found {shown(given[name].iloc[bad[0]])}; {remedy}")
+            raise UserError(f"{where}: {row}: {name}: expected {expected}, found {shown(given[name].iloc[bad[0]])}; {remedy}")
     return pd.DataFrame(found, index=given.index).reset_index(drop=True).astype(columns)
 
 
 def _column(values: pd.Series, name: str, kind: type, text: bool, missing: bool) -> tuple[pd.Series, pd.Series, str]:
-    """The values converted, which of them are good, and what was expected."""
+    """Return the values converted, which of them are good, and what was expected."""
     if kind is bool:
         truths = values.map(TRUTH)
         return truths, truths.notna(), "True or False"
@@ -143,7 +137,7 @@ def _range(name: str, kind: type) -> tuple[float, float]:
 
 
 def _number(value: Any, text: bool) -> float:
-    """A cell's number; nan where it is empty, infinite where it is something else."""
+    """Return a cell's number; nan where it is empty, infinite where it is something else."""
     if value is None or (text and value == ""):
         return np.nan
     try:
@@ -153,11 +147,11 @@ def _number(value: Any, text: bool) -> float:
 
 
 def rounded(given: pd.DataFrame, columns: Mapping[str, type]) -> pd.DataFrame:
-    """Floats with six significant digits, as they are published."""
+    """Round floats to six significant digits, as they are published."""
     floats = {name: given[name].map(significant) for name, kind in columns.items() if kind is float}
     return given.assign(**floats).astype(columns)
 
 
 def significant(value: float) -> float:
-    """Rounded to six significant digits."""
+    """Round to six significant digits."""
     return float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""What the commands of this folder share: options, one-line errors with exit code 2, and saying what was written."""
+"""What the commands of analysis/ share: options, one-line errors with exit code 2, and the names of the files written."""
 
 import argparse
 import contextlib
@@ -9,28 +9,28 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import signals
+from twosome import signals
+from twosome.errors import UserError
+from twosome.report.data import collection
+from twosome.report.data.repeats import COUNTED
+from twosome.report.data.run import Run
+from twosome.report.messages import one_line
+from twosome.report.statistics import smoothing
+from twosome.report.statistics.estimates import Bootstrap
 
 Make = Callable[[argparse.Namespace], Iterable[Path]]
-COUNTED = ("own", "latest")
-"""Of --evaluations: the run's own record, and where there is none the one of most episodes or items, of equals the latest; or
-the latest whoever made it."""
-
-
-class AnalysisError(ValueError):
-    """Bad input: one line that names the folder or option, what was expected and how to fix it."""
 
 
 class Parser(argparse.ArgumentParser):
     """Reports bad options like any other bad input."""
 
     def error(self, message: str) -> NoReturn:
-        """Called by argparse."""
-        raise AnalysisError(f"{message}; --help lists the options")
+        """Raise UserError; argparse calls this."""
+        raise UserError(f"{message}; --help lists the options")
 
 
 def parser(description: str | None, default_out: str = "results") -> Parser:
-    """A command's parser with the options that all have: which runs, and where to write."""
+    """Make a command's parser with the options that all commands have."""
     made = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("runs", nargs="+", type=Path, help="folders, searched for run folders and for published tables")
     made.add_argument("--out", type=Path, default=Path(default_out), help="folder to write into")
@@ -40,7 +40,7 @@ def parser(description: str | None, default_out: str = "results") -> Parser:
 
 
 def add_statistics(made: argparse.ArgumentParser) -> None:
-    """The options of what is computed from the runs."""
+    """Add the options of the statistics."""
     add_evaluations(made)
     made.add_argument("--window", type=positive, default=4096, help="environment steps that a curve's mean looks back over")
     made.add_argument("--stat", choices=("iqm", "mean-std"), default="iqm", help="over seeds: interquartile mean with a "
@@ -50,7 +50,7 @@ def add_statistics(made: argparse.ArgumentParser) -> None:
 
 
 def add_evaluations(made: argparse.ArgumentParser) -> None:
-    """The option of what counts where a run was evaluated more than once."""
+    """Add the option --evaluations."""
     made.add_argument("--evaluations", choices=COUNTED, default=COUNTED[0], help="which counts where a run "
                       "was evaluated more than once: its own (without one the longest, of equals the latest), or the latest"
                       )  # fmt: skip
@@ -58,7 +58,7 @@ def add_evaluations(made: argparse.ArgumentParser) -> None:
 
 @signals.unwinding()
 def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, make the files, print their names; returns the exit code.
+    """Parse the command line, make the files, print their names; return the exit code.
 
     2 where the user's input has to change, 1 where a file could not be written although its folder could.
     """
@@ -66,7 +66,7 @@ def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int
         options = made.parse_args(arguments)
         check_out(options.out)
         written = list(make(options))
-    except AnalysisError as error:
+    except UserError as error:
         signals.check()
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
@@ -79,7 +79,7 @@ def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int
 
 
 def check_out(folder: Path) -> None:
-    """Raises AnalysisError where nothing can be written into a folder, made if need be. Leaves nothing behind."""
+    """Raise UserError where a folder, made if need be, cannot be written into. Leave nothing behind."""
     new: list[Path] = []
     try:
         new = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -88,25 +88,34 @@ def check_out(folder: Path) -> None:
             pass
     except OSError as error:
         why = "it is a file" if os.path.isfile(folder) else f"cannot be written into ({error.strerror})"
-        raise AnalysisError(f"--out {folder}: {why}; expected a folder, which is made if need be; name another") from None
+        raise UserError(f"--out {folder}: {why}; expected a folder, which is made if need be; name another") from None
     finally:
         for each in new:
             with contextlib.suppress(OSError):
                 each.rmdir()
 
 
-def one_line(text: str) -> str:
-    """Without control characters, which names in files may hold: they are shown as escapes."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def read_runs(options: argparse.Namespace, first: Sequence[str] = ()) -> list[Run]:
+    """Read the runs that a command line names; warn where a task's window is shorter than --window.
+
+    first: the tasks that come first, in this order.
+    """
+    if "window" in options:
+        smoothing.check_window(options.window)
+    which = options.evaluations if "evaluations" in options else COUNTED[0]
+    runs = collection.read(options.runs, options.seeds, options.unfinished, which, first)
+    if "window" in options:
+        smoothing.warn_of_shorter(collection.by_task(runs), options.window)
+    return runs
 
 
-def warn(message: str) -> None:
-    """Say what the reader of a figure should know."""
-    print(f"warning: {one_line(message)}", file=sys.stderr)
+def bootstrap(options: argparse.Namespace) -> Bootstrap:
+    """Make the bootstrap that a command line describes."""
+    return Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
 
 
 def seeds(text: str) -> tuple[int, ...]:
-    """The type of --seeds."""
+    """Parse --seeds."""
     try:
         return tuple(sorted({int(word) for word in text.split(",")}))
     except ValueError:
@@ -114,14 +123,14 @@ def seeds(text: str) -> tuple[int, ...]:
 
 
 def positive(text: str) -> int:
-    """The type of counts."""
+    """Parse a count."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected an integer above 0")
     return int(text)
 
 
 def natural(text: str) -> int:
-    """The type of seeds of generators."""
+    """Parse the seed of a generator."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from 0 on")
     return int(text)

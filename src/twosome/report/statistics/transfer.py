@@ -1,4 +1,4 @@
-"""What agents do on tasks that they were not trained on: the records of src/evaluate.py with suite=unseen and suite=cross."""
+"""Success on tasks that agents were not trained on: the records of src/evaluate.py with suite=unseen and suite=cross."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from commands import AnalysisError
-from runs import Run
-from stats import wilson
+from twosome.errors import UserError
+from twosome.report.data.run import Run
+from twosome.report.statistics.estimates import wilson
 
 WHEN = {"random": "random", "before": "untrained", "after": "trained"}
-"""Who plays, as records call it and as figures do."""
+"""Who plays: its name in records, and its name in figures."""
 PLAYED = ("env", "task", "own", "when", "episodes", "success_rate", "return_mean", "return_std", "decisions_mean")
 
 
 def played(run: Run, mode: str = "sampled") -> pd.DataFrame:
-    """The run's evaluations that count, a row per task and player, columns PLAYED. own: whether the task was trained on.
+    """Return the run's evaluations that count, a row per task and player, columns PLAYED. own: whether the task was trained on.
 
-    mode: "sampled" or "greedy". Not those whose prompt or options are others than in training. Of several the last counts.
+    mode: "sampled" or "greedy". Evaluations with another prompt or other options than in training are left out. Of several the
+    last counts.
     """
     table, env = run.counted_evaluations, run.config["env"]
     same = table.env == env["id"]
@@ -30,12 +31,12 @@ def played(run: Run, mode: str = "sampled") -> pd.DataFrame:
 
 
 def pooled(runs: Sequence[Run], mode: str = "sampled") -> pd.DataFrame:
-    """Success of runs that differ in nothing but the seed, a row per task and player, the tasks in the order of the records.
+    """Pool the success of runs that differ only in the seed: a row per task and player, the tasks in the order of the records.
 
     rate, low, high: of all their episodes, with the 95 % Wilson interval. Random play and the untrained model do not depend on
-    the seed: where runs have the same result, it is one evaluation that was repeated, and its episodes count once. by_seed:
-    each run's rate. gain, gain_low, gain_high: of the trained agent, its rate less the untrained one's, mean and range over
-    runs. The own task is there as far as all runs have it. Raises AnalysisError where a run lacks a record.
+    the seed: equal results of several runs are one evaluation, whose episodes count once. by_seed: each run's rate. gain,
+    gain_low, gain_high: the trained agent's rate less the untrained one's, mean and range over runs. The task that was trained
+    on has a row where all runs have a record of it. Raises UserError where a run lacks another record.
     """
     tables = [played(run, mode) for run in runs]
     tasks = pd.concat(tables)[["env", "task", "own"]].drop_duplicates()
@@ -59,14 +60,14 @@ def _of(table: pd.DataFrame, env: str, task: str, when: str) -> dict[str, Any] |
 def _check_there(runs: Sequence[Run], records: Sequence[Any], task: str, when: str, suite: str, mode: str) -> None:
     for run, record in zip(runs, records, strict=True):
         if record is None:
-            raise AnalysisError(
+            raise UserError(
                 f"{run.source}: expected {run.name} to have a {mode} evaluation on {task} by the {WHEN[when]} policy, as other "
                 f"records call for, found none; make it with python src/evaluate.py run=<the run's folder> suite={suite}"
             )
 
 
 def _row(when: str, found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """The numbers of one player on one task."""
+    """Return the numbers of one player on one task."""
     counted = list(found[when]) if when == "after" else list({tuple(record.values()): record for record in found[when]}.values())
     episodes = sum(int(record["episodes"]) for record in counted)
     successes = sum(round(record["success_rate"] * record["episodes"]) for record in counted)

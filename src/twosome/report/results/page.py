@@ -1,9 +1,9 @@
-"""The parts of report.py's page, each a function that writes HTML of what another command made."""
+"""The HTML page with everything that the other commands made; each section is a function that returns HTML."""
 
 import base64
 import html
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,42 +11,34 @@ from urllib.parse import quote
 
 import yaml
 
-import collection
-import style
-from commands import one_line
-from ledger import CONTRADICTED, SUPPORTED
-from runs import Run
-from tables import Table, read_markdown, to_html
+from twosome.report.data.collection import by_task
+from twosome.report.data.run import Run
+from twosome.report.messages import one_line
+from twosome.report.output import style
+from twosome.report.output.folder import Folder
+from twosome.report.output.tables import Table, to_html
+from twosome.report.statistics.claims import CONTRADICTED, SUPPORTED
 
 
 @dataclass(frozen=True)
 class Page:
-    """What sections are made of.
+    """What sections are made of: the folder with what the commands wrote, and the runs."""
 
-    out: where the commands wrote. made: the names of the files that were written there for this page; whatever else is there is
-    of other runs. runs: all of them.
-    """
-
-    out: Path
-    made: Collection[str]
+    out: Folder
     runs: Sequence[Run]
 
     def figure(self, name: str, caption: str) -> str:
-        """A picture, with links to it and to the PDF; nothing where it was not made."""
-        if f"{name}.png" not in self.made:
+        """Return a picture, with links to it and to the PDF; nothing where it was not made."""
+        if not self.out.wrote(f"{name}.png"):
             return ""
-        data = base64.b64encode((self.out / f"{name}.png").read_bytes()).decode()
+        data = base64.b64encode((self.out.path / f"{name}.png").read_bytes()).decode()
         links = f'<a href="{name}.png">PNG</a>, <a href="{name}.pdf">PDF</a>'
         picture = f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
         return f"<figure>{picture}<figcaption>{html.escape(caption)} {links}</figcaption></figure>"
 
-    def table(self, name: str) -> Table:
-        """A table that was made."""
-        return read_markdown((self.out / f"{name}.md").read_text())
-
 
 def learning_curves(page: Page) -> str:
-    """The learning curves."""
+    """Write the section of learning curves."""
     return (
         '<div class="figures">'
         + page.figure("curves_norms", "Norms against each other: discounted return of the training episodes.")
@@ -56,8 +48,8 @@ def learning_curves(page: Page) -> str:
 
 
 def summary(page: Page) -> str:
-    """The table of methods, task by task."""
-    table = page.table("summary")
+    """Write the table of methods, task by task."""
+    table = page.out.tables["summary"]
     parts = []
     for task, rows in groupby(table.rows, key=lambda row: row[0]):
         parts += [f"<h3>{html.escape(task)}</h3>", to_html(Table("", table.columns[1:], [row[1:] for row in rows], left=1))]
@@ -65,13 +57,13 @@ def summary(page: Page) -> str:
 
 
 def formats(name: str) -> str:
-    """Links to a table's files."""
+    """Link to a table's files."""
     links = ", ".join(f'<a href="{name}.{suffix}">{suffix}</a>' for suffix in ("csv", "md", "tex"))
     return f'<p class="soft">As {links}.</p>'
 
 
 def generalization(page: Page) -> str:
-    """Success on tasks that were not trained on: both figures, both tables."""
+    """Write the section of success on tasks that were not trained on: both figures, both tables."""
     parts = [
         '<div class="figures">',
         page.figure("generalization", "Success on the other tasks of the environment."),
@@ -82,16 +74,16 @@ def generalization(page: Page) -> str:
 
 
 def titled(page: Page, names: Sequence[str]) -> str:
-    """Tables, each under its title, as far as they were made."""
+    """Write tables, each under its title, as far as they were made."""
     parts = []
-    for name in (each for each in names if f"{each}.md" in page.made):
-        table = page.table(name)
+    for name in (each for each in names if each in page.out.tables):
+        table = page.out.tables[name]
         parts += [f"<h3>{html.escape(table.title)}</h3>", to_html(table), notes(table), formats(name)]
     return "".join(parts)
 
 
 def retention(page: Page) -> str:
-    """What the language model still knows: figures, and the tables of benchmarks and drift."""
+    """Write the section of what the language model still knows: figures, and the tables of benchmarks and drift."""
     parts = [
         '<div class="figures">',
         page.figure("retention", "Accuracy of the language model before and after training."),
@@ -102,13 +94,13 @@ def retention(page: Page) -> str:
 
 
 def notes(table: Table) -> str:
-    """A table's notes as a list."""
+    """Write a table's notes as a list."""
     return '<ul class="notes">' + "".join(f"<li>{html.escape(note)}</li>" for note in table.notes) + "</ul>"
 
 
 def claims(page: Page) -> str:
-    """The ledger: a heading per claim with its verdict, and its tests below."""
-    table = page.table("claims")
+    """Write the ledger: a heading per claim with its verdict, and its tests below."""
+    table = page.out.tables["claims"]
     parts = []
     for number, rows in groupby(table.rows, key=lambda row: row[0]):
         whole, *tests = (row[1:] for row in rows)
@@ -121,31 +113,31 @@ def claims(page: Page) -> str:
 
 
 def verdict(text: str) -> str:
-    """A verdict as a pill, and what is missing behind it."""
+    """Write a verdict as a pill, and what is missing behind it."""
     word, _, why = text.partition(": ")
     kind = word if word in (SUPPORTED, CONTRADICTED) else "open"
     return f'<span class="verdict {kind}">{html.escape(word)}</span> {html.escape(why)}'.rstrip()
 
 
 def runs(page: Page) -> str:
-    """Each run's origin and configuration, folded away."""
+    """Write each run's origin and configuration, folded away."""
     parts = []
-    for task, methods in collection.by_task(page.runs).items():
+    for task, methods in by_task(page.runs).items():
         parts.append(f"<h3>{html.escape(style.title(task))}</h3>")
-        parts += [_run(run, page.out) for method in style.order(list(methods)) for run in methods[method]]
+        parts += [_run(run, page.out.path) for method in style.order(list(methods)) for run in methods[method]]
     return "\n".join(parts)
 
 
 def _run(run: Run, out: Path) -> str:
-    """A run's block."""
+    """Write a run's block."""
     time = f"{run.seconds / 60:.0f} minutes" if run.seconds >= 120 else f"{run.seconds:.0f} seconds"
     length = f"{run.steps:,} environment steps in {time}" if run.steps else "only evaluated"
-    told = [style.label(run.method), f"seed {run.seed}", *([run.model] if run.model else []), length]
+    summary = [style.label(run.method), f"seed {run.seed}", *([run.model] if run.model else []), length]
     link = quote(os.fsencode(os.path.relpath(run.source, out)))
     origin = yaml.safe_dump(run.provenance, sort_keys=False, allow_unicode=True)
     config = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
     return (
-        f"<details><summary>{html.escape(', '.join(told))}{'' if run.finished else ' (unfinished)'}</summary><div>"
+        f"<details><summary>{html.escape(', '.join(summary))}{'' if run.finished else ' (unfinished)'}</summary><div>"
         f'<p>Folder: <a href="{link}/">{html.escape(one_line(str(run.source)))}</a></p>'
         f"<h4>Provenance</h4><pre>{html.escape(origin)}</pre><h4>Configuration</h4><pre>{html.escape(config)}</pre></div></details>"
     )
@@ -160,3 +152,38 @@ SECTIONS: dict[str, tuple[str | None, Callable[[Page], str]]] = {
     "Runs": (None, runs),
 }
 """What the page shows, in this order: a heading, the command whose files it is about, and what writes its HTML."""
+
+
+def written(page: Page, lacking: Mapping[str, str], styles: str) -> str:
+    """Write the whole page. lacking: by command, why there are no files of it. styles: CSS."""
+    anchors = {name: name.lower().replace(" ", "-") for name in SECTIONS}
+    sections = []
+    for name, (part, section) in SECTIONS.items():
+        why = lacking.get(part or "")
+        body = f'<p class="soft">{html.escape(one_line(f"Not made: {why}"))}.</p>' if why else section(page)
+        sections.append(f'<section id="{anchors[name]}"><h2>{name}</h2>\n{body}</section>')
+    body = "\n".join(sections)
+    links = "".join(f'<a href="#{anchor}">{name}</a>' for name, anchor in anchors.items())
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>twosome-suite: results</title>
+<style>
+{styles}</style></head>
+<body><header><h1>What a language model learns by acting</h1>
+<p>{html.escape(overview(page.runs))}</p><nav>{links}</nav></header>
+<main>
+{body}
+</main>
+<footer>Written by <code>python analysis/report.py</code>; every number is made from the runs listed above.</footer>
+</body></html>
+"""
+
+
+def overview(found: Sequence[Run]) -> str:
+    """Say what the page is about, in a sentence or two."""
+    tasks = ", ".join(style.title(task).lower() for task in by_task(found))
+    methods = ", ".join(style.label(method) for method in style.order(list({run.method for run in found})))
+    models = ", ".join(sorted({run.model for run in found} - {""}))
+    commits = ", ".join(sorted({str(run.provenance.get("git_commit") or "unknown")[:10] for run in found}))
+    acted = f" Language model: {models}." if models else ""
+    return f"{len(found)} runs on {tasks}: {methods}.{acted} Git commit: {commits}."

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and the same bytes from the same content."""
+"""Write files atomically; the same content gives the same bytes."""
 
 import io
 import os

@@ -1,14 +1,10 @@
-"""One table as Markdown, LaTeX and HTML. The Markdown can be read back, which is how the report gets its tables."""
+"""One table as Markdown, LaTeX, HTML and, of its numbers, CSV."""
 
 import html
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
-
-from writing import write, write_csv
 
 NONE = "—"
 """What a cell without a value shows."""
@@ -18,23 +14,21 @@ LATEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are shown. notes: sentences below the table. left: how many columns are words, the others being numbers."""
+    """Cells as they are shown, and the unrounded numbers behind them.
+
+    notes: sentences below the table. left: how many columns are words; the others are numbers. data: what is written as CSV.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
     left: int = 2
+    data: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
 
-def write_table(stem: Path, table: Table, data: pd.DataFrame, latex: bool = True) -> list[Path]:
-    """Write the table beside its unrounded numbers: .md, .csv and, if asked for, .tex; returns the paths."""
-    paths = [write(stem.with_suffix(".md"), markdown(table)), write_csv(stem.with_suffix(".csv"), data)]
-    return [*paths, write(stem.with_suffix(".tex"), to_latex(table))] if latex else paths
-
-
-def markdown(table: Table) -> str:
-    """A heading, the table, and the notes as a list."""
+def to_markdown(table: Table) -> str:
+    """Write a heading, the table, and the notes as a list."""
     rules = [":--"] * table.left + ["--:"] * (len(table.columns) - table.left)
     lines = [_row(table.columns), f"|{'|'.join(rules)}|", *map(_row, table.rows)]
     return "\n".join([f"## {table.title}", "", *lines, "", *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
@@ -44,25 +38,8 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
-def read_markdown(text: str) -> Table:
-    """The table that markdown() wrote."""
-    lines = text.splitlines()
-    head, rules, *rows = (re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|"))
-    return Table(
-        title=lines[0].removeprefix("## "),
-        columns=_cells(head),
-        rows=[_cells(row) for row in rows],
-        notes=[line.removeprefix("- ") for line in lines if line.startswith("- ")],
-        left=rules.count(":--"),
-    )
-
-
-def _cells(row: Iterable[str]) -> list[str]:
-    return [cell.strip().replace(r"\|", "|") for cell in row]
-
-
 def to_latex(table: Table) -> str:
-    """A tabular with booktabs' rules, the notes as comments."""
+    """Write a tabular with booktabs' rules, the notes as comments."""
     kinds = "l" * table.left + "r" * (len(table.columns) - table.left)
     lines = [f"% {table.title}", *(f"% {note}" for note in table.notes), f"\\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     body = [" & ".join(map(_escaped, row)) + r" \\" for row in (table.columns, *table.rows)]
@@ -74,7 +51,7 @@ def _escaped(cell: str) -> str:
 
 
 def to_html(table: Table) -> str:
-    """A table that scrolls sideways where the page is narrower; without title and notes."""
+    """Write a table that scrolls sideways where the page is narrower; without title and notes."""
     kinds = ["words"] * table.left + ["number"] * (len(table.columns) - table.left)
 
     head = "".join(f'<th class="{kind}">{html.escape(name)}</th>' for kind, name in zip(kinds, table.columns, strict=True))
@@ -90,11 +67,11 @@ def to_html(table: Table) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with so many decimals."""
+    """Show a number with so many decimals."""
     return NONE if pd.isna(value) else f"{value:.{digits}f}"
 
 
 def bracketed(values: Sequence[float], digits: int = 2) -> str:
-    """A number with its interval, if it has one. values: the number, the interval's ends."""
+    """Show a number with its interval, if it has one. values: the number, the interval's ends."""
     center, low, high = values
     return number(center, digits) + ("" if pd.isna(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")

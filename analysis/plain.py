@@ -1,1 +1,0 @@
-../src/twosome/plain.py

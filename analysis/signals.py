@@ -1,1 +1,0 @@
-../src/twosome/signals.py

@@ -1,0 +1,1 @@
+"""What runs left behind: read from run folders or published tables, checked, and collected."""

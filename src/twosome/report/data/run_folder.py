@@ -1,0 +1,93 @@
+"""Read a run from its folder, which src/run.py wrote."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from twosome.errors import UserError, shown
+from twosome.former import upgraded
+from twosome.report.data import repeats, retention, validation
+from twosome.report.data.reading import AGAIN, read_list, read_map, read_table
+from twosome.report.data.repeats import EVALUATED
+from twosome.report.data.retention import Retained
+from twosome.report.data.run import BIN, BINS, EVALUATIONS, MISSING, Run
+from twosome.report.data.validation import rounded, significant
+
+EVALUATE_AGAIN = "evaluate the run again"
+FILES = {"config": "config.yaml", "choices": "choices.json", "provenance": "provenance.json"}
+
+
+def read_folder(folder: Path) -> Run:
+    """Read a run's folder. Raises UserError where it is not of this version's format."""
+    contents = {name: read_map(folder / file) for name, file in FILES.items()}
+    for group in ("env", "norm", "baseline", "model", "seed"):
+        if group not in contents["config"]:
+            raise UserError(f"{folder / 'config.yaml'}: expected an entry {group}; it is of another version, {AGAIN}")
+    validation.check_origin(contents, {name: str(folder / file) for name, file in FILES.items()}, AGAIN)
+    steps, seconds = 0, 0.0
+    if (folder / "metrics.csv").exists():
+        metrics = read_table(folder / "metrics.csv", {"env_steps": int, "rollout_seconds": float, "update_seconds": float})
+        steps = int(metrics.env_steps.max()) if len(metrics) else 0
+        seconds = float(metrics.rollout_seconds.sum() + metrics.update_seconds.sum())
+    elif not (folder / "evaluation.json").exists():
+        raise UserError(f"{folder}: expected a metrics.csv or an evaluation.json, found neither; {AGAIN}")
+    return Run(
+        source=folder,
+        config=upgraded(contents["config"]),
+        choices=contents["choices"],
+        provenance=contents["provenance"],
+        finished=(folder / "DONE").exists(),
+        steps=steps,
+        seconds=significant(seconds),
+        bins=_bins(folder),
+        evaluations=_evaluations(folder),
+        retained=_retained(folder),
+    )
+
+
+def _retained(folder: Path) -> Retained:
+    """Read retention.json and retention.csv of a folder."""
+    tables = {}
+    if (folder / "retention.json").exists():
+        tables = retention.tables(read_map(folder / "retention.json"), folder / "retention.json")
+    if (folder / "retention.csv").exists():
+        probes = read_table(folder / "retention.csv", retention.FORGETTING, retention.MISSING["forgetting"])
+        tables["forgetting"] = rounded(probes, retention.FORGETTING)
+    return Retained(**tables)
+
+
+def _bins(folder: Path) -> pd.DataFrame:
+    """Read the training episodes of a folder and bin them."""
+    if not (folder / "episodes.csv").exists():  # nothing was trained, or no episode has ended
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in BINS.items()})
+    episodes = read_table(folder / "episodes.csv", {"env_step": int, "discounted_return": float, "success": bool})
+    step = -(-episodes.env_step // BIN) * BIN
+    binned = episodes.groupby(step.rename("step")).agg(
+        episodes=("success", "size"), return_sum=("discounted_return", "sum"), successes=("success", "sum")
+    )
+    return rounded(binned.reset_index(), BINS)
+
+
+def _evaluations(folder: Path) -> pd.DataFrame:
+    """Read the records of a folder's evaluation.json."""
+    file = folder / "evaluation.json"
+    records = read_list(file) if file.exists() else []
+    rows = {}
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise UserError(f"{file}: record {number}: expected a mapping, found {shown(record)}; {EVALUATE_AGAIN}")
+        if missing := [name for name in EVALUATIONS if name not in {"options", "optimum", EVALUATED, *record}]:
+            raise UserError(f"{file}: record {number}: expected {missing[0]} in each record; {EVALUATE_AGAIN}")
+        options = record.get("options")
+        if options is not None:
+            options = json.dumps(
+                validation.entry(record, ["options"], dict, f"{file}: record {number}", EVALUATE_AGAIN), sort_keys=True
+            )
+        added = {
+            "optimum": record.get("optimum"),
+            EVALUATED: repeats.at(record, f"{file}: record {number}", EVALUATE_AGAIN),
+        }
+        rows[f"record {number}"] = record | {"options": options} | added
+    given = pd.DataFrame([*rows.values()], index=[*rows], columns=list(EVALUATIONS), dtype=object)
+    return rounded(validation.table(given, EVALUATIONS, str(file), EVALUATE_AGAIN, missing=MISSING), EVALUATIONS)

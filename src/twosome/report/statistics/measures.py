@@ -1,0 +1,125 @@
+"""The measures of one run: numbers made of its smoothed learning curve and its evaluations."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from twosome.report.data.run import Run
+from twosome.report.paper import Paper
+from twosome.report.statistics import retention, transfer
+from twosome.report.statistics.estimates import Z95, Bootstrap, Estimate, over_runs
+from twosome.report.statistics.smoothing import smoothed
+
+GOOD = 0.9
+"""Share of the optimum that counts as having learned the task."""
+EARLY = 0.15
+"""Share of the training steps that counts as early."""
+
+
+def final_return(run: Run, window: int) -> float:
+    """Return the mean discounted return of the last window of training; of the evaluation where nothing was trained."""
+    return float(smoothed(run, window)[1][-1]) if run.steps else evaluated(run, "return_mean", "sampled")
+
+
+def final_success(run: Run, window: int) -> float:
+    """Return the success rate of the last window of training; of the evaluation where nothing was trained."""
+    return float(smoothed(run, window, "successes")[1][-1]) if run.steps else evaluated(run, "success_rate", "sampled")
+
+
+def steps_to_good(run: Run, window: int) -> float:
+    """Return the environment steps until the smoothed return first reaches 90 % of the optimum; infinite where it never does.
+
+    nan where the optimum is not known or nothing was trained. A later fall does not count.
+    """
+    if not run.steps or math.isnan(run.optimum):
+        return math.nan
+    at, values = smoothed(run, window)
+    reached = at[values >= GOOD * run.optimum]  # nan reaches nothing
+    return float(reached[0]) if len(reached) else math.inf
+
+
+def area(run: Run, window: int, share: float = 1.0) -> float:
+    """Return the area under the smoothed curve over the first share of the training steps, divided by their number."""
+    if not run.steps:
+        return math.nan
+    at, values = smoothed(run, window)
+    there = ~np.isnan(values) & (at <= share * at[-1])
+    at, values = at[there], values[there]
+    if len(at) < 2:
+        return float(values[0]) if len(at) else math.nan
+    return float(np.trapezoid(values, at) / (at[-1] - at[0]))
+
+
+def fall(run: Run, window: int) -> float:
+    """Return how far the smoothed return falls, at most, below an earlier value of it; nan where nothing was trained."""
+    if not run.steps:
+        return math.nan
+    _, values = smoothed(run, window)
+    return deepest(values[~np.isnan(values)])
+
+
+def deepest(values: np.ndarray) -> float:
+    """Return the largest difference between an earlier and a later value; nan where there is none."""
+    return float(np.max(np.maximum.accumulate(values) - values)) if len(values) else math.nan
+
+
+def evaluated(run: Run, what: str, mode: str, when: str = "after") -> float:
+    """Return a number of the run's evaluation on its own task; nan where there is none."""
+    record = run.evaluation(when, mode)
+    return float(record[what]) if record else math.nan
+
+
+def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap) -> Estimate:
+    """Return the final return of a method, by the statistic that --stat names.
+
+    A policy that is only evaluated plays the same episodes whatever the run's seed, unless it learned something first. So where
+    all returns are equal there is one evaluation, and the band is that of its episodes: the mean's normal 95 % interval or, with
+    mean-std, one standard deviation.
+    """
+    returns = np.array([final_return(run, window) for run in runs])
+    if any(run.steps for run in runs) or len(set(returns)) > 1:
+        return over_runs(returns, stat, bootstrap)
+    std, episodes = (evaluated(runs[0], what, "sampled") for what in ("return_std", "episodes"))
+    half = std if stat == "mean-std" else Z95 * std / math.sqrt(episodes)
+    return Estimate(returns[0], returns[0] - half, returns[0] + half)
+
+
+def unseen(run: Run, window: int, papers: Sequence[str], crossover: bool, gain: bool) -> float:
+    """Return the trained agent's mean success rate over tasks of its environment that it was not trained on; nan without any.
+
+    papers: the tasks that the paper trains agents on. crossover: whether over these tasks, or over the others. gain: whether to
+    subtract the untrained model's rate.
+    """
+    table = transfer.played(run)
+    table = table[(table.env == run.config["env"]["id"]) & ~table.own & (table.task.isin(papers) == crossover)]
+    after, before = (table[table.when == when].set_index("task").success_rate for when in ("after", "before"))
+    return float((after - before if gain else after).mean(skipna=False))
+
+
+def change(run: Run, window: int, benchmarks: Sequence[str]) -> np.ndarray:
+    """Return the change of accuracy on benchmarks, and its 95 % interval over their items; nan where one is missing."""
+    return retention.change(run.counted_retained, benchmarks)
+
+
+Measure = Callable[[Run, int], float | np.ndarray]
+"""A function of a run and the window in environment steps. It returns a number; or three, the number and its interval's ends."""
+
+
+def by_name(paper: Paper) -> dict[str, Measure]:
+    """Return the measures that claims may be about (claims.yaml, "measure")."""
+    benchmarks = paper.retention["benchmarks"]
+    on_tasks = partial(unseen, papers=paper.tasks)
+    return {
+        "final return": final_return,
+        "quickness": lambda run, window: -steps_to_good(run, window),
+        "early return": partial(area, share=EARLY),
+        "fall": fall,
+        "success on new tasks": partial(on_tasks, crossover=False, gain=False),
+        "gain on new tasks": partial(on_tasks, crossover=False, gain=True),
+        "gain on the crossover": partial(on_tasks, crossover=True, gain=True),
+        "steadiness": lambda run, window: -fall(run, window),
+        "change on benchmarks": partial(change, benchmarks=benchmarks),
+        **{f"change on {name}": partial(change, benchmarks=[name]) for name in benchmarks},
+    }
