@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.processes import Processes, RankInfo, joined
+from twosome.distributed.processes import Processes, RankInfo, process_group
 from twosome.distributed.sharded import IDLE_TEXT, ShardedEnvs, ShardedScorer, load_sharded_engine
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
@@ -136,7 +136,7 @@ def main() -> int:
     children = []
     for rank in range(SIZE):
         if not (pid := os.fork()):
-            with joined(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), RankInfo(rank, rank, SIZE, port=port)) as processes:
+            with process_group(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), RankInfo(rank, rank, SIZE, port=port)) as processes:
                 check_envs(processes)
                 check_scores(processes)
             os._exit(0)

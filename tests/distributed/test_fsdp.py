@@ -3,16 +3,15 @@
 import csv
 import math
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT, Finished, at_work, checkout, environment, run
+from checkout import ROOT, Finished, environment, run
+from fsdp_commands import IN_CI, TWO, assert_failed, assert_no_process_is_left, command, failing, failing_checkout
 from peft import PeftModel
 from safetensors.torch import load_file
 
@@ -24,43 +23,10 @@ from twosome.language.loading import load_language_model
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 
-OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "ppo.num_envs=5", "ppo.num_steps=16", "ppo.num_minibatches=2",
-           "ppo.value_num_minibatches=2", "ppo.target_kl=0.05", "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2",
-           "evaluation.gif=false", "retention.limit=1", "retention.every=2"]  # fmt: skip
-TWO = ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
 TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
 PADDED = "model_tokens"  # counts padding, which depends on how the work is cut
 TOLERANCE = 1e-5
 LAST = "checkpoints/update=000003.ckpt"
-
-FAILING_ENV = '''
-"""Overcooked that fails after a few steps, in one process of two."""
-import os, signal, sys
-import gymnasium
-from twosome.envs.overcooked.env import OvercookedEnv
-
-class Failing(OvercookedEnv):
-    def __init__(self, how, who, **options):
-        super().__init__(**options)
-        follower = sys.argv[0] == "-c"
-        self.how, self.left = how, 4 if (who == "follower") == follower else -1
-
-    def step(self, action):
-        self.left -= 1
-        obs, reward, *rest = super().step(action)
-        if self.left == 0 and self.how == "raise":
-            raise ZeroDivisionError("the soup is divided by zero")
-        if self.left == 0 and self.how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.left == 0 and self.how == "preempt":
-            os.kill(os.getpid(), signal.SIGUSR2)
-            os.kill(os.getpid(), signal.SIGTERM)
-        if self.left == 0 and self.how == "terminate":
-            os.kill(os.getpid(), signal.SIGTERM)
-        return (obs, float("nan") if self.left == 0 and self.how == "reward" else reward, *rest)
-
-gymnasium.register("twosome/Failing-v0", entry_point=Failing)
-'''
 
 
 LOSE_THE_LAST_UPDATE = """
@@ -72,24 +38,6 @@ for name in ("again", "alone"):
     (Path(name) / "DONE").unlink()
     (Path(name) / "checkpoints/update=000003.ckpt").unlink()
 """
-
-FAILING_YAML = """
-# Fails.
-id: twosome.envs.failing:twosome/Failing-v0
-task: tomato_salad
-gamma: 0.99
-kwargs: {how: reward, who: follower, max_primitive_steps: 60}
-"""
-IN_CI = ("reward", "follower")
-FAILURES = {
-    IN_CI: (2, "error: env.id=twosome/Failing-v0, environment 2: its step() gave the reward nan, expected a finite number from "),
-    ("kill", "follower"): (1, "error: process 1: process 1 was killed by signal 9; then go on with: "),
-    ("raise", "follower"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
-    ("raise", "leader"): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
-    ("kill", "leader"): (-signal.SIGKILL, ""),
-    ("terminate", "leader"): (128 + signal.SIGTERM, "interrupted by SIGTERM; go on with: "),
-    ("preempt", "follower"): (0, ""),  # the scheduler's signals are the first process's business: the run is finished
-}
 
 BAD = {
     "trainer.devices=0": "trainer.devices=0: expected an integer above 0",
@@ -105,18 +53,6 @@ if not torch.cuda.is_available():
     BAD["trainer.accelerator=gpu"] = (
         "trainer.accelerator=gpu trainer.devices=2: PyTorch sees 0 CUDA devices; set fewer, or trainer.accelerator=cpu"
     )
-
-
-def command(folder: str, *options: str) -> list[str]:
-    """What starts a run in a folder."""
-    return ["src/run.py", *OPTIONS, f"hydra.run.dir={folder}", *options]
-
-
-def failing(how: str, who: str) -> list[str]:
-    """What starts a run by two processes of which one fails."""
-    options = [option for option in OPTIONS if not option.startswith(("env.", "evaluation.episodes"))]
-    words = ["env=failing", f"env.kwargs.how={how}", f"env.kwargs.who={who}", "evaluation.episodes=0"]
-    return ["src/run.py", *options, *TWO, *words, f"hydra.run.dir=failed-{how}-{who}"]
 
 
 def bad(word: str) -> list[str]:
@@ -138,9 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
     All are started from one process, since to import the libraries takes most of the time.
     """
-    folder = checkout(tmp_path_factory.mktemp("fsdp"))
-    (folder / "src/twosome/envs/failing.py").write_text(FAILING_ENV)
-    (folder / "conf/env/failing.yaml").write_text(FAILING_YAML)
+    folder = failing_checkout(tmp_path_factory.mktemp("fsdp"))
     (folder / "lose.py").write_text(LOSE_THE_LAST_UPDATE)
     commands = {"one": command("one"), "two": command("two", *TWO), "lose": ["lose.py"]}
     commands |= {"again": ["src/run.py", "resume=again"], "alone": ["src/run.py", "resume=alone", "trainer=cpu"]}
@@ -230,33 +164,7 @@ def test_shared_work_is_that_of_one_process() -> None:
 
 def test_a_failure_of_one_process_ends_both(runs: Runs) -> None:
     assert_failed(runs.finished["failing"], *IN_CI)
-    assert_no_follower_is_left(runs.folder)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("how", "who"), set(FAILURES) - {IN_CI})
-def test_a_failure_of_whichever_kind_ends_both(folder: Path, how: str, who: str) -> None:
-    start = time.monotonic()
-    (finished,) = run(folder, [failing(how, who)])
-    assert time.monotonic() - start < 120  # most of it is starting; nobody waits for trainer.timeout, ten minutes
-    assert_failed(finished, how, who)
-    assert_no_follower_is_left(folder)
-
-
-def assert_failed(finished: Finished, how: str, who: str) -> None:
-    """The exit code and the message are as they should be."""
-    code, message = FAILURES[how, who]
-    assert finished.code == code, finished.output
-    assert message in finished.output, finished.output
-    assert code != 2 or "Traceback" not in finished.output
-
-
-def assert_no_follower_is_left(folder: Path) -> None:
-    """Within seconds."""
-    deadline = time.monotonic() + 10
-    while left := at_work(folder):
-        assert time.monotonic() < deadline, f"still running: {left}"
-        time.sleep(0.1)
+    assert_no_process_is_left(runs.folder)
 
 
 def test_bad_options_end_in_one_line(runs: Runs) -> None:
@@ -265,7 +173,7 @@ def test_bad_options_end_in_one_line(runs: Runs) -> None:
     assert not (runs.folder / "bad" / "config.yaml").exists()
 
 
-def test_a_process_finds_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_finds_its_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     config = FSDPConfig("cpu", 2, 2, "fsdp", 60)
     for name in [name for name in os.environ if name.startswith(("SLURM_", "TORCHELASTIC_"))]:
         monkeypatch.delenv(name)

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-RENDEZVOUS = timedelta(seconds=120)  # to find each other: all it takes by then is Python's imports
+RENDEZVOUS = timedelta(seconds=120)  # to connect to the store: until then the ranks only import libraries
 POLL = 0.2  # seconds between two looks at whether another process has failed
-GRACE = {True: 10.0, False: 1.0}  # seconds that the first process, and the others, have to end by themselves after that
+GRACE = {True: 10.0, False: 1.0}  # seconds that rank 0, and the other ranks, have to end by themselves after that
 FAILED = "failed"
 
 
@@ -25,10 +25,12 @@ class ProcessFailure:
     message: str
 
 
-class Watch(threading.Thread):
+class FailureMonitor(threading.Thread):
     """End this process when another rank has failed, even while it waits in a collective operation.
 
-    Ranks publish a failure in the store that rank 0 serves. Only the first one is kept.
+    Ranks publish a failure in the store that rank 0 (or torchrun) serves. Only the first one is kept. The thread is needed
+    however the processes were started: srun ends no rank by default, torchrun only those of its node, and a process that has
+    started others ends none where it is killed itself.
     """
 
     def __init__(self, rank: int, store: dist.TCPStore, children: list[subprocess.Popen[bytes]]) -> None:
@@ -44,9 +46,9 @@ class Watch(threading.Thread):
     def publish(self, failure: ProcessFailure) -> ProcessFailure:
         """Publish a failure; return the first one published."""
         try:
-            told = self._connect().compare_set(FAILED, "", json.dumps(asdict(failure)))
-            return ProcessFailure(**json.loads(told))
-        except (dist.DistError, ValueError):  # the first process is gone, and with it the store
+            first = self._connect().compare_set(FAILED, "", json.dumps(asdict(failure)))
+            return ProcessFailure(**json.loads(first))
+        except (dist.DistError, ValueError):  # rank 0 is gone, and with it the store
             return failure
 
     def published(self) -> ProcessFailure | None:

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, ProcessFailure, Watch
+from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, FailureMonitor, ProcessFailure
 from twosome.errors import RunError, UserError
 from twosome.signals import Interrupted
 
@@ -24,13 +24,13 @@ RANK_INFO = "TWOSOME_RANK_INFO"
 """The environment variable with the configuration and the rank of a process that rank 0 has started."""
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 30_000)  # for steps of SLURM's jobs
-FOLLOW = """
+RUN_RANK = """
 import signal
-signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM sends its signals to all processes; the first one knows what to do
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM sends its signals to all processes; rank 0 handles them
 signal.signal(signal.SIGTERM, lambda *_: None)  # Lightning would put its own handler in place of SIG_IGN
-from twosome.runs.run import follow
+from twosome.runs.run import run_other_rank
 from twosome.distributed.processes import inherited_rank_info
-follow(*inherited_rank_info())
+run_other_rank(*inherited_rank_info())
 """
 
 
@@ -141,7 +141,7 @@ class _AllGather(torch.autograd.Function):
 
 
 @contextmanager
-def joined(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
+def process_group(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
     """Initialise torch.distributed's default process group and destroy it at the end.
 
     Rank 0 starts the other processes where all are on one node and nobody else has started them.
@@ -158,7 +158,7 @@ def joined(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
     store = dist.TCPStore(info.address, info.port, is_master=serves, wait_for_workers=False, timeout=RENDEZVOUS)
     launched = info.port == 0
     children = [_start(config, rank, store.port) for rank in range(1, info.world_size)] if launched else []
-    watch = Watch(info.rank, store, children)
+    monitor = FailureMonitor(info.rank, store, children)
     try:
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         dist.init_process_group(
@@ -171,10 +171,10 @@ def joined(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
         yield Processes(info, device)
         dist.barrier()
     except BaseException as error:
-        _fail(watch, error)
+        _fail(monitor, error)
         raise
     finally:
-        watch.over.set()
+        monitor.over.set()
         _end(children)
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -184,20 +184,20 @@ def _start(config: FSDPConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
     """Start another process of this run on this node, in a session of its own: the terminal's signals reach rank 0 only."""
     where = RankInfo(rank, rank, config.world_size, LOOPBACK, port)
     env = os.environ | {RANK_INFO: json.dumps([asdict(config), asdict(where)]), "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([sys.executable, "-c", FOLLOW], env=env, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen([sys.executable, "-c", RUN_RANK], env=env, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
-def _fail(watch: Watch, error: BaseException) -> None:
+def _fail(monitor: FailureMonitor, error: BaseException) -> None:
     """Publish this rank's error, unless it follows from another rank's, which rank 0 then raises instead."""
     own = isinstance(error, UserError | RunError) or not isinstance(error, Exception)
     until = time.monotonic() + (0 if own else 5 * POLL)
-    while time.monotonic() < until and not watch.published():
+    while time.monotonic() < until and not monitor.published():
         time.sleep(POLL)
     code = _exit_code(error)
-    first = watch.publish(ProcessFailure(watch.rank, code, str(error) if code == 2 else f"{type(error).__name__}: {error}"))
-    watch.over.set()
-    if watch.rank > 0:
-        if first.rank == watch.rank and code == 1:
+    first = monitor.publish(ProcessFailure(monitor.rank, code, str(error) if code == 2 else f"{type(error).__name__}: {error}"))
+    monitor.over.set()
+    if monitor.rank > 0:
+        if first.rank == monitor.rank and code == 1:
             sys.__excepthook__(type(error), error, error.__traceback__)
         os._exit(code)
     if first.rank > 0:

@@ -46,15 +46,15 @@ def run(config: DictConfig) -> float:
         return job.score()
     from twosome.distributed.processes import RankInfo, rank_info  # PyTorch takes seconds to import; bad input is told before
 
-    here = rank_info(job.fsdp) if job.fsdp else RankInfo()
-    if job.fsdp and here.rank > 0:  # started by srun or torchrun
-        return follow(job.fsdp, here)
+    info = rank_info(job.fsdp) if job.fsdp else RankInfo()
+    if job.fsdp and info.rank > 0:  # started by srun or torchrun
+        return run_other_rank(job.fsdp, info)
     from twosome.estimates.estimate import Estimate  # with libraries that take a second
     from twosome.estimates.feasible import foresee
 
     for line in foresee(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
         print(f"note: {line}", file=sys.stderr)
-    with telling_how_to_go_on(folder), _processes(job, here) as processes, locked(folder.path):
+    with telling_how_to_go_on(folder), _processes(job, info) as processes, locked(folder.path):
         if processes:
             processes.broadcast_object((OmegaConf.to_yaml(config, resolve=True), folder.path))
         job = replace(job, processes=processes)
@@ -65,11 +65,11 @@ def run(config: DictConfig) -> float:
     return job.score()
 
 
-def _processes(job: Job, here: "RankInfo") -> "contextlib.AbstractContextManager[Processes | None]":
+def _processes(job: Job, info: "RankInfo") -> "contextlib.AbstractContextManager[Processes | None]":
     """Join the process group of the run; None for one process."""
-    from twosome.distributed.processes import joined
+    from twosome.distributed.processes import process_group
 
-    return joined(job.fsdp, here) if job.fsdp else contextlib.nullcontext()
+    return process_group(job.fsdp, info) if job.fsdp else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -88,12 +88,12 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
 
 
-def follow(config: FSDPConfig, here: "RankInfo") -> float:
+def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
     """Do what rank 0 of ``trainer=fsdp`` does, without output, in a temporary folder; rank 0 writes the run's folder."""
-    from twosome.distributed.processes import joined
+    from twosome.distributed.processes import process_group
 
     with (
-        joined(config, here) as processes,
+        process_group(config, info) as processes,
         tempfile.TemporaryDirectory(prefix="twosome-") as scratch,
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
