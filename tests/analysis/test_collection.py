@@ -10,6 +10,7 @@ from analysis_tools import PAPER, add_retention, make_run, make_study, record, w
 from checkout import checkout, run
 
 from twosome.errors import UserError
+from twosome.former import upgraded
 from twosome.report.data import collection, published
 from twosome.report.data.run_folder import read_folder
 
@@ -242,4 +243,4 @@ def test_different_seeds_are_told(tmp_path, capsys):
 
 def test_config_is_the_one_of_the_folder(tmp_path):
     folder = make_run(tmp_path)
-    assert read_folder(folder).config == yaml.safe_load((folder / "config.yaml").read_text())
+    assert read_folder(folder).config == upgraded(yaml.safe_load((folder / "config.yaml").read_text()))

@@ -104,7 +104,9 @@ def test_a_second_suite_keeps_what_the_first_one_added(copy):
 def salad(value):
     """An environment's configuration, and a record of it."""
     env = OmegaConf.create({"id": "env", "task": "salad"})
-    return env, {"when": "after", **records.setting_of(env), "mode": "sampled", "return_mean": value}
+    numbers = dict.fromkeys(("success_rate", "return_std", "decisions_mean", "primitive_steps_mean"), 1.0)
+    played = {"mode": "sampled", "seed": 0, "episodes": 1, "return_mean": value, **numbers, "optimum": None}
+    return env, {"when": "after", **records.setting_of(env), **played}
 
 
 def test_a_resumed_run_replaces_its_own_records_only(tmp_path):
