@@ -17,6 +17,7 @@ from twosome.language.lora import Lora
 
 ADDED = ("env=corridor", "norm=characters", "algorithm=reinforce", "model=my_model")
 SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3 retention.limit=2"
+LEARNING = "ppo.num_envs=16 ppo.num_steps=16 total_steps=8_192 evaluation.episodes=100 retention.drift=false evaluation.gif=false"
 OWN_SIZES = {"algorithm=reinforce": ["algorithm.num_envs=4", "algorithm.num_steps=8"]}
 
 
@@ -47,8 +48,10 @@ def ended(tmp_path_factory):
         words.append([*shlex.split(command)[1:], *sizes, *model, f"hydra.run.dir=runs/{folder_name(name)}"])
     words.append([*words[1][:-1], "norm=word", "hydra.run.dir=runs/control"])
     words.append([*words[0][:-1], "baseline=ppo", "hydra.run.dir=runs/symbolic"])
+    words.append([*words[0][:-1], *LEARNING.split(), "hydra.run.dir=runs/learned"])
+    words.append(["analysis/curves.py", "runs/reinforce", "runs/control", "--out", "drawn", "--bootstrap-samples", "20"])
     outcomes = run(folder, words)
-    names = (*ADDED, "control", "symbolic")
+    names = (*ADDED, "control", "symbolic", "learned", "curves")
     return {name: (folder / "runs" / folder_name(name), end) for name, end in zip(names, outcomes, strict=True)}
 
 
@@ -87,6 +90,16 @@ def test_the_added_environment_is_the_one_that_acted(ended):
     assert {record["env"] for record in records} == {"twosome.envs.corridor:twosome/Corridor-v0"}
 
 
+def test_ppo_learns_the_corridor(ended):
+    """A random model of 35,000 weights, from never reaching the door to always; seconds."""
+    folder, outcome = ended["learned"]
+    assert outcome.code == 0, outcome.output
+    records = json.loads((folder / "evaluation.json").read_text())
+    rates = {(record["when"], record["mode"]): record["success_rate"] for record in records}
+    assert rates["before", "sampled"] < 0.1
+    assert min(rates["after", "sampled"], rates["after", "greedy"]) >= 0.95
+
+
 def test_every_baseline_acts_in_the_added_environment(ended):
     folder, outcome = ended["symbolic"]
     assert outcome.code == 0, outcome.output
@@ -107,6 +120,13 @@ def test_the_added_algorithm_is_the_one_that_learned(ended):
     columns = next(csv.reader((folder / "metrics.csv").open()))
     assert "policy_loss" in columns
     assert not {"approx_kl", "clipfrac", "value_loss"} & set(columns)
+
+
+def test_the_added_algorithm_has_a_curve_beside_ppos(ended):
+    folder, outcome = ended["curves"]
+    assert outcome.code == 0, outcome.output
+    rows = list(csv.DictReader((folder.parents[1] / "drawn" / "curves.csv").open()))
+    assert {row["method"] for row in rows} == {"twosome-word", "twosome-word-reinforce"}
 
 
 def test_a_run_with_the_added_algorithm_resumes_to_the_same_bytes(ended):

@@ -18,14 +18,17 @@ def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], speaks: b
     """The baseline's name and what distinguishes its variants.
 
     That are the options of the baseline that are a choice in a group of the same name (conf/affordance, say) or else a word;
-    where there is none and a language model acts (speaks), the norm. choices: the name chosen in each group of conf.
+    where there is none and a language model acts (speaks), the norm. The algorithm is added where it is not PPO, nor the one
+    that the baseline is named after. choices: the name chosen in each group of conf.
     """
     options = {name: value for name, value in baseline.items() if name != "_target_"}
     chosen = {name: choices.get(name, value) for name, value in options.items()}
     variant = [choice for choice in chosen.values() if isinstance(choice, str)]
     if not variant and speaks:
         variant = [str(choices["norm"])]
-    return "-".join([str(choices["baseline"]), *variant])
+    names = [str(choices["baseline"]), *variant]
+    algorithm = str(choices.get("algorithm", "ppo"))
+    return "-".join(names if algorithm in ("ppo", names[0]) else [*names, algorithm])
 
 
 def identity(config: Mapping[str, Any], choices: Mapping[str, Any], speaks: bool) -> dict[str, str]:
