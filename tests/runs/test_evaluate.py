@@ -113,7 +113,7 @@ def test_the_suites_that_can_be_asked_for_are_those_that_there_are():
     ],
 )
 def test_bad_words_are_refused_before_a_model_is_loaded(trained, words, said, monkeypatch):
-    monkeypatch.setattr(evaluate.experiment, "agent", None)
+    monkeypatch.setattr(evaluate.parts, "agent", None)
     config = composed("evaluate", *(word.format(run=trained) for word in words))
     with pytest.raises(UserError) as error:
         evaluate.run(config)
