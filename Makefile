@@ -38,8 +38,8 @@ test-slurm: $(STAMP) ## a sweep on a real SLURM, which root installs (Debian) an
 	$(BIN)/python -m pytest -m slow tests/slurm
 
 lint: $(STAMP) ## ruff, mypy and the layers of the architecture
-	$(BIN)/ruff check $(wildcard src tests analysis)
-	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis)
+	$(BIN)/ruff check $(wildcard src tests analysis examples)
+	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis examples)
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 

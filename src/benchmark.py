@@ -1,31 +1,6 @@
-"""Time the engine against the plain way of scoring, which computes every action of every sample apart.
+"""Time the engine: the command twosome.cli.benchmark of a checkout; an installed suite has twosome-benchmark."""
 
-Examples:
-  python src/benchmark.py
-  python src/benchmark.py tasks=[tomato_salad] output=engine.json
-  python src/benchmark.py model=llama_7b trainer=gpu oracle_decisions=4
-"""
-
-if __name__ == "__main__":  # before the imports that take seconds
-    from twosome import signals
-
-    signals.install()
-
-from omegaconf import DictConfig
-
-from twosome.cli.entry import entry
-
-
-@entry("benchmark")
-def main(config: DictConfig) -> None:
-    """Print the table and write the JSON."""
-    from twosome.benchmark.config import checked_benchmark
-
-    options, makers = checked_benchmark(config)
-    from twosome.benchmark.benchmark import benchmark  # takes seconds to import; bad input is told before
-
-    benchmark(config, options, makers)
-
+from twosome.cli.benchmark import main
 
 if __name__ == "__main__":
     main()

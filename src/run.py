@@ -1,28 +1,6 @@
-"""Train an agent in an environment, evaluate it before and after, and write all that comes of it to a run's folder.
+"""Train an agent: the command twosome.cli.run of a checkout; an installed suite has twosome-run."""
 
-Examples:
-  python src/run.py env=overcooked norm=word seed=0
-  python src/run.py -m env=virtualhome norm=word,token seed=0,1,2
-  python src/run.py resume=outputs/2026-01-31/12-00-00
-"""
-
-if __name__ == "__main__":  # before the imports that take seconds
-    from twosome import signals
-
-    signals.install()
-
-from omegaconf import DictConfig
-
-from twosome.cli.entry import entry
-
-
-@entry("config")
-def main(config: DictConfig) -> float:
-    """Run one job of Hydra's; returns the trained agent's mean discounted return, for sweepers that optimise it."""
-    from twosome.runs.run import run
-
-    return run(config)
-
+from twosome.cli.run import main
 
 if __name__ == "__main__":
     main()

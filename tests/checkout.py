@@ -69,12 +69,18 @@ def environment() -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "passive"} | ours
 
 
-def run(folder: Path, commands: list[list[str]], timeout: float = 500) -> list[Finished]:
-    """Run scripts one after the other in a checkout; each command is a script of it and its arguments."""
+def run(
+    folder: Path, commands: list[list[str]], timeout: float = 500, python: str = sys.executable, **variables: str
+) -> list[Finished]:
+    """Run scripts one after the other in a checkout; each command is a script of it and its arguments.
+
+    python: another interpreter, which finds the suite by itself. variables: of the environment.
+    """
+    found = {"PYTHONPATH": str(folder / "src")} if python == sys.executable else {}
     runner = subprocess.run(
-        [sys.executable, "-c", FORKING_RUNNER],
+        [python, "-c", FORKING_RUNNER],
         cwd=folder,
-        env=environment() | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "100"},
+        env=environment() | found | {"COLUMNS": "100"} | variables,
         input=json.dumps(commands),
         capture_output=True,
         text=True,

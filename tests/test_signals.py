@@ -5,18 +5,37 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 from checkout import ROOT, Finished, started
 from test_interrupted import told
 
-SCRIPTS = sorted(path for path in (*ROOT.glob("src/*.py"), *ROOT.glob("analysis/*.py")) if "__main__" in path.read_text())
+COMMANDS = sorted(path.stem for path in ROOT.glob("src/*.py"))
+ANALYSIS = sorted(path for path in ROOT.glob("analysis/*.py") if "__main__" in path.read_text())
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ANALYSIS, ids=lambda path: path.stem)
 def test_every_script_begins_with_the_handlers(path):
     _docstring, first, *_ = ast.parse(path.read_text()).body
     assert ast.unparse(first) == "if __name__ == '__main__':\n    from twosome import signals\n    signals.install()"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_begins_with_the_handlers(name):
+    _docstring, imports, start = ast.parse((ROOT / "src" / f"{name}.py").read_text()).body
+    assert ast.unparse(imports) == f"from twosome.cli.{name} import main"
+    assert ast.unparse(start) == "if __name__ == '__main__':\n    main()"
+    body = ast.parse((ROOT / "src" / "twosome" / "cli" / f"{name}.py").read_text()).body
+    imported = [ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imported == ["from typing import TYPE_CHECKING", "from twosome import signals"]  # which take no time
+    (main,) = (node for node in body if isinstance(node, ast.FunctionDef) and node.name == "main")
+    assert ast.unparse(main.body[1]) == "signals.install()"
+
+
+def test_every_command_can_be_installed():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {f"twosome-{name}": f"twosome.cli.{name}:main" for name in COMMANDS}
 
 
 # the mechanism, in scripts of a few lines

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,9 +231,10 @@ def _deaf_python() -> str:
 
 
 def _prepare_environment(cpus_per_task: int | None) -> None:
-    """Set the variables that jobs take over from this process."""
+    """Set the variables that jobs take over from this process. An installed suite is found without."""
     source = str(Path(__file__).resolve().parents[1])
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    os.environ["PYTHONPATH"] = os.pathsep.join([source, *(path for path in paths if path not in ("", source))])
+    if source != sysconfig.get_path("purelib"):
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join([source, *(path for path in paths if path not in ("", source))])
     if cpus_per_task is not None:  # since SLURM 22.05, srun does not take them over from sbatch
         os.environ["SRUN_CPUS_PER_TASK"] = str(cpus_per_task)

@@ -1,1 +1,50 @@
-"""What does a language model learn about a world by acting in it?"""
+"""What does a language model learn about a world by acting in it?
+
+The names in ``__all__`` are the public ones; `twosome.api` explains the functions. PyTorch is imported when one of them needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twosome.algorithms.algorithm import Algorithm
+    from twosome.api import Run, TrainedAgent, evaluate, load_agent, make_env, run
+    from twosome.decision import Decision
+    from twosome.errors import RunError, UserError
+    from twosome.policies.agent import Agent, LearningAgent
+
+__all__ = [
+    "Agent",
+    "Algorithm",
+    "Decision",
+    "LearningAgent",
+    "Run",
+    "RunError",
+    "TrainedAgent",
+    "UserError",
+    "evaluate",
+    "load_agent",
+    "make_env",
+    "run",
+]
+
+_HOMES = {
+    "algorithms.algorithm": ("Algorithm",),
+    "api": ("Run", "TrainedAgent", "evaluate", "load_agent", "make_env", "run"),
+    "decision": ("Decision",),
+    "errors": ("RunError", "UserError"),
+    "policies.agent": ("Agent", "LearningAgent"),
+}
+"""The modules of the public names."""
+
+if not TYPE_CHECKING:  # type checkers would take it for an attribute of any name
+
+    def __getattr__(name: str) -> Any:
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(import_module(f"twosome.{home}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,8 +15,8 @@ from twosome.errors import UserError, check_seed, folded
 
 T = TypeVar("T")
 
-CONFIGS = Path(__file__).resolve().parents[2] / "conf"
-"""Hydra's groups."""
+CONFIGS = (Path(__file__).parent / "conf").resolve()
+"""Hydra's groups: in a checkout conf/ at its top, to which a link leads; in an installed suite a folder of the package."""
 
 
 def largest_divisor(most: int, number: int) -> int:

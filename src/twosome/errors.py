@@ -78,6 +78,16 @@ def raised(error: BaseException) -> str:
     return f"raised {type(error).__name__} ({folded(error)}){at}"
 
 
+def import_hint(error: BaseException | None) -> str:
+    """What to add to a message where a module was not found that lies in the current folder; an empty text otherwise."""
+    while error is not None:
+        module = str(getattr(error, "name", None) or "").partition(".")[0]
+        if isinstance(error, ImportError) and module and (Path(module).is_dir() or Path(f"{module}.py").is_file()):
+            return f"; {module} is in the current folder: put PYTHONPATH=. before the command, or install it"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 def is_interruption(error: BaseException) -> bool:
     """Whether the process is to stop, wherever it was: Ctrl-C, or what the handler of another signal raised."""
     handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}

@@ -13,7 +13,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.config import check_groups, shown, typed
-from twosome.errors import ContractError, RunError, UserError, folded, is_interruption, raised, unknown_choice
+from twosome.errors import ContractError, RunError, UserError, folded, import_hint, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options
 from twosome.language.norms import Normalization, check_norm
 from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
@@ -79,7 +79,8 @@ def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any])
     if isinstance(error, UserError):
         return UserError(_in_full(str(error), config))
     if isinstance(error, ImportError):
-        return UserError(f"env.id={config.id}: {folded(error)}; expected <module>:<name>, the module where Python finds it")
+        told = f"{folded(error)}; expected <module>:<name>, the module where Python finds it{import_hint(error)}"
+        return UserError(f"env.id={config.id}: {told}")
     if isinstance(error, TypeError) and (unknown := UNEXPECTED.search(str(error))) and unknown[1] in options:
         option = _in_full(f"{unknown[1]}=", config) + str(options[unknown[1]])
         return UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env")
@@ -115,6 +116,7 @@ def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
             raise cause from error
         raise UserError(
             f"{option}._target_={config.get('_target_')}: {folded(cause)}; expected an import path, as in package.module.name"
+            f"{import_hint(cause)}"
         ) from error
 
 

@@ -150,6 +150,17 @@ def suggest(hint: Hint, *, instead: bool = False) -> None:
 
 
 @contextmanager
+def apart() -> Iterator[None]:
+    """Inside, how to go on is not set yet and nothing was said; afterwards both are as before. For runs that share a process."""
+    kept = _state.hint, _state.told
+    _state.hint, _state.told = None, False
+    try:
+        yield
+    finally:
+        _state.hint, _state.told = kept
+
+
+@contextmanager
 def unwinding() -> Iterator[None]:
     """Inside, a signal raises Interrupted; at the end that becomes the line and the exit code."""
     _state.unwinding = True

@@ -156,7 +156,7 @@ OTHERS = {
     "evaluate": {
         "": "run=None: expected the folder of a finished run: run=<folder>",
         "run=/no/where": "run=/no/where: no such folder; expected the folder of a finished run",
-        "run=src": "run=src: expected a config.yaml in it; name the folder that src/run.py wrote",
+        "run=src": "run=src: expected a config.yaml in it; name the folder of a run",
         "rum=x": "rum: no such option; did you mean run?",
         "run=conf suite=drifts": "suite=drifts: expected one of cross, drift, episodes, retention, unseen; did you mean",
         "run=conf episodes=0": "episodes=0: expected an integer above 0",

@@ -5,16 +5,14 @@ import shlex
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 from checkout import ROOT, environment
 from hydra._internal.utils import get_args_parser
 from test_configs import BROUGHT_BY, CHOICES
 
-import benchmark
-import evaluate
-import probe
-import run
+from twosome.cli import benchmark, evaluate, probe, run
 from twosome.cli.help import Composition, compose, group_rows, help_text, option_rows
 from twosome.cli.meanings import Declared, declared
 from twosome.config import CONFIGS
@@ -134,7 +132,7 @@ def test_it_begins_with_what_the_command_does_and_three_examples_that_compose(en
     assert (title, len(lines)) == ("Examples:", 3)
     for line in lines:
         python, script, *words = shlex.split(line)
-        assert (python, script) == ("python", f"src/{SCRIPTS[entry].__name__}.py")
+        assert (python, f"twosome.cli.{Path(script).stem}", script[:4]) == ("python", SCRIPTS[entry].__name__, "src/")
         composition(*map(getattr(SCRIPTS[entry], "reword", str), words), entry=entry)
 
 

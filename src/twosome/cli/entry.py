@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -23,6 +23,7 @@ from twosome.cli.help import help_text
 from twosome.config import CONFIGS, expected
 from twosome.errors import RunError, UserError, disk_error, folded, unknown_choice
 from twosome.failures import Failure, note, report
+from twosome.runs.commands import as_called
 
 Task = Callable[[DictConfig], Any]
 BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
@@ -30,57 +31,56 @@ BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume if resume and Path(str(resume)).is_dir() else default)
 
 
-def entry(config_name: str, reword: Callable[[str], str] = str) -> Callable[[Task], Callable[[], None]]:
-    """Make a task the main function of a script: composes conf/<config_name>.yaml, runs the task, exits.
+@signals.unwinding()
+def entry(config_name: str, task: Task, description: str, reword: Callable[[str], str] = str) -> NoReturn:
+    """Do what the command line says: compose conf/<config_name>.yaml, run the task, exit.
 
-    --help begins with the script's docstring: what it does, and three examples.
+    description: what --help begins with: what the command does, and three examples.
     reword: from a word of the command line to what Hydra is to read in its place, where Hydra's grammar is a hindrance.
     Exit codes: 0; 2 with one line for each job that bad input ended; 1 where a job came to grief otherwise, with one line where
     what happened has one (RunError, a full disk); 128 + the signal after SIGINT, SIGTERM and SIGHUP (`twosome.signals`). In a
     sweep a failed job does not stop the others. A folder in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows
     tracebacks.
     """
+    full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+    jobs: list[DictConfig] = []
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
+    try:
+        _start([reword(word) for word in sys.argv[1:]], _guarded(task, full_error, jobs), config_name, description)
+    except Exception as error:
+        signals.check()
+        unmade = isinstance(error, OSError) and not isinstance(error, BAD_INPUT) and not jobs  # one of Hydra's is an OSError
+        told = _no_folder(error) if unmade else as_told(error)
+        if full_error or not told:
+            raise
+        note(Failure("", one_line(told), isinstance(told, BAD_INPUT)))
+    sys.exit(report())
 
-    def decorate(task: Task) -> Callable[[], None]:
-        @functools.wraps(task)
-        @signals.unwinding()
-        def main() -> None:
-            full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
-            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own exceptions reach us instead of being printed
 
-            jobs: list[str] = []
+def _guarded(task: Task, full_error: bool, jobs: list[DictConfig]) -> Task:
+    """The task of one job, which returns a Failure where it fails.
 
-            @functools.wraps(task)
-            def guarded(config: DictConfig) -> Any:
-                jobs.append("begun")
-                try:
-                    check_launcher()
-                    return task(config)
-                except Exception as error:
-                    signals.check()
-                    told = _told(error)
-                    if full_error or not (told or in_sweep()):
-                        raise
-                    if not told:
-                        traceback.print_exception(error)
-                    return note(failure(error))  # returned, since this may be another machine than the sweep's
-                finally:
-                    _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+    full_error: raise the error instead. jobs: a list, which gets the configuration of each job that begins.
+    """
 
-            try:
-                _start([reword(word) for word in sys.argv[1:]], guarded, config_name, task.__globals__["__doc__"])
-            except Exception as error:
-                signals.check()
-                unmade = isinstance(error, OSError) and not isinstance(error, BAD_INPUT) and not jobs  # one of Hydra's is one
-                told = _no_folder(error) if unmade else _told(error)
-                if full_error or not told:
-                    raise
-                note(Failure("", one_line(told), isinstance(told, BAD_INPUT)))
-            sys.exit(report())
+    @functools.wraps(task)
+    def guarded(config: DictConfig) -> Any:
+        jobs.append(config)
+        try:
+            check_launcher()
+            return task(config)
+        except Exception as error:
+            signals.check()
+            told = as_told(error)
+            if full_error or not (told or in_sweep()):
+                raise
+            if not told:
+                traceback.print_exception(error)
+            return note(failure(error))  # returned, since this may be another machine than the sweep's
+        finally:
+            remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
-        return main
-
-    return decorate
+    return guarded
 
 
 def _start(words: list[str], job: Task, config_name: str, description: str) -> None:
@@ -88,7 +88,7 @@ def _start(words: list[str], job: Task, config_name: str, description: str) -> N
     sys.argv[1:] = prepared(words, config_name)
     flags = get_args_parser().parse_args(sys.argv[1:])
     if flags.help:
-        _show(help_text(config_name, flags, description))
+        _show(help_text(config_name, flags, as_called(description)))
     else:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
 
@@ -115,7 +115,7 @@ def check_launcher() -> None:
 
 def failure(error: Exception) -> Failure:
     """What this job's error is for the report."""
-    job, told = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", _told(error)
+    job, told = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", as_told(error)
     message = one_line(told or error)
     return Failure(job, message if told else f"{type(error).__name__}: {message}", isinstance(told, BAD_INPUT))
 
@@ -126,14 +126,14 @@ def _no_folder(error: Any) -> UserError:
     return UserError(f"{option}: {error.filename}: {error.strerror}; expected a folder that can be made there; name another")
 
 
-def _told(error: Exception) -> Exception | None:
+def as_told(error: Exception) -> Exception | None:
     """The error that one line tells in full; None where a traceback is needed."""
     if isinstance(error, (RunError, *BAD_INPUT)):  # first: one of Hydra's is an OSError
         return error
     return disk_error(error) if isinstance(error, OSError) else None
 
 
-def _remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
     """Remove a job's folder if the job left nothing in it, and then those around it that are empty below the current one."""
     with contextlib.suppress(OSError):  # not empty, or not ours to remove
         while folder != Path.cwd():

@@ -1,151 +1,37 @@
-"""What a language model makes of one decision: an action's tokens, its log-probability, its score, its probability."""
+"""Show what a language model makes of one decision: each action's tokens, log-probability, score and probability.
 
-import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+Examples:
+  python src/probe.py prompt="To eat, you should first" 'actions=[open the fridge,sleep]'
+  python src/probe.py prompt="To eat, you should first" 'actions=["1, or 2",sleep]' norm=token
+  python src/probe.py prompt="To eat, you should first" 'actions=[sleep]' model=tiny_random format=json
+"""
 
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
-from twosome import parts
-from twosome.config import own_settings, resolve
-from twosome.errors import UserError, check_seed, unknown_choice
-from twosome.language.config import check_path
+from twosome import signals
 
 if TYPE_CHECKING:
-    from twosome.language.scorer import Scorer
-
-FORMATS = ("table", "json")
-NUMBERS = {"tokens": "d", "words": "d", "logprob": ".3f", "score": ".3f", "prob": ".4f"}
-"""The columns beside the action, with their formats."""
-OMITTED_FIRST = ("words", "tokens", "logprob", "score", "prob")
-"""Which of them goes first where a terminal is too narrow."""
-ACTION_WIDTH = 16
-"""The width to which the actions may be folded before a number goes."""
+    from omegaconf import DictConfig
 
 
-@dataclass
-class ProbeConfig:
-    """What to ask; see conf/probe.yaml."""
+def main() -> None:
+    """Be the command: read the command line, do the task, exit."""
+    signals.install()  # before the imports that take seconds
+    from twosome.cli.entry import entry
 
-    prompt: str | None
-    actions: list[Any]
-    format: str
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.prompt is None or not self.prompt.strip():
-            raise UserError(f'prompt={self.prompt!r}: expected the observation prompt, as in prompt="You should first"')
-        if not self.actions:
-            raise UserError("actions=[]: expected one action prompt or more, as in 'actions=[take the bowl, chop the tomato]'")
-        self.actions = [_action(place, action) for place, action in enumerate(self.actions)]
-        for place, action in enumerate(self.actions):
-            if (first := self.actions.index(action)) < place:
-                raise UserError(f"actions[{place}]={_shown(action)}: the same as actions[{first}]; expected each action once")
-        if self.format not in FORMATS:
-            raise unknown_choice("format", self.format, FORMATS)
-        check_seed("seed", self.seed)
+    entry("probe", task, __doc__ or "", reword)
 
 
-def _action(place: int, value: Any) -> str:
-    """An entry of the list as text. An integer is its digits; how a fraction or a truth value was typed is lost."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise UserError(
-            f"actions[{place}]={_shown(value)}: expected an action prompt; "
-            'text that Hydra reads as something else needs quotes, as in \'actions=["null", "1.50"]\''
-        )
-    if not value.strip():
-        raise UserError(f"actions[{place}]={_shown(value)}: expected an action prompt, which has a word at least; leave it out")
-    return value
+def reword(word: str) -> str:
+    """Quote a prompt for Hydra's grammar, in which its commas and colons would mean something."""
+    from twosome.cli.grammar import quoted
+
+    name, _, text = word.partition("=")
+    return f"prompt={quoted(text)}" if name == "prompt" and text and text[0] not in "\"'" else word
 
 
-def _shown(value: Any) -> str:
-    """An entry as it is quoted in a message, on one line."""
-    return json.dumps(value, ensure_ascii=False)
+def task(config: "DictConfig") -> None:
+    """Run one job of Hydra's."""
+    from twosome.runs.probe import run
 
-
-@dataclass(frozen=True)
-class Probe:
-    """An action under a prompt. tokens, words: how many. score: logprob over the normalisation's divisor."""
-
-    action: str
-    tokens: int
-    words: int
-    logprob: float
-    score: float
-    prob: float
-
-
-def run(config: DictConfig) -> None:
-    """Print a table, or JSON alone. Raises UserError for bad input before a model is loaded."""
-    resolve(config)
-    if not OmegaConf.is_list(config.actions):
-        raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
-    options = own_settings(ProbeConfig, config)
-    model, norm = parts.model_config(config.model), parts.normalization(config.norm)
-    check_path(model)
-    from twosome.language.loading import load_language_model  # takes seconds to import; bad input is told before
-    from twosome.language.scorer import Scorer
-
-    scorer = Scorer(load_language_model(model), norm)
-    probes, pieces = probe(scorer, str(options.prompt), options.actions)
-    if options.format == "json":
-        print(json.dumps([asdict(each) for each in probes], indent=2))
-    else:
-        _print_table(probes, pieces, f"{scorer.lm.name}: {options.prompt}")
-
-
-def probe(scorer: "Scorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
-    """Score the actions of one decision; the second result is each action's tokens as text."""
-    text = (prompt, tuple(actions))
-    scores = scorer.score([text])
-    tokens = scorer.tokenize([text])[0].actions
-    columns = (scores.logprobs[0], scores.scores[0], scores.log_policy()[0].exp())
-    values = zip(*(column.tolist() for column in columns), strict=True)
-    probes = [
-        Probe(action, len(ids), len(action.split()), logprob, score, share)
-        for action, ids, (logprob, score, share) in zip(actions, tokens, values, strict=True)
-    ]
-    return probes, [[str(scorer.lm.tokenizer.decode([token])) for token in ids] for ids in tokens]
-
-
-def _print_table(probes: list[Probe], pieces: list[list[str]], title: str) -> None:
-    """A table of as many numbers as the terminal has room for beside the actions."""
-    console = Console()
-    for omitted in range(len(OMITTED_FIRST) + 1):
-        names = [name for name in NUMBERS if name not in OMITTED_FIRST[:omitted]]
-        table = _table(probes, pieces, names)
-        if _least_width(console, table) <= console.width:
-            break
-    table.title = escape(title)
-    console.print(table)
-    if omitted:
-        missing = ", ".join(name for name in NUMBERS if name not in names)
-        console.print(f"not shown at {console.width} columns: {missing}; format=json has all", highlight=False)
-
-
-def _table(probes: list[Probe], pieces: list[list[str]], names: list[str]) -> Table:
-    """The actions with the numbers of these names. A space in a token is shown as ·, so that its borders can be seen."""
-    table = Table(title_justify="left", title_style="bold")
-    table.add_column("action", overflow="fold", ratio=1)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    best = max(probe.prob for probe in probes)
-    for each, tokens in zip(probes, pieces, strict=True):
-        shown = "[dim]|[/dim]".join(escape(token.replace(" ", "·")) for token in tokens)
-        numbers = [format(getattr(each, name), NUMBERS[name]) for name in names]
-        style = "bold" if each.prob == best else None
-        table.add_row(f"{escape(each.action)}\n[not bold dim]{shown}[/]", *numbers, style=style)
-    return table
-
-
-def _least_width(console: Console, table: Table) -> int:
-    """The columns that a table needs, where its first column may be folded to ACTION_WIDTH."""
-    unbounded = console.options.update(max_width=10_000)
-    whole = console.measure(table, options=unbounded).maximum
-    action = max(console.measure(cell, options=unbounded).maximum for cell in table.columns[0].cells)
-    return whole - max(0, action - ACTION_WIDTH)
+    run(config)

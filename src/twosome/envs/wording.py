@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any, Self
 
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, import_hint, unknown_choice
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]], argument
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"prompt={prompt}: expected an import path package.module:function ({error})") from error
+        told = f"expected an import path package.module:function ({error}){import_hint(error)}"
+        raise UserError(f"prompt={prompt}: {told}") from error
     if not callable(found):
         raise UserError(f"prompt={prompt}: expected a function of {arguments}, found a {type(found).__name__}")
     return found

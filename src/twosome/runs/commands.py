@@ -1,7 +1,10 @@
 """What to type to go on with what was interrupted, for this interpreter, from here."""
 
+import re
 import shlex
+import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,35 @@ from omegaconf import DictConfig
 
 from twosome import signals
 
+SOURCES = Path(__file__).resolve().parents[2]
+"""In a checkout the folder of the scripts, src/."""
+PREFIX = "twosome-"
+"""What the names of the commands of an installed suite begin with."""
+
+
+def command(name: str) -> list[str]:
+    """The words that call one of the suite's commands (run, evaluate, ...): a script of the checkout, or an installed command."""
+    if not _installed():
+        return [_near(Path(sys.executable)), _near(SOURCES / f"{name}.py")]
+    called = Path(sys.argv[0])
+    folder = called.parent if called.name.startswith(PREFIX) else Path(sysconfig.get_path("scripts"))
+    script = folder / f"{PREFIX}{name}"
+    return [script.name if shutil.which(script.name) == str(script) else _near(script)]
+
+
+def as_called(text: str) -> str:
+    """A text with commands, ``python src/run.py`` and the like, as the user can type them: twosome-run where it is installed."""
+    return re.sub(r"python src/(\w+)\.py", rf"{PREFIX}\1", text) if _installed() else text
+
 
 def resume_command(folder: Path) -> str:
     """Goes on with a run."""
-    return f"{_python()} src/run.py {shlex.quote(f'resume={folder}')}"
+    return shlex.join([*command("run"), f"resume={folder}"])
 
 
 def sweep_command(folder: Path | None) -> str:
     """Goes on with this process's sweep. folder: of the jobs, to be named; None where a job's place follows from its options."""
-    words, option = list(sys.argv), "hydra.sweep.dir"
+    words, option = sys.argv[1:], "hydra.sweep.dir"
     options = [number for number, word in enumerate(words) if "=" in word and not word.startswith("-")]
     if folder is not None:
         named = [number for number in options if words[number].lstrip("+").startswith(f"{option}=")]
@@ -26,7 +49,7 @@ def sweep_command(folder: Path | None) -> str:
             del words[number]
         place = named[0] if named else options[-1] + 1 if options else len(words)  # beside others: -m may come after them
         words.insert(place, f"{option}={folder}")
-    return shlex.join([_python(), *words])
+    return shlex.join([*command(Path(sys.argv[0]).stem.removeprefix(PREFIX)), *words])
 
 
 class SweepHint(Callback):
@@ -39,6 +62,11 @@ class SweepHint(Callback):
         signals.suggest(lambda: f"go on with: {sweep_command(folder)}")
 
 
-def _python() -> str:
-    python = Path(sys.executable)
-    return str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
+def _installed() -> bool:
+    """Whether an installed command was called, or there is no checkout of whose scripts one could be."""
+    return Path(sys.argv[0]).name.startswith(PREFIX) or not (SOURCES.name == "src" and (SOURCES / "run.py").is_file())
+
+
+def _near(path: Path) -> str:
+    """A path from here, where it is below the current folder."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,9 +14,13 @@ from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
 from twosome.policies.context import MakeEnv
+from twosome.runs.commands import resume_command
 from twosome.runs.trust import check_foreign, check_places
 from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
+
+if TYPE_CHECKING:
+    from twosome.evaluation.suites import Finished
 
 SUITES = ("episodes", "unseen", "cross", "drift", "retention")
 """What can be asked for: the functions of twosome.evaluation.suites, which takes seconds to import; bad input is told before."""
@@ -53,6 +57,15 @@ def run(asked: DictConfig) -> float:
     asked: conf/evaluate.yaml with the command line's changes. Returns the suite's main figure. Raises UserError for
     bad input before a model is loaded.
     """
+    found = finished(asked)
+    from twosome.evaluation import suites
+
+    with locked(found.folder.path):
+        return suites.SUITES[asked.suite](found)
+
+
+def finished(asked: DictConfig) -> "Finished":
+    """The finished run that ``run`` names, with the options asked for; its agent is not loaded yet. Raises UserError."""
     if not OmegaConf.is_dict(asked.env):
         raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
     options = typed(EvaluateConfig, asked, "")
@@ -69,10 +82,8 @@ def run(asked: DictConfig) -> float:
     changes = changed(config.env, folder.config.env)
     for line in foreseen(config, evaluation, make_env, folder):
         print(f"note: {line}", file=sys.stderr)
-    with locked(folder.path):
-        evaluated = records.stamp(options.suite, options.trust)
-        finished = suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
-        return suites.SUITES[options.suite](finished)
+    evaluated = records.stamp(options.suite, options.trust)
+    return suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
 
 
 def foreseen(config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder) -> list[str]:
@@ -94,9 +105,9 @@ def finished_run(path: Path) -> RunFolder:
         raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
     folder = RunFolder(path)
     if not folder.started:
-        raise UserError(f"run={path}: expected a config.yaml in it; name the folder that src/run.py wrote")
+        raise UserError(f"run={path}: expected a config.yaml in it; name the folder of a run")
     if not folder.done:
-        raise UserError(f"run={path}: this run is not finished; finish it with python src/run.py resume={path}")
+        raise UserError(f"run={path}: this run is not finished; finish it with: {resume_command(path)}")
     return folder
 
 

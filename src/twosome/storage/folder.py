@@ -67,14 +67,14 @@ class RunFolder:
         """
         file = self.path / "config.yaml"
         if not self.started:
-            raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder that src/run.py wrote")
+            raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder of a run")
         try:
             config = OmegaConf.create(upgraded(read_yaml(file)))
         except (OmegaConfBaseException, OSError, ValueError) as error:
             raise UserError(f"{file}: expected a readable config.yaml ({folded(error)}); name another run") from error
         for group in ("env", "norm", "baseline", "model", "trainer", "evaluation"):
             if not OmegaConf.is_dict(OmegaConf.select(config, group)):
-                raise UserError(f"run folder {self.path}: its config.yaml has no {group}; name a folder that src/run.py wrote")
+                raise UserError(f"run folder {self.path}: its config.yaml has no {group}; name the folder of a run")
         return config
 
     @property

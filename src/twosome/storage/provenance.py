@@ -14,11 +14,12 @@ PACKAGES = ("torch", "pytorch-lightning", "transformers", "peft", "gymnasium", "
 
 def provenance(seed: int, agent: dict[str, Any]) -> dict[str, Any]:
     """Package versions, git commit (and whether the tree had changes), seed, machine, time; and what the agent says of itself."""
+    tracked = _git("ls-files", Path(__file__).name)  # an installed suite may lie in somebody else's repository
     return {
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "git_commit": _git("rev-parse", "HEAD") if tracked else None,
+        "git_changes": bool(tracked and _git("status", "--porcelain", "--untracked-files=no")),
         "seed": seed,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),

@@ -1,4 +1,4 @@
-"""src/probe.py: its numbers are the engine's, its JSON stands alone, and bad input is one line."""
+"""The command probe: its numbers are the engine's, its JSON stands alone, and bad input is one line."""
 
 import json
 import math
@@ -9,13 +9,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe import reword
-from twosome.cli.probe import probe, run
+from twosome.cli.probe import reword
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.norms import token, word
 from twosome.language.scorer import Scorer
+from twosome.runs.probe import probe, run
 
 PROMPT = "You see a tomato, a bowl: it's here. You should first"
 ACTIONS = ["pick up the tomato", "take the bowl", "chop, then serve"]

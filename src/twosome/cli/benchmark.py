@@ -1,0 +1,32 @@
+"""Time the engine against the plain way of scoring, which computes every action of every sample apart.
+
+Examples:
+  python src/benchmark.py
+  python src/benchmark.py tasks=[tomato_salad] output=engine.json
+  python src/benchmark.py model=llama_7b trainer=gpu oracle_decisions=4
+"""
+
+from typing import TYPE_CHECKING
+
+from twosome import signals
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main() -> None:
+    """Be the command: read the command line, do the task, exit."""
+    signals.install()  # before the imports that take seconds
+    from twosome.cli.entry import entry
+
+    entry("benchmark", task, __doc__ or "")
+
+
+def task(config: "DictConfig") -> None:
+    """Print the table and write the JSON."""
+    from twosome.benchmark.config import checked_benchmark
+
+    options, makers = checked_benchmark(config)
+    from twosome.benchmark.benchmark import benchmark  # takes seconds to import; bad input is told before
+
+    benchmark(config, options, makers)

@@ -1,0 +1,214 @@
+"""The public API: its names, its script in examples/, and that its functions do what the commands do."""
+
+import ast
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from checkout import ROOT, environment, run
+
+import twosome
+from twosome import api
+
+SMALL = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "evaluation.episodes=2",
+         "evaluation.gif=false", "retention.drift=false", "env.kwargs.max_primitive_steps=20"]  # fmt: skip
+PROMPT, ACTIONS = "To eat something, you should first", ["open the fridge", "sleep"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> twosome.Run:
+    """A run from Python."""
+    return twosome.run(*SMALL, folder=tmp_path_factory.mktemp("api") / "a folder")
+
+
+def test_the_public_names_are_there_for_programs_and_type_checkers():
+    assert all(getattr(twosome, name).__name__ == name for name in twosome.__all__)
+    assert len(twosome.__all__) == 12
+    assert set(twosome.__all__) <= set(dir(twosome))
+    body = ast.parse((ROOT / "src" / "twosome" / "__init__.py").read_text()).body
+    (checked,) = (node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    assert sorted(alias.name for node in checked.body for alias in node.names) == twosome.__all__
+    assert (ROOT / "src" / "twosome" / "py.typed").exists()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'twosome' has no attribute 'trian'"):
+        twosome.trian  # noqa: B018
+
+
+def test_importing_it_and_making_an_environment_needs_no_torch():
+    program = "import sys, twosome; twosome.make_env('overcooked'); print('torch' in sys.modules)"
+    variables = environment() | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_an_environment_has_the_options_of_its_yaml():
+    env = twosome.make_env("overcooked", task="lettuce_salad", kwargs={"map": "B", "max_primitive_steps": 5})
+    assert isinstance(env, gymnasium.Env)
+    assert env.spec is not None
+    assert {"task": "lettuce_salad", "map": "B", "max_primitive_steps": 5, "obs_radius": 2}.items() <= env.spec.kwargs.items()
+    obs, info = env.reset(seed=0)
+    assert twosome.Decision.from_step(obs, info).text == (info["prompt"], tuple(info["action_prompts"]))
+
+
+def test_a_run_writes_what_the_command_writes(trained, tmp_path):
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (outcome,) = run(tmp_path, [["src/run.py", *SMALL, "hydra.run.dir=run"]])
+    assert outcome.code == 0, outcome.output
+    for name in (
+        "config.yaml",
+        "overrides.yaml",
+        "choices.json",
+        "episodes.csv",
+        "evaluation.json",
+        "adapter/adapter_model.safetensors",
+    ):
+        assert (trained.folder / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+    assert trained.records[: len(records(tmp_path / "run"))] == records(tmp_path / "run")
+
+
+def records(folder: Path) -> list[dict]:
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+def test_the_result_of_a_run_is_in_its_folder(trained):
+    (own,) = (each for each in trained.records if (each["when"], each["mode"]) == ("after", "sampled"))
+    assert trained.score == own["return_mean"]
+    assert trained.folder.is_absolute()
+    assert (trained.folder / "DONE").exists()
+    assert twosome.run(*SMALL, folder=trained.folder).score == trained.score  # which trains nothing again
+
+
+def test_an_evaluation_adds_its_records(trained):
+    before = records(trained.folder)
+    found = twosome.evaluate(trained.folder, "episodes=3", "env.task=lettuce_salad", "seed=5")
+    assert found.folder == trained.folder
+    assert found.records == records(trained.folder)
+    sampled, greedy = found.records[len(before) :]
+    assert (sampled["task"], sampled["episodes"], sampled["seed"]) == ("lettuce_salad", 3, 5)
+    assert (found.score, greedy["mode"]) == (sampled["return_mean"], "greedy")
+
+
+def test_a_loaded_agent_has_probabilities_of_prompts_and_decisions(trained):
+    agent = twosome.load_agent(trained.folder, "env.task=onion_salad")
+    env = agent.make_env()
+    assert env.spec.kwargs["task"] == "onion_salad"
+    assert not agent.policy.training
+    decision = twosome.Decision.from_step(*env.reset(seed=0))
+    for found, actions in (
+        (agent.probabilities(PROMPT, ACTIONS), ACTIONS),
+        (agent.probabilities(decision), decision.action_prompts),
+        (agent.probabilities(decision.prompt, decision.action_prompts), decision.action_prompts),
+    ):
+        assert (found.shape, found.dtype) == ((len(actions),), np.float32)
+        assert found.sum() == pytest.approx(1)
+        assert (found > 0).all()
+    np.testing.assert_array_equal(agent.probabilities(decision), found)
+    assert len(set(found)) > 1
+
+
+def test_the_agent_is_the_trained_one(trained):
+    agent = twosome.load_agent(trained.folder)
+    found = agent.probabilities(PROMPT, ACTIONS)
+    with torch.no_grad():
+        for name, weight in agent.policy.named_parameters():
+            if "lora_B" in name:
+                weight.zero_()
+    assert (agent.probabilities(PROMPT, ACTIONS) != found).any()
+
+
+@pytest.mark.parametrize(("decision", "actions", "said"), [
+    (PROMPT, None, "actions=None: expected a list of one"),
+    (PROMPT, "sleep", "actions='sleep': expected a list of one"),
+    (twosome.Decision(np.zeros(1), PROMPT, (0,), ("sleep",)), ["sleep"], "actions: expected none beside a Decision"),
+])  # fmt: skip
+def test_bad_questions_are_told(trained, decision, actions, said):
+    with pytest.raises(twosome.UserError, match=said):
+        twosome.load_agent(trained.folder).probabilities(decision, actions)
+
+
+def test_an_agent_that_reads_observations_is_not_asked_about_words(tmp_path):
+    run = twosome.run(*SMALL, "baseline=random", folder=tmp_path / "random")
+    agent = twosome.load_agent(run.folder)
+    with pytest.raises(twosome.UserError, match="expected a Decision; this agent reads more than the words of a prompt"):
+        agent.probabilities(PROMPT, ACTIONS)
+    decision = twosome.Decision.from_step(*agent.make_env().reset(seed=0))
+    np.testing.assert_allclose(agent.probabilities(decision), 1 / len(decision.action_ids), rtol=1e-6)
+
+
+BAD = {
+    "env": (lambda: twosome.make_env("overcookd"), "env=overcookd: expected one of .* did you mean env=overcooked"),
+    "env option": (lambda: twosome.make_env(tsak="soup"), "env.tsak: no such option; did you mean env.task"),
+    "env value": (lambda: twosome.make_env(task="tomato soup"), "env.task=tomato soup: expected one of"),
+    "env code": (lambda: twosome.make_env(prompt=print), "env.prompt=<built-in function print>: expected text"),
+    "run option": (lambda: twosome.run("norm=wort", folder="bad"), "norm=wort: expected one of .*; did you mean norm=word"),
+    "run value": (lambda: twosome.run("seed=-1", folder="bad"), "seed=-1: expected an integer"),
+    "of hydra": (lambda: twosome.run("hydra.job.chdir=foo", folder="bad"), "hydra.job.chdir=foo: expected true or false"),
+    "flag": (lambda: twosome.run("-m", "seed=0"), "-m: expected <option>=<value>; for flags and sweeps there is .*run"),
+    "sweep": (lambda: twosome.run("seed=0,1", folder="bad"), "seed=0,1: expected one value"),
+    "experiment": (lambda: twosome.run("experiment=overcooked_curves"), "expected one run; for sweeps there is .*run"),
+    "no run": (lambda: twosome.evaluate("no/where"), "run=no/where: no such folder"),
+    "no agent": (lambda: twosome.load_agent("."), "run=.: expected a config.yaml in it; name the folder of a run"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_a_user_error_and_nothing_is_written(name, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    call, said = BAD[name]
+    with pytest.raises(twosome.UserError, match=said):
+        call()
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_weights_and_foreign_code_are_refused(trained, tmp_path):
+    folder = shutil.copytree(trained.folder, tmp_path / "copy")
+    weights = folder / "adapter" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(twosome.UserError, match=r"its sha256 is .* it was changed or damaged"):
+        twosome.load_agent(folder)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("prompt: default", "prompt: os:system"))
+    with pytest.raises(twosome.UserError, match=r"env\.prompt=os:system: .* add trust=true"):
+        twosome.load_agent(folder)
+
+
+@pytest.mark.parametrize(("raised", "expected"), [
+    (OSError(28, "No space left on device", "/disk"), twosome.RunError),
+    (KeyError("a bug"), KeyError),
+    (KeyboardInterrupt(), KeyboardInterrupt),
+])  # fmt: skip
+def test_faults_are_what_they_are_in_python(raised, expected, monkeypatch, tmp_path):
+    def task(config):
+        try:
+            raise raised
+        except KeyboardInterrupt:
+            sys.exit(1)  # as Lightning does
+
+    monkeypatch.setattr(api.run_command, "task", task)
+    with pytest.raises(expected):
+        twosome.run(folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_example_runs(tmp_path, monkeypatch, capsys):
+    script = ROOT / "examples" / "ask_agent.py"
+    assert len(script.read_text().splitlines()) <= 30
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(script), *SMALL])
+    runpy.run_path(str(script), run_name="__main__")
+    (folder,) = tmp_path.glob("outputs/*/*")
+    returns, probabilities, *actions = capsys.readouterr().out.partition(f"{folder}: a return of")[2].splitlines()
+    assert returns.endswith("on lettuce salad")
+    assert len(probabilities.strip("[]").split()) == 2
+    assert len(actions) > 1
+    assert {action.split()[0] for action in actions} <= {"pick", "take", "put", "chop", "serve", "walk"}
