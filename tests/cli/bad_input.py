@@ -14,7 +14,7 @@ RUN = {
     "+logger.tensorboard.speed=3": "logger.tensorboard: SummaryWriter.__init__() got an unexpected keyword argument 'speed'",
     "logger.tensorboard._target_=builtins.dict": "logger.tensorboard._target_=builtins.dict: expected a logger of Lightning's",
     "hydra.run.dir=/proc/none/run": "hydra.run.dir: /proc/none: No such file or directory; expected a folder that can be made",
-    "-m hydra.sweep.dir=src/run.py/runs seed=0,1": "hydra.sweep.dir: src/run.py/runs: Not a directory; expected a folder that can",
+    "-m hydra.sweep.dir=src/run.py/runs seed=0,1": "hydra.sweep.dir: src/run.py/runs: Not a directory; expected a folder",
     "norm=words": "norm=words: expected one of none, token, word; did you mean norm=word?",
     "modle=tiny_random": "modle: no such option; did you mean model?",
     "baseline=twosum": "did you mean baseline=twosome?",
