@@ -23,7 +23,7 @@ from twosome import parts, signals
 from twosome.cli import evaluate as evaluate_command
 from twosome.cli import run as run_command
 from twosome.cli.commandline import prepared
-from twosome.cli.entry import as_told, check_launcher, one_line, remove_if_empty
+from twosome.cli.entry import check_launcher, line_error, one_line, remove_if_empty
 from twosome.cli.grammar import quoted
 from twosome.config import CONFIGS, shown
 from twosome.decision import Decision
@@ -92,7 +92,7 @@ def make_env(name: str = "overcooked", render_mode: str | None = None, **options
     no such environment or option, or the environment cannot be made with these values.
     """
     words = [f"env={name}", *(f"env.{option}={_typed(option, value)}" for option, value in options.items())]
-    with _told():
+    with _errors_of_one_line():
         settled = prepared(words, "config")
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
             return parts.environment(hydra.compose("config", settled).env, render_mode)()
@@ -166,7 +166,7 @@ def _done(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T
 
     if flags := [word for word in words if word.startswith("-")]:
         raise UserError(f"{flags[0]}: expected <option>=<value>; for flags and sweeps there is {' '.join(called(command))}")
-    with _told(), signals.apart():
+    with _errors_of_one_line(), signals.apart():
         with hydra.initialize_config_dir(str(CONFIGS), command, version_base="1.3"):
             if GlobalHydra.instance().hydra.get_mode(config_name, list(words)) == RunMode.MULTIRUN:  # type: ignore[union-attr]
                 raise UserError(f"{' '.join(words)}: expected one run; for sweeps there is {' '.join(called(command))}")
@@ -179,7 +179,7 @@ def _done(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_of_one_line() -> Iterator[None]:
     """Inside, errors that have one line are UserError or RunError, and Ctrl-C is what it is in Python."""
     try:
         yield
@@ -188,10 +188,10 @@ def _told() -> Iterator[None]:
             raise KeyboardInterrupt from stop
         raise
     except Exception as error:
-        told = as_told(error)
-        if told is None or isinstance(error, UserError):
+        shown = line_error(error)
+        if shown is None or isinstance(error, UserError):
             raise
-        raise (told if told is not error else UserError(one_line(error))) from error
+        raise (shown if shown is not error else UserError(one_line(error))) from error
 
 
 def _typed(option: str, value: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Text = tuple[str, tuple[str, ...]]
+DecisionText = tuple[str, tuple[str, ...]]
 """A decision as a language model sees it: the observation prompt and the admissible actions' prompts."""
 
 
@@ -29,7 +29,7 @@ class Decision(NamedTuple):
     state: Hashable = None
 
     @property
-    def text(self) -> Text:
+    def text(self) -> DecisionText:
         """What a language model's scores depend on: decisions of equal text are the same work."""
         return self.prompt, self.action_prompts
 

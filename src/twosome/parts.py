@@ -79,8 +79,8 @@ def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any])
     if isinstance(error, UserError):
         return UserError(_in_full(str(error), config))
     if isinstance(error, ImportError):
-        told = f"{folded(error)}; expected <module>:<name>, the module where Python finds it{import_hint(error)}"
-        return UserError(f"env.id={config.id}: {told}")
+        reason = f"{folded(error)}; expected <module>:<name>, the module where Python finds it{import_hint(error)}"
+        return UserError(f"env.id={config.id}: {reason}")
     if isinstance(error, TypeError) and (unknown := UNEXPECTED.search(str(error))) and unknown[1] in options:
         option = _in_full(f"{unknown[1]}=", config) + str(options[unknown[1]])
         return UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env")

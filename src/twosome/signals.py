@@ -41,7 +41,7 @@ class _State:
 
     def reset(self) -> None:
         self.received: int | None = None
-        self.unwinding = self.told = False
+        self.unwinding = self.hinted = False
         self.hint: Hint | None = None
 
 
@@ -127,9 +127,9 @@ def _leave(signum: int) -> None:
 
 def tell(signum: int | None = None) -> None:
     """Say, once, what ended the process and how to go on."""
-    if _state.told:
+    if _state.hinted:
         return
-    _state.told = True
+    _state.hinted = True
     cause = f" by {signal.Signals(signum).name}" if signum else ""
     with suppress(OSError):  # after SIGHUP there may be no terminal
         start = "\n" if os.isatty(2) else ""  # behind ^C, or a line of progress
@@ -152,12 +152,12 @@ def suggest(hint: Hint, *, instead: bool = False) -> None:
 @contextmanager
 def apart() -> Iterator[None]:
     """Inside, how to go on is not set yet and nothing was said; afterwards both are as before. For runs that share a process."""
-    kept = _state.hint, _state.told
-    _state.hint, _state.told = None, False
+    kept = _state.hint, _state.hinted
+    _state.hint, _state.hinted = None, False
     try:
         yield
     finally:
-        _state.hint, _state.told = kept
+        _state.hint, _state.hinted = kept
 
 
 @contextmanager

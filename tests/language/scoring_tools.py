@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 
-from twosome.decision import Text
+from twosome.decision import DecisionText
 from twosome.language import norms
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 
-DECISIONS: list[Text] = [
+DECISIONS: list[DecisionText] = [
     (
         "You notice a tomato on the table. Next, you should",
         ("chop", "chop the tomato", "chop the tomato and", "pick up"),

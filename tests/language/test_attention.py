@@ -14,12 +14,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from twosome.language.attention import BLOCK, NAME, Blocks, blocks_of, takes_blocks, tree_attention, use_tree_attention
 from twosome.language.tokens import TokenizedDecision
-from twosome.language.tree import Row
+from twosome.language.tree import PackedRow
 
 forests = st.lists(many.map(tree_of), min_size=1, max_size=4).filter(lambda rows: any(map(len, rows)))
 
 
-def whole_mask(rows: list[Row]) -> np.ndarray:
+def whole_mask(rows: list[PackedRow]) -> np.ndarray:
     """(nodes, nodes), true where a node may see another: its ancestors and itself, in its own tree."""
     return torch.block_diag(*(torch.from_numpy(row.ancestors()).float() for row in rows)).bool().numpy()
 
@@ -36,7 +36,7 @@ def seen_in(blocks: Blocks, nodes: int) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(forests)
-def test_each_node_sees_itself_and_its_ancestors_once(rows: list[Row]) -> None:
+def test_each_node_sees_itself_and_its_ancestors_once(rows: list[PackedRow]) -> None:
     blocks = blocks_of(rows, torch.float32, sum(map(len, rows)))
     assert np.array_equal(seen_in(blocks, sum(map(len, rows))), whole_mask(rows))
     assert set(blocks.mask.unique().tolist()) <= {0.0, torch.finfo(torch.float32).min}
@@ -44,7 +44,7 @@ def test_each_node_sees_itself_and_its_ancestors_once(rows: list[Row]) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(forests, st.sampled_from([(4, 4), (4, 2), (3, 1)]), st.integers(0, 99))
-def test_the_output_and_its_gradients_are_the_whole_masks(rows: list[Row], heads: tuple[int, int], seed: int) -> None:
+def test_the_output_and_its_gradients_are_the_whole_masks(rows: list[PackedRow], heads: tuple[int, int], seed: int) -> None:
     torch.manual_seed(seed)
     nodes, (heads_of_queries, heads_of_keys) = sum(map(len, rows)), heads
     inputs = [torch.randn(1, count, nodes, 8, requires_grad=True) for count in (heads_of_queries, heads_of_keys, heads_of_keys)]

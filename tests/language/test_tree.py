@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twosome.language.tokens import TokenizedDecision
-from twosome.language.tree import Row, batches, pack
+from twosome.language.tree import PackedRow, batches, pack
 
 tokens = st.lists(st.integers(0, 3), min_size=1, max_size=6).map(tuple)  # few tokens, so that much is shared
 decisions = st.builds(TokenizedDecision, tokens, st.lists(tokens, min_size=1, max_size=4).map(tuple))
@@ -15,7 +15,7 @@ budgets = st.integers(1, 40)
 thorough = settings(max_examples=150)
 
 
-def context(row: Row, node: int) -> tuple[int, ...]:
+def context(row: PackedRow, node: int) -> tuple[int, ...]:
     """The tokens from the root to a node, following parents one by one."""
     ids = []
     while node >= 0:
@@ -24,8 +24,8 @@ def context(row: Row, node: int) -> tuple[int, ...]:
     return tuple(reversed(ids))
 
 
-def tree_of(items: list[TokenizedDecision]) -> Row:
-    row = Row()
+def tree_of(items: list[TokenizedDecision]) -> PackedRow:
+    row = PackedRow()
     for index, item in enumerate(items):
         row.add(index, item)
     return row
@@ -79,7 +79,7 @@ def test_a_node_sees_itself_and_its_ancestors(items: list[TokenizedDecision]) ->
 @thorough
 @given(many, decisions)
 def test_cost_is_what_adding_takes_or_more(items: list[TokenizedDecision], new: TokenizedDecision) -> None:
-    assert Row().cost(new) == len(tree_of([new]))  # exact for the first
+    assert PackedRow().cost(new) == len(tree_of([new]))  # exact for the first
     row = tree_of(items)
     before, cost = len(row), row.cost(new)
     row.add(len(items), new)
@@ -108,10 +108,10 @@ def test_one_row_holds_all_that_fits(items: list[TokenizedDecision]) -> None:
 @thorough
 @given(many, budgets)
 def test_packing_evens_out_the_rows_without_adding_any(items: list[TokenizedDecision], budget: int) -> None:
-    greedy, row = 1, Row()
+    greedy, row = 1, PackedRow()
     for index in sorted(range(len(items)), key=lambda i: items[i]):
         if len(row) and len(row) + row.cost(items[index]) > budget:
-            greedy, row = greedy + 1, Row()
+            greedy, row = greedy + 1, PackedRow()
         row.add(index, items[index])
     assert len(pack(items, budget)) <= greedy
 

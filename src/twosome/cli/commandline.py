@@ -58,9 +58,9 @@ def _flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if unknown:
         example = option if "=" in (option := unknown[0].lstrip("-")) else "norm=word"
         raise UserError(f"{unknown[0]}: expected options as <option>=<value>, as in {example}; --help lists them")
-    for name, told in REFUSED.items():
+    for name, message in REFUSED.items():
         if getattr(args, name) is not None:
-            raise UserError(told)
+            raise UserError(message)
     if len(asked := [flag for name, flag in MODES.items() if getattr(args, name)]) > 1:
         raise UserError(f"{' '.join(asked)}: expected one of these; leave the other out")
     if args.shell_completion and not (len(args.overrides) == 1 and COMPLETION.fullmatch(args.overrides[0])):

@@ -50,10 +50,10 @@ def entry(config_name: str, task: Task, description: str, reword: Callable[[str]
     except Exception as error:
         signals.check()
         unmade = isinstance(error, OSError) and not isinstance(error, BAD_INPUT) and not jobs  # one of Hydra's is an OSError
-        told = _no_folder(error) if unmade else as_told(error)
-        if full_error or not told:
+        shown = _no_folder(error) if unmade else line_error(error)
+        if full_error or not shown:
             raise
-        note(Failure("", one_line(told), isinstance(told, BAD_INPUT)))
+        note(Failure("", one_line(shown), isinstance(shown, BAD_INPUT)))
     sys.exit(report())
 
 
@@ -71,10 +71,10 @@ def _guarded(task: Task, full_error: bool, jobs: list[DictConfig]) -> Task:
             return task(config)
         except Exception as error:
             signals.check()
-            told = as_told(error)
-            if full_error or not (told or in_sweep()):
+            shown = line_error(error)
+            if full_error or not (shown or in_sweep()):
                 raise
-            if not told:
+            if not shown:
                 traceback.print_exception(error)
             return note(failure(error))  # returned, since this may be another machine than the sweep's
         finally:
@@ -115,9 +115,9 @@ def check_launcher() -> None:
 
 def failure(error: Exception) -> Failure:
     """What this job's error is for the report."""
-    job, told = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", as_told(error)
-    message = one_line(told or error)
-    return Failure(job, message if told else f"{type(error).__name__}: {message}", isinstance(told, BAD_INPUT))
+    job, shown = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", line_error(error)
+    message = one_line(shown or error)
+    return Failure(job, message if shown else f"{type(error).__name__}: {message}", isinstance(shown, BAD_INPUT))
 
 
 def _no_folder(error: Any) -> UserError:
@@ -126,7 +126,7 @@ def _no_folder(error: Any) -> UserError:
     return UserError(f"{option}: {error.filename}: {error.strerror}; expected a folder that can be made there; name another")
 
 
-def as_told(error: Exception) -> Exception | None:
+def line_error(error: Exception) -> Exception | None:
     """The error that one line tells in full; None where a traceback is needed."""
     if isinstance(error, (RunError, *BAD_INPUT)):  # first: one of Hydra's is an OSError
         return error

@@ -55,8 +55,8 @@ def readable(word: str, sweep: bool) -> str:
     else:
         read = f"{name}={_elements(text) if sweep else quoted(text)}"
     if why_unreadable(read) is not None:
-        told = f"a list is [one,two]; for this very text, type {as_text(word)}"
-        raise UserError(f"{word}: expected a value that can be read ({reason}); {told}")
+        hint = f"a list is [one,two]; for this very text, type {as_text(word)}"
+        raise UserError(f"{word}: expected a value that can be read ({reason}); {hint}")
     return read
 
 

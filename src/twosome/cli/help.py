@@ -36,7 +36,7 @@ FOOTER = (
     "names its code."
 )
 
-Row = tuple[str, str]
+HelpRow = tuple[str, str]
 """What is written on the left, and its meaning."""
 _fill = partial(textwrap.fill, break_on_hyphens=False, break_long_words=False)  # names and values stay whole
 
@@ -104,13 +104,13 @@ def compose(config_name: str, arguments: Namespace) -> Composition:
     return Composition(config, primary, files, choices)
 
 
-def group_rows(composition: Composition) -> list[Row]:
+def group_rows(composition: Composition) -> list[HelpRow]:
     """A row for each group, with the choice that is made, and one for each choice."""
     meanings = dict([LAUNCHER])
     for declaration in (composition.primary, *(each for names in composition.choices.values() for each in names.values())):
         meanings = declaration.groups | meanings
     made = composition.config.hydra.runtime.choices
-    rows: list[Row] = []
+    rows: list[HelpRow] = []
     for group, names in composition.choices.items():
         rows.append((f"  {group}={_value(made[group])}" if group in made else f"  {group}", meanings[group]))
         rows += [(f"    {name}", declaration.summary) for name, declaration in names.items()]
@@ -118,12 +118,12 @@ def group_rows(composition: Composition) -> list[Row]:
     return rows[:-1]
 
 
-def option_rows(composition: Composition) -> list[Row]:
+def option_rows(composition: Composition) -> list[HelpRow]:
     """A row for each option, in the order of the composition; a blank one between groups of options."""
     config, meanings = composition.config, meanings_of(composition)
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
-    rows: list[Row] = []
+    rows: list[HelpRow] = []
     for key, value in sorted(tree.items(), key=lambda item: item[0] == "hydra"):  # which Hydra has first, and we last
         found = [(f"  {name}", meaning) for name, meaning in _options(config, {key: value}, meanings, "")]
         if isinstance(value, dict) and rows and rows[-1][0]:
@@ -144,7 +144,7 @@ def meanings_of(composition: Composition) -> dict[str, str]:
     return meanings
 
 
-def _options(config: DictConfig, tree: dict[Any, Any], meanings: dict[str, str], prefix: str) -> Iterator[Row]:
+def _options(config: DictConfig, tree: dict[Any, Any], meanings: dict[str, str], prefix: str) -> Iterator[HelpRow]:
     """The options below a mapping. One that has a meaning, but nothing in it has, is one option: a table of values.
 
     Of Hydra's own options only those are listed that conf/ explains.
@@ -162,7 +162,7 @@ def _options(config: DictConfig, tree: dict[Any, Any], meanings: dict[str, str],
             yield _option(config, name, value, meanings.get(name, ""))
 
 
-def _option(config: DictConfig, name: str, value: Any, meaning: str) -> Row:
+def _option(config: DictConfig, name: str, value: Any, meaning: str) -> HelpRow:
     """An option with its value; behind the meaning are the options that the value is taken from."""
     if not (isinstance(value, str) and "${" in value):
         return f"{name}={_value(value)}", meaning
@@ -191,7 +191,7 @@ def _value(value: Any) -> str:
     return str(value) or "''"
 
 
-def _table(rows: list[Row], width: int) -> str:
+def _table(rows: list[HelpRow], width: int) -> str:
     """Two columns; a meaning whose left side is too long for its column begins below it."""
     column = min(32, width * 2 // 5)
     lines = []

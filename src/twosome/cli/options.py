@@ -213,8 +213,8 @@ class Options:
         """The error for an option that does not exist. word: given where it could be added, if it were to be handed on."""
         group = key.partition(".")[0]
         if group not in self.tree and (homes := _homes(group)):
-            told = f"it comes with {' or '.join(homes)}, and conf/{group} holds its choices and their options"
-            return UserError(f"{key}: no such option here; {told}")
+            hint = f"it comes with {' or '.join(homes)}, and conf/{group} holds its choices and their options"
+            return UserError(f"{key}: no such option here; {hint}")
         names = [name for name in self.names() if key.startswith("hydra") or not name.startswith("hydra.")]
         near = nearest(key, names)
         hint = f"; did you mean {near}?" if near else "; --help lists the options"

@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import pad
 
-from twosome.decision import Decision, Text
+from twosome.decision import Decision, DecisionText
 from twosome.distributed.processes import Processes
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.errors import UserError
@@ -28,7 +28,7 @@ from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.scorer import Scorer, decisions_of
 from twosome.language.tokens import TokenizedDecision
-from twosome.language.tree import Row, batches, pack
+from twosome.language.tree import PackedRow, batches, pack
 from twosome.language.tuning import Tuning
 from twosome.policies.context import MakeEngine
 
@@ -74,7 +74,7 @@ def joined_step(parts: Sequence[Step]) -> Step:
     return parts[0]._replace(decisions=decisions, final=final, episodes=episodes, **arrays)
 
 
-IDLE_TEXT: Text = ("nothing", ("nothing",))
+IDLE_TEXT: DecisionText = ("nothing", ("nothing",))
 IDLE = TokenizedDecision((0,), ((0,),))
 """A decision of one token, for a rank that has no batch left while others have."""
 
@@ -96,11 +96,11 @@ class ShardedScorer(Scorer):
         shard(lm, processes)
 
     @torch.no_grad()
-    def score(self, texts: Sequence[Text]) -> Scores:
+    def score(self, texts: Sequence[DecisionText]) -> Scores:
         """See Scorer. The scores have no gradient: only `batches` sums gradients over the ranks."""
         return super().score(texts)
 
-    def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
+    def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
         """See Scorer. After the last batch the gradients of what learns are summed over the ranks (all_reduce).
 
         They must be None before the first batch, as zero_grad leaves them.
@@ -128,7 +128,7 @@ class ShardedScorer(Scorer):
                 out[_in_turn(turn)] = self._all_gathered(self._prompt_states(rows, self.hidden(rows)), turn)
         return out
 
-    def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[Row]]]:
+    def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[PackedRow]]]:
         """Yield the batches, world_size at a time; smaller ones than Scorer's where there would be fewer than world_size."""
         rows = pack(tokenized, self.row_tokens)
         share = -(-sum(map(len, rows)) // self.processes.world_size)
@@ -138,17 +138,17 @@ class ShardedScorer(Scorer):
             yield planned[first : first + self.processes.world_size]
         self.tokens_computed = before + sum(map(self.input_tokens, planned))  # by all ranks
 
-    def _own(self, turn: list[list[Row]]) -> list[Row]:
+    def _own(self, turn: list[list[PackedRow]]) -> list[PackedRow]:
         """Return this rank's batch of a turn; empty where none is left."""
         return turn[self.processes.rank] if self.processes.rank < len(turn) else []
 
-    def _joined(self, own: Scores, turn: list[list[Row]]) -> Scores:
+    def _joined(self, own: Scores, turn: list[list[PackedRow]]) -> Scores:
         """All-gather the scores of a turn. own: this rank's, padded to the widest batch of the turn."""
         columns = [part.flatten(1) for part in own]
         every = self._all_gathered(torch.cat(columns, dim=1), turn).split([column.shape[1] for column in columns], dim=1)
         return Scores(*(part.unflatten(1, own_part.shape[1:]) for part, own_part in zip(every, own, strict=True)))
 
-    def _all_gathered(self, own: Tensor, turn: list[list[Row]]) -> Tensor:
+    def _all_gathered(self, own: Tensor, turn: list[list[PackedRow]]) -> Tensor:
         """All-gather the rows of a turn. own: (decisions of this rank's batch, n); returns (decisions of all batches, n)."""
         sizes = [len(decisions_of(rows)) for rows in turn]
         parts = self.processes.all_gather(pad(own, (0, 0, 0, max(sizes) - len(own))))
@@ -168,12 +168,12 @@ def load_sharded_engine(
     return ShardedScorer(load_language_model(unpacked, tuning), norm, processes=processes, **vars(make.options))
 
 
-def _in_turn(turn: list[list[Row]]) -> list[int]:
+def _in_turn(turn: list[list[PackedRow]]) -> list[int]:
     """Return the indices of the decisions of a turn, batch by batch."""
     return list(chain.from_iterable(map(decisions_of, turn)))
 
 
-def _idle() -> Row:
+def _idle() -> PackedRow:
     """Return a tree with IDLE alone."""
     (row,) = pack([IDLE], row_tokens=1)
     return row

@@ -112,7 +112,7 @@ def solve(env: gymnasium.Env, gamma: float) -> "Solution | None":
     return Solution(index, rows, values, choices.tolist())
 
 
-Row = list[tuple[int, Transition]]  # a state's actions
+StateActions = list[tuple[int, Transition]]  # a state's actions
 
 
 class Solution(NamedTuple):
@@ -123,7 +123,7 @@ class Solution(NamedTuple):
     """
 
     numbers: dict[Hashable, int]
-    rows: list[Row]
+    rows: list[StateActions]
     values: np.ndarray
     choices: list[int]
 
@@ -145,10 +145,10 @@ class Solution(NamedTuple):
         return BestPlay(float(self.values[0]), tuple(actions), primitive_steps, len(self.rows))
 
 
-def _explore(game: Searchable) -> tuple[dict[Hashable, int], list[Row]] | None:
+def _explore(game: Searchable) -> tuple[dict[Hashable, int], list[StateActions]] | None:
     """Number the states in the order of discovery, the initial one 0, and try every action in each."""
     index: dict[Hashable, int] = {game.initial_state: 0}
-    rows: list[Row] = []
+    rows: list[StateActions] = []
     for state in (states := [game.initial_state]):
         row = [(action, game.transition(state, action)) for action in game.admissible(state)]
         rows.append(row)
@@ -161,7 +161,7 @@ def _explore(game: Searchable) -> tuple[dict[Hashable, int], list[Row]] | None:
     return index, rows
 
 
-def _tables(index: dict[Hashable, int], rows: list[Row], gamma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tables(index: dict[Hashable, int], rows: list[StateActions], gamma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rewards, discounts and following states' numbers, each (states, most actions); missing actions earn -inf."""
 
     def table(value: Callable[[Transition], float], missing: float) -> np.ndarray:

@@ -53,8 +53,8 @@ def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]], argument
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        told = f"expected an import path package.module:function ({error}){import_hint(error)}"
-        raise UserError(f"prompt={prompt}: {told}") from error
+        reason = f"expected an import path package.module:function ({error}){import_hint(error)}"
+        raise UserError(f"prompt={prompt}: {reason}") from error
     if not callable(found):
         raise UserError(f"prompt={prompt}: expected a function of {arguments}, found a {type(found).__name__}")
     return found

@@ -17,7 +17,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from twosome.language.tree import Row, starts_of
+from twosome.language.tree import PackedRow, starts_of
 
 NAME = "token_tree"
 BLOCK = 32
@@ -39,7 +39,7 @@ class Blocks(NamedTuple):
         return Blocks(self.keys.to(device), self.mask.to(device))
 
 
-def blocks_of(rows: Sequence[Row], dtype: torch.dtype, nodes: int) -> Blocks:
+def blocks_of(rows: Sequence[PackedRow], dtype: torch.dtype, nodes: int) -> Blocks:
     """The blocks of a batch of trees; dtype: of the model's hidden states; nodes: the trees', and what is padding behind them."""
     visible = np.zeros((nodes, nodes), dtype=bool)
     for start, row in zip(starts_of(rows), rows, strict=True):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from twosome.decision import Text
+from twosome.decision import DecisionText
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
 
@@ -54,7 +54,7 @@ class Engine(ABC):
         """Where the model lies, and all tensors that the engine returns."""
 
     @abstractmethod
-    def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
+    def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
         """Score distinct decisions batch by batch, as (indices into texts, their Scores).
 
         Differentiable in what learns where grad is enabled. For gradients in bounded memory, go backward through one batch before
@@ -65,7 +65,7 @@ class Engine(ABC):
     def features(self, prompts: Sequence[str]) -> Tensor:
         """The states of prompts by the model as it was before training, (len(prompts), hidden), float32, without gradient."""
 
-    def score(self, texts: Sequence[Text]) -> Scores:
+    def score(self, texts: Sequence[DecisionText]) -> Scores:
         """Scores of decisions (duplicates are computed once), differentiable in the adapter where grad is enabled."""
         distinct = list(dict.fromkeys(texts))
         order, parts = [], []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from twosome.language.attention import Blocks, additive_mask, blocks_of
-from twosome.language.tree import Row
+from twosome.language.tree import PackedRow
 
 
 class Layout(NamedTuple):
@@ -50,7 +50,7 @@ def kept_size(number: int) -> int:
     return -(-number // step) * step
 
 
-def flat(rows: Sequence[Row], dtype: torch.dtype) -> Layout:
+def flat(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
     """The trees one after another in a single row, padded to a kept size, their nodes attending in blocks; dtype: of the model's
     hidden states."""
     nodes = sum(map(len, rows))
@@ -61,7 +61,7 @@ def flat(rows: Sequence[Row], dtype: torch.dtype) -> Layout:
     return Layout(ids, depths, torch.empty(1, 1, 0, 0), blocks_of(rows, dtype, size), torch.arange(nodes))
 
 
-def padded(rows: Sequence[Row], dtype: torch.dtype) -> Layout:
+def padded(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
     """A row for each tree, all as long as the longest, with a whole mask for each; padding sees itself. dtype: as in flat."""
     length = max(map(len, rows))
     ids = torch.zeros(len(rows), length, dtype=torch.long)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from twosome.decision import Text
+from twosome.decision import DecisionText
 from twosome.language.scorer import MASKED, Scorer, Scores
 
 
-def score(scorer: Scorer, texts: Sequence[Text], padding_side: str = "right") -> Scores:
+def score(scorer: Scorer, texts: Sequence[DecisionText], padding_side: str = "right") -> Scores:
     """What Scorer.score gives, from len(texts) times actions rows with full logits, duplicates and all."""
     tokenized = scorer.tokenize(texts)
     sequences = [decision.prompt + action for decision in tokenized for action in decision.actions]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from twosome.decision import Text
+from twosome.decision import DecisionText
 from twosome.language.attention import takes_blocks
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.engine import MASKED, Engine, Scores
@@ -16,7 +16,7 @@ from twosome.language.layout import flat, kept_size, padded
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
-from twosome.language.tree import Row, batches, pack, starts_of
+from twosome.language.tree import PackedRow, batches, pack, starts_of
 from twosome.language.vocabulary import edge_log_probs, logits
 
 
@@ -48,7 +48,7 @@ class Scorer(Engine):
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
         self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
 
-    def batches(self, texts: Sequence[Text]) -> Iterator[tuple[list[int], Scores]]:
+    def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
         """See Engine; a batch is what one forward pass computes."""
         tokenized = self.tokenize(texts)
         for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
@@ -89,18 +89,18 @@ class Scorer(Engine):
         """Prompts alone, as decisions without actions."""
         return [TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]
 
-    def _scores(self, rows: Sequence[Row], texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]) -> Scores:
+    def _scores(self, rows: Sequence[PackedRow], texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]) -> Scores:
         """Scores of a batch, in the order of decisions_of; texts and tokenized are all decisions."""
         indices = decisions_of(rows)
         return self._gather(rows, self.hidden(rows), [texts[i] for i in indices], [tokenized[i] for i in indices])
 
-    def hidden(self, rows: Sequence[Row]) -> Tensor:
+    def hidden(self, rows: Sequence[PackedRow]) -> Tensor:
         """Last hidden states of a batch of trees, (nodes, hidden), one tree's nodes after another's."""
         self.tokens_computed += self.input_tokens(rows)
         layout = (flat if self.in_blocks else padded)(rows, self.head.weight.dtype)
         return layout.run(self.backbone, self.device)
 
-    def input_tokens(self, rows: Sequence[Row]) -> int:
+    def input_tokens(self, rows: Sequence[PackedRow]) -> int:
         """The tokens that the model computes for a batch of trees, padding included."""
         lengths = [len(row) for row in rows]
         return kept_size(sum(lengths)) if self.in_blocks else len(rows) * max(lengths)
@@ -110,7 +110,7 @@ class Scorer(Engine):
         return logits(self.head, states, self.softcap).log_softmax(dim=-1)
 
     def _gather(
-        self, rows: Sequence[Row], hidden: Tensor, texts: Sequence[Text], tokenized: Sequence[TokenizedDecision]
+        self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]
     ) -> Scores:
         """Project the predicting nodes onto the vocabulary and add up every action's path."""
         starts = starts_of(rows)
@@ -148,12 +148,12 @@ class Scorer(Engine):
             terms.masked_fill(absent, torch.nan),
         )
 
-    def _prompt_states(self, rows: Sequence[Row], hidden: Tensor) -> Tensor:
+    def _prompt_states(self, rows: Sequence[PackedRow], hidden: Tensor) -> Tensor:
         """The hidden states at the ends of the rows' prompts, (decisions, hidden), float32."""
         ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
         return hidden[torch.tensor(ends, device=self.device)].float()
 
 
-def decisions_of(rows: Sequence[Row]) -> list[int]:
+def decisions_of(rows: Sequence[PackedRow]) -> list[int]:
     """The decisions of a batch, row by row."""
     return [index for row in rows for index in row.decisions]

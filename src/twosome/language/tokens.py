@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from twosome.decision import Text
+from twosome.decision import DecisionText
 from twosome.errors import UserError
 from twosome.memory import Memory
 
@@ -30,9 +30,9 @@ class DecisionTokenizer:
         """tokenizer: a transformers tokenizer; max_length: the model's context in tokens, if it has a limit."""
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self._known: Memory[Text, TokenizedDecision] = Memory(REMEMBERED)
+        self._known: Memory[DecisionText, TokenizedDecision] = Memory(REMEMBERED)
 
-    def __call__(self, texts: Sequence[Text]) -> list[TokenizedDecision]:
+    def __call__(self, texts: Sequence[DecisionText]) -> list[TokenizedDecision]:
         """Tokenise decisions; each distinct one only once, while it is among the last REMEMBERED.
 
         Raises UserError for an empty prompt or action list, a merge across the border, or a too long decision.

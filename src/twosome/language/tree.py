@@ -16,7 +16,7 @@ from twosome.language.tokens import TokenizedDecision
 
 
 @dataclass
-class Row:
+class PackedRow:
     """One token tree, laid out as a row of the batch; parents stand before their children.
 
     ids, parents, depths: per node (the root's parent is -1).
@@ -91,7 +91,7 @@ class Row:
         return mask
 
 
-def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[Row]:
+def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[PackedRow]:
     """Merge decisions into as few rows of at most row_tokens nodes as there can be (more only where one decision is longer).
 
     Sorted by their tokens, so that neighbours share the longest beginnings. A row's attention is quadratic in its nodes
@@ -111,18 +111,18 @@ def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[Row]:
     return best
 
 
-def _fill(decisions: Sequence[TokenizedDecision], order: Sequence[int], row_tokens: int) -> list[Row]:
-    rows: list[Row] = []
+def _fill(decisions: Sequence[TokenizedDecision], order: Sequence[int], row_tokens: int) -> list[PackedRow]:
+    rows: list[PackedRow] = []
     for index in order:
         if not rows or len(rows[-1]) + rows[-1].cost(decisions[index]) > row_tokens:
-            rows.append(Row())
+            rows.append(PackedRow())
         rows[-1].add(index, decisions[index])
     return rows
 
 
-def batches(rows: Iterable[Row], batch_tokens: int) -> list[list[Row]]:
+def batches(rows: Iterable[PackedRow], batch_tokens: int) -> list[list[PackedRow]]:
     """Group rows of similar length so that a padded batch has at most batch_tokens tokens (or is a single row)."""
-    grouped: list[list[Row]] = []
+    grouped: list[list[PackedRow]] = []
     for row in sorted(rows, key=len, reverse=True):
         if not grouped or (len(grouped[-1]) + 1) * len(grouped[-1][0]) > batch_tokens:
             grouped.append([])
@@ -130,6 +130,6 @@ def batches(rows: Iterable[Row], batch_tokens: int) -> list[list[Row]]:
     return grouped
 
 
-def starts_of(rows: Sequence[Row]) -> list[int]:
+def starts_of(rows: Sequence[PackedRow]) -> list[int]:
     """The place of each row's first node, where the nodes of a batch stand one row after another."""
     return [0, *accumulate(len(row) for row in rows[:-1])]

@@ -46,11 +46,11 @@ class Oracle(Affordance):
     def forward(self, decisions: Sequence[Decision]) -> Tensor:
         """See Affordance. Raises UserError where the environment says nothing, or what is no probability for each action."""
         for decision in decisions:
-            told = decision.affordances
-            if told is None or len(told) != len(decision.action_ids) or not all(0 <= each <= 1 for each in told):
+            given = decision.affordances
+            if given is None or len(given) != len(decision.action_ids) or not all(0 <= each <= 1 for each in given):
                 raise UserError(
                     f"affordance=oracle: expected a number from 0 to 1 for each of {len(decision.action_ids)} actions in the "
-                    f"environment's info['affordances'] (see CONTRIBUTING.md), got {told}; use affordance=value or none"
+                    f"environment's info['affordances'] (see CONTRIBUTING.md), got {given}; use affordance=value or none"
                 )
         return pad_sequence([torch.tensor(decision.affordances) for decision in decisions], batch_first=True)
 

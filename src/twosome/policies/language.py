@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from twosome import seeding
-from twosome.decision import Decision, Text
+from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.loading import LanguageModel
@@ -47,9 +47,9 @@ class LanguageAgent(LearningAgent):
         if not self._learned:
             raise UserError("tuning: nothing of the language model learns; expected a tuning that trains some of its weights")
         self._weights: tuple[int, ...] = ()
-        self._policies: Memory[Text, tuple[Tensor, Tensor | None]] = Memory(POLICIES)
-        self._recent: Memory[Text, None] = Memory(POLICIES)
-        self._before: set[Text] = set()
+        self._policies: Memory[DecisionText, tuple[Tensor, Tensor | None]] = Memory(POLICIES)
+        self._recent: Memory[DecisionText, None] = Memory(POLICIES)
+        self._before: set[DecisionText] = set()
         self._again: int | None = None  # how many of _recent are in _before; None where there was no rollout before
         self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * engine.hidden_size)))
         self._distinct, self._tokens = 0, 0
@@ -81,7 +81,7 @@ class LanguageAgent(LearningAgent):
         self._note(dict.fromkeys(texts))
         return [policies[text] for text in texts]
 
-    def _likely(self) -> list[Text]:
+    def _likely(self) -> list[DecisionText]:
         """The decisions that the rollout that begins will probably meet."""
         recent = list(self._recent.state())
         recurring = self._again is None or self._again >= RECURRING * len(recent)
@@ -89,13 +89,13 @@ class LanguageAgent(LearningAgent):
         self._recent.clear()
         return recent if recurring else []
 
-    def _note(self, texts: dict[Text, None]) -> None:
+    def _note(self, texts: dict[DecisionText, None]) -> None:
         """Remember that the rollout met these."""
         if self._again is not None:
             self._again += sum(text in self._before for text in texts if text not in self._recent)
         self._recent.keep(texts)
 
-    def _score(self, texts: Sequence[Text]) -> list[tuple[Tensor, Tensor | None]]:
+    def _score(self, texts: Sequence[DecisionText]) -> list[tuple[Tensor, Tensor | None]]:
         """See _remembered."""
         scores = self.engine.score(texts)
         # Before the first update the features come for nothing.
@@ -108,7 +108,7 @@ class LanguageAgent(LearningAgent):
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
-        samples: dict[Text, list[int]] = {}
+        samples: dict[DecisionText, list[int]] = {}
         for index, decision in enumerate(decisions):
             samples.setdefault(decision.text, []).append(index)
         distinct = list(samples)

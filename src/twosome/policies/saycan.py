@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from twosome.decision import Decision, Text
+from twosome.decision import Decision, DecisionText
 from twosome.language.engine import MASKED, Engine
 from twosome.language.tuning import Frozen
 from twosome.memory import Memory
@@ -30,7 +30,7 @@ class SayCanAgent(Agent):
         super().__init__()
         self.engine, self.affordance = engine, affordance
         self.export_folder = "affordance" if affordance.state_dict() else None
-        self._policies: Memory[Text, Tensor] = Memory(POLICIES)
+        self._policies: Memory[DecisionText, Tensor] = Memory(POLICIES)
 
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
@@ -48,7 +48,7 @@ class SayCanAgent(Agent):
         policies = self._policies.of(texts, self._score)
         return pad_sequence([policies[text] for text in texts], batch_first=True, padding_value=MASKED)
 
-    def _score(self, texts: Sequence[Text]) -> list[Tensor]:
+    def _score(self, texts: Sequence[DecisionText]) -> list[Tensor]:
         rows = self.engine.score(texts).log_policy()
         return [row[: len(text[1])].clone() for text, row in zip(texts, rows, strict=True)]
 

@@ -19,7 +19,7 @@ from twosome.evaluation.retention.drift import PREDICTIONS, characters
 from twosome.language.loading import LanguageModel
 from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision
-from twosome.language.tree import Row, batches, pack
+from twosome.language.tree import PackedRow, batches, pack
 
 GENERATED = 8  # texts at a time, of tasks that have some written; one forward pass has batch_tokens otherwise
 Correct = dict[str, np.ndarray]
@@ -76,8 +76,8 @@ def _shared_context_model(scorer: Scorer) -> Any:
             pairs = [_shortened(request, self.max_length) for request in requests]
             cut = sum(len(pair[0]) < len(request[1]) for pair, request in zip(pairs, requests, strict=True))
             if cut:
-                told = f"{cut} of {len(pairs)} texts are longer than the model's context"
-                print(f"warning: {told}: the beginning is left out, as by lm-eval's own model", file=sys.stderr)
+                shortened = f"{cut} of {len(pairs)} texts are longer than the model's context"
+                print(f"warning: {shortened}: the beginning is left out, as by lm-eval's own model", file=sys.stderr)
             return loglikelihoods(scorer, pairs, not disable_tqdm)
 
     return SharedContextLM(pretrained=scorer.lm.model, tokenizer=scorer.lm.tokenizer, batch_size=GENERATED)
@@ -111,7 +111,7 @@ def loglikelihoods(
     return [found[pair] for pair in pairs]
 
 
-def _edges(scorer: Scorer, rows: Sequence[Row]) -> Iterator[tuple[Row, np.ndarray, np.ndarray]]:
+def _edges(scorer: Scorer, rows: Sequence[PackedRow]) -> Iterator[tuple[PackedRow, np.ndarray, np.ndarray]]:
     """Each row of a batch with log P of its edges' tokens and whether these are the likeliest, (edges,) each."""
     for row, hidden in zip(rows, scorer.hidden(rows).split([len(row) for row in rows]), strict=True):
         nodes, tokens = (torch.tensor(each, device=scorer.device) for each in zip(*row.edges, strict=True))

@@ -71,13 +71,13 @@ def tables(content: dict[str, Any], file: Path) -> dict[str, pd.DataFrame]:
         if part.get("drift", {}) != {}:
             drift[f"{where}drift"] = _drift(get) | added
             for metric in ("acc", "acc_norm"):
-                told = {"data": part["drift"].get("texts")} | added
-                rows[f"{where}drift.{metric}"] = _accuracy(get, ["drift", metric], QUESTIONS, told)
+                origin = {"data": part["drift"].get("texts")} | added
+                rows[f"{where}drift.{metric}"] = _accuracy(get, ["drift", metric], QUESTIONS, origin)
         for task in get(["benchmarks"], dict) if "benchmarks" in part else ():
-            told = get(["benchmarks", task], dict) | added
+            origin = get(["benchmarks", task], dict) | added
             for metric in get(["benchmarks", task, "metrics"], dict):
                 path = ["benchmarks", task, "metrics", metric]
-                rows[where + ".".join(path)] = _accuracy(get, path, task, told)
+                rows[where + ".".join(path)] = _accuracy(get, path, task, origin)
     found = {}
     for name, own in (("accuracies", rows), ("drift", drift)):
         given = pd.DataFrame([*own.values()], index=[*own], columns=list(COLUMNS[name]), dtype=object)
@@ -111,11 +111,11 @@ def check_outcomes(table: pd.DataFrame, file: Path, remedy: str) -> None:
             raise UserError(f"{file}: {name}: expected it once, found it twice; {remedy}")
 
 
-def _accuracy(get: Any, path: Sequence[str], task: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def _accuracy(get: Any, path: Sequence[str], task: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     paired = get(path, dict)
     low, high = _ends(get, [*path, "interval"])
     row = {"task": task, "metric": path[-1], "low": low, "high": high, "outcomes": paired.get("outcomes", "")}
-    row |= {name: told.get(name, "") for name in ("lm_eval", "data", EVALUATED)}
+    row |= {name: origin.get(name, "") for name in ("lm_eval", "data", EVALUATED)}
     return row | {name: paired.get(name) for name in ACCURACIES if name not in row}
 
 

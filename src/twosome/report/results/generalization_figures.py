@@ -27,16 +27,16 @@ def bars(data: pd.DataFrame, method: str, model: str) -> Figure:
     for each, (trained, rows) in zip(axes, panels.items(), strict=True):
         style.decorate(each)
         _bars(each, rows, colors)
-        told = f"trained on {style.title(str(trained)).lower()}"
-        each.set_title(told, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
+        caption = f"trained on {style.title(str(trained)).lower()}"
+        each.set_title(caption, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
     handles: list[Patch | Line2D] = [Patch(color=colors[when], label=name) for when, name in WHEN.items()]
     handles.append(Line2D([], [], color=style.INK, marker="|", ms=5, ls="", label="each seed"))
     if data.paper.notna().any():
         label = f"paper, {model}, read off the figure"
         handles.append(Line2D([], [], color=style.INK, marker="o", ms=3.5, mfc="white", ls="", label=label))
-    told = "success rate; 95 % Wilson interval of the episodes"
+    caption = "success rate; 95 % Wilson interval of the episodes"
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, title_fontsize=7.5, frameon=False,
-                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35, title=told)  # fmt: skip
+                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35, title=caption)  # fmt: skip
     return figure
 
 
@@ -83,8 +83,8 @@ def matrix(data: pd.DataFrame) -> Figure:
         for row in data[data.own].to_dict("records"):
             place = (columns.index(row["trained_on"]), tested.index((row["env"], row["task"])))
             each.add_patch(Rectangle(place, 1, 1, fill=False, ec=style.INK, lw=1.3, zorder=4, clip_on=False))
-    told = "columns: trained on; rows: tested on; framed: the same\npercent of episodes; gain: over the untrained model"
-    figure.supxlabel(told, fontsize=7.5, color=style.INK)
+    caption = "columns: trained on; rows: tested on; framed: the same\npercent of episodes; gain: over the untrained model"
+    figure.supxlabel(caption, fontsize=7.5, color=style.INK)
     _divide(axes, [env for env, _ in tested])
     return figure
 

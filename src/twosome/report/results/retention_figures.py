@@ -28,15 +28,15 @@ def accuracies(data: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for each, (task, rows) in zip(axes, panels.items(), strict=True):
         style.decorate(each)
         _panel(each, rows, methods, titles)
-        told = f"trained on {style.title(str(task)).lower()}"
-        each.set_title(told, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
+        caption = f"trained on {style.title(str(task)).lower()}"
+        each.set_title(caption, fontsize=8.5, color=style.INK, loc="right", fontweight="bold")
     handles = [Line2D([], [], color=style.color(m, methods), marker="o", ms=4, lw=1.2, label=style.label(m)) for m in methods]
     handles.append(Line2D([], [], color=style.INK, marker="|", ms=9, mew=1.4, ls="", label="before"))
     if data.poad_before.notna().any():
         handles.append(Line2D([], [], color=style.INK, marker="d", ms=3.5, mfc="white", ls="", label="POAD, LLaMA2-7B"))
-    told = f"accuracy ({HEADLINE}) before and after training\nbar: 95 % interval of the paired change"
+    caption = f"accuracy ({HEADLINE}) before and after training\nbar: 95 % interval of the paired change"
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, title_fontsize=7.5, frameon=False,
-                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35, title=told)  # fmt: skip
+                  labelcolor=style.INK, handlelength=1.4, columnspacing=1.2, labelspacing=0.35, title=caption)  # fmt: skip
     return figure
 
 
