@@ -203,7 +203,7 @@ def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, sa
     assert said in line
     assert "env.id=tests/Fragile-v0, environment " in line
     assert "actions since the episode began: [" in line
-    assert line.endswith(f"; then go on with: {sys.executable} src/run.py resume={folder}")
+    assert line.endswith(f"; then go on with: {sys.executable} {ROOT}/src/run.py resume={folder}")
     (tmp_path / "trigger").unlink()
     assert_goes_on_as(suite, folder, tmp_path / "undisturbed", "env.id=fragile:tests/Fragile-v0")
 
@@ -260,7 +260,7 @@ def test_a_full_disk(suite, disk, undisturbed, kilobytes):
     assert not list(folder.rglob(".*"))
     assert remount("size=50m") == 0
     if (folder / "run" / "config.yaml").exists():
-        assert f"then go on with: {sys.executable} src/run.py resume={folder}/run" in line
+        assert f"then go on with: {sys.executable} {ROOT}/src/run.py resume={folder}/run" in line
         assert_goes_on_as(suite, folder / "run", undisturbed)
 
 
