@@ -79,7 +79,7 @@ RUN = {
     f"{SMALL} hydra.run.dir=fragile/7 norm._target_=twosome.errors.folded": "errors.folded: it gave 'pick ...' for the action",
     # what may not run, and where
     "norm._target_=os.sistem": "norm._target_=os.sistem: ",
-    "+value_head._target_=os.system": "value_head._target_=os.system: expected no such key there; only norm, baseline",
+    "+value_head.layers._target_=os.system": "value_head.layers._target_=os.system: expected no such key there; only norm, baseline",
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: expected one of auto, cpu, cuda, gpu",
     "resume=/no/where": "/no/where: expected a config.yaml in it",
     "resume=src": "src: expected a config.yaml in it",
@@ -186,7 +186,7 @@ OTHERS = {
         "-m seed=0,1": "-m: expected none, this command does one thing at a time; leave -m out",
         "+banana=1": "banana: no such option; --help lists the options",
         "output=conf": "output=conf: expected a file in a folder that is there",
-        "baseline=random": "baseline=random: expected an agent that trains a language model",
+        "baseline=random": "baseline=random: expected an agent that trains a decoder-only language model",
         "tasks=[]": "tasks=[]: expected one task of the environment or more",
         "tasks=tomato_salad": "tasks=tomato_salad: expected a list",
         "tasks=[tomato_soup]": "env.task=tomato_soup: expected one of",
