@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from twosome.policies.agent import Agent
 
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
-OF_AGENTS = ("engine", "tuning", "value_head")
-"""Groups of conf/ that only some agents use."""
+OF_AGENTS = {
+    "engine": "collections.abc.Callable",
+    "tuning": "twosome.language.tuning.Tuning",
+    "value_head": "twosome.policies.value_heads.ValueHead",
+}
+"""Groups of conf/ that only some agents use, and the class of what their files make."""
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
@@ -169,8 +173,15 @@ def agent(config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engi
 
 def agent_parts(config: DictConfig) -> dict[str, Any]:
     """What the groups OF_AGENTS have chosen, as far as the configuration has them; raises UserError."""
-    check_groups(config, [group for group in OF_AGENTS if group in config])
-    return {group: _instantiated(config[group], group, _convert_="all") for group in OF_AGENTS if group in config}
+    groups = {group: kind for group, kind in OF_AGENTS.items() if group in config}
+    check_groups(config, groups)
+    made = {}
+    for group, kind in groups.items():
+        target = _target(config[group].get("_target_"), group)._target_
+        made[group] = _instantiated(config[group], group, _convert_="all")
+        if not isinstance(made[group], get_class(kind)):
+            raise UserError(f"{group}._target_={target}: it made {shown(made[group])}; expected a {kind}; see conf/{group}")
+    return made
 
 
 def _target(path: Any, option: str) -> DictConfig:

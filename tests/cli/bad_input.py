@@ -15,6 +15,8 @@ RUN = {
     "logger.tensorboard._target_=builtins.dict": "logger.tensorboard._target_=builtins.dict: expected a logger of Lightning's",
     "hydra.run.dir=/proc/none/run": "hydra.run.dir: /proc/none: No such file or directory; expected a folder that can be made",
     "-m hydra.sweep.dir=src/run.py/runs seed=0,1": "hydra.sweep.dir: src/run.py/runs: Not a directory; expected a folder",
+    "model=tiny_random tuning._target_=builtins.dict": "tuning._target_=builtins.dict: it made {rank:8,alpha",
+    "model=tiny_random +tuning.depth=3": "tuning.depth: no such option; expected one of rank, alpha, dropout, target_modules",
     "norm=words": "norm=words: expected one of none, token, word; did you mean norm=word?",
     "modle=tiny_random": "modle: no such option; did you mean model?",
     "baseline=twosum": "did you mean baseline=twosome?",
@@ -79,7 +81,7 @@ RUN = {
     f"{SMALL} hydra.run.dir=fragile/7 norm._target_=twosome.errors.folded": "errors.folded: it gave 'pick ...' for the action",
     # what may not run, and where
     "norm._target_=os.sistem": "norm._target_=os.sistem: ",
-    "+value_head.layers._target_=os.system": "value_head.layers._target_=os.system: expected no such key there; only norm, baseline",
+    "+value_head.layers._target_=os.system": "value_head.layers._target_=os.system: expected no such key there; only norm",
     "trainer.accelerator=tpu": "trainer.accelerator=tpu: expected one of auto, cpu, cuda, gpu",
     "resume=/no/where": "/no/where: expected a config.yaml in it",
     "resume=src": "src: expected a config.yaml in it",

@@ -84,7 +84,8 @@ class Job:
 
         self.folder.check_model(agent)
         own, choices = agent.provenance(), self.folder.read_json("choices.json", default={})
-        named = identity(self.config, choices, bool(own.get("model"))) if choices else {}  # of another rank, which keeps nothing
+        # Another rank of several has no choices, and its folder is thrown away.
+        named = identity(self.config, choices, bool(own.get("model"))) if choices else {}
         self.folder.write_json("provenance.json", named | provenance(self.config.seed, own))
         agent.prepare()
         probe = self.drift_probe(agent)
