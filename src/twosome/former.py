@@ -26,12 +26,13 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     new = {name: dict(value) if isinstance(value, Mapping) else value for name, value in config.items()}
     for (group, name), (choice, target) in MOVED.items():
-        if isinstance(new.get(group), dict) and isinstance(new[group].get(name), Mapping):
-            new.setdefault(choice, {"_target_": target, **new[group].pop(name)})
+        options: Any = new[group].get(name) if isinstance(new.get(group), dict) else None
+        if isinstance(options, Mapping) and "_target_" not in options and choice not in new:
+            new[choice] = {"_target_": target, **new[group].pop(name)}
     places: list[Any] = [new, new.get("baseline")]
     for place in places:
         for group in ("baseline", "affordance"):
-            options: Any = place.get(group) if isinstance(place, dict) else None
+            options = place.get(group) if isinstance(place, dict) else None
             if isinstance(options, Mapping) and options.get("_target_") in TARGETS:
                 place[group] = {**options, "_target_": TARGETS[options["_target_"]]}
     new.setdefault("label", None)

@@ -36,7 +36,7 @@ def moved(scorer: Scorer) -> Scorer:
     """With an adapter that does something: a new one's B is zero."""
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
-        for name, weight in scorer.model.named_parameters():
+        for name, weight in scorer.lm.model.named_parameters():
             if "lora_B" in name:
                 weight += 0.3 * torch.randn(weight.shape, generator=generator)
     return scorer
@@ -50,7 +50,7 @@ def gradients(scorer: Scorer, factors: torch.Tensor) -> list[torch.Tensor]:
         (log_policy.clamp(min=-1e3) * factors[indices, : log_policy.shape[1]]).sum().backward()
         covered.update(indices)
     assert covered == Counter(range(len(TEXTS)))
-    found = [parameter.grad for parameter in scorer.model.parameters() if parameter.requires_grad]
+    found = [parameter.grad for parameter in scorer.lm.model.parameters() if parameter.requires_grad]
     assert all(gradient is not None for gradient in found)
     return found
 
@@ -75,7 +75,7 @@ def check_scores(processes: Processes) -> None:
         config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)
         engine = {"row_tokens": 40, "batch_tokens": 60}
         alone = moved(load_engine(config, Lora(), word, DecoderOnly(**engine)))
-        whole = {name: weight.numel() for name, weight in alone.model.named_parameters()}
+        whole = {name: weight.numel() for name, weight in alone.lm.model.named_parameters()}
         shared = moved(load_sharded_engine(config, Lora(), word, DecoderOnly(**engine), processes=processes))
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):
@@ -88,7 +88,7 @@ def check_scores(processes: Processes) -> None:
         for plain, split in zip(gradients(alone, factors), gradients(shared, factors), strict=True):
             torch.testing.assert_close(split, plain, rtol=1e-4, atol=1e-5)
         assert all(torch.equal(*processes.all_gather_object(parameter.detach())) for parameter in shared.learned)
-        sharded = {name: w.to_local().numel() for name, w in shared.model.named_parameters() if hasattr(w, "to_local")}
+        sharded = {name: w.to_local().numel() for name, w in shared.lm.model.named_parameters() if hasattr(w, "to_local")}
         for name in sharded:
             assert sum(part[name] for part in processes.all_gather_object(sharded)) == whole[name]
         assert sum(sharded.values()) < 0.6 * sum(whole[name] for name in sharded)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twosome import seeding
 from twosome.evaluation.retention.paired import bootstrap, compare, loss_bound, mcnemar
 
 
@@ -91,6 +92,6 @@ def test_bootstrap_keeps_what_stands_in_one_row_together():
 
 def test_bootstrap_in_blocks_is_the_same_as_at_once():
     units = np.random.default_rng(0).normal(size=(500, 1))  # 4,000 resamples at a time
-    counts = np.random.default_rng(7).multinomial(500, np.full(500, 1 / 500), size=10_000)
+    counts = np.random.default_rng(seeding.stream(7, "bootstrap")).multinomial(500, np.full(500, 1 / 500), size=10_000)
     expected = np.quantile((counts @ units)[:, 0], [0.025, 0.975])
     assert bootstrap(units, lambda sums: sums[:, 0], seed=7) == pytest.approx(tuple(expected), rel=1e-12)

@@ -263,7 +263,7 @@ def test_a_folder_with_the_same_settings_cannot_bring_a_logger(folder, good):
         same_config(mine, folder)
 
 
-@pytest.mark.parametrize("place", ["engine.row_tokens", "env.kwargs", "ppo", "baseline.affordance.more", "tuning"])
+@pytest.mark.parametrize("place", ["engine.row_tokens", "env.kwargs", "ppo", "baseline.affordance.more", "tuning.target_modules"])
 def test_a_target_elsewhere_is_refused_whoever_names_it(good, place):
     config = OmegaConf.create(good)
     OmegaConf.update(config, f"{place}._target_", "twosome.language.norms.word", force_add=True)

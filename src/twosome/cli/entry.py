@@ -1,6 +1,7 @@
 """What the entries share: Hydra, and errors as one line with exit code 2."""
 
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -26,6 +27,7 @@ from twosome.failures import Failure, note, report
 from twosome.runs.commands import as_called
 
 Task = Callable[[DictConfig], Any]
+NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume if resume and Path(str(resume)).is_dir() else default)
@@ -49,7 +51,7 @@ def entry(config_name: str, task: Task, description: str, reword: Callable[[str]
         _start([reword(word) for word in sys.argv[1:]], _guarded(task, full_error, jobs), config_name, description)
     except Exception as error:
         signals.check()
-        unmade = isinstance(error, OSError) and not isinstance(error, BAD_INPUT) and not jobs  # one of Hydra's is an OSError
+        unmade = not jobs and isinstance(error, OSError) and error.errno in NO_FOLDER
         shown = _no_folder(error) if unmade else line_error(error)
         if full_error or not shown:
             raise

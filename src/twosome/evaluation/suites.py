@@ -25,7 +25,6 @@ from twosome.evaluation.retention.harness import Harness
 from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
 from twosome.evaluation.summary import WHOSE, print_added, print_files, print_records
 from twosome.evaluation.video import record
-from twosome.identity import task_of
 from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent
 from twosome.policies.context import MakeEnv
@@ -67,7 +66,7 @@ def episodes(run: Finished) -> float:
     print_added(records.FILE, _new(run, kept), WHOSE)
     files = dict(RESULTS)
     if run.evaluation.gif:
-        name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', task_of(run.config.env))}.gif"
+        name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
         rgb = parts.environment(run.config.env, render_mode="rgb_array")
         record(run.agent, rgb, run.folder.path / name, run.config.env.gamma, run.evaluation.seed)
         files[name] = "one greedy episode"
