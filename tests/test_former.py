@@ -48,6 +48,15 @@ def test_former_targets_are_what_files_of_conf_name_now(former):
     assert upgraded(config) == composed(f"baseline={name}")
 
 
+@pytest.mark.parametrize(
+    "odd", [None, 3, "text", [], ["a"], {}, {"_target_": []}, {"_target_": {}}, {"critic": {"_target_": "os.system"}}]
+)
+@pytest.mark.parametrize("group", ["baseline", "affordance", "model", "ppo", "engine"])
+def test_whatever_else_is_in_a_folder_is_left_for_the_checks(group, odd):
+    config = composed() | {group: odd}
+    assert upgraded(config)[group] == odd
+
+
 @pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.parent.name)
 def test_published_runs_have_the_names_that_they_were_published_with(file):
     for run in pd.read_csv(file, keep_default_na=False).to_dict("records"):

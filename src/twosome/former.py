@@ -33,8 +33,9 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     for place in places:
         for group in ("baseline", "affordance"):
             options = place.get(group) if isinstance(place, dict) else None
-            if isinstance(options, Mapping) and options.get("_target_") in TARGETS:
-                place[group] = {**options, "_target_": TARGETS[options["_target_"]]}
+            path = options.get("_target_") if isinstance(options, Mapping) else None
+            if isinstance(path, str) and path in TARGETS:
+                place[group] = {**options, "_target_": TARGETS[path]}
     new.setdefault("label", None)
     if isinstance(new.get("ppo"), dict):
         new.setdefault("algorithm", dict(PPO))
