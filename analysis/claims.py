@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from twosome.report import commands
+from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.output.folder import Folder
@@ -27,19 +27,14 @@ PAPER = Path(__file__).with_name("paper.yaml")
 CLAIMS = Path(__file__).with_name("claims.yaml")
 
 
-def make(options: argparse.Namespace) -> list[Path]:
-    """Write the ledger; return the paths."""
-    paper = Paper.read(PAPER)
-    out = Folder(options.out)
-    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
-    return out.paths
-
-
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    """Do the same with runs that were read before."""
+    """Write the ledger of runs that were read."""
     tasks = by_task(runs)
     windows = smoothing.of_tasks(tasks, options.window)
     out.table("claims", claims_table.table(claims.read(CLAIMS), tasks, windows, paper, options), latex=False)
+
+
+make = drawing.of_options(make_of, PAPER)
 
 
 def parser() -> commands.Parser:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from twosome.report import commands
+from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
@@ -36,16 +36,8 @@ FIGURES = {
 """By name, which methods a figure shows."""
 
 
-def make(options: argparse.Namespace) -> list[Path]:
-    """Draw both figures and write the numbers; return the paths."""
-    paper = Paper.read(PAPER)
-    out = Folder(options.out)
-    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
-    return out.paths
-
-
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    """Do the same with runs that were read before."""
+    """Draw both figures and write the numbers of runs that were read."""
     tasks, bootstrap = by_task(runs), commands.bootstrap(options)
     windows = smoothing.of_tasks(tasks, options.window)
     rows = pd.concat([plotted(task, methods, windows[task], options.stat, bootstrap) for task, methods in tasks.items()])
@@ -62,6 +54,9 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
             points = paper if options.paper else None
             figure = draw(chosen, optima, windows, options.stat, sorted(set(rows.method)), points)
             out.figure(f"curves_{name}", figure)
+
+
+make = drawing.of_options(make_of, PAPER)
 
 
 def parser() -> commands.Parser:

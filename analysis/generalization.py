@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from twosome.report import commands
+from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
@@ -28,16 +28,8 @@ from twosome.report.results import generalization_tables as tables
 PAPER = Path(__file__).with_name("paper.yaml")
 
 
-def make(options: argparse.Namespace) -> list[Path]:
-    """Write both tables and figures; return the paths."""
-    paper = Paper.read(PAPER)
-    out = Folder(options.out)
-    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
-    return out.paths
-
-
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    """Do the same with runs that were read before."""
+    """Write both tables and figures of runs that were read."""
     data = tables.rows(by_task(runs), paper, options)
     others = data[(data.env == data.trained_env) & ~data.own]
     if others.empty:  # all were played in another environment
@@ -48,6 +40,9 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
     trained = data[(data.when == "after") & data.gain.notna()]
     out.table("transfer", tables.transfer_table(trained, options))
     out.figure("transfer", figures.matrix(trained))
+
+
+make = drawing.of_options(make_of, PAPER)
 
 
 def parser() -> commands.Parser:

@@ -21,7 +21,7 @@ import generalization
 import retention
 import summary
 from twosome.errors import UserError
-from twosome.report import commands
+from twosome.report import commands, drawing
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
 from twosome.report.output.folder import Folder
@@ -40,20 +40,19 @@ PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace, Folder], No
 """The commands whose files the page shows."""
 
 
-def make(options: argparse.Namespace) -> list[Path]:
-    """Make all files and the page; return the paths. What cannot be made of these runs is left out, with the reason."""
-    paper = Paper.read(PAPER)
-    runs = commands.read_runs(options, paper.tasks)
-    out = Folder(options.out)
+def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
+    """Make all files and the page of runs that were read. What cannot be made of these is left out, with the reason."""
     lacking: dict[str, str] = {}
-    for name, make_of in PARTS.items():
+    for name, part in PARTS.items():
         try:
-            make_of(runs, paper, options, out)
+            part(runs, paper, options, out)
         except UserError as error:
             lacking[name] = str(error)
             warn(f"the report lacks {name}: {error}")
     out.text("report.html", written(Page(out, runs), lacking, STYLES.read_text()))
-    return out.paths
+
+
+make = drawing.of_options(make_of, PAPER)
 
 
 def parser() -> commands.Parser:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from twosome.errors import UserError
-from twosome.report import commands
+from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
@@ -31,16 +31,8 @@ from twosome.report.results import retention_tables as tables
 PAPER = Path(__file__).with_name("paper.yaml")
 
 
-def make(options: argparse.Namespace) -> list[Path]:
-    """Write tables and figures; return the paths. Raises UserError where no language model was evaluated."""
-    paper = Paper.read(PAPER)
-    out = Folder(options.out)
-    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
-    return out.paths
-
-
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    """Do the same with runs that were read before."""
+    """Write tables and figures of runs that were read. Raises UserError where no language model was evaluated."""
     groups = [(task, method, found[method]) for task, found in by_task(runs).items() for method in style.order(list(found))]
     accuracies = pd.DataFrame([row for group in groups for row in tables.accuracy_rows(*group, paper)])
     drift = pd.DataFrame([row for group in groups for row in tables.drift_rows(*group)])
@@ -58,6 +50,9 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
         return
     out.csv("forgetting", curves)
     out.figure("forgetting", figures.forgetting(curves))
+
+
+make = drawing.of_options(make_of, PAPER)
 
 
 def parser() -> commands.Parser:

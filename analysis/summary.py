@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from twosome.report import commands
+from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.output.folder import Folder
@@ -24,19 +24,14 @@ from twosome.report.statistics import smoothing
 PAPER = Path(__file__).with_name("paper.yaml")
 
 
-def make(options: argparse.Namespace) -> list[Path]:
-    """Write the table; return the paths."""
-    paper = Paper.read(PAPER)
-    out = Folder(options.out)
-    make_of(commands.read_runs(options, paper.tasks), paper, options, out)
-    return out.paths
-
-
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    """Do the same with runs that were read before."""
+    """Write the table of runs that were read."""
     tasks = by_task(runs)
     summary = Summary(smoothing.of_tasks(tasks, options.window), paper, options)
     out.table("summary", summary.table(summary.rows(tasks)))
+
+
+make = drawing.of_options(make_of, PAPER)
 
 
 def parser() -> commands.Parser:

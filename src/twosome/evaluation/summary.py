@@ -68,13 +68,13 @@ def print_records(found: Sequence[Record], seed: int, evaluated: Record | None =
 
 def print_added(file: str, added: bool, legend: str = "") -> None:
     """Say how the numbers above stand in file. added: whether they are new there. legend: of the words in the table."""
-    kept = f"{file} had the same before; nothing was added to it."
+    remark = f"{file} had the same before; nothing was added to it."
     if added:
-        kept = (
+        remark = (
             f"Added to {file}; nothing in it was changed. Where the run has its own, analysis takes that one; with "
             "--evaluations latest, the latest."
         )
-    Console(highlight=False).print(" ".join(filter(None, [legend, kept])))
+    Console(highlight=False).print(" ".join(filter(None, [legend, remark])))
 
 
 def print_files(folder: RunFolder, files: dict[str, str]) -> None:

@@ -1,5 +1,5 @@
 """Figures and tables of runs: what the commands in analysis/ share. Imports no torch and no other layer of twosome but
-plain, signals and errors.
+its base modules (plain, signals, errors, former, identity).
 
 From the bottom to the top; a module imports only from its own folder and from those above it in this list:
 
@@ -27,6 +27,7 @@ statistics/           numbers computed from runs
   retention.py          change of accuracy on benchmarks, pooled over seeds
   claims.py             the claims of a YAML file, and the verdict of runs on each
 commands.py           options, exit codes and error lines that the commands share
+drawing.py            from the runs that a command line names to the paths of what was drawn
 results/              one module per figure or table: its rows, its table, its picture
   learning_curves.py, summary_table.py, generalization_tables.py, generalization_figures.py, retention_tables.py,
   retention_figures.py, claims_table.py

@@ -85,10 +85,10 @@ class LearningModule(LightningModule):
 
         Raises UserError if it does not hold this run's learned weights, or is of another version.
         """
-        if checkpoint["state_dict"].keys() - self._frozen() != self.state_dict().keys():
+        own = self.state_dict()
+        if checkpoint["state_dict"].keys() - self._frozen() != own.keys():
             raise UserError("resume: the checkpoint holds the weights of another agent or model; expected this run's own")
-        own = self.state_dict().items()
-        shapes = {name: tuple(value.shape) for name, value in own if isinstance(value, torch.Tensor)}
+        shapes = {name: tuple(value.shape) for name, value in own.items() if isinstance(value, torch.Tensor)}
         for name, value in checkpoint["state_dict"].items():
             if isinstance(value, torch.Tensor) and tuple(value.shape) != shapes.get(name, tuple(value.shape)):
                 raise UserError(
