@@ -43,7 +43,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def optimizers(self, agent: LearningAgent) -> list[Optimizer]:
-        """The optimisers of the agent's parameter groups; Lightning keeps them in the checkpoint."""
+        """The optimisers of the agent's parameter groups, the policy's first; Lightning keeps them in the checkpoint."""
 
     @abstractmethod
     def collect(self, agent: LearningAgent, runner: EnvRunner, generator: torch.Generator) -> Any:

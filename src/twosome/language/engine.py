@@ -65,6 +65,10 @@ class Engine(ABC):
     def features(self, prompts: Sequence[str]) -> Tensor:
         """The states of prompts by the model as it was before training, (len(prompts), hidden), float32, without gradient."""
 
+    def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
+        """Return what each decision costs to score, for work of equal parts: characters, unless an engine counts its tokens."""
+        return [len(prompt) + sum(map(len, actions)) for prompt, actions in texts]
+
     def score(self, texts: Sequence[DecisionText]) -> Scores:
         """Scores of decisions (duplicates are computed once), differentiable in the adapter where grad is enabled."""
         distinct = list(dict.fromkeys(texts))

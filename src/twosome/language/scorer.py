@@ -54,6 +54,10 @@ class Scorer(Engine):
         for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
             yield decisions_of(rows), self._scores(rows, texts, tokenized)
 
+    def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
+        """See Engine: tokens."""
+        return [len(each.prompt) + sum(map(len, each.actions)) for each in self.tokenize(texts)]
+
     @torch.no_grad()
     def features(self, prompts: Sequence[str]) -> Tensor:
         """See Engine: the last hidden state at each prompt's own last token.

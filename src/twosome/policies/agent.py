@@ -1,7 +1,7 @@
 """What chooses actions, and what learns, behind one interface each, so that there is one evaluation and one training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,6 +107,21 @@ class LearningAgent(Agent):
     @abstractmethod
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """What learns, by name: "policy" and "value", and whatever else an algorithm is to treat apart."""
+
+    def identify(self, decision: Decision) -> Hashable:
+        """Return a key that is equal for decisions between which this agent's policy cannot tell."""
+        return decision.obs.tobytes(), decision.action_ids
+
+    def sizes(self, decisions: Sequence[Decision]) -> list[int]:
+        """Return what it costs to evaluate each decision, in a unit of the agent's own. By default all cost the same."""
+        return [1] * len(decisions)
+
+    def base_log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """Return the log-policies, (n, A), of the agent's language model before training, without gradient.
+
+        Raises TypeError where the agent has no language model.
+        """
+        raise TypeError(f"{type(self).__name__} has no language model")
 
     @torch.no_grad()
     def values(self, decisions: Sequence[Decision]) -> Tensor:

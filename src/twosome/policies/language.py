@@ -51,6 +51,7 @@ class LanguageAgent(LearningAgent):
         self._recent: Memory[DecisionText, None] = Memory(POLICIES)
         self._before: set[DecisionText] = set()
         self._again: int | None = None  # how many of _recent are in _before; None where there was no rollout before
+        self._base: Memory[DecisionText, Tensor] = Memory(POLICIES)
         self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * engine.hidden_size)))
         self._distinct, self._tokens = 0, 0
 
@@ -127,6 +128,26 @@ class LanguageAgent(LearningAgent):
         logprobs = scores.tokens[rows, choices.to(rows.device)]
         return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
+    def identify(self, decision: Decision) -> DecisionText:
+        """See LearningAgent: what the language model reads."""
+        return decision.text
+
+    def sizes(self, decisions: Sequence[Decision]) -> list[int]:
+        """See LearningAgent: tokens."""
+        return self.engine.sizes([decision.text for decision in decisions])
+
+    @torch.no_grad()
+    def base_log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """See LearningAgent; each distinct decision is scored once in a run, as far as POLICIES goes."""
+        texts = [decision.text for decision in decisions]
+        rows = self._base.of(texts, self._base_policies)
+        return nn.utils.rnn.pad_sequence([rows[text] for text in texts], batch_first=True, padding_value=MASKED)
+
+    def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
+        with self.engine.lm.reference():
+            policies = self.engine.score(texts).log_policy()
+        return [row[: len(actions)].clone() for row, (_, actions) in zip(policies, texts, strict=True)]
+
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
         features = self._features.of((decision.prompt for decision in decisions), self._frozen_states)
@@ -178,13 +199,15 @@ class LanguageAgent(LearningAgent):
     def get_extra_state(self) -> dict[str, Any]:
         """The memories: a score can differ in its last bits with what it was computed beside, so resuming needs them."""
         decisions = [[prompt, *actions] for prompt, actions in self._recent.state()]
-        return {"decisions": decisions, "again": self._again, "features": self._features.state()}
+        base = [([prompt, *actions], row) for (prompt, actions), row in self._base.state().items()]
+        return {"decisions": decisions, "again": self._again, "features": self._features.state(), "base": base}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take up the memories of a checkpoint; the policies themselves are scored again when next asked for."""
         self._weights, self._before, self._again = (), set(), state["again"]
-        for memory in (self._policies, self._recent, self._features):
+        for memory in (self._policies, self._recent, self._features, self._base):
             memory.clear()
+        self._base.keep({(prompt, tuple(actions)): row.to(self.engine.device) for (prompt, *actions), row in state["base"]})
         self._recent.keep({(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]})
         self._features.keep({prompt: row.to(self.engine.device) for prompt, row in state["features"].items()})
 

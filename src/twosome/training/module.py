@@ -30,14 +30,20 @@ class LearningModule(LightningModule):
         self.strict_loading = False  # the frozen base model is not in the checkpoint; on_load_checkpoint is strict instead
         self.agent, self.runner, self.algorithm = agent, runner, algorithm
         self.num_updates, self.generator = num_updates, generator
+        self.optimizer_steps = 0  # of the first optimiser, in the run so far
 
     def train_dataloader(self) -> list[int]:
         """One batch per epoch: what is learned from is collected in training_step."""
         return [0]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The algorithm's."""
-        return self.algorithm.optimizers(self.agent)
+        """The algorithm's. The steps of the first one are counted: it is the policy's."""
+        optimizers = self.algorithm.optimizers(self.agent)
+        optimizers[0].register_step_post_hook(self._count_step)
+        return optimizers
+
+    def _count_step(self, *_: Any) -> None:
+        self.optimizer_steps += 1
 
     def configure_model(self) -> None:
         """Asked for by ModelParallelStrategy; a model is sharded when it is loaded, so that it is evaluated sharded as well."""
@@ -56,7 +62,8 @@ class LearningModule(LightningModule):
         timing = {"rollout_seconds": between - start, "update_seconds": done - between,
                   "steps_per_second": self.algorithm.batch_size / (done - start)}  # fmt: skip
         episodes = self.runner.take_episodes()
-        metrics = {"update": self.current_epoch + 1, "env_steps": self.runner.env_steps, **summarize(episodes)}
+        metrics = {"update": self.current_epoch + 1, "env_steps": self.runner.env_steps,
+                   "optimizer_steps": self.optimizer_steps, **summarize(episodes)}  # fmt: skip
         self.log("update", float(self.current_epoch + 1), logger=False)  # what the checkpoint callback keeps the latest of
         return {"metrics": metrics | learned | self.agent.counters() | timing, "episodes": episodes}
 
@@ -78,6 +85,7 @@ class LearningModule(LightningModule):
             "runner": self.runner.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "generator": self.generator.get_state(),
+            "optimizer_steps": self.optimizer_steps,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -96,11 +104,12 @@ class LearningModule(LightningModule):
                     "configuration that the run began with: copy config.yaml back"
                 )
         state = checkpoint["run"]
-        if state.keys() != {"runner", "algorithm", "generator"}:
+        if state.keys() != {"runner", "algorithm", "generator", "optimizer_steps"}:
             raise UserError("resume: the checkpoint is of another version of the suite; finish the run with that version")
         self.runner.load_state_dict(state["runner"])
         self.algorithm.load_state_dict(state["algorithm"])
         self.generator.set_state(state["generator"])
+        self.optimizer_steps = state["optimizer_steps"]
 
     def _frozen(self) -> set[str]:
         """The names of the base model's weights, all names of those that have several (an output layer tied to the embedding)."""

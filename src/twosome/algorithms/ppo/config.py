@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from twosome.errors import UserError
@@ -15,6 +16,18 @@ POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradie
 FRACTIONS = ("gamma", "gae_lambda")
 LARGEST = 1e30  # float32 ends at 3e38, and Adam divides by small numbers
 LEAST = 1e-7  # ratios are near 1, where float32's numbers are that far apart
+
+
+class Minibatch(Enum):
+    """What a minibatch of the policy's update is made of."""
+
+    samples = "samples"
+    """Shuffled samples. Advantages are normalised within a minibatch."""
+    decisions = "decisions"
+    """All samples of some of the rollout's distinct decisions. A pass costs what one batch costs, whatever num_minibatches is.
+    The minibatches have about the same number of tokens. Advantages are normalised over the rollout."""
+
+
 RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (POSITIVE, lambda value: value > 0, "a number above 0"),
     (FRACTIONS, lambda value: 0 <= value <= 1, "a number from 0 to 1"),
@@ -30,6 +43,10 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     ),
     (("adam_eps",), lambda value: value <= 1, "a number of at most 1; steps are divided by it"),
     (("vf_coef",), lambda value: value >= 0, "0 or more; below, the critic learns to be wrong"),
+    (("count_exponent",), lambda value: 0 <= value <= 1, "a number from 0 (samples count equally) to 1 (decisions do)"),
+    (("clip_adv",), lambda value: value is None or 0 < value <= LARGEST, "a number above 0, or null for no limit"),
+    (("base_kl_coef",), lambda value: 0 <= value <= LARGEST, f"a number from 0 (no such term) to {LARGEST:g}"),
+    (("value_warmup_updates",), lambda value: value >= 0, "0 or more"),
     (("anneal_steps",), lambda value: value >= 0, "0 (over the run) or more"),
     (
         ("target_kl",),
@@ -51,7 +68,7 @@ class PPOConfig:
     update_epochs: int
     """Passes of the policy over a rollout."""
     num_minibatches: int
-    """Parts of a rollout whose advantages are normalised together."""
+    """Parts of a rollout in a pass of the policy."""
     gradient_accumulation_steps: int
     """Minibatches per optimiser step of the policy."""
     value_update_epochs: int
@@ -75,7 +92,23 @@ class PPOConfig:
     clip_vloss: bool = True
     """Whether the value loss is clipped as well."""
     norm_adv: bool = True
-    """Whether advantages are normalised within a minibatch."""
+    """Whether advantages are normalised: within a minibatch of samples, over the rollout for minibatches of decisions."""
+    minibatch: Minibatch = Minibatch.samples
+    """What a minibatch of the policy's update is made of: samples or decisions (`Minibatch`)."""
+    count_exponent: float = 0.0
+    """Weight of a sample in the policy's loss: n**-count_exponent, where n of the rollout's samples share its decision. The
+    weights are scaled to a mean of 1 over the rollout. With 0 samples weigh the same, with 1 distinct decisions do."""
+    clip_adv: float | None = None
+    """Normalised advantages are clipped to within this many standard deviations; null clips none. (In minibatches of 4 samples
+    none is above 1.5.)"""
+    clip_coef_high: float | None = None
+    """Upper clip range of the policy's ratio (DAPO, Yu et al. 2025); null takes clip_coef."""
+    base_kl_coef: float = 0.0
+    """Weight of KL(policy || policy of the language model before training), at the start; 0 has no such term."""
+    anneal_base_kl_coef: bool = True
+    """Whether it falls linearly to 0 over the run."""
+    value_warmup_updates: int = 0
+    """First updates in which the critic learns alone."""
     ent_coef: float = 0.01
     """Weight of the entropy bonus, at the start."""
     anneal_ent_coef: bool = False
@@ -87,8 +120,8 @@ class PPOConfig:
     """Gradients are scaled down to this norm, policy and critic each. (CleanRL scales both by their common norm; its one
     Adam is otherwise the same as two of equal learning rate.)"""
     target_kl: float | None = 0.02
-    """Where the mean KL of an optimiser step's samples exceeds this, its gradient is dropped and the policy's update
-    ends; null never stops."""
+    """Where the mean KL of an optimiser step's samples exceeds this, the step is not taken. With minibatches of samples the
+    policy's update ends there. Minibatches of decisions share no decision, so the next step is tried. null: no limit."""
     adam_eps: float = 1e-5
     """Epsilon of both optimisers."""
     bootstrap_truncated: bool = True
@@ -97,6 +130,9 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        high = self.clip_coef_high
+        if high is not None and not self.clip_coef <= high <= LARGEST:
+            raise UserError(f"ppo.clip_coef_high={high}: expected null or a number from ppo.clip_coef={self.clip_coef} on")
         self._check_divisors()
 
     def _check_ranges(self) -> None:
@@ -106,13 +142,14 @@ class PPOConfig:
                     raise UserError(f"ppo.{name}={getattr(self, name)}: expected {expected}")
 
     def _check_divisors(self) -> None:
-        for name in ("num_minibatches", "value_num_minibatches"):
+        equal = ("num_minibatches",) if self.minibatch is Minibatch.samples else ()
+        for name in (*equal, "value_num_minibatches"):
             if self.batch_size % getattr(self, name):
                 raise UserError(
                     f"ppo.{name}={getattr(self, name)}: expected a divisor of ppo.num_envs * ppo.num_steps = "
                     f"{self.num_envs} * {self.num_steps} = {self.batch_size}; change one of them"
                 )
-        if self.norm_adv and self.batch_size == self.num_minibatches:
+        if self.norm_adv and self.batch_size == self.num_minibatches and self.minibatch is Minibatch.samples:
             raise UserError(
                 f"ppo.norm_adv=true with ppo.num_minibatches={self.num_minibatches} and ppo.num_envs * ppo.num_steps = "
                 f"{self.num_envs} * {self.num_steps} = {self.batch_size}: a minibatch is one sample, whose normalised advantage "
@@ -133,6 +170,10 @@ class PPOConfig:
     def ent_coef_at(self, progress: "Progress") -> float:
         """The weight of the entropy bonus in an update."""
         return self.ent_coef * (progress.remaining if self.anneal_ent_coef else 1)
+
+    def base_kl_coef_at(self, progress: "Progress") -> float:
+        """The weight of the KL to the language model before training in an update."""
+        return self.base_kl_coef * (progress.remaining if self.anneal_base_kl_coef else 1)
 
     @property
     def batch_size(self) -> int:

@@ -23,20 +23,30 @@ class PolicyTerms(NamedTuple):
     clipped: Tensor
 
 
-def policy_terms(log_policy: Tensor, choices: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_coef: float) -> PolicyTerms:
+def policy_terms(
+    log_policy: Tensor, choices: Tensor, old_logprobs: Tensor, advantages: Tensor, clip_coef: float,
+    clip_coef_high: float | None = None,
+) -> PolicyTerms:  # fmt: skip
     """Terms of the policy loss.
 
     log_policy: (n, actions) log-probabilities of a decision's actions (absent ones very negative, but finite).
-    choices: (n,) which of them was taken. old_logprobs, advantages: (n,).
+    choices: (n,) which of them was taken. old_logprobs, advantages: (n,). The ratio is clipped to the range from 1 - clip_coef to
+    1 + clip_coef_high; None: to 1 + clip_coef.
     """
+    high = clip_coef if clip_coef_high is None else clip_coef_high
     logratio = log_policy.gather(1, choices.unsqueeze(1)).squeeze(1) - old_logprobs
     ratio = logratio.exp()
-    loss = torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip_coef, 1 + clip_coef))
+    loss = torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip_coef, 1 + high))
     entropy = -(log_policy.exp() * log_policy).sum(dim=1)
     with torch.no_grad():
         approx_kl = (ratio - 1) - logratio
-        clipped = ((ratio - 1).abs() > clip_coef).to(ratio.dtype)
+        clipped = ((ratio < 1 - clip_coef) | (ratio > 1 + high)).to(ratio.dtype)
     return PolicyTerms(loss, entropy, approx_kl, clipped)
+
+
+def divergence(log_policy: Tensor, log_base: Tensor) -> Tensor:
+    """KL(policy || base) of each decision, (n,), in nats. log_policy, log_base: (n, actions), as in `policy_terms`."""
+    return (log_policy.exp() * (log_policy - log_base)).sum(dim=1)
 
 
 def value_terms(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: float, clip_vloss: bool) -> Tensor:

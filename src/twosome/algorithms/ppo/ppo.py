@@ -7,9 +7,10 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
 from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.ppo.update import no_steps, update_critic, update_policy
 from twosome.algorithms.rollout import Batch, rollout
 from twosome.algorithms.runner import EnvRunner
+from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent
 
 
@@ -24,6 +25,16 @@ class PPO(Algorithm):
 
     def __init__(self, config: PPOConfig) -> None:
         self.config, self.num_envs, self.batch_size = config, config.num_envs, config.batch_size
+
+    def check(self, agent: LearningAgent) -> None:
+        """See Algorithm."""
+        if self.config.base_kl_coef and agent.language_model is None:
+            raise UserError(f"ppo.base_kl_coef={self.config.base_kl_coef:g}: expected 0 for a baseline without a language model")
+        if self.config.value_warmup_updates and agent.joint_values:
+            raise UserError(
+                f"ppo.value_warmup_updates={self.config.value_warmup_updates}: expected 0 where values learn together with "
+                "the policy; choose value_head=frozen"
+            )
 
     def optimizers(self, agent: LearningAgent) -> list[Optimizer]:
         """AdamW without decay on the policy (the reference's), Adam on the value function."""
@@ -50,8 +61,11 @@ class PPO(Algorithm):
         for optimizer, rate in zip(optimizers, rates.values(), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        config = replace(self.config, ent_coef=self.config.ent_coef_at(progress))
-        learned = update_policy(agent, batch, config, optimizers[0], generator)
+        changing = {"ent_coef": self.config.ent_coef_at(progress), "base_kl_coef": self.config.base_kl_coef_at(progress)}
+        if progress.update < self.config.value_warmup_updates:
+            learned = no_steps(self.config)
+        else:
+            learned = update_policy(agent, batch, replace(self.config, **changing), optimizers[0], generator)
         if not agent.joint_values:
             learned |= update_critic(agent, batch, self.config, optimizers[1], generator)
         return learned | rates

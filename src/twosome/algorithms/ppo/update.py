@@ -1,16 +1,17 @@
 """One PPO update: the policy's optimiser steps, then the value function's where it learns apart."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.config import Minibatch, PPOConfig
 from twosome.algorithms.ppo.finite import check_finite
-from twosome.algorithms.ppo.losses import explained_variance, normalize, policy_terms, value_terms
+from twosome.algorithms.ppo.losses import divergence, explained_variance, normalize, policy_terms, value_terms
+from twosome.algorithms.ppo.minibatches import count_weights, of_decisions, of_samples
 from twosome.algorithms.rollout import Batch
 from twosome.policies.agent import LearningAgent
 
@@ -18,10 +19,34 @@ Diagnostics = dict[str, float]
 CHECKED = ("policy_loss", "value_loss", "approx_kl", "grad_norm")
 
 
-def minibatches(samples: int, parts: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """The indices of a shuffled batch in equal parts; a batch in one part is not shuffled."""
-    order = torch.randperm(samples, generator=generator) if parts > 1 else torch.arange(samples)
-    return iter(order.chunk(parts))
+class Targets(NamedTuple):
+    """What the policy's update needs of a rollout besides the batch; tensors are (samples,).
+
+    advantages: normalised over the rollout where minibatches are decisions. weights: of the samples, with mean 1; None: all 1.
+    log_base: (samples, actions), the policy before training; None without the term of the loss that needs it.
+    """
+
+    advantages: Tensor
+    weights: Tensor | None
+    log_base: Tensor | None
+
+    @classmethod
+    def of(cls, agent: LearningAgent, batch: Batch, config: PPOConfig) -> "Targets":
+        """Prepare the targets of a rollout."""
+        advantages, weights, log_base = batch.advantages, None, None
+        if config.norm_adv and config.minibatch is Minibatch.decisions:
+            advantages = clipped(normalize(advantages), config.clip_adv)
+        if config.count_exponent:
+            keys = [agent.identify(decision) for decision in batch.decisions]
+            weights = count_weights(keys, config.count_exponent).to(advantages.device)
+        if config.base_kl_coef:
+            log_base = agent.base_log_policy(batch.decisions)
+        return cls(advantages, weights, log_base)
+
+
+def clipped(advantages: Tensor, most: float | None) -> Tensor:
+    """Return advantages clipped to within most of 0; None clips none."""
+    return advantages if most is None else advantages.clamp(-most, most)
 
 
 def update_policy(
@@ -29,38 +54,62 @@ def update_policy(
 ) -> Diagnostics:
     """Take up to update_epochs passes of optimiser steps, each on gradient_accumulation_steps minibatches.
 
-    A step whose samples have moved beyond target_kl is not taken, and the update ends there. The minibatches of a step are
-    scored together, so a decision that several of them hold is computed once.
+    A step whose samples have moved beyond target_kl is not taken (PPOConfig.target_kl). The minibatches of a step are scored
+    together, so a decision that several of them hold is computed once.
     """
     steps: list[Diagnostics] = []
-    per_step = config.gradient_accumulation_steps
+    targets, taken, per_step = Targets.of(agent, batch, config), 0, config.gradient_accumulation_steps
+    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.update_epochs):
-        parts = list(minibatches(config.batch_size, config.num_minibatches, generator))
+        parts = minibatches(agent, batch, config, generator)
         for first in range(0, len(parts), per_step):
-            steps.append(policy_gradient(agent, batch, parts[first : first + per_step], config))
+            steps.append(policy_gradient(agent, batch, parts[first : first + per_step], config, targets))
             if config.target_kl is not None and steps[-1]["approx_kl"] > config.target_kl:
                 optimizer.zero_grad()
-                return _mean(steps) | {"policy_steps": len(steps) - 1, "kl_stop": 1}
-            learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+                if config.minibatch is Minibatch.samples:
+                    return _mean(steps) | {"policy_steps": taken, "kl_stop": 1}
+                continue
             steps[-1]["grad_norm"] = float(clip_grad_norm_(learned, config.max_grad_norm))
             check_finite(len(steps), **{name: value for name, value in steps[-1].items() if name in CHECKED})
             optimizer.step()
             optimizer.zero_grad()
-    return _mean(steps) | {"policy_steps": len(steps), "kl_stop": 0}
+            taken += 1
+    return _mean(steps) | {"policy_steps": taken, "kl_stop": len(steps) - taken}
 
 
-def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], config: PPOConfig) -> Diagnostics:
-    """Add the gradient of the policy loss on these minibatches to the parameters' grad; returns means over the samples."""
-    advantages = batch.advantages
-    chosen = torch.cat(parts)
-    if config.norm_adv:
+def no_steps(config: PPOConfig) -> Diagnostics:
+    """Return the diagnostics of an update in which the policy stays as it is."""
+    names = ("policy_loss", "entropy", "approx_kl", "clipfrac", *(("base_kl",) if config.base_kl_coef else ()))
+    return dict.fromkeys(names, float("nan")) | {"policy_steps": 0, "kl_stop": 0, "grad_norm": 0.0}
+
+
+def minibatches(agent: LearningAgent, batch: Batch, config: PPOConfig, generator: torch.Generator) -> list[Tensor]:
+    """Return the samples of each minibatch of a pass of the policy."""
+    if config.minibatch is Minibatch.samples:
+        return of_samples(config.batch_size, config.num_minibatches, generator)
+    keys = [agent.identify(decision) for decision in batch.decisions]
+    return of_decisions(keys, agent.sizes(batch.decisions), config.num_minibatches, generator)
+
+
+def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], config: PPOConfig, targets: Targets) -> Diagnostics:
+    """Add the gradient of the policy loss on these minibatches to the parameters' grad; return means over the samples.
+
+    The loss is divided by the samples that so many minibatches have on average, so that a pass over minibatches of unequal size
+    weighs all samples alike.
+    """
+    advantages, chosen = targets.advantages, torch.cat(parts)
+    if config.norm_adv and config.minibatch is Minibatch.samples:
         advantages = torch.empty_like(advantages)
         for part in parts:
-            advantages[part] = normalize(batch.advantages[part])
+            advantages[part] = clipped(normalize(batch.advantages[part]), config.clip_adv)
+    usual = config.batch_size / config.num_minibatches * len(parts)
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=batch.advantages.device))
     for members, found in agent.evaluate([batch.decisions[index] for index in chosen.tolist()]):
         index = chosen[torch.tensor(members)]
-        terms = policy_terms(found.log_policy, batch.choices[index], batch.logprobs[index], advantages[index], config.clip_coef)
+        terms = policy_terms(
+            found.log_policy, batch.choices[index], batch.logprobs[index], advantages[index],
+            config.clip_coef, config.clip_coef_high,
+        )  # fmt: skip
         loss = terms.loss - config.ent_coef * terms.entropy
         named = dict(zip(("policy_loss", "entropy", "approx_kl", "clipfrac"), terms, strict=True))
         if found.values is not None:
@@ -68,13 +117,18 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
                 found.values, batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss
             )
             loss = loss + config.vf_coef * named["value_loss"]
-        (loss.sum() / len(chosen)).backward()
+        if targets.log_base is not None:
+            named["base_kl"] = divergence(found.log_policy, targets.log_base[index, : found.log_policy.shape[1]])
+            loss = loss + config.base_kl_coef * named["base_kl"]
+        if targets.weights is not None:
+            loss = loss * targets.weights[index]
+        (loss.sum() / usual).backward()
         for name, term in named.items():
             sums[name] = sums[name] + term.detach().sum()
     means = {name: float(total / len(chosen)) for name, total in sums.items()}
     if "value_loss" in means:
         means["explained_variance"] = explained_variance(batch.values, batch.returns)
-    return means | {"grad_norm": float("nan")}
+    return means | {"grad_norm": float("nan"), "share": len(chosen) / usual}
 
 
 def update_critic(
@@ -84,7 +138,7 @@ def update_critic(
     values_of, losses = agent.value_function(batch.decisions), []
     learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.value_update_epochs):
-        for index in minibatches(config.batch_size, config.value_num_minibatches, generator):
+        for index in of_samples(config.batch_size, config.value_num_minibatches, generator):
             terms = value_terms(values_of(index), batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss)
             loss = terms.mean()
             optimizer.zero_grad()
@@ -99,7 +153,12 @@ def update_critic(
 
 
 def _mean(steps: list[Diagnostics]) -> Diagnostics:
-    """Means over the optimiser steps; the gradient norm over those that were taken."""
-    means = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0] if name != "grad_norm"}
+    """Return means over the optimiser steps, weighted by their samples, without "share"; the gradient norm's over those taken."""
+    shares = [step["share"] for step in steps]
+    means = {
+        name: sum(share * step[name] for share, step in zip(shares, steps, strict=True)) / sum(shares)
+        for name in steps[0]
+        if name not in ("grad_norm", "share")
+    }
     norms = [step["grad_norm"] for step in steps if step["grad_norm"] == step["grad_norm"]]
     return means | {"grad_norm": sum(norms) / len(norms) if norms else 0.0}
