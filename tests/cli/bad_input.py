@@ -139,7 +139,7 @@ MORE = {
     "tuning.rank=-1": "tuning.rank=-1: expected an integer above 0",
     "model=tiny_random tuning.rank=0": "tuning.rank=0: expected an integer above 0",
     "model=tiny_random model.architecture=lama": "did you mean model.architecture=llama?",
-    "env.prompt=polite": "env.prompt=polite: expected one of default, no_adaptation, no_articles, no_cohesion, no_context",
+    "env.prompt=polite": "polite: expected one of default, explicit, no_adaptation, no_articles, no_cohesion, no_context",
     "env.kwargs.map=Z": "env.kwargs.map=Z: expected one of A, B, C",
     "env.id=nowhere:Env-v0": "env.id=nowhere:Env-v0: No module named 'nowhere'",
     f"{FRAGILE}/2 env.kwargs.fault=fewer_prompts": "it offers 3 action_ids and 2 action_prompts: expected as many of both",

@@ -165,7 +165,7 @@ def test_prompts_are_short(default):
 def test_a_prompter_can_be_a_function_or_its_path():
     for prompt in (nothing_but, f"{__name__}:nothing_but"):
         assert play(make(prompt=prompt), "walk to the bedroom")["prompt"] == "In the bedroom"
-    assert set(PROMPTERS) == {"default", "no_cohesion", "no_articles", "no_context", "no_adaptation"}
+    assert set(PROMPTERS) == {"default", "explicit", "no_cohesion", "no_articles", "no_context", "no_adaptation"}
 
 
 def test_a_prompter_with_the_wrong_number_of_phrases_is_refused():

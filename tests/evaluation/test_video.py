@@ -1,5 +1,7 @@
 """The film of an episode: every primitive step is in it, it is small, and it says how the episode ended."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -136,3 +138,9 @@ def test_the_chosen_action_is_always_visible(probabilities, data):
 def test_a_fitted_text_fits(text, width):
     cut = fit(text, 15, width)
     assert cut == "…" or font(15).getlength(cut) <= width
+
+
+def test_a_fitted_text_keeps_both_ends():
+    cut = [fit(f"put the chopped tomato on the {number} cutting board", 15, 306) for number in ("first", "second")]
+    assert all(re.fullmatch("put the chopped.*….* cutting board", text) for text in cut)
+    assert cut[0] != cut[1]

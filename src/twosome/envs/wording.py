@@ -11,17 +11,19 @@ from twosome.errors import UserError, import_hint, unknown_choice
 
 @dataclass(frozen=True)
 class Principles:
-    """The paper's four principles of prompt design; dropping one of them is an ablation."""
+    """The paper's four principles of prompt design, of which dropping one is an ablation, and explicit phrases."""
 
     cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
     articles: bool = True  # "the tomato", not "tomato"
     context: bool = True  # the goal, with the key objects, is repeated at every decision
     adaptation: bool = True  # an action's phrase says what it would do in this state; up to the environment's phrases
+    explicit: bool = False  # adaptation goes further: a phrase names all that the action would act on, and with what
 
     @classmethod
     def named(cls) -> dict[str, Self]:
-        """The prompters by name: default has all principles, each of the others drops the one that it names."""
-        return {"default": cls(), **{f"no_{each.name}": cls(**{each.name: False}) for each in fields(cls)}}
+        """The prompters by name: default has the four principles, explicit adds its phrases, the others drop a principle."""
+        principles = [each.name for each in fields(cls) if each.default]
+        return {"default": cls(), "explicit": cls(explicit=True), **{f"no_{name}": cls(**{name: False}) for name in principles}}
 
     def worded(self, scene: Iterable[str], goal: str, phrases: Iterable[str]) -> tuple[str, tuple[str, ...]]:
         """The prompt and the action prompts. scene: sentences. goal, phrases: as in "serve the dish"."""

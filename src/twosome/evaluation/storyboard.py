@@ -92,13 +92,15 @@ def visible(probabilities: Sequence[float], chosen: int) -> list[int]:
 
 
 def fit(text: str, size: int, width: float, bold: bool = False) -> str:
-    """The text in one line, cut and ended by an ellipsis where it is wider than width pixels."""
+    """The text in one line, with an ellipsis in its middle where it is wider than width pixels; both ends stay."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if font(size, bold).getlength(text) <= width:
         return text
-    while text and font(size, bold).getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    cut, kept = text, len(text)
+    while kept and font(size, bold).getlength(cut) > width:
+        kept -= 1
+        cut = f"{text[: kept - kept // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
+    return cut
 
 
 @lru_cache

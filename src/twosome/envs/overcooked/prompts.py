@@ -8,7 +8,7 @@ environment's option ``prompt`` also takes any such function, or its import path
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from twosome.envs.overcooked.kitchen import Kitchen, State, bowl_content, held_item, is_chopped, item_at
+from twosome.envs.overcooked.kitchen import BOWL, Kitchen, State, bowl_content, held_item, is_chopped, item_at, position
 from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach, macro_actions, unfinished_board
 from twosome.envs.wording import Principles, join
 
@@ -21,7 +21,7 @@ class PrinciplePrompter(Principles):
 
     def __call__(self, kitchen: Kitchen, state: State) -> tuple[str, tuple[str, ...]]:
         """The prompt and the action prompts of a state."""
-        phrase = adapted_phrase if self.adaptation else fixed_phrase
+        phrase = explicit_phrase if self.explicit else adapted_phrase if self.adaptation else fixed_phrase
         foods = join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
         phrases = [phrase(kitchen, state, macro_action) for macro_action in macro_actions(kitchen)]
         return self.worded(_scene(kitchen, state), f"put {foods} in the bowl and serve the dish", phrases)
@@ -56,7 +56,7 @@ def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
     elif held == kitchen.bowl:
         yield f"{_described(kitchen, state, held).capitalize()} is in your hand."
     else:
-        yield f"The {'' if is_chopped(state, held) else 'un'}chopped {kitchen.foods[held]} is in your hand."
+        yield f"The {_with_state(kitchen, state, held)} is in your hand."
 
 
 def adapted_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
@@ -87,6 +87,56 @@ def fixed_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> s
     return "serve the dish" if macro_action.verb == "deliver" else "chop the food"
 
 
+def explicit_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
+    """A macro-action's words that name all it would act on, and with what, as far as the agent can know.
+
+    They depend on what is held and on what is in sight, never on the recipe. Where nothing would change they say that.
+    """
+    held = held_item(state)
+    if macro_action.verb == "get":
+        return _explicit_get(kitchen, state, macro_action.target, held)
+    if macro_action.verb == "go_to_board":
+        return _explicit_board(kitchen, state, macro_action.target, held)
+    if macro_action.verb == "deliver":
+        return f"serve {'nothing' if held is None else _as_seen(kitchen, state, held)}"
+    cell = unfinished_board(kitchen, state)
+    item = None if cell is None or held is not None else item_at(state, cell)  # chopping needs empty hands
+    return f"chop {'nothing' if item is None else _as_seen(kitchen, state, item)}"
+
+
+def _explicit_get(kitchen: Kitchen, state: State, item: int, held: int | None) -> str:
+    name, is_seen = _as_seen(kitchen, state, item), _is_seen(kitchen, state, item)
+    if item == held:
+        return f"keep holding {name}"
+    if is_seen and state.places[item] == BOWL:
+        return f"leave {name} in the bowl"
+    if item == kitchen.bowl and held is None:
+        return f"take {name}"
+    if item == kitchen.bowl and held is not None and is_chopped(state, held):
+        return f"put {_as_seen(kitchen, state, held)} in {name}"
+    is_raw = is_seen and item != kitchen.bowl and not is_chopped(state, item)
+    if held == kitchen.bowl and not is_raw:
+        return f"put {name} in {_as_seen(kitchen, state, held)}"
+    if held is None and not (is_raw and state.places[item] in kitchen.boards):
+        return f"pick up {name}"
+    return f"walk to {name}"  # with full hands, or to an unchopped food on a board: the agent only stops in front of it
+
+
+def _explicit_board(kitchen: Kitchen, state: State, board: int, held: int | None) -> str:
+    place = f"the {_board(kitchen, board)}"
+    if held is None:
+        return f"walk to {place}"
+    holding = _as_seen(kitchen, state, held)
+    if fits_on_board(kitchen, state, board):
+        return f"put {holding} on {place}"
+    lying = state.places.index(kitchen.boards[board])
+    if lying == kitchen.bowl and is_chopped(state, held):
+        return f"put {holding} in {_as_seen(kitchen, state, lying)} on {place}"
+    if held == kitchen.bowl and is_chopped(state, lying):
+        return f"put {_as_seen(kitchen, state, lying)} from {place} in {holding}"
+    return f"walk to {place}"
+
+
 def fits_on_board(kitchen: Kitchen, state: State, board: int) -> bool:
     """Whether the agent, as far as it sees, could put what it holds on a board: the board is empty or out of sight."""
     cell = kitchen.boards[board]
@@ -99,21 +149,29 @@ def _plain_name(kitchen: Kitchen, item: int) -> str:
 
 def _name(kitchen: Kitchen, state: State, item: int) -> str:
     """An item on its counter: only the bowl can differ from how it was at the start."""
-    if item != kitchen.bowl:
-        return kitchen.foods[item]
-    content = bowl_content(state)
-    return _bowl_with(kitchen, content).removeprefix("a ") if content else "bowl"
+    return _with_state(kitchen, state, item) if bowl_content(state) and item == kitchen.bowl else _plain_name(kitchen, item)
 
 
 def _described(kitchen: Kitchen, state: State, item: int) -> str:
-    if item == kitchen.bowl:
-        return _bowl_with(kitchen, bowl_content(state))
-    return f"{'a chopped' if is_chopped(state, item) else 'an unchopped'} {kitchen.foods[item]}"
+    name = _with_state(kitchen, state, item)
+    return f"{_article(name)} {name}"
 
 
-def _bowl_with(kitchen: Kitchen, content: Iterable[int]) -> str:
-    foods = [f"chopped {kitchen.foods[item]}" for item in sorted(content)]
-    return f"a bowl with {join(foods)}" if foods else "an empty bowl"
+def _is_seen(kitchen: Kitchen, state: State, item: int) -> bool:
+    return kitchen.sees(state.agent, position(state, item))
+
+
+def _as_seen(kitchen: Kitchen, state: State, item: int) -> str:
+    """An item with its state, as in "the unchopped tomato", or its plain name where it is out of sight."""
+    return f"the {(_with_state(kitchen, state, item) if _is_seen(kitchen, state, item) else _plain_name(kitchen, item))}"
+
+
+def _with_state(kitchen: Kitchen, state: State, item: int) -> str:
+    """An item with what can change about it, without an article."""
+    if item != kitchen.bowl:
+        return f"{'' if is_chopped(state, item) else 'un'}chopped {kitchen.foods[item]}"
+    foods = [f"chopped {kitchen.foods[food]}" for food in sorted(bowl_content(state))]
+    return f"bowl with {join(foods)}" if foods else "empty bowl"
 
 
 def _board(kitchen: Kitchen, board: int) -> str:

@@ -39,7 +39,8 @@ class PrinciplePrompter(Principles):
 
     def __call__(self, situation: Situation) -> tuple[str, tuple[str, ...]]:
         """The prompt and the action prompts of a situation."""
-        phrases = [adapted_phrase(situation, action) if self.adaptation else action.phrase for action in situation.actions]
+        phrase = explicit_phrase if self.explicit else adapted_phrase if self.adaptation else _fixed_phrase
+        phrases = [phrase(situation, action) for action in situation.actions]
         return self.worded(_sentences(situation), situation.task.goal, phrases)
 
 
@@ -93,4 +94,33 @@ def adapted_phrase(situation: Situation, action: Action) -> str:
         brought = [name for name in held(situation.seen) if any(script[1] == name for script in puts)]
         if brought:
             return f"carry {_listed(situation, brought)} to the {task.objects[objects[0]]}"
+    return action.phrase
+
+
+def explicit_phrase(situation: Situation, action: Action) -> str:
+    """An action's words that name all it would act on, and with what, as far as the agent can see; nothing of the goal.
+
+    The task's phrase is kept where it already says that: opening, switching and putting name the thing and the place.
+    """
+    task, (verb, *objects) = situation.task, action.script
+    hands = _listed(situation, held(situation.seen)) if held(situation.seen) else ""
+    if verb == "WALK" and objects[0] in task.rooms:
+        start = f"carry {hands} from the {situation.room} to" if hands else f"leave the {situation.room} for"
+        return f"{start} the {task.rooms[objects[0]]}"
+    if verb == "WALK":
+        return f"{f'carry {hands}' if hands else 'walk'} to {_described(situation, objects[0])}"
+    if verb == "GRAB":
+        place = situation.target(objects[0], "ON") or situation.target(objects[0], "INSIDE")
+        return f"{action.phrase} from the {task.objects[place]}" if place else action.phrase
+    if verb == "CLOSE":
+        inside = [f"the {words}" for name, words in task.objects.items() if (name, "INSIDE", objects[0]) in situation.seen]
+        return f"{action.phrase} with {join(inside) if inside else 'nothing'} inside"
+    if verb in ("SIT", "STANDUP"):
+        faced = situation.target(objects[0], "FACING") if objects else None
+        facing = f", facing {_described(situation, faced)}" if faced else ""
+        return f"{action.phrase} with {hands or 'empty hands'}{facing}"
+    return action.phrase
+
+
+def _fixed_phrase(_: Situation, action: Action) -> str:
     return action.phrase
