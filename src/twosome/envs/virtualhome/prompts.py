@@ -105,8 +105,7 @@ def explicit_phrase(situation: Situation, action: Action) -> str:
     task, (verb, *objects) = situation.task, action.script
     hands = _listed(situation, held(situation.seen)) if held(situation.seen) else ""
     if verb == "WALK" and objects[0] in task.rooms:
-        start = f"carry {hands} from the {situation.room} to" if hands else f"leave the {situation.room} for"
-        return f"{start} the {task.rooms[objects[0]]}"
+        return f"leave the {situation.room} for the {task.rooms[objects[0]]}{f' with {hands}' if hands else ''}"
     if verb == "WALK":
         return f"{f'carry {hands}' if hands else 'walk'} to {_described(situation, objects[0])}"
     if verb == "GRAB":
