@@ -16,9 +16,9 @@ from twosome.envs.player import Player
 from twosome.errors import RunError, UserError, is_interruption, raised, shown
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose
+from twosome.files import write_atomic
 from twosome.identity import task_of
 from twosome.policies.agent import Agent, likeliest, sample
-from twosome.storage.folder import write_atomic
 
 FRAME_MS, LAST_MS = 250, 3_000
 MAX_FRAMES = 240  # a minute; of a longer episode only the beginning and the end are shown

@@ -34,6 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
     _check_links(folder)
     lock = _acquired(folder)
     try:
+        (folder / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
             shutil.rmtree(part) if part.is_dir() else part.unlink()
         yield
@@ -73,5 +74,4 @@ def _acquired(folder: Path) -> FileLock:
         if error.errno not in _NO_LOCKS:
             raise
         print(f"warning: {folder}: its file system has no locks; let no other process work in it", file=sys.stderr)
-    file.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
     return lock
