@@ -5,6 +5,7 @@ Libraries that take seconds to import are imported where they are used: bad opti
 
 import inspect
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -157,11 +158,17 @@ def algorithm(config: DictConfig) -> "Algorithm":
     )
 
 
-def agent(config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engine) -> "Agent":
-    """The agent of a run's configuration. loading: loads a language model and makes its engine."""
+def agent(
+    config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engine, chosen: Mapping[str, Any] | None = None
+) -> "Agent":
+    """The agent of a run's configuration.
+
+    loading: loads a language model and makes its engine. chosen: `agent_parts`, where they were made before.
+    """
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)
-    context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, agent_parts(config), loading)
+    made = agent_parts(config) if chosen is None else chosen
+    context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, made, loading)
     _target(config.baseline.get("_target_"), "baseline")
     return _built(
         _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all"),

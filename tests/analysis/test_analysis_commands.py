@@ -70,7 +70,7 @@ def test_the_folder_holds_commands_only():
 
 
 FORBIDDEN = ("torch", "transformers", "pytorch_lightning", "hydra", "omegaconf", "gymnasium")
-BASE = {"twosome", "twosome.former", "twosome.identity", "twosome.plain", "twosome.signals", "twosome.errors"}
+BASE = {"twosome", "twosome.files", "twosome.former", "twosome.identity", "twosome.plain", "twosome.signals", "twosome.errors"}
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 import twosome.report

@@ -24,7 +24,7 @@ FAILURES = {  # how a rank fails
     ("kill", 1): (1, "error: process 1: process 1 was killed by signal 9; then go on with: "),
     ("raise", 1): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
     ("raise", 0): (1, "its step() raised ZeroDivisionError (the soup is divided by zero) at failing.py:"),
-    ("hang", 1): (1, "Timed out waiting 20000ms for "),
+    ("hang", 1): (1, "error: no answer from another process within trainer.timeout=20 seconds, or it is gone ("),
     ("kill", 0): (-signal.SIGKILL, ""),
     ("terminate", 0): (128 + signal.SIGTERM, "interrupted by SIGTERM; go on with: "),
     ("interrupt", 0): (128 + signal.SIGINT, "interrupted by SIGINT; go on with: "),
@@ -57,8 +57,9 @@ def assert_failed(finished: Finished, how: str, who: int) -> None:
     code, message = FAILURES[how, who]
     assert finished.code == code, finished.output
     assert message in finished.output, finished.output
-    assert len(re.findall("^(?:error: |interrupted by )", finished.output, re.MULTILINE)) == (code > 0 and how != "hang")
-    assert code != 2 or "Traceback" not in finished.output
+    assert len(re.findall("^(?:error: |interrupted by )", finished.output, re.MULTILINE)) == (code > 0)
+    assert "Traceback" not in finished.output
+    assert not message or re.search(r"go on with: .*run\.py resume=", finished.output), finished.output
 
 
 def assert_no_process_is_left(folder: Path) -> None:

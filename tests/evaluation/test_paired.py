@@ -90,8 +90,12 @@ def test_bootstrap_keeps_what_stands_in_one_row_together():
     assert bootstrap(units, lambda sums: sums[:, 0] / sums[:, 1]) == (2, 2)
 
 
+def test_bootstrap_of_one_unit_is_what_was_seen():
+    assert bootstrap(np.array([[3.0, 2.0]]), lambda sums: sums[:, 0] / sums[:, 1]) == (1.5, 1.5)
+
+
 def test_bootstrap_in_blocks_is_the_same_as_at_once():
     units = np.random.default_rng(0).normal(size=(500, 1))  # 4,000 resamples at a time
-    counts = np.random.default_rng(seeding.stream(7, "bootstrap")).multinomial(500, np.full(500, 1 / 500), size=10_000)
-    expected = np.quantile((counts @ units)[:, 0], [0.025, 0.975])
+    drawn = np.random.default_rng(seeding.stream(7, "bootstrap")).integers(500, size=(10_000, 500))
+    expected = np.quantile(units[:, 0][drawn].sum(axis=1), [0.025, 0.975])
     assert bootstrap(units, lambda sums: sums[:, 0], seed=7) == pytest.approx(tuple(expected), rel=1e-12)

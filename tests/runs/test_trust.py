@@ -153,7 +153,7 @@ NASTY = (
     "pytorch_lightning.loggers.TensorBoardLogger.log_hyperparams",
     "twosome.language.attention.torch.utils.tensorboard.writer.torch.hub.load",
     "twosome.storage.folder.RunFolder.write_json",
-    "twosome.storage.folder.write_atomic",
+    "twosome.files.write_atomic",
     "hydra._internal.instantiate._instantiate2.instantiate",
     "twosome.language.norms.word.__globals__",
 )
@@ -192,7 +192,7 @@ def hostile(good, number):
         (("env",), {"id": "CartPole-v1"}),
         (("env",), {"id": "GymV26Environment-v0"}),
         (("env",), {"prompt": "os:system"}),
-        (("env",), {"prompt": "twosome.storage.folder:write_atomic"}),
+        (("env",), {"prompt": "twosome.files:write_atomic"}),
         (("env", "kwargs"), {"prompter": "twosome.envs.wording:find_prompter"}),
         (("model",), {"trust_remote_code": True}),
         (("model",), {"allow_pickle": 1}),

@@ -30,12 +30,12 @@ from twosome.config import typed
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
+from twosome.files import write_atomic
 from twosome.language import oracle
 from twosome.language.packed_linear import plain_products
 from twosome.language.scorer import Scorer
 from twosome.policies.context import MakeEnv
 from twosome.policies.language import LanguageAgent
-from twosome.storage.folder import write_atomic
 
 
 def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, MakeEnv]) -> None:

@@ -135,12 +135,12 @@ def option_rows(composition: Composition) -> list[HelpRow]:
 
 
 def meanings_of(composition: Composition) -> dict[str, str]:
-    """The meaning of each option and mapping that has one: what the first file says that says anything."""
+    """The meaning of each option and mapping that has one: what the last file says that says anything."""
     meanings: dict[str, str] = {}
     for package, declaration in composition.files:
         for name, meaning in declaration.options.items():
             if meaning:
-                meanings.setdefault(f"{package}.{name}" if package else name, meaning)
+                meanings[f"{package}.{name}" if package else name] = meaning
     return meanings
 
 

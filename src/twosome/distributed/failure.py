@@ -2,13 +2,19 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
 
 import torch.distributed as dist
+
+from twosome import signals
+from twosome.errors import ContractError, RunError, UserError
 
 RENDEZVOUS = timedelta(seconds=120)  # to connect to the store: until then the ranks only import libraries
 POLL = 0.2  # seconds between two looks at whether another process has failed
@@ -18,11 +24,21 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class ProcessFailure:
-    """Hold the exit code and the message of the rank that failed. Code 2: bad input; 128 + n: signal n."""
+    """Hold the exit code and the message of the rank that failed. Code 2: bad input; 128 + n: signal n.
+
+    resumable: whether the run can go on once the cause is removed.
+    """
 
     rank: int
     code: int
     message: str
+    resumable: bool = True
+
+    def error(self) -> UserError | RunError:
+        """Return the error for rank 0 to raise."""
+        if self.code == 2:
+            return ContractError(self.message) if self.resumable else UserError(self.message)
+        return RunError(f"process {self.rank}: {self.message}")
 
 
 class FailureMonitor(threading.Thread):
@@ -33,9 +49,12 @@ class FailureMonitor(threading.Thread):
     started others ends none where it is killed itself.
     """
 
-    def __init__(self, rank: int, store: dist.TCPStore, children: list[subprocess.Popen[bytes]]) -> None:
+    def __init__(
+        self, rank: int, store: dist.TCPStore, children: list[subprocess.Popen[bytes]], scratch: Path | None = None
+    ) -> None:
+        """scratch: this rank's temporary folder, which is removed where the rank is ended."""
         super().__init__(daemon=True)
-        self.rank, self.children, self.over = rank, children, threading.Event()
+        self.rank, self.children, self.scratch, self.over = rank, children, scratch, threading.Event()
         self.address = (store.host, store.port)
         self.store = self._connect()  # of its own, since a client waits for one answer at a time
         self.start()
@@ -68,5 +87,12 @@ class FailureMonitor(threading.Thread):
             failure = self.published()
             if failure and not self.over.wait(GRACE[self.rank == 0]):
                 if self.rank == 0:
-                    print(f"error: process {failure.rank}: {failure.message}", file=sys.__stderr__, flush=True)
-                os._exit(failure.code)
+                    hint = f"; then {signals.hint()}" if failure.resumable else ""
+                    print(f"error: process {failure.rank}: {failure.message}{hint}", file=sys.__stderr__, flush=True)
+                self.end(failure.code)
+
+    def end(self, code: int) -> NoReturn:
+        """End this process at once."""
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        os._exit(code)

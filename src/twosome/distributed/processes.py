@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from twosome.distributed.config import FSDPConfig
 from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, FailureMonitor, ProcessFailure
-from twosome.errors import RunError, UserError
+from twosome.errors import ContractError, RunError, UserError, folded
 from twosome.signals import Interrupted
 
 RANK_INFO = "TWOSOME_RANK_INFO"
@@ -141,8 +142,10 @@ class _AllGather(torch.autograd.Function):
 
 
 @contextmanager
-def process_group(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
+def process_group(config: FSDPConfig, info: RankInfo, scratch: Path | None = None) -> Iterator[Processes]:
     """Initialise torch.distributed's default process group and destroy it at the end.
+
+    scratch: this rank's temporary folder; it is removed where another rank's error ends this one.
 
     Rank 0 starts the other processes where all are on one node and nobody else has started them.
     An error inside ends all processes. Rank 0 raises the error of the rank that failed first: UserError for bad input,
@@ -158,7 +161,7 @@ def process_group(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
     store = dist.TCPStore(info.address, info.port, is_master=serves, wait_for_workers=False, timeout=RENDEZVOUS)
     launched = info.port == 0
     children = [_start(config, rank, store.port) for rank in range(1, info.world_size)] if launched else []
-    monitor = FailureMonitor(info.rank, store, children)
+    monitor = FailureMonitor(info.rank, store, children, scratch)
     try:
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         dist.init_process_group(
@@ -171,7 +174,7 @@ def process_group(config: FSDPConfig, info: RankInfo) -> Iterator[Processes]:
         yield Processes(info, device)
         dist.barrier()
     except BaseException as error:
-        _fail(monitor, error)
+        _fail(monitor, _explained(error, config), error)
         raise
     finally:
         monitor.over.set()
@@ -187,21 +190,37 @@ def _start(config: FSDPConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", RUN_RANK], env=env, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
-def _fail(monitor: FailureMonitor, error: BaseException) -> None:
-    """Publish this rank's error, unless it follows from another rank's, which rank 0 then raises instead."""
-    own = isinstance(error, UserError | RunError) or not isinstance(error, Exception)
+def _explained(error: BaseException, config: FSDPConfig) -> BaseException:
+    """Return a RunError for what a collective operation raises without an answer of the other ranks, otherwise the error."""
+    if not isinstance(error, dist.DistError) and not (type(error) is RuntimeError and "gloo" in str(error)):
+        return error
+    return RunError(
+        f"no answer from another process within trainer.timeout={config.timeout:g} seconds, or it is gone ({folded(error)}); "
+        "look at what it does, or set a longer trainer.timeout"
+    )
+
+
+def _fail(monitor: FailureMonitor, error: BaseException, cause: BaseException) -> None:
+    """Publish this rank's error, unless it follows from another rank's, which rank 0 then raises instead.
+
+    cause: what was raised here, which the error explains.
+    """
+    known = isinstance(error, UserError | RunError)
+    own = (known and error is cause) or not isinstance(error, Exception)
     until = time.monotonic() + (0 if own else 5 * POLL)
     while time.monotonic() < until and not monitor.published():
         time.sleep(POLL)
-    code = _exit_code(error)
-    first = monitor.publish(ProcessFailure(monitor.rank, code, str(error) if code == 2 else f"{type(error).__name__}: {error}"))
+    message, code = str(error) if known else f"{type(error).__name__}: {error}", _exit_code(error)
+    first = monitor.publish(ProcessFailure(monitor.rank, code, message, code != 2 or isinstance(error, ContractError)))
     monitor.over.set()
     if monitor.rank > 0:
-        if first.rank == monitor.rank and code == 1:
+        if first.rank == monitor.rank and code == 1 and not known:
             sys.__excepthook__(type(error), error, error.__traceback__)
-        os._exit(code)
+        monitor.end(code)
     if first.rank > 0:
-        raise UserError(first.message) if first.code == 2 else RunError(f"process {first.rank}: {first.message}") from None
+        raise first.error() from None
+    if error is not cause:
+        raise error from cause
 
 
 def _exit_code(error: BaseException) -> int:

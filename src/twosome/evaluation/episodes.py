@@ -6,9 +6,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 
-from twosome import seeding
+from twosome import generators, seeding
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
 from twosome.policies.agent import Agent, likeliest, sample
@@ -36,7 +35,7 @@ def play(
 
     Each episode is one row however long it lasts, so short episodes are not over-represented.
     """
-    generator = torch.Generator().manual_seed(seeding.number(seed, "evaluation: actions"))
+    generator = generators.of_stream(seed, "evaluation: actions")
     seeds = seeding.stream(seed, "evaluation: environments").generate_state(episodes)
     finished: list[Episode] = []
     with acting(agent):

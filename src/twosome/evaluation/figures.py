@@ -12,8 +12,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from omegaconf import DictConfig
 
 from twosome.errors import UserError, folded
+from twosome.files import write_atomic
 from twosome.identity import task_of
-from twosome.storage.folder import RunFolder, write_atomic
+from twosome.storage.folder import RunFolder
 
 # Okabe and Ito's colours, which people with any of the common colour visions tell apart.
 RETURN, SUCCESS, OPTIMUM, INK, GRID = "#0072B2", "#009E73", "#D55E00", "#3b4252", "#e4e7ec"

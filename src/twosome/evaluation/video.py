@@ -7,18 +7,17 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from PIL import Image
 
-from twosome import seeding
+from twosome import generators, seeding
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
 from twosome.errors import RunError, UserError, is_interruption, raised, shown
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose
+from twosome.files import write_atomic
 from twosome.identity import task_of
 from twosome.policies.agent import Agent, likeliest, sample
-from twosome.storage.folder import write_atomic
 
 FRAME_MS, LAST_MS = 250, 3_000
 MAX_FRAMES = 240  # a minute; of a longer episode only the beginning and the end are shown
@@ -62,7 +61,7 @@ def record(
 
 def _play(agent: Agent, player: Player, seed: int, greedy: bool) -> Iterator[Image.Image]:
     """The film's pictures; a decision is shown before it is carried out."""
-    generator = torch.Generator().manual_seed(seeding.number(seed, "film: actions"))
+    generator = generators.of_stream(seed, "film: actions")
     player.reset(int(seeding.stream(seed, "film: environment").generate_state(1)[0]))
     title, picture = _title(player.env), _pictures(player.env)[-1]
     while not player.ended:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from twosome import seeding
+from twosome import generators
 from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
@@ -221,5 +221,5 @@ class LanguageAgent(LearningAgent):
 def build(context: AgentContext) -> LanguageAgent:
     """The builder that conf/baseline/twosome.yaml names."""
     tuning, value_head = context.part("tuning"), context.part("value_head")
-    generator = torch.Generator().manual_seed(seeding.number(context.seed, "value head"))
+    generator = generators.of_stream(context.seed, "value head")
     return LanguageAgent(context.load_engine(tuning), value_head, generator)

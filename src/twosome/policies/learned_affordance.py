@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from torch.nn.utils.rnn import pad_sequence
 
-from twosome import seeding
+from twosome import generators, seeding
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.envs.contract import spaces
@@ -79,7 +79,7 @@ class Value(Affordance):
         """numbers: of an observation; actions: of the environment."""
         super().__init__()
         self.context, self.config, self.actions = context, config, actions
-        self.generator = torch.Generator().manual_seed(seeding.number(context.seed, "affordance: learning"))
+        self.generator = generators.of_stream(context.seed, "affordance: learning")
         self.network = mlp(numbers + actions, config.hidden_sizes, self.generator)
         self.register_buffer("mean", torch.zeros(numbers))
         self.register_buffer("scale", torch.ones(numbers))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from twosome import seeding
+from twosome import generators
 from twosome.decision import Decision
 from twosome.envs.contract import spaces
 from twosome.errors import UserError
@@ -98,6 +98,6 @@ def build(context: AgentContext, hidden_sizes: Sequence[int]) -> SymbolicAgent:
     env = context.make_env()
     observations, actions = spaces(env)
     env.close()
-    generator = torch.Generator().manual_seed(seeding.number(context.seed, "networks"))
+    generator = generators.of_stream(context.seed, "networks")
     agent = SymbolicAgent(math.prod(observations.shape), int(actions.n), hidden_sizes, generator)
     return agent.to(resolve_device(context.model.device))

@@ -5,7 +5,7 @@ What computes is imported where it is used: PyTorch and the libraries on it take
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -39,6 +39,7 @@ class Job:
     retention: RetentionConfig
     make_env: MakeEnv
     fsdp: FSDPConfig | None
+    chosen: dict[str, Any]  # the parts that only some agents use
     processes: "Processes | None" = None  # the process group with trainer=fsdp
 
     @classmethod
@@ -63,17 +64,17 @@ class Job:
                 f"trainer.devices={fsdp.devices} trainer.num_nodes={fsdp.num_nodes}: expected at most "
                 f"{option}={algorithm.num_envs} processes, an environment each; change one of them"
             )
-        parts.agent_parts(config)
+        chosen = parts.agent_parts(config)
         check_loggers(config.logger)
-        return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp)
+        return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp, chosen)
 
     def agent(self) -> "Agent":
         """Return the agent; with trainer=fsdp its language model is sharded over the ranks."""
         if self.processes is None:
-            return parts.agent(self.config, self.make_env)
+            return parts.agent(self.config, self.make_env, chosen=self.chosen)
         from twosome.distributed.sharded import load_sharded_engine
 
-        return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes))
+        return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes), self.chosen)
 
     def execute(self, agent: "Agent") -> None:
         """Train an agent that learns, export, evaluate; then mark the folder as finished."""

@@ -93,8 +93,8 @@ def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
     from twosome.distributed.processes import process_group
 
     with (
-        process_group(config, info) as processes,
         tempfile.TemporaryDirectory(prefix="twosome-") as scratch,
+        process_group(config, info, Path(scratch)) as processes,
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),

@@ -11,7 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from twosome.errors import UserError, folded
-from twosome.storage.folder import RunFolder, write_atomic
+from twosome.files import write_atomic
+from twosome.storage.folder import RunFolder
 
 ENTRIES = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states", "run"}
 """What a checkpoint holds: Lightning's, and the run's own (`twosome.training.module`)."""

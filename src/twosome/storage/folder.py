@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
+from twosome.files import write_atomic
 from twosome.former import upgraded
 from twosome.plain import read_json, read_yaml
 from twosome.storage.table import Table
@@ -27,20 +27,6 @@ class Exported(Protocol):
     def load(self, folder: Path) -> None: ...
 
     def provenance(self) -> dict[str, Any]: ...
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 RESULTS = (

@@ -1,19 +1,21 @@
 """One process at a time in a run's folder."""
 
 import errno
-import fcntl
 import os
 import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from twosome.errors import UserError
 
 LOCK = ".lock"
+TIMEOUT = 0.2
+"""Seconds to try, more than once: a process that releases the lock removes the file, perhaps just when it was opened here."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -30,13 +32,15 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _check_links(folder)
-    with _acquired(folder) as file:
+    lock = _acquired(folder)
+    try:
+        (folder / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
             shutil.rmtree(part) if part.is_dir() else part.unlink()
-        try:
-            yield
-        finally:
-            Path(file.name).unlink(missing_ok=True)  # still locked, so nobody else's
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)  # still locked, so nobody else's
+        lock.release()
 
 
 def _check_links(folder: Path) -> None:
@@ -53,34 +57,21 @@ def _check_links(folder: Path) -> None:
                 )
 
 
-def _acquired(folder: Path) -> IO[str]:
-    """The lock's file, open and locked."""
-    while True:
-        file = (folder / LOCK).open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                file.seek(0)
-                owner = file.read().strip() or "another process"
-                file.close()
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-                raise UserError(
-                    f"run folder {folder}: in use by {owner}; expected a folder that no other process works in; "
-                    "wait for it or stop it, or name another folder"
-                ) from None
-            print(f"warning: {folder}: its file system has no locks; let no other process work in it", file=sys.stderr)
-        if _is_still(file, folder / LOCK):  # whoever had it before us may just have removed it
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            return file
-        file.close()
-
-
-def _is_still(file: IO[str], path: Path) -> bool:
+def _acquired(folder: Path) -> FileLock:
+    """The lock, to be released."""
+    file, owner = folder / LOCK, ""
+    lock = FileLock(file, timeout=TIMEOUT, fallback_to_soft=False)
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        lock.acquire()
+    except Timeout:
+        with suppress(OSError):  # it may have been removed since
+            owner = file.read_text().strip()
+        raise UserError(
+            f"run folder {folder}: in use by {owner or 'another process'}; expected a folder that no other process works in; "
+            "wait for it or stop it, or name another folder"
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        print(f"warning: {folder}: its file system has no locks; let no other process work in it", file=sys.stderr)
+    return lock

@@ -5,11 +5,10 @@ import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from twosome import seeding
+from twosome import generators
 from twosome.algorithms.algorithm import Algorithm
 from twosome.algorithms.runner import EnvRunner
 from twosome.config import RunConfig
@@ -60,7 +59,7 @@ class Fit:
                 logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],
             )
             envs = self._envs(algorithm.num_envs)
-            generator = torch.Generator().manual_seed(seeding.number(seed, "learning"))
+            generator = generators.of_stream(seed, "learning")
             module = LearningModule(agent, EnvRunner(envs, seed), algorithm, num_updates, generator)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         remove_older(self.folder)

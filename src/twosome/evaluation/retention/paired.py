@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
-from statistics import NormalDist
+from math import sqrt
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from twosome import seeding
 
@@ -56,10 +56,7 @@ def compare(before: Sequence[bool] | np.ndarray, after: Sequence[bool] | np.ndar
 
 def mcnemar(lost: int, gained: int) -> float:
     """Exact two-sided p-value of McNemar's test: among the items that changed, either direction is as likely (binomial, 1/2)."""
-    changed, fewer = lost + gained, min(lost, gained)
-    if lost == gained:
-        return 1.0
-    return sum(comb(changed, k) for k in range(fewer + 1)) * 2 / 2**changed
+    return float(stats.binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
 
 
 def bootstrap(
@@ -70,14 +67,18 @@ def bootstrap(
     units: (n, k), a row per independent unit; what belongs together (before and after) stands in one row. statistic: from
     the columns' sums in each resample, (resamples, k), to its values, (resamples,).
     """
-    generator, n = np.random.default_rng(seeding.stream(seed, "bootstrap")), len(units)
-    block = max(1, 2_000_000 // n)  # resamples at a time: bounds the memory
-    sums = [
-        generator.multinomial(n, np.full(n, 1 / n), size=min(block, resamples - start)) @ units
-        for start in range(0, resamples, block)
-    ]
-    low, high = np.quantile(statistic(np.concatenate(sums)), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    if len(units) == 1:  # scipy refuses it
+        return (float(statistic(units)[0]),) * 2
+    found = stats.bootstrap(
+        [np.arange(len(units))],
+        lambda drawn, axis: statistic(units[drawn].sum(axis=axis - 1)),
+        n_resamples=resamples,
+        batch=max(1, 2_000_000 // units.size),  # resamples at a time: bounds the memory
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seeding.stream(seed, "bootstrap")),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def loss_bound(items: int, lost: int, gained: int, level: float = LEVEL) -> float:
@@ -85,7 +86,7 @@ def loss_bound(items: int, lost: int, gained: int, level: float = LEVEL) -> floa
 
     The bootstrap would claim certainty where no item changed: its interval is then [0, 0]. This one is z² / (items + z²).
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = stats.norm.ppf((1 + level) / 2)
     low, high = (lost - gained) / items, 1.0
     for _ in range(60):  # bisection; the score falls as the supposed loss grows
         middle = (low + high) / 2

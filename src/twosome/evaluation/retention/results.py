@@ -13,8 +13,8 @@ from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, version
 from twosome.evaluation.retention.harness import Correct
 from twosome.evaluation.retention.paired import compare
+from twosome.files import write_atomic
 from twosome.language.smollm2 import cache_root
-from twosome.storage.folder import write_atomic
 
 OUTCOMES = "-lgr"
 """An item's letter: right neither before nor after, lost (right before only), gained (after only), right both times."""

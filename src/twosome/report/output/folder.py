@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from twosome.files import write_atomic
 from twosome.report.output import files
 from twosome.report.output.tables import Table, to_latex, to_markdown
 
@@ -19,7 +20,7 @@ class Folder:
 
     def text(self, name: str, content: str) -> None:
         """Write a text file."""
-        self.paths.append(files.write(self.path / name, content))
+        self.paths.append(write_atomic(self.path / name, content))
 
     def csv(self, name: str, data: pd.DataFrame) -> None:
         """Write name.csv."""
