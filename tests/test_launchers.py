@@ -152,7 +152,7 @@ def test_after_an_interruption_slurms_jobs_go_on_and_the_sweep_can(monkeypatch):
     hints = []
     monkeypatch.setattr(signals, "_state", signals._State())
     monkeypatch.setattr(ReportingLauncher, "launch", lambda *_: hints.append(signals.hint()))
-    signals.suggest(lambda: "go on with: the sweep")
+    signals.set_hint(lambda: "go on with: the sweep")
     SlurmLauncher.launch(object.__new__(SlurmLauncher), [], 0)
     assert hints == ["SLURM goes on with the jobs above (`scancel <id>` stops them); later go on with: the sweep"]
     assert signals.hint() == "go on with: the sweep"

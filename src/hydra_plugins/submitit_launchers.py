@@ -169,9 +169,9 @@ class SlurmLauncher(ReportingLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """See ReportingLauncher; the jobs go on when this process is interrupted."""
         sweep = signals.hint()
-        signals.suggest(lambda: f"SLURM goes on with the jobs above (`scancel <id>` stops them); later {sweep}", instead=True)
+        signals.set_hint(lambda: f"SLURM goes on with the jobs above (`scancel <id>` stops them); later {sweep}", instead=True)
         returned = super().launch(job_overrides, initial_job_idx)
-        signals.suggest(lambda: sweep, instead=True)
+        signals.set_hint(lambda: sweep, instead=True)
         return returned
 
 

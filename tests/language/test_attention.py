@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from twosome.language.attention import BLOCK, NAME, Blocks, blocks_of, uses_tree_attention, tree_attention, use_tree_attention
+from twosome.language.attention import BLOCK, NAME, Blocks, blocks_of, tree_attention, use_tree_attention, uses_tree_attention
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow
 

@@ -24,7 +24,7 @@ from twosome.cli.help import help_text
 from twosome.config import CONFIGS, expected
 from twosome.errors import RunError, UserError, disk_error, folded, unknown_choice
 from twosome.failures import Failure, note, report
-from twosome.runs.commands import as_called
+from twosome.runs.commands import adapt_commands
 
 Task = Callable[[DictConfig], Any]
 NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
@@ -90,7 +90,7 @@ def _start(words: list[str], job: Task, config_name: str, description: str) -> N
     sys.argv[1:] = prepared(words, config_name)
     flags = get_args_parser().parse_args(sys.argv[1:])
     if flags.help:
-        _show(help_text(config_name, flags, as_called(description)))
+        _show(help_text(config_name, flags, adapt_commands(description)))
     else:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
 

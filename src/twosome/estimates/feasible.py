@@ -22,7 +22,7 @@ REMEDIES = {
 """What to do about a part that no option's number makes smaller; by how it begins."""
 
 
-def foresee(run: Estimate, folder: Path) -> Iterator[str]:
+def check_resources(run: Estimate, folder: Path) -> Iterator[str]:
     """The lines to tell before a run; raises UserError where it cannot fit into memory, or its results onto the disk."""
     free: Free = {MEMORY: free_memory, DISK: lambda: free_disk(folder)}
     if run.device == "cuda":

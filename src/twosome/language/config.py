@@ -35,9 +35,7 @@ not fit into the caches, an update takes 1.3 times as long."""
 class EngineConfig:
     """The options of conf/engine/decoder_only.yaml: how much the engine computes at once."""
 
-    row_tokens: int | None = (
-        None  # nodes per token tree; null: batch_tokens on a CPU, ROW_TOKENS with dense attention
-    )
+    row_tokens: int | None = None  # nodes per token tree; null: batch_tokens on a CPU, ROW_TOKENS with dense attention
     batch_tokens: int | None = None  # tokens per forward pass, which bounds the memory; null: BATCH_TOKENS of the device
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from twosome.decision import DecisionText
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.language.layout import flat, padded_size, padded
+from twosome.language.layout import flat, padded, padded_size
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision

@@ -96,8 +96,8 @@ class LearningAgent(Agent):
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """Evaluate decisions with gradient, in parts that fit into memory; yield (indices into decisions, their evaluation).
 
-        The parts cover every index once. Run the backward pass of a part before taking the next one. choices: (n,), the indices of
-        the actions taken, if an algorithm needs their tokens.
+        The parts cover every index once. Run the backward pass of a part before taking the next one. choices: (n,), the indices
+        of the actions taken, if an algorithm needs their tokens.
         """
 
     @abstractmethod
@@ -124,7 +124,7 @@ class LearningAgent(Agent):
 def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
     """Sample a choice from each row of (n, A) log-probabilities; return (n,). The sampling itself is done on the CPU.
 
-    Raises RunError if a value is nan or infinite.
+    Raises RunError if a value is nan or +infinity.
     """
     _check(log_policy)
     probabilities = log_policy.to("cpu", torch.float64).exp()
@@ -134,7 +134,7 @@ def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
 def likeliest(log_policy: Tensor, generator: torch.Generator) -> Tensor:
     """Return the most probable choice of each row of (n, A) log-probabilities, (n,); exact ties are broken at random.
 
-    Raises RunError if a value is nan or infinite.
+    Raises RunError if a value is nan or +infinity.
     """
     _check(log_policy)
     best = log_policy == log_policy.amax(dim=1, keepdim=True)

@@ -22,8 +22,8 @@ from twosome.policies.weights import load_weights, save_weights
 class SayCanAgent(Agent):
     """The frozen language model's policy times the affordances, renormalised.
 
-    p(c|i, s, l) is proportional to p(c_pi|s, l_pi) p(l_pi|i) (Ahn et al. 2022, section 3). If every affordance of a decision is 0,
-    the language model's policy alone is used. The agent does not learn in the training loop.
+    p(c|i, s, l) is proportional to p(c_pi|s, l_pi) p(l_pi|i) (Ahn et al. 2022, section 3). If every affordance of a decision is
+    0, the language model's policy alone is used. The agent does not learn in the training loop.
     """
 
     def __init__(self, engine: Engine, affordance: Affordance) -> None:
