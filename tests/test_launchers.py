@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT, Finished, checkout, result, run, started
 
-from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, queued_again
+from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, requeue_handler
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
@@ -133,7 +133,7 @@ def test_a_killed_scontrol_has_done_its_work(returncode, raised):
         raise subprocess.CalledProcessError(returncode, "scontrol requeue")
 
     with pytest.raises(raised):
-        queued_again(handler)(signal.SIGUSR2, None)
+        requeue_handler(handler)(signal.SIGUSR2, None)
 
 
 def test_slurm_gives_lightning_its_ranks_and_no_signals(monkeypatch):

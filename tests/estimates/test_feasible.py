@@ -17,7 +17,7 @@ from twosome.config import leaves, typed
 from twosome.errors import UserError
 from twosome.estimates.capacity import SHAPES, shape_of
 from twosome.estimates.estimate import DISK, GPU, MEMORY, Estimate, memory
-from twosome.estimates.feasible import check, duration, check_resources, gigabytes, largest_fit, notes
+from twosome.estimates.feasible import check, check_resources, duration, gigabytes, largest_fit, notes
 from twosome.estimates.resources import World, measure
 from twosome.language.config import ModelConfig
 from twosome.runs.experiments import combinations

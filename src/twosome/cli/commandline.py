@@ -1,4 +1,4 @@
-"""From the words of the command line to those that Hydra is to read, all of them checked first."""
+"""Check the words of the command line, and convert them to those that Hydra reads."""
 
 import argparse
 import re
@@ -22,11 +22,11 @@ REFUSED = {
 MODES = {"run": "--run", "multirun": "-m", "cfg": "--cfg", "info": "--info", "shell_completion": "--shell-completion"}
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweeper.runs")
-"""Options that say where one job, a sweep, the runs of an experiment go."""
+"""The options for the folder of one job, of a sweep, and of an experiment's runs."""
 
 
 def prepared(words: Sequence[str], config_name: str) -> list[str]:
-    """The command line for Hydra: the options first, then the flags. Raises UserError for the first thing that is wrong.
+    """Return the command line for Hydra: options first, then flags. Raises UserError for the first error.
 
     config_name: the command's file in conf/.
     """
@@ -51,9 +51,9 @@ def prepared(words: Sequence[str], config_name: str) -> list[str]:
 
 
 def _flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """What Hydra's parser makes of the words, and those that are no options of the configuration. Raises UserError."""
+    """Parse the words by Hydra's parser; return the result and the words that are flags. Raises UserError."""
     parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[assignment, method-assign]  # in place of printing the usage
+    parser.error = _refuse  # type: ignore[assignment, method-assign]  # instead of printing the usage
     args, unknown = parser.parse_known_intermixed_args(list(words))
     if unknown:
         example = option if "=" in (option := unknown[0].lstrip("-")) else "norm=word"
@@ -78,7 +78,7 @@ def _refuse(message: str) -> None:
 
 
 def _read(word: str, sweep: bool, checker: Checker) -> str:
-    """A word that Hydra can read. Raises UserError where it names no option."""
+    """Convert a word so that Hydra can read it. Raises UserError if it names no option."""
     name, equals, value = word.partition("=")
     name = name.strip()
     if not name.strip("~+") or (not equals and why_unreadable(name) is not None):
@@ -93,7 +93,7 @@ def _asks_for_a_sweep(override: Override) -> bool:
 
 
 def _check_sweep(override: Override, sweep: bool, place: str, options: Options) -> None:
-    """Raises UserError for several values where one is expected, and for a folder that would not be used, in place of place."""
+    """Raise UserError for several values if one is expected, and for a folder option that is not place and so not used."""
     word = override.input_line
     if override.is_sweep_override() and (not sweep or override.is_hydra_override()):
         several = "all jobs of a sweep have the same" if sweep else "several are a sweep, with -m, and a list is [one,two]"

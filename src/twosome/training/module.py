@@ -104,7 +104,7 @@ class LearningModule(LightningModule):
         self.generator.set_state(state["generator"])
 
     def _frozen(self) -> set[str]:
-        """Return the names of the base model's weights, including all names of shared ones (an output layer tied to embedding)."""
+        """Return the names of the base model's weights, all names of shared ones included (a tied output layer)."""
         named = self.named_parameters(remove_duplicate=False)
         return {name for name, parameter in named if not parameter.requires_grad}
 
