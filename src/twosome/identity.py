@@ -14,24 +14,24 @@ def task_of(env: Mapping[str, Any], choice: str | None = None) -> str:
     return name if prompt == "default" else f"{name} ({prompt})"
 
 
-def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], speaks: bool) -> str:
+def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], uses_language_model: bool) -> str:
     """Return the baseline's name, followed by what distinguishes its variants.
 
     These are the options of the baseline that are a choice of a group (such as conf/affordance) or a word. If there are none and
-    a language model acts (speaks), it is the norm. The algorithm is added if it is neither PPO nor the one that the baseline is
+    a language model acts (uses_language_model), it is the norm. The algorithm is added if it is neither PPO nor the one that the baseline is
     named after. choices: the name chosen in each group of conf.
     """
     options = {name: value for name, value in baseline.items() if name != "_target_"}
     chosen = {name: choices.get(name, value) for name, value in options.items()}
     variant = [choice for choice in chosen.values() if isinstance(choice, str)]
-    if not variant and speaks:
+    if not variant and uses_language_model:
         variant = [str(choices["norm"])]
     names = [str(choices["baseline"]), *variant]
     algorithm = str(choices.get("algorithm", "ppo"))
     return "-".join(names if algorithm in ("ppo", names[0]) else [*names, algorithm])
 
 
-def identity(config: Mapping[str, Any], choices: Mapping[str, Any], speaks: bool) -> dict[str, str]:
+def identity(config: Mapping[str, Any], choices: Mapping[str, Any], uses_language_model: bool) -> dict[str, str]:
     """Return the entries task, method and label of provenance.json. The label is the option ``label``, or else the method."""
-    method = method_of(config["baseline"], choices, speaks)
+    method = method_of(config["baseline"], choices, uses_language_model)
     return {"task": task_of(config["env"], choices.get("env")), "method": method, "label": str(config.get("label") or method)}
