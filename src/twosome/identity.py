@@ -18,8 +18,8 @@ def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], uses_lang
     """Return the baseline's name, followed by what distinguishes its variants.
 
     These are the options of the baseline that are a choice of a group (such as conf/affordance) or a word. If there are none and
-    a language model acts (uses_language_model), it is the norm. The algorithm is added if it is neither PPO nor the one that the baseline is
-    named after. choices: the name chosen in each group of conf.
+    a language model acts, it is the norm. The algorithm is added if it is neither PPO nor the one that the baseline is named
+    after. choices: the name chosen in each group of conf.
     """
     options = {name: value for name, value in baseline.items() if name != "_target_"}
     chosen = {name: choices.get(name, value) for name, value in options.items()}

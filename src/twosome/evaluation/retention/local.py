@@ -27,9 +27,7 @@ class FieldError(ValueError):
 def read(file: Path, task: str) -> list[Record]:
     """Read the items of a task's file; raise UserError that names the file, line and field of an error."""
     try:
-        lines = (
-            file.read_text(encoding="utf-8").rstrip("\n").split("\n")
-        )  # splitlines would also split at characters within texts
+        lines = file.read_text(encoding="utf-8").rstrip("\n").split("\n")  # splitlines would also split within some texts
     except OSError as error:
         raise UserError(
             f"retention.data_dir={file.parent}: expected {file.name} in it ({error.strerror}); docs/retention.md describes "
