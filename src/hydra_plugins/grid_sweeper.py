@@ -45,7 +45,7 @@ class GridSweeper(Sweeper):
         asked = evaluations(self.suites, self.evaluate)
         given = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         runs, checker = {}, Checker(self.master.hydra.job.config_name, self.master.hydra.searchpath)
-        for overrides in map(checker.settled, combinations(self.grids, given)):
+        for overrides in map(checker.normalized, combinations(self.grids, given)):
             composed = self.loader.load_sweep_config(self.master, overrides)
             run = Planned.at(self.runs, overrides, composed)
             check(run, composed)

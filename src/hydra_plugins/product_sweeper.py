@@ -54,7 +54,7 @@ class ProductSweeper(Sweeper):
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
         checker = Checker(self.master.hydra.job.config_name, self.master.hydra.searchpath)
         distinct: dict[str, list[str]] = {}
-        for words in map(checker.settled, jobs):
+        for words in map(checker.normalized, jobs):
             config = self.loader.load_sweep_config(self.master, words)
             if config.hydra.sweeper._target_ != self.master.hydra.sweeper._target_:
                 raise UserError(f"{' '.join(words)}: expected no experiment that is a sweep itself, as one job of a sweep")

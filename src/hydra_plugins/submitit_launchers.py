@@ -94,7 +94,9 @@ class ReportingLauncher(BaseSubmititLauncher):
             executor.update_parameters(**options)
             jobs = executor.map_array(self, *zip(*calls, strict=True))
         except (FailedJobError, ValueError) as error:  # sbatch or submitit refused the options
-            raise UserError(f"hydra.launcher: expected options that can be had here; {' '.join(str(error).split())}") from None
+            raise UserError(
+                f"hydra.launcher: expected options that this machine or cluster accepts; {' '.join(str(error).split())}"
+            ) from None
         for job, overrides in zip(jobs, job_overrides, strict=True):
             log.info(f"{job.job_id}: {' '.join(filter_overrides(overrides))}; log: {job.task(0).paths.stderr}")
         return jobs

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from twosome import parts, signals
 from twosome.cli import evaluate as evaluate_command
 from twosome.cli import run as run_command
-from twosome.cli.commandline import prepared
+from twosome.cli.commandline import hydra_words
 from twosome.cli.entry import check_launcher, line_error, one_line, remove_if_empty
 from twosome.cli.grammar import quoted
 from twosome.config import CONFIGS, shown
@@ -76,7 +76,7 @@ class TrainedAgent:
             if isinstance(actions, str) or not actions:
                 raise UserError(f"actions={actions!r}: expected a list of one action prompt or more")
             if self.policy.language_model is None:
-                raise UserError("decision: expected a Decision; this agent reads more than the words of a prompt")
+                raise UserError("decision: expected a Decision; this agent reads symbolic observations")
             nothing = np.zeros(0, dtype=np.float32)
             decision = Decision(nothing, decision, tuple(range(len(actions))), tuple(actions))
         elif actions is not None:
@@ -93,10 +93,10 @@ def make_env(name: str = "overcooked", render_mode: str | None = None, **options
     environment or option, or if the environment cannot be made with these values.
     """
     words = [f"env={name}", *(f"env.{option}={_typed(option, value)}" for option, value in options.items())]
-    with _errors_of_one_line():
-        settled = prepared(words, "config")
+    with _one_line_errors():
+        normalized = hydra_words(words, "config")
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return parts.environment(hydra.compose("config", settled).env, render_mode)()
+            return parts.environment(hydra.compose("config", normalized).env, render_mode)()
 
 
 def run(*overrides: str, folder: str | Path | None = None) -> Run:
@@ -111,7 +111,7 @@ def run(*overrides: str, folder: str | Path | None = None) -> Run:
         return run_command.task(config), Path(config.resume or HydraConfig.get().runtime.output_dir).absolute()
 
     place = [] if folder is None else [f"hydra.run.dir={quoted(str(folder))}"]
-    score, path = _done("config", [*overrides, *place], task, "run")
+    score, path = _run_by_hydra("config", [*overrides, *place], task, "run")
     return _run(path, score)
 
 
@@ -123,7 +123,7 @@ def evaluate(folder: str | Path, *overrides: str) -> Run:
     allows that), and for bad options.
     """
     words = [f"run={quoted(str(folder))}", *map(evaluate_command.reword, overrides)]
-    return _run(Path(folder).absolute(), _done("evaluate", words, evaluate_command.task, "evaluate"))
+    return _run(Path(folder).absolute(), _run_by_hydra("evaluate", words, evaluate_command.task, "evaluate"))
 
 
 def load_agent(folder: str | Path, *overrides: str) -> TrainedAgent:
@@ -143,7 +143,7 @@ def load_agent(folder: str | Path, *overrides: str) -> TrainedAgent:
         return TrainedAgent(found.agent, found.make_env)
 
     words = [f"run={quoted(str(folder))}", *map(evaluate_command.reword, overrides)]
-    return _done("evaluate", words, task, "evaluate")
+    return _run_by_hydra("evaluate", words, task, "evaluate")
 
 
 def _run(folder: Path, score: float) -> Run:
@@ -152,7 +152,7 @@ def _run(folder: Path, score: float) -> Run:
     return Run(folder, records.read(RunFolder(folder)), score)
 
 
-def _done(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T], command: str) -> T:
+def _run_by_hydra(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T], command: str) -> T:
     """Run a task by Hydra in this process, with the composition of conf/<config_name>.yaml and the words."""
     results: list[T] = []
     errors: list[Exception] = []
@@ -168,20 +168,20 @@ def _done(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T
 
     if flags := [word for word in words if word.startswith("-")]:
         raise UserError(f"{flags[0]}: expected <option>=<value>; for flags and sweeps there is {' '.join(called(command))}")
-    with _errors_of_one_line(), signals.isolated():
+    with _one_line_errors(), signals.isolated():
         with hydra.initialize_config_dir(str(CONFIGS), command, version_base="1.3"):
             if GlobalHydra.instance().hydra.get_mode(config_name, list(words)) == RunMode.MULTIRUN:  # type: ignore[union-attr]
                 raise UserError(f"{' '.join(words)}: expected one run; for sweeps there is {' '.join(called(command))}")
-        settled = prepared(words, config_name)
+        normalized = hydra_words(words, config_name)
         with hydra.initialize_config_dir(str(CONFIGS), command, version_base="1.3"):
-            GlobalHydra.instance().hydra.run(config_name, job, settled, with_log_configuration=False)  # type: ignore[union-attr]
+            GlobalHydra.instance().hydra.run(config_name, job, normalized, with_log_configuration=False)  # type: ignore[union-attr]
         if errors:
             raise errors[0]
     return results[0]
 
 
 @contextmanager
-def _errors_of_one_line() -> Iterator[None]:
+def _one_line_errors() -> Iterator[None]:
     """Convert errors with a one-line message to UserError or RunError, and Lightning's exit after Ctrl-C to KeyboardInterrupt."""
     try:
         yield

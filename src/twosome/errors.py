@@ -42,15 +42,15 @@ def nearest(key: str, names: Iterable[str]) -> str | None:
     beside = {name: end for name, end in others.items() if name.rpartition(".")[0] == parent}
     near = get_close_matches(last, beside.values(), n=1)
     found = [
-        *_standing_for(last, beside),
+        *_abbreviated_by(last, beside),
         *(name for name, end in beside.items() if end in near),
-        *_standing_for(last, others),
+        *_abbreviated_by(last, others),
         *get_close_matches(key, [name for name in others if name not in beside], n=1),
     ]
     return next(iter(found), None)
 
 
-def _standing_for(short: str, ends: Mapping[str, str]) -> list[str]:
+def _abbreviated_by(short: str, ends: Mapping[str, str]) -> list[str]:
     """Return the names whose last parts, given in ends, short may stand for, the most likely first."""
     initials = {name: "".join(word[:1] for word in end.split("_")) for name, end in ends.items()}
     ranks = {

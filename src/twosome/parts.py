@@ -81,12 +81,12 @@ def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any])
     if isinstance(error, ContractError | RunError):  # raised by Checked
         return UserError(str(error))
     if isinstance(error, UserError):
-        return UserError(_in_full(str(error), config))
+        return UserError(_with_full_names(str(error), config))
     if isinstance(error, ImportError):
         reason = f"{folded(error)}; expected <module>:<name>, the module where Python finds it{import_hint(error)}"
         return UserError(f"env.id={config.id}: {reason}")
     if isinstance(error, TypeError) and (unknown := UNEXPECTED.search(str(error))) and unknown[1] in options:
-        option = _in_full(f"{unknown[1]}=", config) + str(options[unknown[1]])
+        option = _with_full_names(f"{unknown[1]}=", config) + str(options[unknown[1]])
         return UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env")
     cause = error.__cause__ or error  # gymnasium.make raises a new TypeError
     return UserError(
@@ -95,7 +95,7 @@ def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any])
     )
 
 
-def _in_full(message: str, config: DictConfig) -> str:
+def _with_full_names(message: str, config: DictConfig) -> str:
     """Replace the names of options in an environment's message by their full names in the configuration."""
     for place in ("env", "env.kwargs"):
         for name in map(str, config if place == "env" else _kwargs(config)):
@@ -105,12 +105,12 @@ def _in_full(message: str, config: DictConfig) -> str:
 
 def normalization(config: DictConfig) -> Normalization:
     """Return the function that ``norm`` names; raise UserError if it names none."""
-    norm = _instantiated(config, "norm")
+    norm = _instantiate(config, "norm")
     check_norm(norm)
     return norm
 
 
-def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
+def _instantiate(config: DictConfig, option: str, **how: Any) -> Any:
     """Instantiate a configuration with a target by Hydra; raise UserError if there is no such target."""
     try:
         return instantiate(config, **how)
@@ -152,8 +152,8 @@ def algorithm(config: DictConfig) -> "Algorithm":
             raise UserError(f"algorithm.options={shown(home)}: expected the name of a group of options, as in ppo")
         check_groups(config, [home])
         options |= dict(OmegaConf.to_container(config[home], resolve=True))  # type: ignore[arg-type]
-    return _built(
-        _instantiated(target, "algorithm", _partial_=True), "algorithm", "twosome.algorithms.algorithm.Algorithm", **options
+    return _build(
+        _instantiate(target, "algorithm", _partial_=True), "algorithm", "twosome.algorithms.algorithm.Algorithm", **options
     )
 
 
@@ -163,8 +163,8 @@ def agent(config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engi
     norm = normalization(config.norm)
     context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, agent_parts(config), loading)
     _target(config.baseline.get("_target_"), "baseline")
-    return _built(
-        _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all"),
+    return _build(
+        _instantiate(config.baseline, "baseline", _partial_=True, _convert_="all"),
         "baseline",
         "twosome.policies.agent.Agent",
         context,
@@ -178,7 +178,7 @@ def agent_parts(config: DictConfig) -> dict[str, Any]:
     made = {}
     for group, kind in groups.items():
         target = _target(config[group].get("_target_"), group)._target_
-        made[group] = _instantiated(config[group], group, _convert_="all")
+        made[group] = _instantiate(config[group], group, _convert_="all")
         if not isinstance(made[group], get_class(kind)):
             raise UserError(f"{group}._target_={target}: it made {shown(made[group])}; expected a {kind}; see conf/{group}")
     return made
@@ -191,7 +191,7 @@ def _target(path: Any, option: str) -> DictConfig:
     return OmegaConf.create({"_target_": path})
 
 
-def _built(build: "partial[Any]", option: str, kind: str, *given: Any, **options: Any) -> Any:
+def _build(build: "partial[Any]", option: str, kind: str, *given: Any, **options: Any) -> Any:
     """Call a configuration's target with given and options; raise UserError if that fails or the result is not of class kind."""
     path = f"{build.func.__module__}.{build.func.__qualname__}"
     expected = f"expected what makes an object of {kind}; see conf/{option}"

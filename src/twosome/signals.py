@@ -63,9 +63,9 @@ def _hook() -> None:
     _state.hooked = True
     atexit.register(_exit)  # the function registered first is called last
     os.register_at_fork(after_in_child=_forget)
-    sys.excepthook = _silenced(sys.excepthook)
-    sys.unraisablehook = _silenced(sys.unraisablehook)
-    threading.excepthook = _silenced(threading.excepthook)
+    sys.excepthook = _without_traceback(sys.excepthook)
+    sys.unraisablehook = _without_traceback(sys.unraisablehook)
+    threading.excepthook = _without_traceback(threading.excepthook)
     receiver, sender = os.pipe()
     os.set_blocking(sender, False)
     signal.set_wakeup_fd(sender, warn_on_full_buffer=False)  # Python writes to it even while the main thread is in a long call
@@ -99,7 +99,7 @@ def _forget() -> None:
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
 
 
-def _silenced(hook: Callable[..., Any]) -> Callable[..., Any]:
+def _without_traceback(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap one of Python's hooks that print a traceback: after a signal, end the process with the one line instead."""
 
     def silenced(*arguments: Any) -> None:

@@ -9,7 +9,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 
-from twosome.cli.grammar import as_text, readable, why_unreadable
+from twosome.cli.grammar import as_text, quoted_if_needed, why_unreadable
 from twosome.cli.options import Checker, Options
 from twosome.config import CONFIGS
 from twosome.errors import UserError
@@ -25,7 +25,7 @@ PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweeper.runs")
 """The options for the folder of one job, of a sweep, and of an experiment's runs."""
 
 
-def prepared(words: Sequence[str], config_name: str) -> list[str]:
+def hydra_words(words: Sequence[str], config_name: str) -> list[str]:
     """Return the command line for Hydra: options first, then flags. Raises UserError for the first error.
 
     config_name: the command's file in conf/.
@@ -43,11 +43,11 @@ def prepared(words: Sequence[str], config_name: str) -> list[str]:
         sweep = args.multirun or mode == RunMode.MULTIRUN or any(_asks_for_a_sweep(each) for each in overrides)
         if args.package not in (None, "_global_") and not options.has(args.package):
             raise options.unknown(args.package)
-        settled = [options.settled(each) for each in overrides]
+        normalized = [options.normalized(each) for each in overrides]
         place = PLACES[0] if not sweep else PLACES[2] if options.has(PLACES[2]) else PLACES[1]
-        for override in checker.parsed(settled):
+        for override in checker.parsed(normalized):
             _check_sweep(override, sweep, place, options)
-    return [*settled, *flags]
+    return [*normalized, *flags]
 
 
 def _flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -85,7 +85,7 @@ def _read(word: str, sweep: bool, checker: Checker) -> str:
         raise UserError(f"{word or repr(word)}: expected <option>=<value>, as in norm=word; --help lists the options")
     if why_unreadable(f"{name}=0") is not None:
         raise checker.options([]).unknown(name)
-    return readable(f"{name}={value}", sweep) if equals else name
+    return quoted_if_needed(f"{name}={value}", sweep) if equals else name
 
 
 def _asks_for_a_sweep(override: Override) -> bool:

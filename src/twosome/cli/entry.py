@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from twosome import signals
-from twosome.cli.commandline import prepared
+from twosome.cli.commandline import hydra_words
 from twosome.cli.help import help_text
 from twosome.config import CONFIGS, expected
 from twosome.errors import RunError, UserError, disk_error, folded, unknown_choice
@@ -88,7 +88,7 @@ def _guarded(task: Task, full_error: bool, jobs: list[DictConfig]) -> Task:
 
 def _start(words: list[str], job: Task, config_name: str, description: str) -> None:
     """Print the help, or run the job by Hydra."""
-    sys.argv[1:] = prepared(words, config_name)
+    sys.argv[1:] = hydra_words(words, config_name)
     flags = get_args_parser().parse_args(sys.argv[1:])
     if flags.help:
         _show(help_text(config_name, flags, adapt_commands(description)))
@@ -113,7 +113,7 @@ def check_launcher() -> None:
     """Raise UserError if a launcher was chosen without a sweep, since Hydra would ignore it."""
     launcher = HydraConfig.get().runtime.choices["hydra/launcher"]
     if launcher != "basic" and not in_sweep():
-        raise UserError(f"hydra/launcher={launcher}: expected -m beside it; without, the run is done here, by no launcher")
+        raise UserError(f"hydra/launcher={launcher}: expected -m with it; a run without -m uses no launcher")
 
 
 def failure(error: Exception) -> Failure:

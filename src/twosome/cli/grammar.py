@@ -37,7 +37,7 @@ def why_unreadable(word: str) -> str | None:
     return None
 
 
-def readable(word: str, sweep: bool) -> str:
+def quoted_if_needed(word: str, sweep: bool) -> str:
     """Convert <option>=<value> for Hydra: a value that its grammar cannot read, or such an element of a list, is quoted.
 
     sweep: whether commas separate values. Raises UserError if the value looks like a malformed list, quoted text or function.

@@ -95,7 +95,7 @@ def _groups(lines: list[str], defaults: yaml.Node) -> dict[str, str]:
     for item in defaults.value:
         for key, value in item.value if isinstance(item, yaml.MappingNode) else ():
             if not key.value.startswith("override "):
-                groups[key.value.lstrip("/").partition("@")[0]] = _behind(lines, value.end_mark)
+                groups[key.value.lstrip("/").partition("@")[0]] = _comment_after(lines, value.end_mark)
     return groups
 
 
@@ -103,19 +103,19 @@ def _options(lines: list[str], key: yaml.Node, value: yaml.Node, prefix: str) ->
     """Return the comments of an option or a mapping, and of its entries."""
     name = f"{prefix}{key.value}"
     inline = value.start_mark.line == key.start_mark.line
-    found = {name: _behind(lines, value.end_mark if inline else key.end_mark) or _above(lines, key.start_mark)}
+    found = {name: _comment_after(lines, value.end_mark if inline else key.end_mark) or _comment_above(lines, key.start_mark)}
     for inner_key, inner in value.value if isinstance(value, yaml.MappingNode) else ():
         found |= _options(lines, inner_key, inner, f"{name}.")
     return found
 
 
-def _behind(lines: list[str], end: yaml.Mark) -> str:
+def _comment_after(lines: list[str], end: yaml.Mark) -> str:
     """Return the comment after a value, or after a key and its colon, on the same line."""
     match = re.match(r":?\s+#(.*)", lines[end.line][end.column :]) if end.line < len(lines) else None
     return match[1].strip() if match else ""
 
 
-def _above(lines: list[str], start: yaml.Mark) -> str:
+def _comment_above(lines: list[str], start: yaml.Mark) -> str:
     """Return the comment lines above a key, with the same indentation. A file's first comment does not belong to a key."""
     first = start.line
     while first and re.match(rf" {{{start.column}}}#", lines[first - 1]):

@@ -50,11 +50,11 @@ class Checker:
                 raise UserError(f"{path}: no such folder; expected one with files as in conf/")
             self.folders.append(path)
 
-    def settled(self, words: Sequence[str]) -> list[str]:
-        """Return a job's words in the form to be composed; see Options.settled. Raises UserError for the first error."""
+    def normalized(self, words: Sequence[str]) -> list[str]:
+        """Return a job's words in the form to be composed; see Options.normalized. Raises UserError for the first error."""
         overrides = self.parsed(words)
         options = self.options(overrides)
-        return [options.settled(override) for override in overrides]
+        return [options.normalized(override) for override in overrides]
 
     def options(self, overrides: Sequence[Override]) -> "Options":
         """Return the options that exist with these choices; for a sweep over choices, with the first ones."""
@@ -115,7 +115,7 @@ class Options:
         self.checker, self.config = checker, config
         self.tree: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
 
-    def settled(self, override: Override) -> str:
+    def normalized(self, override: Override) -> str:
         """Return a word in the form to be composed: 1e6 becomes an integer for integer options, existing paths become texts.
 
         Raises UserError if there is no such option, or it cannot be changed in this way.
@@ -135,7 +135,7 @@ class Options:
             raise self.whole(key, word.lstrip("+"))
         if override.is_add() and self.has(key) and not isinstance(value, list):
             raise UserError(f"{word}: {key} is an option already; leave the + out: {word[1:]}")
-        return self._as_meant(override)
+        return self._converted(override)
 
     def _merged(self, key: str, override: Override) -> str:
         """Check a word that changes several options below one, {name: value}."""
@@ -150,14 +150,14 @@ class Options:
         if not self.has(key):
             raise self.unknown(key)
         if not self.is_open(key) and not key.startswith("env."):  # a user's environment may lack options such as task
-            raise UserError(f"{word}: expected {key}=<value>; this option cannot be taken away; leave the word out")
+            raise UserError(f"{word}: expected {key}=<value>; this option cannot be removed; leave the word out")
 
     def _check_name(self, key: str, override: Override) -> None:
         added = override.is_add() or override.is_force_add()
         if not self.has(key) and not (added and self.is_open(key)):
             raise self.unknown(key, None if added else override.input_line)
 
-    def _as_meant(self, override: Override) -> str:
+    def _converted(self, override: Override) -> str:
         """Convert the word's value to the type of the option's current value."""
         word, default = str(override.input_line), self.value(override.key_or_group)
         name, _, text = word.partition("=")
@@ -212,7 +212,7 @@ class Options:
     def unknown(self, key: str, word: str | None = None) -> UserError:
         """Return the error for an option that does not exist. word: the user's word; None if it already adds the option by +."""
         group = key.partition(".")[0]
-        if group not in self.tree and (homes := _homes(group)):
+        if group not in self.tree and (homes := _providers(group)):
             hint = f"it comes with {' or '.join(homes)}, and conf/{group} holds its choices and their options"
             return UserError(f"{key}: no such option here; {hint}")
         names = [name for name in self.names() if key.startswith("hydra") or not name.startswith("hydra.")]
@@ -228,7 +228,7 @@ class Options:
         return list(dict.fromkeys(".".join(path[:length]) for path in paths for length in range(1, len(path) + 1)))
 
 
-def _homes(group: str) -> list[str]:
+def _providers(group: str) -> list[str]:
     """Return the choices of other groups that include a group in their defaults."""
     files = [path for path in sorted(CONFIGS.glob("*/*.yaml")) if f"/{group}@" in path.read_text()]
     return [f"{path.parent.name}={path.stem}" for path in files]

@@ -76,10 +76,10 @@ def notes(run: Estimate, available: float) -> Iterator[str]:
         updating = list(update(run))
         each = sum(wait.seconds for wait in updating)
         whole = Wait(f"{run.updates:,} updates of {duration(each)}", run.updates * each, ("total_steps",))
-        first = list(_late(run, [*waits, *updating], PATIENCE, "until the first line of progress"))
-        yield from first or _late(run, [*waits, whole, *probes(run)], LONG, "in all")
+        first = list(_long_waits(run, [*waits, *updating], PATIENCE, "until the first line of progress"))
+        yield from first or _long_waits(run, [*waits, whole, *probes(run)], LONG, "in all")
     else:
-        yield from _late(run, waits, PATIENCE, "in all")
+        yield from _long_waits(run, waits, PATIENCE, "in all")
     if run.uses_language_model and run.learns and (batch := run.number("engine.batch_tokens")):
         tokens = min(batch, run.samples * run.tree)
         if (most := activations(run, tokens)) > available:
@@ -89,7 +89,7 @@ def notes(run: Estimate, available: float) -> Iterator[str]:
             )
 
 
-def _late(run: Estimate, waits: Iterable[Wait], limit: float, what: str) -> Iterator[str]:
+def _long_waits(run: Estimate, waits: Iterable[Wait], limit: float, what: str) -> Iterator[str]:
     """Yield a line if the sum of waits is longer than limit."""
     waits = list(waits)
     total = sum(wait.seconds for wait in waits)

@@ -23,7 +23,7 @@ from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.harness import Harness
 from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
-from twosome.evaluation.summary import WHOSE, print_added, print_files, print_records
+from twosome.evaluation.summary import LEGEND, print_added, print_files, print_records
 from twosome.evaluation.video import record
 from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent
@@ -64,7 +64,7 @@ def episodes(run: Finished) -> float:
     found = records.evaluate(run.agent, run.make_env, run.config.env, run.evaluation, "after", run.changes)
     kept = records.add(run.folder, found, run.evaluated)
     print_records(records.of_setting(records.read(run.folder), found[0]), run.config.seed, run.evaluated)
-    print_added(records.FILE, _new(run, kept), WHOSE)
+    print_added(records.FILE, _new(run, kept), LEGEND)
     files = dict(RESULTS)
     if run.evaluation.gif:
         name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
@@ -160,7 +160,7 @@ def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[st
             rates.append(kept[0]["success_rate"])
             added |= _new(run, kept)
             print_records(kept, run.config.seed, run.evaluated)
-    print_added(records.FILE, added, WHOSE)
+    print_added(records.FILE, added, LEGEND)
     print_files(run.folder, RESULTS)
     return sum(rates[-len(settings) :]) / len(settings)
 

@@ -27,7 +27,7 @@ FILES = {
     "checkpoints": "the last two, to go on from",
 }
 
-WHOSE = "new: of this evaluation; added: of one before it; the others: the run's own."
+LEGEND = "new: of this evaluation; added: of one before it; the others: the run's own."
 """The legend of `print_records` for records that are not the run's own."""
 
 

@@ -101,7 +101,7 @@ def _pictures(env: gymnasium.Env) -> list[np.ndarray]:
     except BaseException as error:
         if isinstance(error, UserError) or is_interruption(error):
             raise
-        raise RunError(f"render_mode=rgb_array: drawing the environment {raised(error)}; mend it") from error
+        raise RunError(f"render_mode=rgb_array: drawing the environment {raised(error)}; correct its render()") from error
     if not pictures or not all(map(_is_picture, pictures)):
         raise UserError(
             "render_mode=rgb_array: expected the environment to draw a picture, an array of shape (height, width, 3) and uint8, "

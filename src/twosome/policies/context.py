@@ -54,7 +54,9 @@ class AgentContext:
     def part(self, group: str) -> Any:
         """Return the object of a configuration group. Raises UserError if the baseline does not include the group."""
         if group not in self.parts:
-            raise UserError(f"{group}: expected it beside this baseline; add /{group}@_global_.{group} to its defaults in conf")
+            raise UserError(
+                f"{group}: expected this group with this baseline; add /{group}@_global_.{group} to its defaults in conf"
+            )
         return self.parts[group]
 
     def load_engine(self, tuning: Tuning) -> "Engine":

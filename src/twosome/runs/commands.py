@@ -22,11 +22,11 @@ PREFIX = "twosome-"
 def command(name: str) -> list[str]:
     """Return the words that call a command of the suite (run, evaluate, ...): a checkout's script or an installed command."""
     if not _installed():
-        return [_near(Path(sys.executable)), _near(SOURCES / f"{name}.py")]
+        return [_relative(Path(sys.executable)), _relative(SOURCES / f"{name}.py")]
     called = Path(sys.argv[0])
     folder = called.parent if called.name.startswith(PREFIX) else Path(sysconfig.get_path("scripts"))
     script = folder / f"{PREFIX}{name}"
-    return [script.name if shutil.which(script.name) == str(script) else _near(script)]
+    return [script.name if shutil.which(script.name) == str(script) else _relative(script)]
 
 
 def adapt_commands(text: str) -> str:
@@ -70,6 +70,6 @@ def _installed() -> bool:
     return Path(sys.argv[0]).name.startswith(PREFIX) or not (SOURCES.name == "src" and (SOURCES / "run.py").is_file())
 
 
-def _near(path: Path) -> str:
+def _relative(path: Path) -> str:
     """Return a path as text, relative to the current folder if it is below it."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

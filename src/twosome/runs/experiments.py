@@ -70,7 +70,7 @@ def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results
     print(f"{len(runs)} runs: {counts}, {states.count('finished')} finished before", file=sys.stderr)
     if failed:
         paths = " ".join(str(run.folder.path) for run in failed)
-        raise UserError(f"{len(failed)} of {len(runs)} runs failed; the same command goes on with them: {paths}")
+        raise UserError(f"{len(failed)} of {len(runs)} runs failed; the same command resumes them: {paths}")
     for run in runs:
         for asked in evaluations:
             evaluate(run.folder, asked)

@@ -59,7 +59,7 @@ class Recorder(TableWriter):
             logger.log_metrics(finite, step=int(metrics["env_steps"]))
 
 
-class Forgetting(TableWriter):
+class RetentionWriter(TableWriter):
     """The writer of retention.csv, the language model's drift from its base. every_n_updates: the interval of the probes."""
 
     def __init__(self, folder: RunFolder, probe: DriftProbe, every_n_updates: int) -> None:

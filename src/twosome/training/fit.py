@@ -24,7 +24,7 @@ from twosome.policies.agent import LearningAgent
 from twosome.policies.context import MakeEnv
 from twosome.storage.checkpoints import keep_two, remove_older
 from twosome.storage.folder import RunFolder
-from twosome.training.callbacks import Forgetting, Progress, Recorder
+from twosome.training.callbacks import Progress, Recorder, RetentionWriter
 from twosome.training.module import LearningModule
 
 
@@ -45,7 +45,7 @@ class Fit:
 
     def probe(self, probe: DriftProbe, every_n_updates: int) -> None:
         """Add measurements of the language model's drift from its base, one per every_n_updates."""
-        self.callbacks.append(Forgetting(self.folder, probe, every_n_updates))
+        self.callbacks.append(RetentionWriter(self.folder, probe, every_n_updates))
 
     def run(self, agent: LearningAgent, algorithm: Algorithm, checkpoint: Path | None) -> None:
         """Train until total_steps, from a checkpoint or, if it is None, from the start."""

@@ -49,7 +49,7 @@ class Automaton:
         found = []
         for number, action in enumerate(self.task.actions):
             after = self.outcome(state, number)
-            if after is not None and _concerning(state, action.script) != _concerning(after, action.script):
+            if after is not None and _facts_about(state, action.script) != _facts_about(after, action.script):
                 found.append(number)
         return tuple(found)
 
@@ -80,7 +80,7 @@ class Automaton:
         return View(obs, prompt, action_ids, tuple(action_prompts), sure, self.task.succeeded(state))
 
 
-def _concerning(state: State, script: Fact) -> frozenset[Fact]:
+def _facts_about(state: State, script: Fact) -> frozenset[Fact]:
     """Return the facts about the agent and the objects of a script."""
     names = {CHARACTER, *script[1:]}
     return frozenset(fact for fact in state if names.issuperset(fact[::2]))

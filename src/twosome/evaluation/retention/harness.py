@@ -57,8 +57,8 @@ class Harness:
         common = [metric for metric in correct[0] if all(metric in each for each in correct)]
         if not common:
             raise UserError(
-                f"retention.tasks={benchmark.name}: expected a task whose answers are right or wrong, item by item; "
-                "none of its metrics says so"
+                f"retention.tasks={benchmark.name}: expected a task with a metric that is 0 or 1 for each item; "
+                "choose another task"
             )
         return {metric: np.concatenate([each[metric] for each in correct]) for metric in common}
 

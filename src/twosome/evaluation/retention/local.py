@@ -34,7 +34,7 @@ def read(file: Path, task: str) -> list[Record]:
             "the files; or leave the task out of retention.tasks"
         ) from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: expected UTF-8 text ({error}); write it anew, as docs/retention.md describes") from None
+        raise UserError(f"{file}: expected UTF-8 text ({error}); write it again, as docs/retention.md describes") from None
     return [_record(f"{file}, line {number}", line, task) for number, line in enumerate(lines, 1)]
 
 
