@@ -38,8 +38,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
       chopped) and is not taken;
     - an item: puts it down if nothing is there; a chopped food goes into a bowl that lies there (from a board, the
       agent takes the filled bowl), and a chopped food that lies there goes into a bowl that is held;
-    - an item, at the delivery counter: delivers it. The bowl with exactly the recipe's foods ends the episode; anything
-      else goes back, with what was in it, to where it was at the start, the foods unchopped.
+    - an item, at the delivery counter: delivers it. The bowl with exactly the recipe's foods ends the episode. Anything
+      else is put back with its content to its initial place, and the foods are unchopped again.
 
     What cannot be done changes nothing.
 
