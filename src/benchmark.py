@@ -1,4 +1,4 @@
-"""Time the engine: the command twosome.cli.benchmark of a checkout; an installed suite has twosome-benchmark."""
+"""Time the engine: the script of twosome.cli.benchmark in a checkout. An installed suite has the command twosome-benchmark."""
 
 from twosome.cli.benchmark import main
 

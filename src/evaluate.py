@@ -1,4 +1,4 @@
-"""Play a trained agent again: the command twosome.cli.evaluate of a checkout; an installed suite has twosome-evaluate."""
+"""Evaluate a finished run: the script of twosome.cli.evaluate in a checkout. An installed suite has twosome-evaluate."""
 
 from twosome.cli.evaluate import main
 

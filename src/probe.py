@@ -1,4 +1,4 @@
-"""Ask a language model about one decision: the command twosome.cli.probe of a checkout; an installed suite has twosome-probe."""
+"""Score a decision with a language model: the script of twosome.cli.probe in a checkout. An installed suite has twosome-probe."""
 
 from twosome.cli.probe import main
 

@@ -1,4 +1,4 @@
-"""Train an agent: the command twosome.cli.run of a checkout; an installed suite has twosome-run."""
+"""Train an agent: the script of twosome.cli.run in a checkout. An installed suite has the command twosome-run."""
 
 from twosome.cli.run import main
 

@@ -138,7 +138,7 @@ def test_bad_questions_are_told(trained, decision, actions, said):
 def test_an_agent_that_reads_observations_is_not_asked_about_words(tmp_path):
     run = twosome.run(*SMALL, "baseline=random", folder=tmp_path / "random")
     agent = twosome.load_agent(run.folder)
-    with pytest.raises(twosome.UserError, match="expected a Decision; this agent reads more than the words of a prompt"):
+    with pytest.raises(twosome.UserError, match="expected a Decision; this agent reads symbolic observations"):
         agent.probabilities(PROMPT, ACTIONS)
     decision = twosome.Decision.from_step(*agent.make_env().reset(seed=0))
     np.testing.assert_allclose(agent.probabilities(decision), 1 / len(decision.action_ids), rtol=1e-6)

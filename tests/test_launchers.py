@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT, Finished, checkout, result, run, started
 
-from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, queued_again
+from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, requeue_handler
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
@@ -133,7 +133,7 @@ def test_a_killed_scontrol_has_done_its_work(returncode, raised):
         raise subprocess.CalledProcessError(returncode, "scontrol requeue")
 
     with pytest.raises(raised):
-        queued_again(handler)(signal.SIGUSR2, None)
+        requeue_handler(handler)(signal.SIGUSR2, None)
 
 
 def test_slurm_gives_lightning_its_ranks_and_no_signals(monkeypatch):
@@ -152,7 +152,7 @@ def test_after_an_interruption_slurms_jobs_go_on_and_the_sweep_can(monkeypatch):
     hints = []
     monkeypatch.setattr(signals, "_state", signals._State())
     monkeypatch.setattr(ReportingLauncher, "launch", lambda *_: hints.append(signals.hint()))
-    signals.suggest(lambda: "go on with: the sweep")
+    signals.set_hint(lambda: "go on with: the sweep")
     SlurmLauncher.launch(object.__new__(SlurmLauncher), [], 0)
     assert hints == ["SLURM goes on with the jobs above (`scancel <id>` stops them); later go on with: the sweep"]
     assert signals.hint() == "go on with: the sweep"

@@ -59,7 +59,7 @@ SWALLOWED = """
 signals.GRACE = 0.3
 signals.install()
 with signals.unwinding():
-    signals.suggest(lambda: "go on")
+    signals.set_hint(lambda: "go on")
     while True:
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -71,7 +71,7 @@ IN_A_LONG_CALL = """
 import hashlib, threading
 signals.GRACE = 0.3
 signals.install()
-signals.suggest(lambda: "go on")
+signals.set_hint(lambda: "go on")
 threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
 hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
 """
@@ -81,14 +81,14 @@ class Object:
         signal.raise_signal(signal.SIGTERM)
 signals.install()
 with signals.unwinding():
-    signals.suggest(lambda: "go on")
+    signals.set_hint(lambda: "go on")
     Object()
     time.sleep(30)
 """
 TURNED_INTO_AN_ERROR = """
 signals.install()
 with signals.unwinding():
-    signals.suggest(lambda: "go on")
+    signals.set_hint(lambda: "go on")
     try:
         signal.raise_signal(signal.SIGTERM)
     except BaseException:
@@ -97,7 +97,7 @@ with signals.unwinding():
 WHILE_IT_CLOSES = """
 signals.install()
 with signals.unwinding():
-    signals.suggest(lambda: "go on")
+    signals.set_hint(lambda: "go on")
     try:
         signal.raise_signal(signal.SIGTERM)
     finally:
@@ -109,12 +109,12 @@ with signals.unwinding():
 AT_THE_END = """
 import atexit
 signals.install()
-signals.suggest(lambda: "go on")
+signals.set_hint(lambda: "go on")
 atexit.register(signal.raise_signal, signal.SIGTERM)
 """
 WITH_A_FORKED_WORKER = """
 signals.install()
-signals.suggest(lambda: "go on")
+signals.set_hint(lambda: "go on")
 with signals.unwinding():
     if not (child := os.fork()):
         time.sleep(30)

@@ -1,7 +1,7 @@
-"""A Hydra sweeper for experiments: several grids in one sweep, each run in a folder that its configuration determines.
+"""A Hydra sweeper for experiments: several grids in one sweep, each run in a folder that follows from its configuration.
 
-Chosen by ``override /hydra/sweeper: grids``; its options are explained in conf/hydra/sweeper/grids.yaml. Launchers are Hydra's.
-Hydra imports its plugins at every start: what needs PyTorch is imported when a sweep begins.
+It is selected by ``override /hydra/sweeper: grids``. Its options are explained in conf/hydra/sweeper/grids.yaml. Any of Hydra's
+launchers can be used. Hydra imports its plugins at every start, so modules that need PyTorch are imported when a sweep begins.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from twosome.cli.options import Checker
 
 
 class GridSweeper(Sweeper):
-    """Launches the runs that are not finished, says how it went, and fails if a run did."""
+    """A sweeper that launches the unfinished runs, prints the state of each run, and fails if a run failed."""
 
     def __init__(
         self, grids: ListConfig, runs: str, suite: str | ListConfig | None, evaluate: DictConfig, results: str | None
@@ -30,7 +30,7 @@ class GridSweeper(Sweeper):
         self.results = None if results is None else Path(results)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher; what it writes itself goes below the folder of the runs."""
+        """Make the launcher; its own files go below the folder of the runs."""
         with open_dict(config):
             config.hydra.sweep.dir = str(self.runs)
         self.master, self.loader = config, hydra_context.config_loader
@@ -39,13 +39,13 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Do the experiment, narrowed and changed by the words of the command line. Raises UserError if a run failed."""
+        """Run the experiment. arguments: words that select runs or set options. Raises UserError if a run failed."""
         from twosome.runs.experiments import Planned, check, combinations, conclude, evaluations
 
         asked = evaluations(self.suites, self.evaluate)
         given = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         runs, checker = {}, Checker(self.master.hydra.job.config_name, self.master.hydra.searchpath)
-        for overrides in map(checker.settled, combinations(self.grids, given)):
+        for overrides in map(checker.normalized, combinations(self.grids, given)):
             composed = self.loader.load_sweep_config(self.master, overrides)
             run = Planned.at(self.runs, overrides, composed)
             check(run, composed)
@@ -54,6 +54,6 @@ class GridSweeper(Sweeper):
                 for run in runs.values() if run.state != "finished"]  # fmt: skip
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         for job in returns:
-            _ = job.return_value  # raises what the job raised
+            _ = job.return_value  # raises the job's error
         conclude(list(runs.values()), asked, self.results)
         return returns

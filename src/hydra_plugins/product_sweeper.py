@@ -1,7 +1,7 @@
-"""Hydra's own sweep, each combination of the values that are listed, but for three things.
+"""A sweeper over all combinations of the listed values, as Hydra's own, with three differences.
 
-Jobs that come to the same configuration are one. The words of all are checked before the first begins. Nothing is written besides
-what the jobs write: Hydra's sweeper leaves a multirun.yaml, which says less than the runs' own files.
+Jobs with equal configurations are run once. The words of all jobs are checked before the first one begins. No multirun.yaml is
+written, since the runs' own files hold more.
 """
 
 import sys
@@ -25,13 +25,13 @@ from twosome.errors import UserError
 
 @dataclass
 class ProductConf:
-    """It has no options."""
+    """The configuration of the sweeper, which has no options."""
 
     _target_: str = f"{__name__}.ProductSweeper"
 
 
 class ProductSweepers(SearchPathPlugin):
-    """Puts the sweeper below in the place of Hydra's, hydra/sweeper=basic, when Hydra has imported all its plugins."""
+    """A plugin that replaces Hydra's sweeper, hydra/sweeper=basic, by the one below after Hydra has imported all plugins."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Leave the search path as it is."""
@@ -39,7 +39,7 @@ class ProductSweepers(SearchPathPlugin):
 
 
 class ProductSweeper(Sweeper):
-    """Launches each distinct job."""
+    """A sweeper that launches each distinct job."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the launcher."""
@@ -49,12 +49,12 @@ class ProductSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Do the jobs; raises UserError where one of them cannot be composed."""
+        """Run the jobs; raise UserError if one of them cannot be composed."""
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
         checker = Checker(self.master.hydra.job.config_name, self.master.hydra.searchpath)
         distinct: dict[str, list[str]] = {}
-        for words in map(checker.settled, jobs):
+        for words in map(checker.normalized, jobs):
             config = self.loader.load_sweep_config(self.master, words)
             if config.hydra.sweeper._target_ != self.master.hydra.sweeper._target_:
                 raise UserError(f"{' '.join(words)}: expected no experiment that is a sweep itself, as one job of a sweep")
@@ -64,5 +64,5 @@ class ProductSweeper(Sweeper):
             print(f"{len(jobs)} jobs, {len(distinct)} of them different: equal ones are done once", file=sys.stderr)
         returns = self.launcher.launch(list(distinct.values()), initial_job_idx=0)
         for job in returns:
-            _ = job.return_value  # raises what the job raised
+            _ = job.return_value  # raises the job's error
         return list(returns)

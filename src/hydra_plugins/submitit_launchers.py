@@ -1,8 +1,9 @@
-"""Hydra's submitit launchers with an eye on each job: a sweep on a SLURM cluster, or as processes of this machine.
+"""Hydra's submitit launchers with reports of failed jobs: a sweep on a SLURM cluster, or as processes of this machine.
 
-Chosen by ``hydra/launcher=slurm`` (conf/hydra/launcher/slurm.yaml explains its options) or ``hydra/launcher=submitit_local``. A
-job is a pickle of this launcher, called on another machine, that runs one of the sweep's configurations. When a job is
-preempted or reaches its time limit, it is stopped wherever it is and queued again; runs go on from their last checkpoint.
+They are selected by ``hydra/launcher=slurm`` (conf/hydra/launcher/slurm.yaml explains its options) or
+``hydra/launcher=submitit_local``. A job is a pickle of this launcher, called on another machine, that runs one of the sweep's
+configurations. When a job is preempted or reaches its time limit, it is stopped and queued again. Runs are resumed from their
+last checkpoint.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class LocalConf(LocalQueueConf):
-    """Options of hydra/launcher=submitit_local. timeout_min: a week; a job that reaches it goes on, three times at most."""
+    """The options of hydra/launcher=submitit_local. timeout_min: a week; a job that reaches it is restarted up to three times."""
 
     _target_: str = f"{__name__}.LocalLauncher"
     timeout_min: int = 10_080
@@ -49,13 +50,13 @@ class LocalConf(LocalQueueConf):
 
 @dataclass
 class SlurmConf(SlurmQueueConf):
-    """Options of hydra/launcher=submitit_slurm, which hydra/launcher=slurm sets."""
+    """The options of hydra/launcher=submitit_slurm, which hydra/launcher=slurm sets."""
 
     _target_: str = f"{__name__}.SlurmLauncher"
 
 
 class Launchers(SearchPathPlugin):
-    """Puts the launchers below in place of their bases, when Hydra has imported all its plugins (the bases' too, again)."""
+    """A plugin that replaces the submitit launchers by those below after Hydra has imported all plugins."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Leave the search path as it is."""
@@ -68,10 +69,10 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class ReportingLauncher(BaseSubmititLauncher):
-    """Waits for every job, whatever becomes of the others, and notes those that failed."""
+    """A launcher that waits for every job, also after failures of others, and collects the failures."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Run the jobs; a failed one's return value is its Failure. Raises UserError where they cannot be submitted."""
+        """Run the jobs. The return value of a failed job is its Failure. Raises UserError if the jobs cannot be submitted."""
         jobs = self._submit(job_overrides, initial_job_idx)
         return [self._returned(job, list(overrides)) for job, overrides in zip(jobs, job_overrides, strict=True)]
 
@@ -81,7 +82,7 @@ class ReportingLauncher(BaseSubmititLauncher):
 
         shared = {field.name for field in dataclasses.fields(BaseQueueConf)}
         options = {name if name in shared else f"{self._EXECUTOR}_{name}": value for name, value in self.params.items()}
-        folder, own = options.pop("submitit_folder"), ("slurm_max_num_timeout", "slurm_python")  # not sbatch's: the executor's
+        folder, own = options.pop("submitit_folder"), ("slurm_max_num_timeout", "slurm_python")  # not for sbatch
         settings = {name: options.pop(name) for name in own if name in options}
         _prepare_environment(options["cpus_per_task"])
         calls = [
@@ -92,14 +93,16 @@ class ReportingLauncher(BaseSubmititLauncher):
             executor = submitit.AutoExecutor(folder, cluster=self._EXECUTOR, **settings)
             executor.update_parameters(**options)
             jobs = executor.map_array(self, *zip(*calls, strict=True))
-        except (FailedJobError, ValueError) as error:  # what sbatch or submitit said
-            raise UserError(f"hydra.launcher: expected options that can be had here; {' '.join(str(error).split())}") from None
+        except (FailedJobError, ValueError) as error:  # sbatch or submitit refused the options
+            raise UserError(
+                f"hydra.launcher: expected options that this machine or cluster accepts; {' '.join(str(error).split())}"
+            ) from None
         for job, overrides in zip(jobs, job_overrides, strict=True):
             log.info(f"{job.job_id}: {' '.join(filter_overrides(overrides))}; log: {job.task(0).paths.stderr}")
         return jobs
 
     def _returned(self, job: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
-        """What a job returned, once it has ended; a job of several tasks returns its first task's value."""
+        """Wait for a job and return its result. For a job of several tasks it is that of a failed task, else of the first."""
         results = []
         for task in (job.task(number) for number in range(job.num_tasks)):
             result = _result(task, overrides)
@@ -110,11 +113,11 @@ class ReportingLauncher(BaseSubmititLauncher):
         return results[0]
 
     def __call__(self, *args: Any) -> JobReturn:
-        """Do a job, where it runs."""
+        """Run a job; called in the job's own process."""
         import submitit
 
         usr_signal = submitit.JobEnvironment()._usr_sig()
-        signal.signal(usr_signal, queued_again(signal.getsignal(usr_signal)))  # type: ignore[arg-type]
+        signal.signal(usr_signal, requeue_handler(signal.getsignal(usr_signal)))  # type: ignore[arg-type]
         result = super().__call__(*args)
         if isinstance(result.return_value, Failure):
             print(result.return_value, file=sys.stderr)
@@ -122,7 +125,7 @@ class ReportingLauncher(BaseSubmititLauncher):
 
 
 class LocalLauncher(ReportingLauncher):
-    """Processes of this machine, which end with this one when it is interrupted; runs go on from their last checkpoint."""
+    """A launcher of processes on this machine. They are ended when this process is interrupted; runs can be resumed."""
 
     _EXECUTOR = "local"
 
@@ -137,7 +140,7 @@ class LocalLauncher(ReportingLauncher):
             raise
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> "list[Job[JobReturn]]":
-        """See ReportingLauncher. Jobs inherit that the terminal's signals are blocked: this process gets them and ends all."""
+        """See ReportingLauncher. Jobs inherit a mask that blocks the terminal's signals; only this process receives them."""
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
         try:
             return super()._submit(job_overrides, first)
@@ -146,40 +149,40 @@ class LocalLauncher(ReportingLauncher):
 
 
 class SlurmLauncher(ReportingLauncher):
-    """Jobs of a SLURM cluster."""
+    """A launcher of jobs on a SLURM cluster."""
 
     _EXECUTOR = "slurm"
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raise UserError where jobs cannot be submitted or followed from here."""
+        """Raise UserError if jobs cannot be submitted or monitored from this machine."""
         if missing := [name for name in ("sbatch", "srun", "scontrol", "sacct") if shutil.which(name) is None]:
             raise UserError(
                 f"hydra/launcher=slurm: expected a machine that submits jobs to SLURM; there is no {missing[0]} on the PATH; "
                 "use hydra/launcher=submitit_local, or none, to run the sweep on this machine"
             )
         asked = subprocess.run(["sacct", "--noheader", "--allocations"], capture_output=True, text=True)
-        if asked.returncode:  # submitit would wait for ever for a job that was killed
+        if asked.returncode:  # without sacct, submitit would wait for a killed job without end
             raise UserError(
                 f"hydra/launcher=slurm: expected accounting by SLURM; sacct says: {' '.join(asked.stderr.split())}; "
                 "ask who runs the cluster, or use hydra/launcher=submitit_local within an allocation"
             )
-        self.params["python"] = _deaf_python()
+        self.params["python"] = _python_ignoring_signal()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """See ReportingLauncher; the jobs go on when this process is interrupted."""
+        """See ReportingLauncher; the jobs continue when this process is interrupted."""
         sweep = signals.hint()
-        signals.suggest(lambda: f"SLURM goes on with the jobs above (`scancel <id>` stops them); later {sweep}", instead=True)
+        signals.set_hint(lambda: f"SLURM goes on with the jobs above (`scancel <id>` stops them); later {sweep}", instead=True)
         returned = super().launch(job_overrides, initial_job_idx)
-        signals.suggest(lambda: sweep, instead=True)
+        signals.set_hint(lambda: sweep, instead=True)
         return returned
 
 
-def queued_again(handler: Handler) -> Handler:
-    """submitit's handler of the signal before a job's end, which has the job queued again; right where SLURM is quick.
+def requeue_handler(handler: Handler) -> Handler:
+    """Wrap submitit's handler of the signal before a job's end, which requeues the job by `scontrol`.
 
-    SLURM, asked to queue a job again, kills its processes; so it may kill the very `scontrol` that asked. That is success and
-    not, as submitit takes it, the job's failure.
+    When SLURM requeues a job it kills the job's processes, which may include `scontrol` itself. submitit takes that for a failure
+    of the job; here it counts as success.
     """
 
     def handle(signum: int, frame: FrameType | None) -> None:
@@ -195,7 +198,7 @@ def queued_again(handler: Handler) -> Handler:
 
 
 def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
-    """What a task returned, or, if it died, how."""
+    """Return the result of a task, or a Failure if it ended without one."""
     from submitit.core.utils import UncompletedJobError
 
     try:
@@ -211,18 +214,18 @@ def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
 
 
 def _descendants(pid: int) -> list[int]:
-    """A process's children, theirs, and so on."""
+    """Return the ids of all descendants of a process."""
     try:
         children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:  # it has just ended
+    except FileNotFoundError:  # the process has ended
         return []
     return [*children, *(each for child in children for each in _descendants(child))]
 
 
-def _deaf_python() -> str:
-    """The shell's words for this Python, which ignores the signal before a job's end until submitit handles it.
+def _python_ignoring_signal() -> str:
+    """Return a shell command for this Python that ignores the signal before a job's end until submitit installs its handler.
 
-    Until then, for seconds of importing, it would die of it, and SLURM take that for the job's own failure.
+    Without it the signal would end the process while it imports libraries, and SLURM would count that as a failure of the job.
     """
     import submitit
 
@@ -231,10 +234,10 @@ def _deaf_python() -> str:
 
 
 def _prepare_environment(cpus_per_task: int | None) -> None:
-    """Set the variables that jobs take over from this process. An installed suite is found without."""
+    """Set the environment variables that jobs inherit. PYTHONPATH is not needed if the suite is installed."""
     source = str(Path(__file__).resolve().parents[1])
     if source != sysconfig.get_path("purelib"):
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         os.environ["PYTHONPATH"] = os.pathsep.join([source, *(path for path in paths if path not in ("", source))])
-    if cpus_per_task is not None:  # since SLURM 22.05, srun does not take them over from sbatch
+    if cpus_per_task is not None:  # since SLURM 22.05, srun does not inherit it from sbatch
         os.environ["SRUN_CPUS_PER_TASK"] = str(cpus_per_task)

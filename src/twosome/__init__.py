@@ -1,6 +1,6 @@
-"""What does a language model learn about a world by acting in it?
+"""Train language models to act in environments by reinforcement learning, and compare them with baselines.
 
-The names in ``__all__`` are the public ones; `twosome.api` explains the functions. PyTorch is imported when one of them needs it.
+The names in ``__all__`` are public; `twosome.api` documents the functions. PyTorch is imported when one of them needs it.
 """
 
 from importlib import import_module
@@ -37,7 +37,7 @@ _HOMES = {
 }
 """The modules of the public names."""
 
-if not TYPE_CHECKING:  # type checkers would take it for an attribute of any name
+if not TYPE_CHECKING:  # otherwise type checkers would accept any attribute
 
     def __getattr__(name: str) -> Any:
         for home, names in _HOMES.items():

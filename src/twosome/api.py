@@ -1,9 +1,9 @@
 """The suite as functions: make an environment, run an experiment, evaluate a run, load its agent.
 
-Options are words as on the command line, ``"norm=token"``, ``"env.kwargs.map=B"``; each function does what its command does, with
-the same checks. It prints what the command prints: progress on standard error, tables on standard output. Bad input raises
-UserError before any compute, a fault during a run RunError (a full disk, a loss that is no number); the message is one line.
-Sweeps, and Hydra's flags, are the command line's.
+Options are written as on the command line, ``"norm=token"``, ``"env.kwargs.map=B"``. Each function does the same as its command,
+with the same checks and output: progress on standard error, tables on standard output. Bad input raises UserError before any
+compute. A fault during a run (a full disk, a loss that is nan) raises RunError. Messages are one line. Sweeps and Hydra's flags
+are available on the command line only.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from twosome import parts, signals
 from twosome.cli import evaluate as evaluate_command
 from twosome.cli import run as run_command
-from twosome.cli.commandline import prepared
+from twosome.cli.commandline import hydra_words
 from twosome.cli.entry import check_launcher, line_error, one_line, remove_if_empty
 from twosome.cli.grammar import quoted
 from twosome.config import CONFIGS, shown
@@ -44,9 +44,10 @@ T = TypeVar("T")
 class Run:
     """A finished run.
 
-    folder: an absolute path; README, "A run's folder", lists its files. records: all of its evaluation.json, one for each
-    evaluation and mode, with the fields that README lists. score: of `run`, the sampled policy's mean discounted return by the
-    run's own evaluation, nan without one; of `evaluate`, the suite's main figure.
+    folder: an absolute path; its files are listed in the README, "A run's folder".
+    records: the entries of its evaluation.json, one per evaluation and mode, with the fields listed in the README.
+    score: the result of `run` is the sampled policy's mean discounted return in the run's own evaluation, or nan without one; the
+        result of `evaluate` is the suite's main figure.
     """
 
     folder: Path
@@ -58,24 +59,24 @@ class Run:
 class TrainedAgent:
     """The agent of a finished run.
 
-    policy: the PyTorch module, in eval mode, on the device that was asked for. make_env: makes the run's environment.
+    policy: the PyTorch module, in eval mode, on the requested device. make_env: makes the run's environment.
     """
 
     policy: "Agent"
     make_env: MakeEnv
 
     def probabilities(self, decision: Decision | str, actions: Sequence[str] | None = None) -> np.ndarray:
-        """The policy in one decision: (A,) float32, the probabilities of its A actions in their order; they sum to 1.
+        """Return the probabilities of a decision's A actions in their order, (A,), float32; they sum to 1.
 
-        decision: an environment's (``Decision.from_step(obs, info)``), or an observation prompt, with the action prompts in
-        actions. Raises UserError where there are no actions, where a text cannot be scored, and for a prompt where the agent
-        reads more than words.
+        decision: an environment's (``Decision.from_step(obs, info)``), or an observation prompt. actions: the action prompts, for
+        an observation prompt only. Raises UserError if there are no actions, if a text cannot be scored, and for an observation
+        prompt if the agent reads symbolic observations.
         """
         if isinstance(decision, str):
             if isinstance(actions, str) or not actions:
                 raise UserError(f"actions={actions!r}: expected a list of one action prompt or more")
             if self.policy.language_model is None:
-                raise UserError("decision: expected a Decision; this agent reads more than the words of a prompt")
+                raise UserError("decision: expected a Decision; this agent reads symbolic observations")
             nothing = np.zeros(0, dtype=np.float32)
             decision = Decision(nothing, decision, tuple(range(len(actions))), tuple(actions))
         elif actions is not None:
@@ -88,47 +89,48 @@ def make_env(name: str = "overcooked", render_mode: str | None = None, **options
     """Make an environment, one of conf/env.
 
     render_mode: None, or "rgb_array" for ``render()``. options: those of its YAML, such as ``task="tomato_salad"`` or
-    ``kwargs={"map": "B"}``. CONTRIBUTING.md says what it gives as observation, reward and info. Raises UserError where there is
-    no such environment or option, or the environment cannot be made with these values.
+    ``kwargs={"map": "B"}``. Observations, rewards and info are specified in CONTRIBUTING.md. Raises UserError if there is no such
+    environment or option, or if the environment cannot be made with these values.
     """
     words = [f"env={name}", *(f"env.{option}={_typed(option, value)}" for option, value in options.items())]
-    with _errors_of_one_line():
-        settled = prepared(words, "config")
+    with _one_line_errors():
+        normalized = hydra_words(words, "config")
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            return parts.environment(hydra.compose("config", settled).env, render_mode)()
+            return parts.environment(hydra.compose("config", normalized).env, render_mode)()
 
 
 def run(*overrides: str, folder: str | Path | None = None) -> Run:
-    """Do what ``python src/run.py <overrides>`` does: train an agent, evaluate it before and after, write the run's folder.
+    """Do the same as ``python src/run.py <overrides>``: train an agent, evaluate it before and after, write the run's folder.
 
-    folder: of the run; None: outputs/<day>/<time>. As on the command line, a folder in which this very run was stopped is gone on
-    with, and ``resume=<folder>`` goes on without other options. Raises UserError, RunError, and KeyboardInterrupt for Ctrl-C.
+    folder: of the run; None: outputs/<day>/<time>. As on the command line, the run is resumed if the folder holds the same run,
+    unfinished. ``resume=<folder>`` resumes a run without other options. Raises UserError, RunError, and KeyboardInterrupt for
+    Ctrl-C.
     """
 
     def task(config: DictConfig) -> tuple[float, Path]:
         return run_command.task(config), Path(config.resume or HydraConfig.get().runtime.output_dir).absolute()
 
     place = [] if folder is None else [f"hydra.run.dir={quoted(str(folder))}"]
-    score, path = _done("config", [*overrides, *place], task, "run")
+    score, path = _run_by_hydra("config", [*overrides, *place], task, "run")
     return _run(path, score)
 
 
 def evaluate(folder: str | Path, *overrides: str) -> Run:
-    """Do what ``python src/evaluate.py run=<folder> <overrides>`` does: play a finished run's agent; add to the run's records.
+    """Do the same as ``python src/evaluate.py run=<folder> <overrides>``: evaluate a finished run; add to the run's records.
 
-    overrides: such as "episodes=20", "env.task=lettuce_salad", "suite=unseen". Raises UserError where the folder holds no
-    finished run or not the weights that it was trained to, where its configuration names code outside of the suite
-    ("trust=true" allows that), and for bad options.
+    overrides: such as "episodes=20", "env.task=lettuce_salad", "suite=unseen". Raises UserError if the folder holds no finished
+    run, if its weights do not match their recorded checksums, if its configuration names code outside of the suite ("trust=true"
+    allows that), and for bad options.
     """
     words = [f"run={quoted(str(folder))}", *map(evaluate_command.reword, overrides)]
-    return _run(Path(folder).absolute(), _done("evaluate", words, evaluate_command.task, "evaluate"))
+    return _run(Path(folder).absolute(), _run_by_hydra("evaluate", words, evaluate_command.task, "evaluate"))
 
 
 def load_agent(folder: str | Path, *overrides: str) -> TrainedAgent:
-    """Load the agent that a finished run trained.
+    """Load the agent of a finished run.
 
-    overrides: of `evaluate` that matter here: "device=cpu", "trust=true", "env.task=lettuce_salad". Raises UserError as
-    `evaluate` does.
+    overrides: those of `evaluate` that concern the agent and its environment: "device=cpu", "trust=true",
+    "env.task=lettuce_salad". Raises UserError as `evaluate` does.
     """
 
     def task(config: DictConfig) -> TrainedAgent:
@@ -141,7 +143,7 @@ def load_agent(folder: str | Path, *overrides: str) -> TrainedAgent:
         return TrainedAgent(found.agent, found.make_env)
 
     words = [f"run={quoted(str(folder))}", *map(evaluate_command.reword, overrides)]
-    return _done("evaluate", words, task, "evaluate")
+    return _run_by_hydra("evaluate", words, task, "evaluate")
 
 
 def _run(folder: Path, score: float) -> Run:
@@ -150,8 +152,8 @@ def _run(folder: Path, score: float) -> Run:
     return Run(folder, records.read(RunFolder(folder)), score)
 
 
-def _done(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T], command: str) -> T:
-    """Have Hydra do a task, with what conf/<config_name>.yaml and the words compose, in this process."""
+def _run_by_hydra(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T], command: str) -> T:
+    """Run a task by Hydra in this process, with the composition of conf/<config_name>.yaml and the words."""
     results: list[T] = []
     errors: list[Exception] = []
 
@@ -159,32 +161,32 @@ def _done(config_name: str, words: Sequence[str], task: Callable[[DictConfig], T
         try:
             check_launcher()
             results.append(task(config))
-        except Exception as error:  # Hydra would print more than it says
+        except Exception as error:  # Hydra would print its own messages
             errors.append(error)
         finally:
             remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
     if flags := [word for word in words if word.startswith("-")]:
         raise UserError(f"{flags[0]}: expected <option>=<value>; for flags and sweeps there is {' '.join(called(command))}")
-    with _errors_of_one_line(), signals.apart():
+    with _one_line_errors(), signals.isolated():
         with hydra.initialize_config_dir(str(CONFIGS), command, version_base="1.3"):
             if GlobalHydra.instance().hydra.get_mode(config_name, list(words)) == RunMode.MULTIRUN:  # type: ignore[union-attr]
                 raise UserError(f"{' '.join(words)}: expected one run; for sweeps there is {' '.join(called(command))}")
-        settled = prepared(words, config_name)
+        normalized = hydra_words(words, config_name)
         with hydra.initialize_config_dir(str(CONFIGS), command, version_base="1.3"):
-            GlobalHydra.instance().hydra.run(config_name, job, settled, with_log_configuration=False)  # type: ignore[union-attr]
+            GlobalHydra.instance().hydra.run(config_name, job, normalized, with_log_configuration=False)  # type: ignore[union-attr]
         if errors:
             raise errors[0]
     return results[0]
 
 
 @contextmanager
-def _errors_of_one_line() -> Iterator[None]:
-    """Inside, errors that have one line are UserError or RunError, and Ctrl-C is what it is in Python."""
+def _one_line_errors() -> Iterator[None]:
+    """Convert errors with a one-line message to UserError or RunError, and Lightning's exit after Ctrl-C to KeyboardInterrupt."""
     try:
         yield
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # which Lightning makes an exit
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns it into SystemExit
             raise KeyboardInterrupt from stop
         raise
     except Exception as error:
@@ -195,7 +197,7 @@ def _errors_of_one_line() -> Iterator[None]:
 
 
 def _typed(option: str, value: Any) -> str:
-    """A value in Hydra's grammar; raises UserError for what a YAML file cannot hold."""
+    """Return a value in Hydra's grammar; raise UserError for a value that a YAML file cannot hold."""
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{_typed(option, each)}' for key, each in value.items())}}}"
     if isinstance(value, list | tuple):

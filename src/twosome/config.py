@@ -1,4 +1,4 @@
-"""From Hydra's composed configuration to checked, typed settings, before anything is computed."""
+"""Convert Hydra's composed configuration to checked, typed settings."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
@@ -16,22 +16,22 @@ from twosome.errors import UserError, check_seed, folded
 T = TypeVar("T")
 
 CONFIGS = (Path(__file__).parent / "conf").resolve()
-"""Hydra's groups: in a checkout conf/ at its top, to which a link leads; in an installed suite a folder of the package."""
+"""The folder of Hydra's groups. In a checkout it is a link to conf/, in an installed suite a folder of the package."""
 
 
 def largest_divisor(most: int, number: int) -> int:
-    """The largest divisor of number that is at most most; at least 1."""
+    """Return the largest divisor of number that is not above most; at least 1."""
     return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
 
 
 def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
-    """The most minibatches, up to most, into which a rollout can be cut evenly with two samples in each."""
+    """Return the largest number of equal minibatches of a rollout, up to most, with at least two samples each."""
     return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
 
 
 def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:
-    """rule as a resolver in conf/preset: its first number is the preset's own, which stays where the others are no integers, as
-    `typed` will tell."""
+    """Return rule as a resolver for conf/preset. Its first argument is the preset's number, which is returned if another argument
+    is not an integer; `typed` reports that later."""
     return lambda most, *others: rule(most, *others) if all(isinstance(other, int) for other in others) else most
 
 
@@ -41,7 +41,7 @@ OmegaConf.register_new_resolver("divisor", _for_presets(largest_divisor))
 
 @dataclass
 class EvaluationConfig:
-    """Evaluation before and after training; see conf/config.yaml."""
+    """The options of the evaluation before and after training; see conf/config.yaml."""
 
     episodes: int
     seed: int
@@ -55,7 +55,7 @@ class EvaluationConfig:
 
 @dataclass
 class RetentionConfig:
-    """The drift probe: what training does to the language model's English; see conf/config.yaml."""
+    """The options of the drift probe; see conf/config.yaml."""
 
     drift: bool
     every: int
@@ -70,7 +70,7 @@ class RetentionConfig:
 
 @dataclass
 class RunConfig:
-    """The run's own settings; see conf/config.yaml."""
+    """The options of a run itself; see conf/config.yaml."""
 
     seed: int
     total_steps: int
@@ -87,9 +87,9 @@ class RunConfig:
 
 
 def typed(cls: type[T], node: DictConfig, option: str) -> T:
-    """node as the dataclass cls, every field of the declared type.
+    """Convert node to the dataclass cls, and check the type of every field.
 
-    option: where node stands in the configuration ("ppo"), for messages. Raises UserError, also for unknown and missing fields.
+    option: the name of node in the configuration ("ppo"), for messages. Raises UserError, also for unknown and missing fields.
     """
     try:
         values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
@@ -100,12 +100,12 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
 
 
 def own_settings(cls: type[T], config: DictConfig) -> T:
-    """The entries of config that are fields of the dataclass cls, typed. Raises UserError."""
+    """Convert the entries of config that are fields of the dataclass cls. Raises UserError."""
     return typed(cls, OmegaConf.masked_copy(config, [field.name for field in fields(cls)]), "")  # type: ignore[arg-type]
 
 
 def resolve(config: DictConfig) -> None:
-    """Put values in the place of interpolations, ${...}. Raises UserError for one that has none."""
+    """Replace interpolations, ${...}, by their values, in place. Raises UserError for one without a value."""
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
@@ -113,7 +113,7 @@ def resolve(config: DictConfig) -> None:
 
 
 def _unresolved(config: DictConfig, option: str, error: Exception) -> UserError:
-    """The error for the first option whose interpolation has no value. option: where config stands. error: omegaconf's."""
+    """Return the error for the first interpolation without a value. option: the name of config. error: omegaconf's."""
     for name, value in leaves(OmegaConf.to_container(config)):
         try:
             OmegaConf.select(config, name)
@@ -124,7 +124,7 @@ def _unresolved(config: DictConfig, option: str, error: Exception) -> UserError:
 
 
 def _check_fields(cls: type, values: Any, option: str) -> None:
-    """Raise UserError for the first value that is not of its field's type, and for fields that are unknown or missing."""
+    """Raise UserError for the first value that is not of its field's type, and for unknown or missing fields."""
     prefix, hints, schema = f"{option}." if option else "", get_type_hints(cls), OmegaConf.structured(cls)
     if not isinstance(values, dict):
         raise UserError(f"{option}={shown(values)}: expected options, as in {prefix}<option>=...; there is no choice of it")
@@ -139,7 +139,7 @@ def _check_fields(cls: type, values: Any, option: str) -> None:
         try:
             OmegaConf.merge(schema, {name: value})
             flat = not isinstance(value, list) or not any(isinstance(each, (list, dict)) for each in value)
-            fits = flat or Any in get_args(hints[name])  # whose class checks them
+            fits = flat or Any in get_args(hints[name])  # the dataclass checks these itself
         except OmegaConfBaseException:
             fits = False
         if not fits or (hints[name] is bool and value not in (0, 1) and not isinstance(value, str)):  # to omegaconf, 3 is true
@@ -153,7 +153,7 @@ EXPECTED = {bool: "true or false", int: "an integer", float: "a number", str: "o
 
 
 def expected(hint: Any) -> str:
-    """The type that a value should have had, in words."""
+    """Describe the expected type of a value in words."""
     arguments = [argument for argument in get_args(hint) if argument is not NoneType]
     if NoneType in get_args(hint):
         return f"{expected(arguments[0])}, or null"
@@ -166,7 +166,7 @@ def expected(hint: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed."""
+    """Return a value as it is typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(shown, value))}]"
     if isinstance(value, dict):
@@ -175,7 +175,7 @@ def shown(value: Any) -> str:
 
 
 def check_groups(config: DictConfig, names: Iterable[str]) -> None:
-    """Raises UserError where the command line took one of the configuration's groups away, or put a value in its place."""
+    """Raise UserError if the command line removed one of these configuration groups or replaced it by a value."""
     for name in names:
         if not OmegaConf.is_dict(OmegaConf.select(config, name)):
             value = f"={config[name]}" if name in config else " is missing"
@@ -183,7 +183,7 @@ def check_groups(config: DictConfig, names: Iterable[str]) -> None:
 
 
 def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """The values of nested dictionaries, named by dotted paths."""
+    """Return the values of nested dictionaries with their dotted names."""
     if not isinstance(tree, dict) or not tree:
         return [(prefix, tree)] if prefix else []
     return [leaf for key, value in tree.items() for leaf in leaves(value, f"{prefix}.{key}" if prefix else str(key))]

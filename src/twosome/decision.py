@@ -1,4 +1,4 @@
-"""A decision: the one thing that environments hand to policies."""
+"""A decision: what environments pass to policies."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 DecisionText = tuple[str, tuple[str, ...]]
-"""A decision as a language model sees it: the observation prompt and the admissible actions' prompts."""
+"""The text of a decision: the observation prompt and the admissible actions' prompts."""
 
 
 class Decision(NamedTuple):
@@ -15,10 +15,11 @@ class Decision(NamedTuple):
     obs: the symbolic observation, float32 of the environment's observation shape.
     prompt: the observation prompt.
     action_ids: the admissible actions as the environment's action numbers.
-    action_prompts: their words, in the order of action_ids.
-    affordances: the probability that each action would have its effect now, in the same order; None where the environment
-        does not say. Not for agents that learn from the environment: it is what they are to find out.
-    state: the environment's true state, for `envs.optimum`; None where it is not `Searchable`. Not for them either.
+    action_prompts: their prompts, in the order of action_ids.
+    affordances: the probability that each action would have its effect now, in the same order; None if the environment
+        does not give it. Learning agents must not read it.
+    state: the environment's true state, for `envs.optimum`; None if the environment is not `Searchable`. Learning agents must
+        not read it.
     """
 
     obs: np.ndarray
@@ -30,15 +31,15 @@ class Decision(NamedTuple):
 
     @property
     def text(self) -> DecisionText:
-        """What a language model's scores depend on: decisions of equal text are the same work."""
+        """The text, on which alone a language model's scores depend; decisions of equal text are scored once."""
         return self.prompt, self.action_prompts
 
     @classmethod
     def from_step(cls, obs: np.ndarray, info: Mapping[str, Any]) -> "Decision":
-        """The decision in what ``env.reset`` and ``env.step`` return."""
+        """Return the decision from an observation and info of ``env.reset`` or ``env.step``."""
         affordances = info.get("affordances")
         return cls(
-            np.array(obs, dtype=np.float32),  # a copy: an environment may use its array again
+            np.array(obs, dtype=np.float32),  # a copy, since an environment may reuse its array
             info["prompt"],
             tuple(info["action_ids"]),
             tuple(info["action_prompts"]),

@@ -1,4 +1,4 @@
-"""The exceptions that entries print as one line: what a user can put right, and what a run came to grief on."""
+"""The exceptions that commands print as one line, and helpers for their messages."""
 
 import errno
 import signal
@@ -10,20 +10,20 @@ from reprlib import Repr
 
 
 class UserError(ValueError):
-    """Bad input: the message is one line that names the option, its value, what was expected and how to fix it; exit code 2."""
+    """Bad input; exit code 2. The message is one line that names the option, its value, what was expected and how to fix it."""
 
 
 class RunError(RuntimeError):
-    """A fault during a run, its options being good: one line that says what happened and what to look at; exit code 1."""
+    """A fault during a run with valid options; exit code 1. The message is one line with what happened and what to look at."""
 
 
 class ContractError(UserError):
-    """What an environment or a norm gives is not what is expected of it. Its code has to change, and not the run's options: the
-    run can go on afterwards."""
+    """An invalid return value of an environment or a norm. Its code has to change, not the run's options; the run can be resumed
+    afterwards."""
 
 
 def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserError:
-    """The error for ``option=value`` where value is none of choices; it suggests the nearest name."""
+    """Return the error for ``option=value`` if value is none of choices; it suggests the nearest name."""
     names = sorted(choices)
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {option}={near[0]}?" if near else ""
@@ -31,10 +31,10 @@ def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserEr
 
 
 def nearest(key: str, names: Iterable[str]) -> str | None:
-    """The dotted name that key is most likely meant to be: one with the same parent rather than another one.
+    """Return the dotted name that key most likely stands for, or None. Names with the same parent come first.
 
-    It has the same last part, or key's is its initials (lr for learning_rate) or its end (ppo.epochs for ppo.update_epochs), or
-    it has about the same letters.
+    The name has the same last part as key, or key's last part is its initials (lr for learning_rate) or its ending
+    (ppo.epochs for ppo.update_epochs), or the spelling is similar.
     """
     key = key.strip(".").lower()
     parent, _, last = key.rpartition(".")
@@ -42,16 +42,16 @@ def nearest(key: str, names: Iterable[str]) -> str | None:
     beside = {name: end for name, end in others.items() if name.rpartition(".")[0] == parent}
     near = get_close_matches(last, beside.values(), n=1)
     found = [
-        *_standing_for(last, beside),
+        *_abbreviated_by(last, beside),
         *(name for name, end in beside.items() if end in near),
-        *_standing_for(last, others),
+        *_abbreviated_by(last, others),
         *get_close_matches(key, [name for name in others if name not in beside], n=1),
     ]
     return next(iter(found), None)
 
 
-def _standing_for(short: str, ends: Mapping[str, str]) -> list[str]:
-    """The names whose last parts, in ends, short may stand for, the likeliest first."""
+def _abbreviated_by(short: str, ends: Mapping[str, str]) -> list[str]:
+    """Return the names whose last parts, given in ends, short may stand for, the most likely first."""
     initials = {name: "".join(word[:1] for word in end.split("_")) for name, end in ends.items()}
     ranks = {
         name: (end == short, len(short) > 1 and initials[name] == short, end.endswith(f"_{short}")) for name, end in ends.items()
@@ -60,26 +60,26 @@ def _standing_for(short: str, ends: Mapping[str, str]) -> list[str]:
 
 
 def check_seed(option: str, value: int) -> None:
-    """Raises UserError unless value is what every generator takes as a seed."""
+    """Raise UserError unless value is a seed that every generator accepts."""
     if not 0 <= value < 2**32:
         raise UserError(f"{option}={value}: expected an integer from 0 to 2**32 - 1")
 
 
 def folded(error: BaseException, longest: int = 300) -> str:
-    """An error's message on one line, or its kind where it has none; shortened, so that it fits into ours."""
+    """Return an error's message on one line, shortened; the name of its class if the message is empty."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def raised(error: BaseException) -> str:
-    """What code of the user's own raised, and where."""
+    """Describe what a user's own code raised, and where."""
     frames = traceback.extract_tb(error.__traceback__)
     at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"raised {type(error).__name__} ({folded(error)}){at}"
 
 
 def import_hint(error: BaseException | None) -> str:
-    """What to add to a message where a module was not found that lies in the current folder; an empty text otherwise."""
+    """Return a hint if a module was not found although it lies in the current folder, else an empty text."""
     while error is not None:
         module = str(getattr(error, "name", None) or "").partition(".")[0]
         if isinstance(error, ImportError) and module and (Path(module).is_dir() or Path(f"{module}.py").is_file()):
@@ -89,7 +89,7 @@ def import_hint(error: BaseException | None) -> str:
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether the process is to stop, wherever it was: Ctrl-C, or what the handler of another signal raised."""
+    """Return whether the error is Ctrl-C or was raised by a signal handler, so that the process must stop."""
     handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
     frames = traceback.walk_tb(error.__traceback__)
     return isinstance(error, KeyboardInterrupt) or any(frame.f_code in handlers for frame, _ in frames)
@@ -101,7 +101,7 @@ _REPR.maxstring = _REPR.maxother = 80
 
 
 def shown(value: object) -> str:
-    """A value of any kind on one line, shortened."""
+    """Return the representation of a value on one line, shortened."""
     return " ".join(_REPR.repr(value).split())
 
 
@@ -114,9 +114,9 @@ _REMEDIES = {
 
 
 def disk_error(error: OSError, folder: object = "disk") -> RunError | None:
-    """The line for what a disk does to anybody (full, read-only, ...); None for any other error.
+    """Return the error for a fault of the disk (full, read-only, ...); None for any other error.
 
-    folder: where it was written to, if the error does not say.
+    folder: the folder written to, used if the error has no file name.
     """
     if error.errno not in _REMEDIES:
         return None

@@ -1,4 +1,4 @@
-"""Jobs that failed: from where that is seen, in this process or by a launcher, to the report at the entry's end."""
+"""Failed jobs, collected in this process or by a launcher, and reported when the command ends."""
 
 import sys
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed, in words, since an exception may not survive the way from another machine.
+    """A job that failed, described by texts, since an exception from another machine may not be unpickled.
 
-    job: its overrides, in a sweep. message: one line. bad_input: whether a user can put it right. log: where to read more.
+    job: its overrides in a sweep. message: one line. bad_input: whether the user can fix it. log: the job's log file.
     """
 
     job: str
@@ -27,13 +27,13 @@ _failures: list[Failure] = []
 
 
 def note(failure: Failure) -> Failure:
-    """Keep a failure for the report; returns it."""
+    """Add a failure to the report; return it."""
     _failures.append(failure)
     return failure
 
 
 def report() -> int:
-    """Say what failed; returns the exit code: 0, 2 where all of it was bad input, otherwise 1."""
+    """Print the failures; return the exit code: 0 without failures, 2 if all were bad input, otherwise 1."""
     for failure in _failures:
         print(failure, file=sys.stderr)
     if not _failures:

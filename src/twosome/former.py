@@ -10,19 +10,19 @@ TARGETS = {
 }
 """Import paths that have changed."""
 PPO = {"_target_": "twosome.algorithms.ppo.build", "options": "ppo"}
-"""The only algorithm before there was a choice."""
+"""The algorithm of all runs before the group ``algorithm`` existed."""
 MOVED = {
     ("model", "lora"): ("tuning", "twosome.language.lora.Lora"),
     ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
     ("baseline", "engine"): ("engine", "twosome.language.engines.DecoderOnly"),
 }
-"""Groups of options that have become choices of their own: what they are called, and their target."""
+"""Options that have become groups of their own: the group's name and target, by the option's old place."""
 
 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's configuration in the terms of this version; one of this version stays as it is.
+    """Convert a run's configuration to this version; return one of this version unchanged.
 
-    config: as read from config.yaml. Nothing in it is checked, and it is not changed.
+    config: as read from config.yaml. It is not checked, and not changed in place.
     """
     new = {name: dict(value) if isinstance(value, Mapping) else value for name, value in config.items()}
     for (group, name), (choice, target) in MOVED.items():

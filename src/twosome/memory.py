@@ -1,4 +1,4 @@
-"""A memory of bounded size for what is computed once and used again."""
+"""A cache of bounded size."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class Memory(Generic[K, V]):
-    """Up to ``size`` values by key. What was used longest ago is forgotten first (LRU)."""
+    """An LRU cache of up to ``size`` values by key: the least recently used values are evicted first."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -22,9 +22,9 @@ class Memory(Generic[K, V]):
         return key in self._values
 
     def of(self, keys: Iterable[K], compute: Callable[[Sequence[K]], Iterable[V]]) -> dict[K, V]:
-        """The values of these keys. compute: gives the values of those that are not remembered, in their order.
+        """Return the values of these keys. compute: returns the values of the keys that are not cached, in their order.
 
-        All are returned, however many: size bounds only what is remembered afterwards.
+        All values are returned, even if they are more than size; size bounds what is cached afterwards.
         """
         found = dict.fromkeys(keys)
         missing = [key for key in found if key not in self._values]
@@ -34,7 +34,7 @@ class Memory(Generic[K, V]):
         return values
 
     def keep(self, values: Mapping[K, V]) -> None:
-        """Remember values, as used just now."""
+        """Add values to the cache as the most recently used ones."""
         for key, value in values.items():
             self._values[key] = value
             self._values.move_to_end(key)
@@ -42,9 +42,9 @@ class Memory(Generic[K, V]):
             self._values.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Empty the cache."""
         self._values.clear()
 
     def state(self) -> dict[K, V]:
-        """A copy of what is remembered, the least recently used first; `keep` takes it up again."""
+        """Return a copy of the cached values, the least recently used first; `keep` restores it."""
         return dict(self._values)

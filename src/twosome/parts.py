@@ -1,6 +1,6 @@
 """Build the parts of a run that its configuration names: environment, norm, algorithm, agent.
 
-Libraries that take seconds to import are imported where they are used: bad options are told before.
+Libraries that take seconds to import are imported in functions, after the options are checked.
 """
 
 import inspect
@@ -30,15 +30,15 @@ OF_AGENTS = {
     "tuning": "twosome.language.tuning.Tuning",
     "value_head": "twosome.policies.value_heads.ValueHead",
 }
-"""Groups of conf/ that only some agents use, and the class of what their files make."""
+"""Groups of conf/ that only some agents use, and the class of the objects that their files configure."""
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
-    """A maker of the environment that ``env`` configures; makes and resets one at once to find errors before any compute.
+    """Return a function that makes the environment that ``env`` configures. One is made and reset at once to find errors early.
 
     ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError
-    for an unknown id, for whatever the environment raises, and where it does not keep to its contract.
+    for an unknown id, for any error of the environment, and if it violates its contract (CONTRIBUTING.md).
     """
     import gymnasium
 
@@ -66,7 +66,7 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
 
 
 def _kwargs(config: DictConfig) -> DictConfig:
-    """The environment's own options, of which there may be none."""
+    """Return the environment's own options; raise UserError if they are not a mapping."""
     kwargs = config.get("kwargs")
     if kwargs is not None and not OmegaConf.is_dict(kwargs):
         raise UserError(f"env.kwargs={kwargs}: expected the environment's options, as in env.kwargs.<option>=...")
@@ -74,30 +74,30 @@ def _kwargs(config: DictConfig) -> DictConfig:
 
 
 def _unusable(error: BaseException, config: DictConfig, options: dict[str, Any]) -> UserError:
-    """What to say where an environment cannot be made and reset."""
+    """Return the error for an environment that cannot be made and reset."""
     import gymnasium
 
     if isinstance(error, gymnasium.error.Error) and config.id.rpartition(":")[2] not in gymnasium.registry:
         return unknown_choice("env.id", config.id, [name for name in gymnasium.registry if name.startswith("twosome/")])
-    if isinstance(error, ContractError | RunError):  # of Checked
+    if isinstance(error, ContractError | RunError):  # raised by Checked
         return UserError(str(error))
     if isinstance(error, UserError):
-        return UserError(_in_full(str(error), config))
+        return UserError(_with_full_names(str(error), config))
     if isinstance(error, ImportError):
         reason = f"{folded(error)}; expected <module>:<name>, the module where Python finds it{import_hint(error)}"
         return UserError(f"env.id={config.id}: {reason}")
     if isinstance(error, TypeError) and (unknown := UNEXPECTED.search(str(error))) and unknown[1] in options:
-        option = _in_full(f"{unknown[1]}=", config) + str(options[unknown[1]])
+        option = _with_full_names(f"{unknown[1]}=", config) + str(options[unknown[1]])
         return UserError(f"{option}: {config.id} has no such option; leave it out, or correct conf/env")
-    cause = error.__cause__ or error  # gymnasium.make raises a TypeError anew
+    cause = error.__cause__ or error  # gymnasium.make raises a new TypeError
     return UserError(
         f"env.id={config.id} with {options}: it {raised(cause)}; expected an environment that can be made so (see "
         "CONTRIBUTING.md); check conf/env; HYDRA_FULL_ERROR=1 shows the traceback"
     )
 
 
-def _in_full(message: str, config: DictConfig) -> str:
-    """A message of the environment's, with the names of its options as they are in the configuration."""
+def _with_full_names(message: str, config: DictConfig) -> str:
+    """Replace the names of options in an environment's message by their full names in the configuration."""
     for place in ("env", "env.kwargs"):
         for name in map(str, config if place == "env" else _kwargs(config)):
             message = re.sub(rf"(?<![\w.]){name}=", f"{place}.{name}=", message)
@@ -105,14 +105,14 @@ def _in_full(message: str, config: DictConfig) -> str:
 
 
 def normalization(config: DictConfig) -> Normalization:
-    """The function that ``norm`` names; raises UserError where it names none."""
-    norm = _instantiated(config, "norm")
+    """Return the function that ``norm`` names; raise UserError if it names none."""
+    norm = _instantiate(config, "norm")
     check_norm(norm)
     return norm
 
 
-def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
-    """What Hydra makes of a configuration with a target; raises UserError where there is no such target."""
+def _instantiate(config: DictConfig, option: str, **how: Any) -> Any:
+    """Instantiate a configuration with a target by Hydra; raise UserError if there is no such target."""
     try:
         return instantiate(config, **how)
     except InstantiationException as error:
@@ -126,7 +126,7 @@ def _instantiated(config: DictConfig, option: str, **how: Any) -> Any:
 
 
 def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
-    """The checked ``model`` configuration; device=auto follows the trainer's accelerator where one is given."""
+    """Return the checked ``model`` configuration; raise UserError. accelerator: the trainer's, which device=auto follows."""
     model = typed(ModelConfig, config, "model")
     if accelerator not in (None, *ACCELERATORS):
         raise unknown_choice("trainer.accelerator", accelerator, ACCELERATORS)
@@ -142,9 +142,9 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
 
 
 def algorithm(config: DictConfig) -> "Algorithm":
-    """The algorithm of a run's configuration; raises UserError.
+    """Return the algorithm of a run's configuration; raise UserError.
 
-    Its options are the entries of ``algorithm`` and, where ``algorithm.options`` names another entry of config, of that one.
+    Its options are the entries of ``algorithm``, and those of the group that ``algorithm.options`` names, if any.
     """
     options: dict[str, Any] = OmegaConf.to_container(config.algorithm, resolve=True)  # type: ignore[assignment]
     target = _target(options.pop("_target_", None), "algorithm")
@@ -153,25 +153,25 @@ def algorithm(config: DictConfig) -> "Algorithm":
             raise UserError(f"algorithm.options={shown(home)}: expected the name of a group of options, as in ppo")
         check_groups(config, [home])
         options |= dict(OmegaConf.to_container(config[home], resolve=True))  # type: ignore[arg-type]
-    return _built(
-        _instantiated(target, "algorithm", _partial_=True), "algorithm", "twosome.algorithms.algorithm.Algorithm", **options
+    return _build(
+        _instantiate(target, "algorithm", _partial_=True), "algorithm", "twosome.algorithms.algorithm.Algorithm", **options
     )
 
 
 def agent(
     config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engine, chosen: Mapping[str, Any] | None = None
 ) -> "Agent":
-    """The agent of a run's configuration.
+    """Build the agent of a run's configuration; raise UserError.
 
-    loading: loads a language model and makes its engine. chosen: `agent_parts`, where they were made before.
+    loading: loads a language model and makes its engine. chosen: the value of `agent_parts`, if it was made before.
     """
     model = model_config(config.model, config.trainer.accelerator)
     norm = normalization(config.norm)
     made = agent_parts(config) if chosen is None else chosen
     context = AgentContext(make_env, model, norm, config.seed, config.env.gamma, made, loading)
     _target(config.baseline.get("_target_"), "baseline")
-    return _built(
-        _instantiated(config.baseline, "baseline", _partial_=True, _convert_="all"),
+    return _build(
+        _instantiate(config.baseline, "baseline", _partial_=True, _convert_="all"),
         "baseline",
         "twosome.policies.agent.Agent",
         context,
@@ -179,27 +179,27 @@ def agent(
 
 
 def agent_parts(config: DictConfig) -> dict[str, Any]:
-    """What the groups OF_AGENTS have chosen, as far as the configuration has them; raises UserError."""
+    """Instantiate those of the groups OF_AGENTS that the configuration has, by group; raise UserError."""
     groups = {group: kind for group, kind in OF_AGENTS.items() if group in config}
     check_groups(config, groups)
     made = {}
     for group, kind in groups.items():
         target = _target(config[group].get("_target_"), group)._target_
-        made[group] = _instantiated(config[group], group, _convert_="all")
+        made[group] = _instantiate(config[group], group, _convert_="all")
         if not isinstance(made[group], get_class(kind)):
             raise UserError(f"{group}._target_={target}: it made {shown(made[group])}; expected a {kind}; see conf/{group}")
     return made
 
 
 def _target(path: Any, option: str) -> DictConfig:
-    """A configuration of a target alone; raises UserError where path is none."""
+    """Return a configuration of a target only; raise UserError if path is not an import path."""
     if not isinstance(path, str):
         raise UserError(f"{option}._target_={shown(path)}: expected an import path, as in package.module.name; see conf/{option}")
     return OmegaConf.create({"_target_": path})
 
 
-def _built(build: "partial[Any]", option: str, kind: str, *given: Any, **options: Any) -> Any:
-    """What a configuration's target makes of its options and of what is given; raises UserError where that cannot be."""
+def _build(build: "partial[Any]", option: str, kind: str, *given: Any, **options: Any) -> Any:
+    """Call a configuration's target with given and options; raise UserError if that fails or the result is not of class kind."""
     path = f"{build.func.__module__}.{build.func.__qualname__}"
     expected = f"expected what makes an object of {kind}; see conf/{option}"
     try:

@@ -1,4 +1,4 @@
-"""Reading YAML and JSON that can come from anybody: plain values only, of bounded size and depth."""
+"""Read YAML and JSON from untrusted sources: plain values only, of bounded size and depth."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,17 +8,17 @@ from typing import Any
 import yaml
 
 MAX_DEPTH = 32
-"""Levels of maps and lists, one within another."""
+"""The greatest depth of nested maps and lists."""
 MAX_YAML_BYTES = 256_000
-"""A run's config.yaml has 3 to 5 kB; PyYAML reads about 100 kB in a second."""
+"""The largest YAML file. A run's config.yaml has 3 to 5 kB; PyYAML reads about 100 kB per second."""
 MAX_JSON_BYTES = 64_000_000
 
 Keys = tuple[str, ...]
-"""What leads to a value, from the outermost map or list; an item of a list has its number."""
+"""The path to a value, from the outermost map or list; an item of a list has its index."""
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML's scalars, lists and maps. A date stays a string, as in OmegaConf, and ``<<`` is a key like any other."""
+    """A loader of YAML's scalars, lists and maps. A date stays a string, as in OmegaConf, and ``<<`` is an ordinary key."""
 
 
 _SPECIAL = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
@@ -31,8 +31,8 @@ PlainLoader.yaml_implicit_resolvers = {
 def parse_yaml(text: str) -> Any:
     """Parse a YAML document of scalars, lists and maps.
 
-    Raises ValueError for what is no YAML; for a tag, which can name a Python object; for an anchor or an alias, by which a
-    document can grow without bound; for an interpolation ``${...}``, which can read the environment; for too many levels.
+    Raises ValueError for invalid YAML, for a tag (it can name a Python object), for an anchor or an alias (a document can grow
+    without bound), for an interpolation ``${...}`` (it can read environment variables), and for too many levels.
     """
     depth = 0
     try:
@@ -61,7 +61,7 @@ def _check_depth(depth: int) -> None:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON. Raises ValueError for what is no JSON, and for a document with too many levels."""
+    """Parse JSON. Raises ValueError for invalid JSON, and for a document with too many levels."""
     try:
         content = json.loads(text)
     except RecursionError:
@@ -72,17 +72,17 @@ def parse_json(text: str) -> Any:
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a map. Raises ValueError, also where it is too large, and OSError."""
+    """Read a YAML file that holds a map. Raises OSError, and ValueError if it is invalid or too large."""
     return _read(file, parse_yaml, dict, MAX_YAML_BYTES)
 
 
 def read_json(file: Path, kind: type) -> Any:
-    """Read a JSON file that holds a kind (dict or list). Raises ValueError, also where it is too large, and OSError."""
+    """Read a JSON file that holds a kind (dict or list). Raises OSError, and ValueError if it is invalid or too large."""
     return _read(file, parse_json, kind, MAX_JSON_BYTES)
 
 
 def _read(file: Path, parse: Callable[[str], Any], kind: type, max_bytes: int) -> Any:
-    if not file.is_file():  # to read from a pipe or a device can last for ever
+    if not file.is_file():  # reading from a pipe or a device may never end
         raise ValueError("it is not a file" if file.exists() else "it is not there")
     if (size := file.stat().st_size) > max_bytes:
         raise ValueError(f"it has {size:,} bytes, expected at most {max_bytes:,}")
@@ -93,7 +93,7 @@ def _read(file: Path, parse: Callable[[str], Any], kind: type, max_bytes: int) -
 
 
 def walk(tree: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Every entry of nested maps and lists with the keys that lead to it, the outer ones first."""
+    """Yield every entry of nested maps and lists with its path, outer entries first."""
     waiting = [(path, tree)]
     while waiting:
         path, value = waiting.pop()

@@ -1,16 +1,16 @@
-"""Independent, named streams of random numbers, all from one seed (numpy's SeedSequence)."""
+"""Independent, named streams of random numbers from one seed (numpy's SeedSequence)."""
 
 import numpy as np
 
 
 def stream(seed: int, name: str) -> np.random.SeedSequence:
-    """The stream with this name; streams of another name or seed are independent of it.
+    """Return the stream with this name. Streams of different names or seeds are independent.
 
-    seed: from 0 to 2**32 - 1, of a run or of an evaluation.
+    seed: of a run or of an evaluation, from 0 to 2**32 - 1.
     """
     return np.random.SeedSequence(seed, spawn_key=tuple(name.encode()))
 
 
 def number(seed: int, name: str) -> int:
-    """The seed of a stream, from 0 to 2**64 - 1, for generators that take a number, such as torch.Generator's manual_seed."""
+    """Return the seed of a stream, from 0 to 2**64 - 1, for generators that need an integer, such as torch.Generator."""
     return int(stream(seed, name).generate_state(1, np.uint64)[0])

@@ -1,8 +1,8 @@
-"""SIGINT (Ctrl-C), SIGTERM and SIGHUP: one line that says how to go on, and the exit code 128 + the signal, at any moment.
+"""Handle SIGINT (Ctrl-C), SIGTERM and SIGHUP: print one line with the command to continue, and exit with code 128 + the signal.
 
 A script calls `install` in its first lines, so this module imports nothing that takes time. From then on a signal ends the
-process at once; inside `unwinding` it raises Interrupted, so that what is open is closed first. Further signals change nothing,
-and GRACE seconds after the first one the process is ended in any case.
+process at once. Within the context `unwinding` it raises Interrupted instead, so that resources are closed first. Further signals
+have no effect. GRACE seconds after the first signal the process is ended in any case.
 """
 
 import atexit
@@ -24,7 +24,7 @@ Hint = Callable[[], str]
 
 
 class Interrupted(BaseException):
-    """One of SIGNALS has arrived. No Exception, so that it is not taken for an error on its way out."""
+    """One of SIGNALS was received. It derives from BaseException, so that `except Exception` does not catch it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -32,7 +32,7 @@ class Interrupted(BaseException):
 
 
 class _State:
-    """What this process has received and said so far. hooked: whether `_hook` was called."""
+    """The signal received, the hint and whether it was printed. hooked: whether `_hook` was called in this process."""
 
     hooked = False
 
@@ -49,7 +49,7 @@ _state = _State()
 
 
 def install() -> None:
-    """Handle the signals from now on, but for those that were ignored when the process was started (nohup, a shell's `&`)."""
+    """Install the handlers, except for signals that were ignored when the process was started (nohup, a shell's `&`)."""
     _state.reset()
     if not _state.hooked:
         _hook()
@@ -59,16 +59,16 @@ def install() -> None:
 
 
 def _hook() -> None:
-    """Once in a process: see to it that it ends in time, and that no traceback tells of a signal's exception."""
+    """Start the thread that enforces GRACE, and suppress tracebacks of a signal's exception; called once in a process."""
     _state.hooked = True
-    atexit.register(_exit)  # the first to be registered is the last to be called
+    atexit.register(_exit)  # the function registered first is called last
     os.register_at_fork(after_in_child=_forget)
-    sys.excepthook = _silenced(sys.excepthook)
-    sys.unraisablehook = _silenced(sys.unraisablehook)
-    threading.excepthook = _silenced(threading.excepthook)
+    sys.excepthook = _without_traceback(sys.excepthook)
+    sys.unraisablehook = _without_traceback(sys.unraisablehook)
+    threading.excepthook = _without_traceback(threading.excepthook)
     receiver, sender = os.pipe()
     os.set_blocking(sender, False)
-    signal.set_wakeup_fd(sender, warn_on_full_buffer=False)  # Python writes there even while the main thread is in a long call
+    signal.set_wakeup_fd(sender, warn_on_full_buffer=False)  # Python writes to it even while the main thread is in a long call
     threading.Thread(target=_watch, args=(receiver,), daemon=True).start()
 
 
@@ -82,25 +82,25 @@ def _handle(signum: int, frame: FrameType | None) -> None:
 
 
 def _watch(receiver: int) -> None:
-    """End the process GRACE seconds after its first signal, whatever the main thread does."""
+    """End the process GRACE seconds after its first signal, independently of the main thread."""
     while True:
         (signum,) = os.read(receiver, 1)
         if signal.getsignal(signum) is _handle:
             time.sleep(GRACE)
-            tell(signum)
+            report(signum)
             os._exit(128 + signum)
 
 
 def _forget() -> None:
-    """In a forked process, such as a library's worker: the signals do what they do by default."""
+    """Restore the default signal handlers; called in a forked process, such as a library's worker."""
     signal.set_wakeup_fd(-1)
     for signum in SIGNALS:
         if signal.getsignal(signum) is _handle:
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
 
 
-def _silenced(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """One of Python's hooks that print a traceback; after a signal the process ends there, with the line in its place."""
+def _without_traceback(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap one of Python's hooks that print a traceback: after a signal, end the process with the one line instead."""
 
     def silenced(*arguments: Any) -> None:
         if _state.received is None:
@@ -112,46 +112,46 @@ def _silenced(hook: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _exit() -> None:
-    """After a signal, leave out the end of the interpreter, in which the next signal would act as by default."""
+    """After a signal, skip the interpreter's shutdown, in which the default handlers are active again."""
     if _state.received is not None:
         _leave(_state.received)
 
 
 def _leave(signum: int) -> None:
-    tell(signum)
+    report(signum)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # the interrupted code may be writing to it, or its terminal may be gone
+        with suppress(Exception):  # the interrupted code may be writing to it, or the terminal may be closed
             stream.flush()
     os._exit(128 + signum)
 
 
-def tell(signum: int | None = None) -> None:
-    """Say, once, what ended the process and how to go on."""
+def report(signum: int | None = None) -> None:
+    """Print once which signal ended the process, and the hint."""
     if _state.hinted:
         return
     _state.hinted = True
     cause = f" by {signal.Signals(signum).name}" if signum else ""
     with suppress(OSError):  # after SIGHUP there may be no terminal
-        start = "\n" if os.isatty(2) else ""  # behind ^C, or a line of progress
+        start = "\n" if os.isatty(2) else ""  # the cursor is after ^C or a line of progress
         os.write(2, f"{start}interrupted{cause}; {hint()}\n".encode(errors="surrogateescape"))
 
 
 def hint() -> str:
-    """How to go on."""
+    """Return how to continue after an interruption."""
     with suppress(Exception):
         return _state.hint() if _state.hint else AGAIN
     return AGAIN
 
 
-def suggest(hint: Hint, *, instead: bool = False) -> None:
-    """Set how to go on from now on; instead: even where it is set already, as by the sweep that a run belongs to."""
+def set_hint(hint: Hint, *, instead: bool = False) -> None:
+    """Set the hint on how to continue. instead: replace a hint that is set already, for example by the sweep of a run."""
     if instead or _state.hint is None:
         _state.hint = hint
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """Inside, how to go on is not set yet and nothing was said; afterwards both are as before. For runs that share a process."""
+def isolated() -> Iterator[None]:
+    """Use a hint of its own within the context, and restore the previous state afterwards; for runs that share a process."""
     kept = _state.hint, _state.hinted
     _state.hint, _state.hinted = None, False
     try:
@@ -162,19 +162,19 @@ def apart() -> Iterator[None]:
 
 @contextmanager
 def unwinding() -> Iterator[None]:
-    """Inside, a signal raises Interrupted; at the end that becomes the line and the exit code."""
+    """Let a signal raise Interrupted within the context; then print the line and exit with the code."""
     _state.unwinding = True
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
         signum = error.signum if isinstance(error, Interrupted) else signal.SIGINT
-        tell(signum)
+        report(signum)
         sys.exit(128 + signum)
     finally:
         _state.unwinding = False
 
 
 def check() -> None:
-    """Raise Interrupted where a signal has come: a library may have turned it into an error of its own."""
+    """Raise Interrupted if a signal was received, since a library may have turned it into an error of its own."""
     if _state.received is not None:
         raise Interrupted(_state.received)

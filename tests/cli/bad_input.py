@@ -36,7 +36,7 @@ RUN = {
     "experiment=laptop/params": "experiment=laptop/params: expected one of demo, overcooked_curves, virtualhome_curves",
     "+banana=1": "banana: no such option; --help lists the options",
     "ppo.lr=0.1": "ppo.lr: no such option; did you mean ppo.learning_rate?",
-    "~ppo": "~ppo: expected ppo=<value>; this option cannot be taken away; leave the word out",
+    "~ppo": "~ppo: expected ppo=<value>; this option cannot be removed; leave the word out",
     "seed=true": "seed=true: expected an integer",
     "total_steps=1e-3": "total_steps=0.001: expected an integer",
     "total_steps=1e6 seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",

@@ -11,9 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twosome.cli.commandline import prepared
+from twosome.cli.commandline import hydra_words
 from twosome.cli.entry import CONFIGS
-from twosome.cli.grammar import quoted, readable
+from twosome.cli.grammar import quoted, quoted_if_needed
 from twosome.cli.options import Checker
 from twosome.errors import UserError, nearest
 from twosome.runs.commands import resume_command
@@ -56,7 +56,7 @@ PATHS = (("config", "resume"), ("evaluate", "run"), ("config", "hydra.run.dir"))
 
 def refusal(words: str, command: str = "config") -> str:
     with pytest.raises(UserError) as raised:
-        prepared(shlex.split(words), command)
+        hydra_words(shlex.split(words), command)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -65,24 +65,24 @@ def refusal(words: str, command: str = "config") -> str:
 def test_a_path_that_exists_needs_no_quotes(name, where):
     command, option = where
     typed = shlex.split(resume_command(Path(name)))[-1] if option == "resume" else f"{option}={name}"
-    [word] = prepared([typed], command)
+    [word] = hydra_words([typed], command)
     assert OverridesParser.create().parse_override(word).value() == name
 
 
 @pytest.mark.parametrize("name", ["new [1]", "トマト", "it's new", "new=1", "a#b"])
 def test_a_text_that_the_grammar_cannot_read_needs_no_quotes(name):
-    [word] = prepared([f"hydra.run.dir={name}"], "config")
+    [word] = hydra_words([f"hydra.run.dir={name}"], "config")
     assert OverridesParser.create().parse_override(word).value() == name
 
 
 def test_a_home_folder_is_found_although_no_shell_looks_behind_the_equals_sign(monkeypatch, folder):
     monkeypatch.setenv("HOME", str(folder))
-    assert prepared(["resume=~/x[1]"], "config") == [f"resume='{folder}/x[1]'"]
+    assert hydra_words(["resume=~/x[1]"], "config") == [f"resume='{folder}/x[1]'"]
 
 
 def test_each_path_of_a_sweep_and_each_text_of_a_list():
-    assert prepared(["-m", "run=x[1],a b,ünï"], "evaluate") == ["run='x[1]',a b,'ünï'", "-m"]
-    assert prepared(["actions=[don't, 切る, chop it]"], "probe") == [
+    assert hydra_words(["-m", "run=x[1],a b,ünï"], "evaluate") == ["run='x[1]',a b,'ünï'", "-m"]
+    assert hydra_words(["actions=[don't, 切る, chop it]"], "probe") == [
         "actions=[\"don't\",'切る',chop it]".replace('"don\'t"', "'don\\'t'")
     ]
 
@@ -95,7 +95,7 @@ def test_any_text_can_be_quoted(text):
 @given(st.text("a ,[]{}()'\"=\\:~$トi1", min_size=1))
 def test_any_value_is_read_or_refused(text):
     try:
-        word = readable(f"x={text}", sweep=False)
+        word = quoted_if_needed(f"x={text}", sweep=False)
     except UserError:
         return
     OverridesParser.create().parse_override(word)
@@ -124,19 +124,19 @@ def test_any_value_is_read_or_refused(text):
     ],
 )
 def test_what_is_meant(word, meant):
-    assert prepared([word], "config") == [meant]
+    assert hydra_words([word], "config") == [meant]
 
 
 def test_flags_may_stand_anywhere():
-    assert prepared(["seed=1e0,2", "-m", "norm=word,token"], "config") == ["seed=1,2", "norm=word,token", "-m"]
-    assert prepared(["--help", "seed=[1"], "config") == ["--help", "seed=[1"]
+    assert hydra_words(["seed=1e0,2", "-m", "norm=word,token"], "config") == ["seed=1,2", "norm=word,token", "-m"]
+    assert hydra_words(["--help", "seed=[1"], "config") == ["--help", "seed=[1"]
 
 
 def test_files_of_another_folder_can_be_chosen(tmp_path):
     (tmp_path / "norm").mkdir()
     (tmp_path / "norm" / "own.yaml").write_text("# Own.\n_target_: twosome.language.norms.word\n_partial_: true\n")
     for words in (["--config-dir", str(tmp_path), "norm=own"], [f"hydra.searchpath=[{tmp_path}]", "norm=own"]):
-        assert "norm=own" in prepared(words, "config")
+        assert "norm=own" in hydra_words(words, "config")
     assert "norm=own: expected one of none, token, word" in refusal("norm=own")
 
 
@@ -160,8 +160,8 @@ REFUSED = {
     "affordance=oracle": "affordance: no such option here; it comes with baseline=saycan",
     "+affordance=oracle": "affordance: no such option here; it comes with baseline=saycan",
     "+seed=3": "+seed=3: seed is an option already; leave the + out: seed=3",
-    "~ppo": "~ppo: expected ppo=<value>; this option cannot be taken away; leave the word out",
-    "~seed": "~seed: expected seed=<value>; this option cannot be taken away; leave the word out",
+    "~ppo": "~ppo: expected ppo=<value>; this option cannot be removed; leave the word out",
+    "~seed": "~seed: expected seed=<value>; this option cannot be removed; leave the word out",
     "~nope": "nope: no such option",
     "ppo=3": "ppo=3: expected options, as in ppo.<option>=...",
     "ppo=null": "ppo=null: expected options, as in ppo.<option>=...",
@@ -238,9 +238,12 @@ def test_what_cannot_be_swept():
 def test_a_job_of_a_sweep_is_checked_by_its_own_choices():
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         checker = Checker("config")
-        assert checker.settled(["baseline=ppo", "baseline.hidden_sizes=[8e0]"]) == ["baseline=ppo", "baseline.hidden_sizes=[8]"]
+        assert checker.normalized(["baseline=ppo", "baseline.hidden_sizes=[8e0]"]) == [
+            "baseline=ppo",
+            "baseline.hidden_sizes=[8]",
+        ]
         with pytest.raises(UserError, match=r"baseline\.hidden_sizes: .* did you mean value_head\.hidden_sizes\?"):
-            checker.settled(["baseline.hidden_sizes=[8]"])
+            checker.normalized(["baseline.hidden_sizes=[8]"])
 
 
 def test_the_nearest_name():

@@ -17,7 +17,7 @@ from twosome.config import leaves, typed
 from twosome.errors import UserError
 from twosome.estimates.capacity import SHAPES, shape_of
 from twosome.estimates.estimate import DISK, GPU, MEMORY, Estimate, memory
-from twosome.estimates.feasible import check, duration, foresee, gigabytes, largest_fit, notes
+from twosome.estimates.feasible import check, check_resources, duration, gigabytes, largest_fit, notes
 from twosome.estimates.resources import World, measure
 from twosome.language.config import ModelConfig
 from twosome.runs.experiments import combinations
@@ -141,7 +141,7 @@ def test_a_thousand_actions_are_measured_before_a_model_is_loaded(tmp_path):
         config.env.kwargs = {"things": 1_000}
         job = Job.checked(config, RunFolder(tmp_path))
         assert measure(job.make_env).action_words == 2 + 3 * 1_000
-        (line,) = foresee(Estimate.of(job.config, job.make_env), tmp_path)
+        (line,) = check_resources(Estimate.of(job.config, job.make_env), tmp_path)
     finally:
         gymnasium.registry.pop("tests/Shop-v0")
     assert line.startswith("env.id=tests/Shop-v0: about ")

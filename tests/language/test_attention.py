@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from twosome.language.attention import BLOCK, NAME, Blocks, blocks_of, takes_blocks, tree_attention, use_tree_attention
+from twosome.language.attention import BLOCK, NAME, Blocks, blocks_of, tree_attention, use_tree_attention, uses_tree_attention
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow
 
@@ -77,7 +77,7 @@ def test_blocks_that_a_model_does_not_hand_on_are_noticed() -> None:
 def test_only_pytorch_s_kernel_is_replaced(implementation: str) -> None:
     config = AutoConfig.for_model("llama", hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     model = AutoModelForCausalLM.from_config(config, attn_implementation=implementation)
-    assert use_tree_attention(model) == takes_blocks(model) == (implementation == "sdpa")
+    assert use_tree_attention(model) == uses_tree_attention(model) == (implementation == "sdpa")
     assert model.config._attn_implementation == (NAME if implementation == "sdpa" else "eager")
 
 

@@ -14,7 +14,7 @@ from twosome.errors import UserError
 from twosome.language import norms, oracle, packed_linear, tiny
 from twosome.language.config import ModelConfig
 from twosome.language.engine import MASKED, Scores
-from twosome.language.layout import kept_size
+from twosome.language.layout import padded_size
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
@@ -154,11 +154,11 @@ def test_few_numbers_of_rows_meet_a_frozen_weight(dtype: str, monkeypatch: pytes
         engine.score([(prompt, (prompt, "serve the dish"))]).scores.sum().backward()
         engine.features([prompt])
     assert len(seen) > 10
-    assert all(kept_size(rows) == rows for rows in seen)
+    assert all(padded_size(rows) == rows for rows in seen)
 
 
-def test_kept_sizes_are_few_and_near() -> None:
-    sizes = {size: kept_size(size) for size in range(1, 1025)}
+def test_padded_sizes_are_few_and_near() -> None:
+    sizes = {size: padded_size(size) for size in range(1, 1025)}
     assert all(size <= kept < 1.13 * size + 3 for size, kept in sizes.items())
     assert len(set(sizes.values())) == 48
 

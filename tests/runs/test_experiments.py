@@ -202,7 +202,7 @@ def test_failed_runs_are_told_with_their_folders(folder):
     assert finished.code == 2
     *_, job, last = finished.output.splitlines()
     assert "tuning.target_modules=['query']: llama has no linear layer named query" in job
-    assert last.startswith("error: 1 of 2 runs failed; the same command goes on with them: ")
+    assert last.startswith("error: 1 of 2 runs failed; the same command resumes them: ")
     assert "twosome-seed0-" in last
     assert not (folder / "results" / "failed").exists()
 

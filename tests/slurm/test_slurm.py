@@ -119,7 +119,7 @@ def test_the_launcher_returns_and_tells_of_the_killed_job(stormy):
     *_, job, last = stormy.output.strip().splitlines()
     assert re.search(rf"seed={KILLED} .*: ended without a result \(FAILED\), killed or lost: .*: Killed; log: ", job)
     assert job.endswith(str(logs(stormy.output)[KILLED]))
-    assert last.startswith("error: 1 of 6 runs failed; the same command goes on with them: ")
+    assert last.startswith("error: 1 of 6 runs failed; the same command resumes them: ")
 
 
 def test_slurm_did_what_it_was_to_do(stormy, cluster):
@@ -149,5 +149,5 @@ def test_what_the_cluster_does_not_take_is_one_line(folder, cluster):
     wrong = finish(sweep(folder, cluster, "hydra.launcher.partition=nowhere", "seed=7"), folder)
     assert wrong.code == 2
     *_, last = wrong.output.splitlines()  # after what sbatch prints itself
-    assert last.startswith("error: hydra.launcher: expected options that can be had here; ")
+    assert last.startswith("error: hydra.launcher: expected options that this machine or cluster accepts; ")
     assert "invalid partition specified: nowhere" in last

@@ -1,9 +1,9 @@
-"""The engine against the plain way, on the same decisions of the same random policy in one run.
+"""Compare the engine with plain scoring (language/oracle.py), on the same decisions of the same random policy in one run.
 
-The plain way is the reference's: one row per prompt and action for every sample, full logits, and the critic's features
-computed anew wherever values are needed. Model FLOPs count the matrix products of the layers (2 per weight and token
-forward, as much again backward, since only the adapter's weights have gradients) and of the vocabulary projection;
-attention's own products are left out, so utilisation is understated.
+Plain scoring works as TWOSOME's reference code: one row per prompt and action for every sample, full logits, and the critic's
+features computed again whenever values are needed. Model FLOPs count the matrix products of the layers and of the vocabulary
+projection: 2 per weight and token in the forward pass, and as many in the backward pass, since only the adapter's weights have
+gradients. The products of attention are not counted, so utilisation is underestimated.
 """
 
 import json
@@ -39,8 +39,11 @@ from twosome.policies.language import LanguageAgent
 
 
 def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, MakeEnv]) -> None:
-    """Time (a) a rollout of 4 x 32 decisions, (b) the update on it with preset=paper, (c) a rollout and update of
-    preset=wide's size; print a table and write config.output."""
+    """Time rollouts and updates; print a table and write it to options.output.
+
+    Timed are (a) a rollout of 4 x 32 decisions, (b) the update on it with preset=paper, (c) a rollout and an update of
+    preset=wide. makers: makes the environment of each task.
+    """
     presets = {name: typed(PPOConfig, compose("config", [f"preset={name}"]).ppo, "ppo") for name in ("paper", "wide")}
     agents = {task: language_agent(config, make_env) for task, make_env in makers.items()}
     peaks = matmul_peaks()
@@ -49,8 +52,8 @@ def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, Ma
         for task, agent in agents.items()
     ]
     engine = [case.engine() for case in cases]
-    memory = {"engine": peak_memory()}  # of the process so far, so the engine goes first
-    oracle_costs = [case.oracle() for case in cases]  # the plain way, with PyTorch's plain products
+    memory = {"engine": peak_memory()}  # the peak of the process so far, so the engine is timed first
+    oracle_costs = [case.oracle() for case in cases]  # plain scoring, with PyTorch's ordinary products
     memory["oracle"] = peak_memory()
     rows = [
         case.row(work, ours[work], theirs[work], max(peaks.values()))
@@ -66,7 +69,7 @@ def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, Ma
 
 
 def language_agent(config: DictConfig, make_env: MakeEnv) -> LanguageAgent:
-    """The configuration's agent; raises UserError where it is of another kind."""
+    """Return the configuration's agent; raise UserError if it does not train a decoder-only language model."""
     agent = parts.agent(config, make_env)
     if not (isinstance(agent, LanguageAgent) and isinstance(agent.engine, Scorer)):
         chosen = HydraConfig.get().runtime.choices["baseline"]
@@ -76,7 +79,7 @@ def language_agent(config: DictConfig, make_env: MakeEnv) -> LanguageAgent:
 
 @dataclass
 class Case:
-    """One task's measurements."""
+    """The measurements of one task."""
 
     task: str
     agent: LanguageAgent
@@ -95,13 +98,16 @@ class Case:
 
     @property
     def scorer(self) -> Scorer:
-        """The agent's engine, which the plain way takes its model from."""
+        """The agent's engine; plain scoring uses its model."""
         assert isinstance(self.agent.engine, Scorer)  # language_agent has checked it
         return self.agent.engine
 
     def engine(self) -> dict[str, Cost]:
-        """The engine's cost of each piece of work. A first rollout is a run's first; before a later one the agent has been
-        through another rollout of the same random policy and an update, as in training."""
+        """Measure the engine's cost of each piece of work.
+
+        "first rollout": the first of a run. "later rollout": after another rollout of the same random policy and an update, as in
+        training.
+        """
         self.scorer.score([("warm up the", ("model", "caches"))])
         fresh = self.agent.get_extra_state()
         costs = []
@@ -119,7 +125,7 @@ class Case:
         return dict(zip(self.sizes, costs, strict=True))
 
     def oracle(self) -> dict[str, Cost]:
-        """The plain way's cost, from decisions of evenly spread steps of (a), scaled to each piece of work."""
+        """Measure the cost of plain scoring on decisions of evenly spaced steps of (a), scaled to each piece of work."""
         every = self.samples[self.paper.num_envs]
         few = [decision for step in every[:: max(1, 4 * len(every) // self.oracle_decisions)] for decision in step]
         batch = self.batch(few)
@@ -135,7 +141,7 @@ class Case:
         return dict(zip(self.sizes, costs, strict=True))
 
     def random_rollout(self, ppo: PPOConfig, seed: int) -> list[list[Decision]]:
-        """The decisions that a uniformly random policy meets, by step."""
+        """Return the decisions of a rollout of a uniformly random policy, by step."""
         envs, choose, steps = DecisionEnvs(self.make_env, ppo.num_envs), random.Random(seed), []
         decisions = envs.reset(seed)
         for _ in range(ppo.num_steps):
@@ -145,7 +151,7 @@ class Case:
         return steps
 
     def act(self, steps: list[list[Decision]]) -> None:
-        """The engine's part of a rollout: policies step by step, values at its end."""
+        """Do the engine's part of a rollout: policies step by step, values at its end."""
         self.agent.eval()
         self.agent.begin_rollout()
         for decisions in steps:
@@ -153,7 +159,7 @@ class Case:
         self.agent.values([decision for decisions in steps for decision in decisions])
 
     def batch(self, decisions: list[Decision]) -> Batch:
-        """Samples to learn from: the policy's own log-probabilities of random choices, random advantages."""
+        """Return samples for an update: random choices with the policy's log-probabilities, and random advantages."""
         generator = torch.Generator().manual_seed(self.seed)
         log_policy = self.agent.log_policy(decisions)
         sizes = torch.tensor([len(decision.action_ids) for decision in decisions])
@@ -163,7 +169,7 @@ class Case:
         return Batch(decisions, choices, log_policy.gather(1, choices[:, None])[:, 0], values, noise[0], values + noise[1])
 
     def learn(self, batch: Batch, ppo: PPOConfig) -> None:
-        """The engine's update, with a learning rate of 0 and no KL limit, so that every step of the preset is taken."""
+        """Do the engine's update, with a learning rate of 0 and no KL limit, so that no step of the preset is skipped."""
         free = PPOConfig(**{**asdict(ppo), "target_kl": None})
         policy = torch.optim.AdamW(self.agent.parameter_groups()["policy"], lr=0.0)
         critic = torch.optim.Adam(self.agent.parameter_groups()["value"], lr=0.0)
@@ -173,14 +179,14 @@ class Case:
 
     @torch.no_grad()
     def plain_act(self, decisions: list[Decision]) -> None:
-        """The plain rollout: four environments a step, each prompt scored with each action, and a pass for the critic."""
+        """Do a plain rollout: four environments per step, each prompt scored with each action, and a pass for the critic."""
         for first in range(0, len(decisions), 4):
             step = decisions[first : first + 4]
             oracle.score(self.scorer, [decision.text for decision in step]).log_policy()
             self.agent.critic(oracle.features(self.scorer, [decision.prompt for decision in step]))
 
     def plain_learn(self, batch: Batch) -> None:
-        """The plain policy update: minibatches of 4 samples, one forward and backward pass each."""
+        """Do a plain policy update: minibatches of 4 samples, one forward and backward pass each."""
         for first in range(0, len(batch.decisions), 4):
             part = slice(first, first + 4)
             log_policy = oracle.score(self.scorer, [decision.text for decision in batch.decisions[part]]).log_policy()
@@ -191,7 +197,7 @@ class Case:
         self.agent.zero_grad()
 
     def set_adapter(self, size: float) -> None:
-        """Give LoRA's B matrices random values of a size: 0 before the first update of a run, a little after it."""
+        """Set LoRA's B matrices to random values times size: 0 as before the first update of a run, small as after it."""
         generator = torch.Generator().manual_seed(self.seed)
         with torch.no_grad():
             for name, parameter in self.agent.lm.named_parameters():
@@ -199,14 +205,14 @@ class Case:
                     parameter.copy_(torch.randn(parameter.shape, generator=generator) * size)
 
     def timed(self, work: Callable[[], Any], backward: bool) -> Cost:
-        """The cost of doing the work once."""
+        """Do the work once; return its cost."""
         return timed(self.scorer, work, backward)
 
     def row(self, work: str, engine: Cost, plain: Cost, peak: float) -> dict[str, Any]:
-        """One line of the result; utilisation is model FLOPs per second over the machine's measured peak."""
+        """Return one row of the result. Utilisation is model FLOPs per second over the machine's measured peak."""
 
         def described(cost: Cost) -> dict[str, float | None]:
-            in_model = None if "update" in work else cost.flops / cost.forward_seconds / peak  # backward passes have no clock
+            in_model = None if "update" in work else cost.flops / cost.forward_seconds / peak  # backward passes are not timed
             return {
                 **asdict(cost),
                 "decisions_per_second": self.sizes[work] / cost.seconds,

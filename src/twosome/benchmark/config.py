@@ -14,7 +14,7 @@ from twosome.policies.context import MakeEnv
 
 @dataclass
 class BenchmarkConfig:
-    """What to time; see conf/benchmark.yaml."""
+    """The options of conf/benchmark.yaml."""
 
     seed: int
     tasks: list[str]
@@ -32,7 +32,7 @@ class BenchmarkConfig:
 
 
 def checked_benchmark(config: DictConfig) -> tuple[BenchmarkConfig, dict[str, MakeEnv]]:
-    """What src/benchmark.py is to time: its settings, and for each task what makes the environment. Raises UserError."""
+    """Return the benchmark's options and, for each task, a function that makes its environment. Raises UserError."""
     options = own_settings(BenchmarkConfig, config)
     check_path(model_config(config.model, config.trainer.accelerator))
     makers = {task: environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in options.tasks}

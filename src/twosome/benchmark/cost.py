@@ -1,4 +1,4 @@
-"""Accounting for the benchmark: seconds, tokens, model FLOPs, memory."""
+"""The costs that the benchmark measures: seconds, tokens, model FLOPs, memory."""
 
 import resource
 import time
@@ -18,8 +18,11 @@ from twosome.language.scorer import Scorer
 
 @dataclass
 class Cost:
-    """What a piece of work took: seconds, those of them inside the model's forward passes, the model's input tokens and
-    vocabulary projections, model FLOPs."""
+    """The cost of a piece of work.
+
+    seconds: of all of it. forward_seconds: inside the model's forward passes. tokens: the model's input tokens. projected: the
+    positions projected onto the vocabulary. flops: model FLOPs.
+    """
 
     seconds: float
     forward_seconds: float
@@ -28,19 +31,19 @@ class Cost:
     flops: float
 
     def times(self, factor: float) -> "Cost":
-        """The cost of factor times as much of the same work."""
+        """Return the cost of factor times the work."""
         tokens, projected = round(self.tokens * factor), round(self.projected * factor)
         return Cost(self.seconds * factor, self.forward_seconds * factor, tokens, projected, self.flops * factor)
 
     def plus(self, other: "Cost") -> "Cost":
-        """Both costs together."""
+        """Return the sum of both costs."""
         return Cost(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
 
 def timed(scorer: Scorer, work: Callable[[], Any], backward: bool) -> Cost:
-    """Do the work once and account for what it made the scorer's model compute.
+    """Do the work once; return its cost in the scorer's model.
 
-    Model FLOPs: two per weight and token, twice that where gradients flow back; attention is left out, some 2 % here.
+    Model FLOPs are 2 per weight and token, and twice that with a backward pass. Attention is not counted, about 2 % here.
     """
     scorer.tokens_computed = scorer.tokens_projected = 0
     with forward_clock(scorer.backbone, scorer.head) as inside:
@@ -56,7 +59,7 @@ def timed(scorer: Scorer, work: Callable[[], Any], backward: bool) -> Cost:
 
 @contextmanager
 def forward_clock(*modules: nn.Module) -> Iterator[list[float]]:
-    """The seconds of every forward pass of these modules while the context lasts."""
+    """Collect the seconds of every forward pass of these modules within the context."""
     starts: dict[nn.Module, float] = {}
     seconds: list[float] = []
 
@@ -83,7 +86,7 @@ def _now() -> float:
 
 @torch.no_grad()
 def matmul_peaks(size: int = 2048, repeats: int = 10) -> dict[str, float]:
-    """FLOP/s of the best of a few float32 matrix products, by PyTorch itself and on a CPU by oneDNN with packed weights."""
+    """Measure the best FLOP/s of a few float32 matrix products: by PyTorch, and on a CPU also by oneDNN with packed weights."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x = torch.randn(size, size, device=device)
     layer = nn.Linear(size, size, bias=False, device=device).requires_grad_(False)
@@ -100,7 +103,7 @@ def matmul_peaks(size: int = 2048, repeats: int = 10) -> dict[str, float]:
 
 
 def peak_memory() -> float:
-    """The most memory that this process (on a GPU: PyTorch on it) has held so far, GB."""
+    """Return the peak memory of this process so far in GB; with a GPU, PyTorch's memory on it."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -1,4 +1,4 @@
-"""Time the engine against the plain way of scoring, which computes every action of every sample apart.
+"""Compare the engine's speed with plain scoring, which computes every action of every sample separately.
 
 Examples:
   python src/benchmark.py
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Be the command: read the command line, do the task, exit."""
+    """Run the command: read the command line, do the task, exit."""
     signals.install()  # before the imports that take seconds
     from twosome.cli.entry import entry
 
@@ -23,10 +23,10 @@ def main() -> None:
 
 
 def task(config: "DictConfig") -> None:
-    """Print the table and write the JSON."""
+    """Do one job: print the table and write the JSON file."""
     from twosome.benchmark.config import checked_benchmark
 
     options, makers = checked_benchmark(config)
-    from twosome.benchmark.benchmark import benchmark  # takes seconds to import; bad input is told before
+    from twosome.benchmark.benchmark import benchmark  # takes seconds to import; the input is checked first
 
     benchmark(config, options, makers)

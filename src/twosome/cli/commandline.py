@@ -1,4 +1,4 @@
-"""From the words of the command line to those that Hydra is to read, all of them checked first."""
+"""Check the words of the command line, and convert them to those that Hydra reads."""
 
 import argparse
 import re
@@ -9,7 +9,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 
-from twosome.cli.grammar import as_text, readable, why_unreadable
+from twosome.cli.grammar import as_text, quoted_if_needed, why_unreadable
 from twosome.cli.options import Checker, Options
 from twosome.config import CONFIGS
 from twosome.errors import UserError
@@ -22,11 +22,11 @@ REFUSED = {
 MODES = {"run": "--run", "multirun": "-m", "cfg": "--cfg", "info": "--info", "shell_completion": "--shell-completion"}
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweeper.runs")
-"""Options that say where one job, a sweep, the runs of an experiment go."""
+"""The options for the folder of one job, of a sweep, and of an experiment's runs."""
 
 
-def prepared(words: Sequence[str], config_name: str) -> list[str]:
-    """The command line for Hydra: the options first, then the flags. Raises UserError for the first thing that is wrong.
+def hydra_words(words: Sequence[str], config_name: str) -> list[str]:
+    """Return the command line for Hydra: options first, then flags. Raises UserError for the first error.
 
     config_name: the command's file in conf/.
     """
@@ -43,17 +43,17 @@ def prepared(words: Sequence[str], config_name: str) -> list[str]:
         sweep = args.multirun or mode == RunMode.MULTIRUN or any(_asks_for_a_sweep(each) for each in overrides)
         if args.package not in (None, "_global_") and not options.has(args.package):
             raise options.unknown(args.package)
-        settled = [options.settled(each) for each in overrides]
+        normalized = [options.normalized(each) for each in overrides]
         place = PLACES[0] if not sweep else PLACES[2] if options.has(PLACES[2]) else PLACES[1]
-        for override in checker.parsed(settled):
+        for override in checker.parsed(normalized):
             _check_sweep(override, sweep, place, options)
-    return [*settled, *flags]
+    return [*normalized, *flags]
 
 
 def _flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """What Hydra's parser makes of the words, and those that are no options of the configuration. Raises UserError."""
+    """Parse the words by Hydra's parser; return the result and the words that are flags. Raises UserError."""
     parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[assignment, method-assign]  # in place of printing the usage
+    parser.error = _refuse  # type: ignore[assignment, method-assign]  # instead of printing the usage
     args, unknown = parser.parse_known_intermixed_args(list(words))
     if unknown:
         example = option if "=" in (option := unknown[0].lstrip("-")) else "norm=word"
@@ -78,14 +78,14 @@ def _refuse(message: str) -> None:
 
 
 def _read(word: str, sweep: bool, checker: Checker) -> str:
-    """A word that Hydra can read. Raises UserError where it names no option."""
+    """Convert a word so that Hydra can read it. Raises UserError if it names no option."""
     name, equals, value = word.partition("=")
     name = name.strip()
     if not name.strip("~+") or (not equals and why_unreadable(name) is not None):
         raise UserError(f"{word or repr(word)}: expected <option>=<value>, as in norm=word; --help lists the options")
     if why_unreadable(f"{name}=0") is not None:
         raise checker.options([]).unknown(name)
-    return readable(f"{name}={value}", sweep) if equals else name
+    return quoted_if_needed(f"{name}={value}", sweep) if equals else name
 
 
 def _asks_for_a_sweep(override: Override) -> bool:
@@ -93,7 +93,7 @@ def _asks_for_a_sweep(override: Override) -> bool:
 
 
 def _check_sweep(override: Override, sweep: bool, place: str, options: Options) -> None:
-    """Raises UserError for several values where one is expected, and for a folder that would not be used, in place of place."""
+    """Raise UserError for several values if one is expected, and for a folder option that is not place and so not used."""
     word = override.input_line
     if override.is_sweep_override() and (not sweep or override.is_hydra_override()):
         several = "all jobs of a sweep have the same" if sweep else "several are a sweep, with -m, and a list is [one,two]"

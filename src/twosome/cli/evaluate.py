@@ -1,4 +1,4 @@
-"""Play a trained agent again, on its own task or on others, or ask what its language model still knows.
+"""Evaluate a trained agent on its own task or on others, or measure what its language model still knows.
 
 Examples:
   python src/evaluate.py run=outputs/2026-01-31/12-00-00 env.task=lettuce_salad gif=true
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Be the command: read the command line, do the task, exit."""
+    """Run the command: read the command line, do the task, exit."""
     signals.install()  # before the imports that take seconds
     from twosome.cli.entry import entry
 
@@ -23,12 +23,12 @@ def main() -> None:
 
 
 def reword(word: str) -> str:
-    """Let ``env.<option>=...`` name options that conf/evaluate.yaml cannot know: they are the run's."""
+    """Allow ``env.<option>=...`` for options that are not in conf/evaluate.yaml, since they are the run's."""
     return f"++{word}" if word.startswith(("env.", "env=")) else word
 
 
 def task(config: "DictConfig") -> float:
-    """Run one job of Hydra's; returns the suite's main figure."""
+    """Do one job; return the suite's main figure."""
     from twosome.runs.evaluate import run
 
     return run(config)

@@ -1,4 +1,4 @@
-"""Hydra's grammar of <option>=<value>, and texts that it cannot read: those are quoted, so that nobody has to."""
+"""Hydra's grammar of <option>=<value>, and quoting of texts that it cannot read."""
 
 import os
 import re
@@ -14,22 +14,22 @@ from hydra.errors import HydraException
 from twosome.errors import UserError, folded
 
 MOST = 10_000
-"""Values of one option in a sweep."""
+"""The largest number of values of one option in a sweep."""
 
 
 def quoted(text: str, quote: Quote = Quote.single) -> str:
-    """A text as one value of Hydra's grammar, whatever is in it."""
+    """Quote any text as one value of Hydra's grammar."""
     return QuotedString(text, quote).with_quotes()
 
 
 def as_text(word: str) -> str:
-    """What to type into a shell so that an option gets just the text behind its =."""
+    """Return a shell word that sets an option to exactly the text after the = of word."""
     name, _, text = word.partition("=")
     return shlex.quote(f"{name}={quoted(text, Quote.double)}")
 
 
 def why_unreadable(word: str) -> str | None:
-    """What Hydra's grammar finds wrong with a word; None where it can read it."""
+    """Return why Hydra's grammar cannot read a word; None if it can."""
     try:
         OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -37,15 +37,15 @@ def why_unreadable(word: str) -> str | None:
     return None
 
 
-def readable(word: str, sweep: bool) -> str:
-    """<option>=<value> for Hydra: a value that its grammar cannot read, or each such element of a list, is taken as a text.
+def quoted_if_needed(word: str, sweep: bool) -> str:
+    """Convert <option>=<value> for Hydra: a value that its grammar cannot read, or such an element of a list, is quoted.
 
-    sweep: whether commas separate values. Raises UserError where something else was meant: a list, a quoted text, a function.
+    sweep: whether commas separate values. Raises UserError if the value looks like a malformed list, quoted text or function.
     """
     name, _, text = word.partition("=")
     if (reason := why_unreadable(word)) is None:
         return word
-    text = os.path.expanduser(text) if text.startswith("~/") else text  # no shell does so behind a =
+    text = os.path.expanduser(text) if text.startswith("~/") else text  # shells do not expand it after a =
     if os.path.exists(text):
         return f"{name}={quoted(text)}"
     if text.startswith("[") and text.endswith("]") and not re.search(r'["[{]', text[1:]):
@@ -61,19 +61,19 @@ def readable(word: str, sweep: bool) -> str:
 
 
 def _elements(text: str) -> str:
-    """Values with commas between them, those that cannot be read quoted; where there is none, that is left as it is."""
+    """Quote those of several comma-separated values that cannot be read; empty values are left as they are."""
     parts = [part.strip() for part in text.split(",")]
     return ",".join(part if why_unreadable(f"x={part}") is None else quoted(part) for part in parts)
 
 
 def _is_call(text: str) -> bool:
-    """Whether a text looks like one of the grammar's functions (range, choice, ...), or nearly."""
+    """Return whether a text looks like a call of one of the grammar's functions (range, choice, ...), also if misspelt."""
     call = re.match(r"(\w+)\(", text)
     return call is not None and bool(get_close_matches(call[1], OverridesParser.create().functions.functions))
 
 
 def values_of(override: Override) -> list[Any]:
-    """The values of a word: one, or those of a sweep. Raises UserError where there are none, or too many."""
+    """Return the values of a word: one, or those of a sweep. Raises UserError if there are none or more than MOST."""
     if not override.is_sweep_override():
         return [override.value()]
     try:
@@ -90,7 +90,7 @@ def values_of(override: Override) -> list[Any]:
 
 
 def as_integer(value: Any, default: Any) -> Any:
-    """A whole number as an integer, such as 1e6, unless the option's default is something else."""
+    """Convert a float that is a whole number, such as 1e6, to an integer if the option's default is an integer or None."""
     if isinstance(value, list):
         return [as_integer(each, default[0] if isinstance(default, list) and default else default) for each in value]
     is_whole = isinstance(value, float) and value.is_integer()

@@ -1,4 +1,4 @@
-"""What ``--help`` prints: the command, its groups with their choices, and every option as composed, with its meaning."""
+"""The text of ``--help``: the command, its groups with their choices, and every option with its value and meaning."""
 
 import re
 import shutil
@@ -37,16 +37,16 @@ FOOTER = (
 )
 
 HelpRow = tuple[str, str]
-"""What is written on the left, and its meaning."""
-_fill = partial(textwrap.fill, break_on_hyphens=False, break_long_words=False)  # names and values stay whole
+"""The left column, and the meaning."""
+_fill = partial(textwrap.fill, break_on_hyphens=False, break_long_words=False)  # names and values are not split
 
 
 @dataclass(frozen=True)
 class Composition:
-    """What a command line composes.
+    """The composition of a command line.
 
-    primary: what the command's own file declares. files: all that are composed, as pairs of a package ("", "env", ...) and what
-    is declared there. choices: what each group offers, by the group's name and the choice's.
+    primary: the declarations of the command's own file. files: of all composed files, as pairs of a package ("", "env", ...) and
+    the declarations. choices: the declarations of each choice, by the names of the group and of the choice.
     """
 
     config: DictConfig
@@ -56,9 +56,9 @@ class Composition:
 
 
 def help_text(config_name: str, arguments: Namespace, description: str, width: int | None = None) -> str:
-    """The help of a command for these arguments.
+    """Return the help of a command.
 
-    config_name: its configuration in conf/. arguments: as Hydra's own parser gives them. description: what the command does, and
+    config_name: its configuration in conf/. arguments: the result of Hydra's parser. description: what the command does, and
     examples. width: in columns; None: the terminal's.
     """
     width = width or min(shutil.get_terminal_size().columns, WIDEST)
@@ -77,7 +77,7 @@ def help_text(config_name: str, arguments: Namespace, description: str, width: i
 
 
 def compose(config_name: str, arguments: Namespace) -> Composition:
-    """Compose as Hydra does for a run, or for a sweep with -m, whose several values are then left out."""
+    """Compose as Hydra does for a run, or with -m for a sweep, without the options that have several values."""
     search_path = create_config_search_path(str(CONFIGS))
     if arguments.config_dir:
         folder = str(Path(arguments.config_dir).absolute())
@@ -94,7 +94,7 @@ def compose(config_name: str, arguments: Namespace) -> Composition:
         primary = _declared(name, folders)
         choices: dict[str, dict[str, Declared]] = {}
         waiting = [*primary.groups, LAUNCHER[0]]
-        while waiting:  # a choice may bring a group of its own
+        while waiting:  # a choice may add further groups
             group = waiting.pop(0)
             names = loader.get_group_options(group)
             choices[group] = {choice: _declared(f"{group}/{choice}", folders) for choice in names}
@@ -105,7 +105,7 @@ def compose(config_name: str, arguments: Namespace) -> Composition:
 
 
 def group_rows(composition: Composition) -> list[HelpRow]:
-    """A row for each group, with the choice that is made, and one for each choice."""
+    """Return a row for each group, with the current choice, and one for each of its choices."""
     meanings = dict([LAUNCHER])
     for declaration in (composition.primary, *(each for names in composition.choices.values() for each in names.values())):
         meanings = declaration.groups | meanings
@@ -119,12 +119,12 @@ def group_rows(composition: Composition) -> list[HelpRow]:
 
 
 def option_rows(composition: Composition) -> list[HelpRow]:
-    """A row for each option, in the order of the composition; a blank one between groups of options."""
+    """Return a row for each option, in the order of the composition, with a blank row between groups of options."""
     config, meanings = composition.config, meanings_of(composition)
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
     rows: list[HelpRow] = []
-    for key, value in sorted(tree.items(), key=lambda item: item[0] == "hydra"):  # which Hydra has first, and we last
+    for key, value in sorted(tree.items(), key=lambda item: item[0] == "hydra"):  # Hydra's own options last
         found = [(f"  {name}", meaning) for name, meaning in _options(config, {key: value}, meanings, "")]
         if isinstance(value, dict) and rows and rows[-1][0]:
             rows.append(("", ""))
@@ -135,7 +135,7 @@ def option_rows(composition: Composition) -> list[HelpRow]:
 
 
 def meanings_of(composition: Composition) -> dict[str, str]:
-    """The meaning of each option and mapping that has one: what the last file says that says anything."""
+    """Return the meaning of each option and mapping that has one, from the last file that declares one."""
     meanings: dict[str, str] = {}
     for package, declaration in composition.files:
         for name, meaning in declaration.options.items():
@@ -145,9 +145,9 @@ def meanings_of(composition: Composition) -> dict[str, str]:
 
 
 def _options(config: DictConfig, tree: dict[Any, Any], meanings: dict[str, str], prefix: str) -> Iterator[HelpRow]:
-    """The options below a mapping. One that has a meaning, but nothing in it has, is one option: a table of values.
+    """Yield rows for the options below a mapping. A mapping that has a meaning while its entries have none is one option.
 
-    Of Hydra's own options only those are listed that conf/ explains.
+    Of Hydra's own options only those that conf/ explains are listed.
     """
     for key, value in tree.items():
         name = f"{prefix}{key}"
@@ -163,7 +163,7 @@ def _options(config: DictConfig, tree: dict[Any, Any], meanings: dict[str, str],
 
 
 def _option(config: DictConfig, name: str, value: Any, meaning: str) -> HelpRow:
-    """An option with its value; behind the meaning are the options that the value is taken from."""
+    """Return an option with its value and meaning; the options that the value refers to are appended to the meaning."""
     if not (isinstance(value, str) and "${" in value):
         return f"{name}={_value(value)}", meaning
     sources = [source for source in REFERENCE.findall(value) if _resolved(config, source) is not None]
@@ -173,7 +173,7 @@ def _option(config: DictConfig, name: str, value: Any, meaning: str) -> HelpRow:
 
 
 def _resolved(config: DictConfig, name: str, default: Any = None) -> Any:
-    """An option's value; default where it has none yet, as a job's number has not."""
+    """Return an option's resolved value; default if it has none yet, such as a job's number."""
     try:
         return OmegaConf.select(config, name, default=default)
     except OmegaConfBaseException:
@@ -181,7 +181,7 @@ def _resolved(config: DictConfig, name: str, default: Any = None) -> Any:
 
 
 def _value(value: Any) -> str:
-    """A value as the command line takes it."""
+    """Return a value as it is typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(_value, value))}]"
     if isinstance(value, dict):
@@ -192,7 +192,7 @@ def _value(value: Any) -> str:
 
 
 def _table(rows: list[HelpRow], width: int) -> str:
-    """Two columns; a meaning whose left side is too long for its column begins below it."""
+    """Format two columns; if the left text is too long for its column, the meaning begins on the next line."""
     column = min(32, width * 2 // 5)
     lines = []
     for left, meaning in rows:
@@ -208,7 +208,7 @@ def _table(rows: list[HelpRow], width: int) -> str:
 
 @cache
 def _declared(name: str, folders: tuple[Path, ...]) -> Declared:
-    """What the configuration file of this name declares; nothing for one of Hydra's or of a plugin's."""
+    """Return the declarations of a configuration file; empty ones for files of Hydra or of a plugin."""
     for folder in folders:
         if (path := folder / f"{name}.yaml").is_file():
             return declared(path)

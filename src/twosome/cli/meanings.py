@@ -1,7 +1,7 @@
-"""What the options of a configuration mean, read where they are declared: in the comments of conf/*.yaml.
+"""The meanings of a configuration's options, read from the comments of conf/*.yaml.
 
-An option's meaning is the comment behind it or, where there is none, the comment lines above it. A file whose first comment says
-``Fields: <import path of a dataclass>`` may leave options without one: their meanings are the docstrings of its fields.
+An option's meaning is the comment after it on its line or, if there is none, the comment lines above it. If a file's first
+comment has ``Fields: <import path of a dataclass>``, options without a comment get the docstrings of the dataclass' fields.
 """
 
 import ast
@@ -15,7 +15,7 @@ import yaml
 from twosome.errors import UserError, folded
 
 SOURCES = Path(__file__).resolve().parents[2]
-"""Where import paths begin."""
+"""The folder in which import paths begin."""
 COMMAND = re.compile(r"^(@package |python )")
 SENTENCE_END = re.compile(r"(?<=[.])\s+(?=[A-Z`])")
 FIELDS = re.compile(r"\bFields: ([\w.]+)\.(\w+)\.")
@@ -23,10 +23,10 @@ FIELDS = re.compile(r"\bFields: ([\w.]+)\.(\w+)\.")
 
 @dataclass(frozen=True)
 class Declared:
-    """What a YAML file says of itself and of what is in it.
+    """The comments of a YAML file.
 
-    header: the comment that the file begins with. options: a comment, or an empty text, for each dotted path in the file, be it
-    an option or a mapping of options. groups: the same for each group that the defaults list chooses from.
+    header: the comment at the beginning of the file. options: the comment of each option and mapping by its dotted path, empty if
+    there is none. groups: the comment of each group in the defaults list.
     """
 
     header: str
@@ -40,7 +40,7 @@ class Declared:
 
 
 def declared(path: Path) -> Declared:
-    """Read a YAML file's comments. Raises UserError for a file that is no YAML."""
+    """Read a YAML file's comments. Raises UserError if the file is not valid YAML."""
     text = path.read_text()
     lines = text.splitlines()
     try:
@@ -59,13 +59,13 @@ def declared(path: Path) -> Declared:
             options |= _options(lines, key, value, "")
     if match := FIELDS.search(header):
         docstrings = field_docstrings(match[1], match[2])
-        whole = "# @package _global_" in lines  # then the dataclass is all that is below the file's one key
+        whole = "# @package _global_" in lines  # then the dataclass describes the entries below the file's only key
         options = {name: text or docstrings.get(name.partition(".")[2] if whole else name, "") for name, text in options.items()}
     return Declared(header, options, groups)
 
 
 def field_docstrings(module: str, name: str) -> dict[str, str]:
-    """The docstrings below a dataclass' fields, read from its source: importing it may take seconds."""
+    """Return the docstrings of a dataclass' fields, read from its source, since importing it may take seconds."""
     path = SOURCES / f"{module.replace('.', '/')}.py"
     if not path.exists():
         return {}
@@ -80,7 +80,7 @@ def field_docstrings(module: str, name: str) -> dict[str, str]:
 
 
 def _header(lines: list[str]) -> str:
-    """The comment lines that a file begins with, but for the command that it belongs to and Hydra's directive."""
+    """Return the comment at the beginning of a file, without its example command and Hydra's directive."""
     words = []
     for line in lines:
         if not line.startswith("#"):
@@ -90,33 +90,33 @@ def _header(lines: list[str]) -> str:
 
 
 def _groups(lines: list[str], defaults: yaml.Node) -> dict[str, str]:
-    """The groups in a defaults list, without overrides of those that are chosen from elsewhere."""
+    """Return the comments of the groups in a defaults list, without overrides."""
     groups = {}
     for item in defaults.value:
         for key, value in item.value if isinstance(item, yaml.MappingNode) else ():
             if not key.value.startswith("override "):
-                groups[key.value.lstrip("/").partition("@")[0]] = _behind(lines, value.end_mark)
+                groups[key.value.lstrip("/").partition("@")[0]] = _comment_after(lines, value.end_mark)
     return groups
 
 
 def _options(lines: list[str], key: yaml.Node, value: yaml.Node, prefix: str) -> dict[str, str]:
-    """The comments of an option or a mapping, and of what is in it."""
+    """Return the comments of an option or a mapping, and of its entries."""
     name = f"{prefix}{key.value}"
     inline = value.start_mark.line == key.start_mark.line
-    found = {name: _behind(lines, value.end_mark if inline else key.end_mark) or _above(lines, key.start_mark)}
+    found = {name: _comment_after(lines, value.end_mark if inline else key.end_mark) or _comment_above(lines, key.start_mark)}
     for inner_key, inner in value.value if isinstance(value, yaml.MappingNode) else ():
         found |= _options(lines, inner_key, inner, f"{name}.")
     return found
 
 
-def _behind(lines: list[str], end: yaml.Mark) -> str:
-    """The comment on the line where a value ends, or a key and its colon."""
+def _comment_after(lines: list[str], end: yaml.Mark) -> str:
+    """Return the comment after a value, or after a key and its colon, on the same line."""
     match = re.match(r":?\s+#(.*)", lines[end.line][end.column :]) if end.line < len(lines) else None
     return match[1].strip() if match else ""
 
 
-def _above(lines: list[str], start: yaml.Mark) -> str:
-    """The comment lines above a key, as far in as it is; a file's first comment is none of a key's."""
+def _comment_above(lines: list[str], start: yaml.Mark) -> str:
+    """Return the comment lines above a key, with the same indentation. A file's first comment does not belong to a key."""
     first = start.line
     while first and re.match(rf" {{{start.column}}}#", lines[first - 1]):
         first -= 1

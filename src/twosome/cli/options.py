@@ -1,4 +1,4 @@
-"""What a command line can set: each word is checked, before Hydra composes, against the options and choices that there are."""
+"""Check each word of a command line against the existing options and choices, before Hydra composes them."""
 
 import contextlib
 import os
@@ -20,14 +20,14 @@ from twosome.config import CONFIGS, leaves
 from twosome.errors import UserError, nearest, unknown_choice
 
 OPEN = ("env.kwargs", "logger", "trainer")
-"""Mappings that are handed on as they are: whoever gets them knows which options there are. Others: those with a _target_."""
+"""Mappings to which options can be added, since they are passed on as they are. So can mappings with a _target_."""
 
 
 class Checker:
-    """The options of one command, for words in Hydra's grammar. Hydra has to be initialised, over conf/."""
+    """A checker of one command's words, in Hydra's grammar. Hydra must be initialised with conf/."""
 
     def __init__(self, config_name: str, folders: Iterable[str] = ()) -> None:
-        """config_name: the command's file in conf/. folders: others with files as in conf/."""
+        """config_name: the command's file in conf/. folders: further folders with files as in conf/."""
         self.config_name = config_name
         self.folders: list[Path] = []
         self.add(folders)
@@ -36,7 +36,7 @@ class Checker:
         self.known: dict[tuple[str, ...], Options] = {}
 
     def parsed(self, words: Sequence[str]) -> list[Override]:
-        """The words, which Hydra can read, as Hydra reads them. A search path among them counts from now on."""
+        """Parse words that Hydra can read. The folders of a hydra.searchpath among them are added."""
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(list(words))
         for override in overrides:
             if override.key_or_group == "hydra.searchpath" and isinstance(folders := override.value(), list):
@@ -44,20 +44,20 @@ class Checker:
         return overrides
 
     def add(self, folders: Iterable[str]) -> None:
-        """Look for files in other folders as well; raises UserError for one that is not there."""
+        """Add folders in which files are searched; raise UserError for one that does not exist."""
         for path in (Path(folder.removeprefix("file://")).absolute() for folder in folders if "pkg://" not in folder):
             if not path.is_dir():
                 raise UserError(f"{path}: no such folder; expected one with files as in conf/")
             self.folders.append(path)
 
-    def settled(self, words: Sequence[str]) -> list[str]:
-        """A job's words as they are to be composed; see Options.settled. Raises UserError for the first that is wrong."""
+    def normalized(self, words: Sequence[str]) -> list[str]:
+        """Return a job's words in the form to be composed; see Options.normalized. Raises UserError for the first error."""
         overrides = self.parsed(words)
         options = self.options(overrides)
-        return [options.settled(override) for override in overrides]
+        return [options.normalized(override) for override in overrides]
 
     def options(self, overrides: Sequence[Override]) -> "Options":
-        """What can be set beside these choices; of a sweep over choices, beside its first ones."""
+        """Return the options that exist with these choices; for a sweep over choices, with the first ones."""
         chosen = [override for override in overrides if self.is_choice(override)]
         for override in chosen:
             self._check_choice(override)
@@ -67,12 +67,12 @@ class Checker:
         return self.known[words]
 
     def is_choice(self, override: Override) -> bool:
-        """Whether a word chooses a file of a folder of conf/ (norm=word)."""
+        """Return whether a word chooses a file of a group of conf/ (norm=word)."""
         plain = override.type == OverrideType.CHANGE and override.package is None and not isinstance(override.value(), dict)
         return plain and "." not in override.key_or_group and bool(self.choices(override.key_or_group))
 
     def choices(self, group: str) -> list[str]:
-        """The names of a group's files."""
+        """Return the names of a group's choices."""
         if group and group not in self.groups:
             others = {file.stem for folder in self.folders for file in folder.glob(f"{group}/*.yaml")}
             self.groups[group] = sorted({*self.loader.get_group_options(group, ObjectType.CONFIG), *others})
@@ -87,11 +87,11 @@ class Checker:
                 raise unknown_choice(override.key_or_group, value, choices)
 
     def _composed(self, words: tuple[str, ...]) -> DictConfig:
-        """The configuration of these choices alone; raises UserError for one that this command does not have."""
+        """Compose these choices only; raise UserError for one that this command does not have."""
         try:
             return self._compose(words)
         except HydraException:
-            for word in words:  # the one without which there is nothing wrong
+            for word in words:  # find the word without which the others can be composed
                 with contextlib.suppress(HydraException):
                     raise self._out_of_place(word, self._compose([other for other in words if other != word])) from None
             raise
@@ -101,7 +101,7 @@ class Checker:
         return hydra.compose(self.config_name, [*words, *more], return_hydra_config=True)
 
     def _out_of_place(self, word: str, config: DictConfig) -> UserError:
-        """The error for a choice that cannot be made, beside the choices that config is composed of."""
+        """Return the error for a choice that cannot be combined with the choices of config."""
         group, options = word.partition("=")[0], Options(self, config)
         if group in config.hydra.runtime.choices:
             return UserError(f"{word}: expected another {group}; this command lacks what it builds on; leave the word out")
@@ -115,10 +115,10 @@ class Options:
         self.checker, self.config = checker, config
         self.tree: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
 
-    def settled(self, override: Override) -> str:
-        """A word as it is to be composed: whole numbers as integers where the option is one (1e6), paths that exist as texts.
+    def normalized(self, override: Override) -> str:
+        """Return a word in the form to be composed: 1e6 becomes an integer for integer options, existing paths become texts.
 
-        Raises UserError where there is no such option, or it cannot be changed in this way.
+        Raises UserError if there is no such option, or it cannot be changed in this way.
         """
         key, word = override.key_or_group, str(override.input_line)
         if self.checker.is_choice(override):
@@ -135,10 +135,10 @@ class Options:
             raise self.whole(key, word.lstrip("+"))
         if override.is_add() and self.has(key) and not isinstance(value, list):
             raise UserError(f"{word}: {key} is an option already; leave the + out: {word[1:]}")
-        return self._as_meant(override)
+        return self._converted(override)
 
     def _merged(self, key: str, override: Override) -> str:
-        """A word that changes several options below one, {name: value}."""
+        """Check a word that changes several options below one, {name: value}."""
         if isinstance(present := self.at(key), list):
             raise UserError(f"{override.input_line}: expected a list, as in [one,two]")
         if present is ... or isinstance(present, dict):
@@ -149,16 +149,16 @@ class Options:
     def _check_removal(self, key: str, word: str) -> None:
         if not self.has(key):
             raise self.unknown(key)
-        if not self.is_open(key) and not key.startswith("env."):  # an environment of one's own may have no task, for one
-            raise UserError(f"{word}: expected {key}=<value>; this option cannot be taken away; leave the word out")
+        if not self.is_open(key) and not key.startswith("env."):  # a user's environment may lack options such as task
+            raise UserError(f"{word}: expected {key}=<value>; this option cannot be removed; leave the word out")
 
     def _check_name(self, key: str, override: Override) -> None:
         added = override.is_add() or override.is_force_add()
         if not self.has(key) and not (added and self.is_open(key)):
             raise self.unknown(key, None if added else override.input_line)
 
-    def _as_meant(self, override: Override) -> str:
-        """The word with its value as the option's present one suggests."""
+    def _converted(self, override: Override) -> str:
+        """Convert the word's value to the type of the option's current value."""
         word, default = str(override.input_line), self.value(override.key_or_group)
         name, _, text = word.partition("=")
         values = values_of(override)
@@ -168,7 +168,7 @@ class Options:
         return word if str(whole) == str(values) else f"{name}={','.join(map(Transformer.str, whole))}"
 
     def at(self, key: str) -> Any:
-        """What is at a dotted name, as it is written; Ellipsis where there is nothing."""
+        """Return the unresolved value of a dotted name; Ellipsis if there is none."""
         node: Any = self.tree
         for part in key.split("."):
             if isinstance(node, list) and part.isdigit() and int(part) < len(node):
@@ -180,23 +180,23 @@ class Options:
         return node
 
     def has(self, key: str) -> bool:
-        """Whether there is such an option."""
+        """Return whether there is such an option."""
         return self.at(key) is not ...
 
     def value(self, key: str) -> Any:
-        """What an option is now, as far as that can be told."""
+        """Return an option's current value, resolved if possible."""
         if not isinstance(value := self.at(key), str):
             return value
-        with contextlib.suppress(OmegaConfBaseException):  # it may refer to another option
+        with contextlib.suppress(OmegaConfBaseException):  # an interpolation
             return OmegaConf.select(self.config, key)
         return value
 
     def takes_text(self, key: str) -> bool:
-        """Whether an option can be a text, by its present value."""
+        """Return whether an option can be a text, judged by its current value."""
         return isinstance(self.value(key), str | None)
 
     def is_open(self, key: str) -> bool:
-        """Whether an option below one that is handed on to somebody who knows more of them: it can be added, or taken away."""
+        """Return whether an option can be added or removed, because it is below one of OPEN or a mapping with a _target_."""
         parts = key.split(".")
         parents = [".".join(parts[:length]) for length in range(1, len(parts))]
         nodes = [self.at(parent) for parent in parents]
@@ -206,13 +206,13 @@ class Options:
         )
 
     def whole(self, key: str, word: str) -> UserError:
-        """The error for a value where there are options."""
+        """Return the error for a value in place of a mapping of options."""
         return UserError(f"{word}: expected options, as in {key}.<option>=...; there is no choice of a whole {key}")
 
     def unknown(self, key: str, word: str | None = None) -> UserError:
-        """The error for an option that does not exist. word: given where it could be added, if it were to be handed on."""
+        """Return the error for an option that does not exist. word: the user's word; None if it already adds the option by +."""
         group = key.partition(".")[0]
-        if group not in self.tree and (homes := _homes(group)):
+        if group not in self.tree and (homes := _providers(group)):
             hint = f"it comes with {' or '.join(homes)}, and conf/{group} holds its choices and their options"
             return UserError(f"{key}: no such option here; {hint}")
         names = [name for name in self.names() if key.startswith("hydra") or not name.startswith("hydra.")]
@@ -223,12 +223,12 @@ class Options:
         return UserError(f"{key}: no such option{hint}")
 
     def names(self) -> list[str]:
-        """All options, and what holds some."""
+        """Return the names of all options and of the mappings that hold them."""
         paths = [name.split(".") for name, _ in leaves(self.tree)]
         return list(dict.fromkeys(".".join(path[:length]) for path in paths for length in range(1, len(path) + 1)))
 
 
-def _homes(group: str) -> list[str]:
-    """The choices, of other groups, that bring a group with them."""
+def _providers(group: str) -> list[str]:
+    """Return the choices of other groups that include a group in their defaults."""
     files = [path for path in sorted(CONFIGS.glob("*/*.yaml")) if f"/{group}@" in path.read_text()]
     return [f"{path.parent.name}={path.stem}" for path in files]

@@ -1,4 +1,4 @@
-"""Show what a language model makes of one decision: each action's tokens, log-probability, score and probability.
+"""Score one decision with a language model, and show each action's tokens, log-probability, score and probability.
 
 Examples:
   python src/probe.py prompt="To eat, you should first" 'actions=[open the fridge,sleep]'
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Be the command: read the command line, do the task, exit."""
+    """Run the command: read the command line, do the task, exit."""
     signals.install()  # before the imports that take seconds
     from twosome.cli.entry import entry
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def reword(word: str) -> str:
-    """Quote a prompt for Hydra's grammar, in which its commas and colons would mean something."""
+    """Quote a prompt for Hydra's grammar, in which commas and colons have a meaning."""
     from twosome.cli.grammar import quoted
 
     name, _, text = word.partition("=")
@@ -31,7 +31,7 @@ def reword(word: str) -> str:
 
 
 def task(config: "DictConfig") -> None:
-    """Run one job of Hydra's."""
+    """Do one job."""
     from twosome.runs.probe import run
 
     run(config)

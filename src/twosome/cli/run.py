@@ -1,4 +1,4 @@
-"""Train an agent in an environment, evaluate it before and after, and write all that comes of it to a run's folder.
+"""Train an agent in an environment, evaluate it before and after training, and write all results to a run's folder.
 
 Examples:
   python src/run.py env=overcooked norm=word seed=0
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Be the command: read the command line, do the task, exit."""
+    """Run the command: read the command line, do the task, exit."""
     signals.install()  # before the imports that take seconds
     from twosome.cli.entry import entry
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def task(config: "DictConfig") -> float:
-    """Run one job of Hydra's; returns the trained agent's mean discounted return, for sweepers that optimise it."""
+    """Do one job; return the trained agent's mean discounted return, which sweepers can optimise."""
     from twosome.runs.run import run
 
     return run(config)

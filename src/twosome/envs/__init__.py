@@ -1,7 +1,7 @@
-"""Gymnasium environments whose decisions come with words. Importing this package registers them.
+"""Gymnasium environments whose decisions have prompts. Importing this package registers them.
 
-An environment's module is loaded when it is first made. No checker and no order-enforcing wrapper is put around one:
-each checks actions and their order itself, which is faster.
+An environment's module is loaded when it is first made. Gymnasium's checker and order-enforcing wrapper are disabled, since each
+environment checks actions and their order itself, which is faster.
 """
 
 from gymnasium.envs.registration import register

@@ -1,4 +1,4 @@
-"""Drawing in an environment's own units: what the pictures of all environments are made with."""
+"""Drawing in an environment's own units, for the pictures of all environments."""
 
 from collections.abc import Iterable
 from math import cos, pi, sin
@@ -13,7 +13,7 @@ OUTLINE: Final = "#4a3b32"
 
 
 class Brush:
-    """Draws in units of a cell: x to the right and y down from a centre, scaled by ``scale``."""
+    """A brush that draws in units of a cell: x to the right and y down from a centre, scaled by ``scale``."""
 
     def __init__(self, image: Image.Image, cell: int) -> None:
         self._draw = ImageDraw.Draw(image, "RGBA")
@@ -21,17 +21,17 @@ class Brush:
         self._x, self._y, self._scale = 0.0, 0.0, 1.0
 
     def at(self, x: float, y: float, scale: float = 1.0) -> "Brush":
-        """Moves the centre, in cells from the picture's corner."""
+        """Move the centre, in cells from the picture's upper left corner; return the brush."""
         self._x, self._y, self._scale = x, y, scale
         return self
 
     def shift(self, x: float, y: float, scale: float = 1.0) -> "Brush":
-        """Moves the centre relative to where it is."""
+        """Move the centre relative to its current position; return the brush."""
         return self.at(self._x + x * self._scale, self._y + y * self._scale, self._scale * scale)
 
     @property
     def here(self) -> tuple[float, float, float]:
-        """What `at` takes to come back to."""
+        """The current centre and scale, as arguments of `at`."""
         return self._x, self._y, self._scale
 
     def _pixels(self, points: Iterable[Point]) -> list[Point]:
@@ -42,7 +42,7 @@ class Brush:
         return max(1, round(width * self._scale * self._cell))
 
     def oval(self, x: float, y: float, rx: float, ry: float, fill: Colour, line: Colour = OUTLINE, w: float = 0) -> None:
-        """An ellipse with half axes rx, ry."""
+        """Draw an ellipse with half axes rx, ry and line width w."""
         box = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
         self._draw.ellipse(box, fill=fill, outline=line if w else None, width=self._width(w) if w else 0)
 
@@ -57,33 +57,33 @@ class Brush:
         w: float = 0,
         round_: float = 0,
     ) -> None:
-        """A rectangle with half sides rx, ry and rounded corners."""
+        """Draw a rectangle with half sides rx, ry, line width w and corners of radius round_."""
         corners = self._pixels([(x - rx, y - ry), (x + rx, y + ry)])
         radius = round_ * self._scale * self._cell
         self._draw.rounded_rectangle(corners, radius, fill=fill, outline=line if w else None, width=self._width(w) if w else 0)
 
     def polygon(self, points: Iterable[Point], fill: Colour) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self._draw.polygon(self._pixels(points), fill=fill)
 
     def line(self, points: Iterable[Point], fill: Colour, w: float) -> None:
-        """A line through points, with rounded joints."""
+        """Draw a line through points, with rounded joints."""
         self._draw.line(self._pixels(points), fill=fill, width=self._width(w), joint="curve")
 
     def arc(self, x: float, y: float, r: float, start: int, end: int, fill: Colour, w: float) -> None:
-        """Part of a circle, in degrees clockwise from the right."""
+        """Draw an arc of a circle, in degrees clockwise from the right."""
         box = self._pixels([(x - r, y - r), (x + r, y + r)])
         self._draw.arc(box, start, end, fill=fill, width=self._width(w))
 
 
 def darkened(image: Image.Image, share: float, window: tuple[int, int, int, int]) -> Image.Image:
-    """A picture that is darkened by a share from 0 to 1 but for a window: left, top, right, bottom, in pixels."""
+    """Return a picture darkened by a share from 0 to 1, except for a window (left, top, right, bottom), in pixels."""
     dark = Image.blend(image, Image.new("RGB", image.size, "#2b3347"), share)
     dark.paste(image.crop(window), window[:2])
     return dark
 
 
 def star(x: float, y: float, outer: float, inner: float, points: int) -> list[Point]:
-    """The corners of a star."""
+    """Return the corners of a star with these outer and inner radii."""
     angles = [(i * pi / points - pi / 2, inner if i % 2 else outer) for i in range(2 * points)]
     return [(x + r * cos(a), y + r * sin(a)) for a, r in angles]

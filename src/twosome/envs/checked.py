@@ -1,4 +1,4 @@
-"""What an environment gives is checked here, and what goes wrong in it is told with the way there."""
+"""A wrapper that checks an environment's return values and reports its errors with the actions that led to them."""
 
 from typing import Any
 
@@ -9,10 +9,11 @@ from twosome.errors import ContractError, RunError, UserError, is_interruption, 
 
 
 class Checked(gymnasium.Wrapper):
-    """Around every environment that a configuration names.
+    """A wrapper of every environment that a configuration names.
 
-    Raises ContractError where the environment does not keep to its contract, RunError where it raises anything itself, SystemExit
-    included; both name its id, its number among those side by side, if any, and the actions since the episode began.
+    It raises ContractError if the environment violates its contract, and RunError if the environment raises any exception,
+    including SystemExit. Both messages name its id, its number in a vector of environments, if any, and the actions since the
+    episode began.
     """
 
     def __init__(self, env: gymnasium.Env, known: dict[int, Words] | None = None) -> None:
@@ -32,28 +33,28 @@ class Checked(gymnasium.Wrapper):
         try:
             return self.contract.reset(self.env.reset(seed=seed, options=options))
         except BaseException as error:
-            self._tell("reset", error)
+            self._reraise("reset", error)
             raise
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Act."""
+        """Do an action."""
         self.actions.append(int(action))
         try:
             return self.contract.step(self.env.step(action))
         except BaseException as error:
-            self._tell("step", error)
+            self._reraise("step", error)
             raise
 
     def close(self) -> None:
-        """End."""
+        """Close the environment."""
         try:
             self.env.close()
         except BaseException as error:
-            self._tell("close", error)
+            self._reraise("close", error)
             raise
 
-    def _tell(self, call: str, error: BaseException) -> None:
-        """Raise what tells of the error; return where the error does so itself, or is none of the environment's."""
+    def _reraise(self, call: str, error: BaseException) -> None:
+        """Raise the error with its context; return if it is a UserError or an interruption, which the caller raises again."""
         way = f"actions since the episode began: {self.actions}" if self.actions else "before the first action"
         if isinstance(error, ContractError):
             raise ContractError(f"{self._name()}: {error} (see CONTRIBUTING.md); {way}") from error

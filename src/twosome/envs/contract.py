@@ -1,4 +1,4 @@
-"""The contract of an environment (CONTRIBUTING.md), checked value by value as an environment is stepped."""
+"""The contract of an environment (CONTRIBUTING.md), checked in every reset and step."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -11,24 +11,24 @@ from gymnasium.spaces import Box, Discrete
 from twosome.errors import ContractError, shown
 
 KEYS = ("prompt", "action_ids", "action_prompts", "duration", "primitive_steps", "success")
-"""What every info must hold."""
+"""The keys that every info must have."""
 
 NUMBERS = (float, int, np.floating, np.integer, np.bool_)
 
 MAX_REWARD = 1e15
-"""The squares of larger ones are beyond float32, in which returns are learned."""
+"""The largest reward. Squares of larger ones would overflow float32, in which returns are learned."""
 
 Words = tuple[Any, Any, Any, Any]
 """The action_prompts, action_ids, prompt and affordances of an info."""
 
 REMEMBERED = 4096
-"""How many of them are not looked at again."""
+"""The number of Words that are remembered as valid, so that they are not checked again."""
 
 _required = itemgetter(*KEYS)
 
 
 def spaces(env: gymnasium.Env) -> tuple[Box, Discrete]:
-    """The environment's observation and action space; raises ContractError where they are not as the contract says."""
+    """Return the environment's observation and action space; raise ContractError if they violate the contract."""
     observations, actions = (getattr(env, name, None) for name in ("observation_space", "action_space"))
     if not isinstance(observations, Box) or observations.dtype != np.float32:
         raise ContractError(f"its observation_space is {shown(observations)}, expected a Box of float32")
@@ -38,15 +38,15 @@ def spaces(env: gymnasium.Env) -> tuple[Box, Discrete]:
 
 
 class Contract:
-    """What one environment may return from reset() and step().
+    """A checker of what one environment returns from reset() and step().
 
-    Its methods return what they are given, with words as plain str, and raise ContractError, which says what was found and what
-    was expected. They are called at every step: what is as usual is known by its exact type, and words that are the very objects
-    of an earlier decision are not looked at again.
+    Its methods return the given values, with texts as plain str. They raise ContractError, which names what was found and what
+    was expected. They are fast, since they are called at every step: values of the usual types are accepted by their exact type,
+    and texts that are the same objects as in an earlier decision are not checked again.
     """
 
     def __init__(self, env: gymnasium.Env, known: dict[int, Words] | None = None) -> None:
-        """known: words that were found right, by the identity of their action_prompts; shared by environments of one kind."""
+        """known: valid words by the id() of their action_prompts, shared by environments of one kind. Raises ContractError."""
         observations, actions = spaces(env)
         self._shape, self._dtype, self._actions = observations.shape, observations.dtype, int(actions.n)
         tasks = getattr(env.unwrapped, "tasks", ())
@@ -56,7 +56,7 @@ class Contract:
         self._known = {} if known is None else known
 
     def reset(self, given: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Check what reset() returned."""
+        """Check the return value of reset()."""
         if not isinstance(given, tuple) or len(given) != 2:
             raise ContractError(f"its reset() gave {_counted(given)}, expected 2: obs, info")
         obs, info = given
@@ -68,7 +68,7 @@ class Contract:
         return obs, info
 
     def step(self, given: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Check what step() returned."""
+        """Check the return value of step()."""
         if not isinstance(given, tuple) or len(given) != 5:
             raise ContractError(f"its step() gave {_counted(given)}, expected 5: obs, reward, terminated, truncated, info")
         obs, reward, terminated, truncated, info = given
@@ -96,7 +96,7 @@ class Contract:
                 f"its {call}() gave the observation {found}, expected an array of shape {self._shape} and {self._dtype}, as its "
                 "observation_space says"
             )
-        if np.count_nonzero(np.isfinite(obs)) != obs.size:  # twice as fast as all()
+        if np.count_nonzero(np.isfinite(obs)) != obs.size:  # half the time of all()
             raise ContractError(f"its {call}() gave the observation {shown(obs)}, expected finite numbers")
 
     def _decision(self, info: Any) -> dict[str, Any]:
@@ -118,9 +118,9 @@ class Contract:
         _check_prompt(prompt)
         _check_actions(ids, words, self._actions)
         _check_affordances(affordances, len(ids))
-        if type(prompt) is not str or {*map(type, words)} != {str}:  # np.str_, say, which no checkpoint gives back
+        if type(prompt) is not str or {*map(type, words)} != {str}:  # such as np.str_, which checkpoints cannot hold
             return {**info, "prompt": str.__str__(prompt), "action_prompts": tuple(map(str.__str__, words))}
-        if type(ids) is type(words) is tuple and (affordances is None or type(affordances) is tuple):  # they cannot change
+        if type(ids) is type(words) is tuple and (affordances is None or type(affordances) is tuple):  # immutable
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             self._known[id(words)] = words, ids, prompt, affordances
@@ -176,7 +176,7 @@ def _check_hashable(state: Any) -> None:
 
 
 def _listed(values: Any) -> bool:
-    """Whether values have an order and a number, and are not the letters of a word."""
+    """Return whether values are a sequence or a one-dimensional array, and not a text."""
     return (isinstance(values, Sequence) and not isinstance(values, str | bytes)) or (
         isinstance(values, np.ndarray) and values.ndim == 1
     )
@@ -195,7 +195,7 @@ def _probability(value: Any) -> bool:
 
 
 def _worded(text: Any) -> bool:
-    """Whether text is a str that is not blank and that can be encoded, as a tokenizer does."""
+    """Return whether text is a str that is not blank and can be encoded as UTF-8, as tokenizers require."""
     return isinstance(text, str) and bool(text.strip()) and (text.isascii() or text.encode(errors="ignore").decode() == text)
 
 

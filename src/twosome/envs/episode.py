@@ -1,16 +1,16 @@
-"""An episode in numbers, for learning curves and evaluation."""
+"""The statistics of an episode, for learning curves and evaluation."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Episode:
-    """A row of episodes.csv; returns are sums over the episode so far.
+    """A row of episodes.csv. Returns are sums over the episode so far.
 
-    env_step: the run's environment steps (decisions) when it ended. env: the environment's index.
-    discounted_return: discounted per primitive step, what the paper's curves show. raw_return: the plain sum of rewards.
-    decisions, primitive_steps: its length. terminated: ended by itself rather than by the step limit. success: reached
-    the task's goal.
+    env_step: the run's environment steps (decisions) when the episode ended. env: the environment's index.
+    discounted_return: discounted per primitive step, as in the paper's curves. raw_return: the sum of rewards.
+    decisions, primitive_steps: the length. terminated: whether it ended by itself and not by the step limit. success: whether the
+    task's goal was reached.
     """
 
     env_step: int = 0
@@ -23,7 +23,7 @@ class Episode:
     success: bool = False
 
     def add(self, reward: float, primitive_steps: int, gamma: float) -> None:
-        """Account for one decision; primitive_steps counts from the episode's start to its end."""
+        """Add one decision. reward: of the decision. primitive_steps: from the episode's start to the decision's end."""
         self.discounted_return += gamma**self.primitive_steps * reward
         self.raw_return += reward
         self.decisions += 1

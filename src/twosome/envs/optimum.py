@@ -1,7 +1,7 @@
-"""The best discounted return that an environment allows, found by looking at every state it can reach.
+"""Optimal play in an environment, computed by value iteration over all reachable states.
 
-It is the line that a learning curve is to be read against. An environment takes part by offering the protocol
-`Searchable` on its unwrapped self; nothing else has to be registered.
+Its discounted return is the upper bound in learning curves. It is computed for environments whose unwrapped object has the
+protocol `Searchable`.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -18,10 +18,10 @@ TOLERANCE = 1e-13
 
 
 class Transition(NamedTuple):
-    """What an action does in a state.
+    """The outcome of an action in a state.
 
-    state: the next one. reward: of the whole action, as ``env.step`` returns it. duration: in primitive steps; what
-    follows is discounted by ``gamma ** duration``. terminated: whether the episode ends here.
+    state: the next state. reward: of the whole action, as ``env.step`` returns it. duration: in primitive steps; later rewards
+    are discounted by ``gamma ** duration``. terminated: whether the episode ends.
     """
 
     state: Hashable
@@ -32,10 +32,10 @@ class Transition(NamedTuple):
 
 @runtime_checkable
 class Searchable(Protocol):
-    """A deterministic environment whose states can be named and tried out without stepping it.
+    """A deterministic environment whose transitions can be computed without stepping it.
 
-    The state holds everything that decides what actions do, but not the time that is left. The environment's info names
-    the present one: ``info["state"]``.
+    A state determines the outcome of every action. It does not include the remaining time. The current state is
+    ``info["state"]``.
     """
 
     @property
@@ -43,16 +43,16 @@ class Searchable(Protocol):
         """The state after any reset."""
 
     def admissible(self, state: Any) -> Sequence[int]:
-        """The ids of the actions that can be chosen in a state, at least one."""
+        """Return the ids of the actions that can be chosen in a state, at least one."""
 
     def transition(self, state: Any, action: int) -> Transition:
-        """What an action does in a state; changes nothing in the environment."""
+        """Return the outcome of an action in a state, without changing the environment."""
 
 
 class BestPlay(NamedTuple):
-    """The best there is: its discounted return, its actions' ids, its primitive steps, and how many states there are.
+    """An optimal play. value: its discounted return. actions: their ids. primitive_steps: its length. states: how many there are.
 
-    A best play that never ends is told up to the first state that it comes back to.
+    If it never ends, actions and primitive_steps are given up to the first repeated state.
     """
 
     value: float
@@ -63,9 +63,9 @@ class BestPlay(NamedTuple):
 
 @lru_cache(maxsize=8)
 def optimal_return(make_env: Callable[[], gymnasium.Env], gamma: float) -> float | None:
-    """The best discounted return (gamma per primitive step) from the start, or None where `best_play` finds none.
+    """Return the optimal discounted return (gamma per primitive step) from the start, or None if `best_play` finds none.
 
-    A run asks for it several times, and it can take seconds: it is remembered by the maker of its environments.
+    It can take seconds and is needed several times in a run, so it is cached by make_env.
     """
     env = make_env()
     try:
@@ -76,22 +76,22 @@ def optimal_return(make_env: Callable[[], gymnasium.Env], gamma: float) -> float
 
 
 def best_play(env: gymnasium.Env, gamma: float) -> BestPlay | None:
-    """The best play from the start; None where `solve` finds no solution."""
+    """Return an optimal play from the start; None if `solve` finds no solution."""
     solution = solve(env, gamma)
     return None if solution is None else solution.play()
 
 
 def best_actions(env: gymnasium.Env, gamma: float) -> dict[Hashable, int] | None:
-    """The id of a best action in every state that can be reached; None where `solve` finds no solution."""
+    """Return the id of an optimal action in every reachable state; None if `solve` finds no solution."""
     solution = solve(env, gamma)
     return None if solution is None else solution.actions()
 
 
 def solve(env: gymnasium.Env, gamma: float) -> "Solution | None":
-    """Value iteration over all states that can be reached, non-terminal ones being worth 0 at first.
+    """Run value iteration over all reachable states, with initial values of 0.
 
-    Without the time limit, which can only lower what can be earned where going on never costs more than it brings.
-    None where the environment is not `Searchable`, has more than MAX_STATES states, or values that grow for ever.
+    The time limit is ignored. The result is an upper bound of the return with the limit if the value of continuing is never
+    negative. Returns None if the environment is not `Searchable`, has more than MAX_STATES states, or its values diverge.
     """
     game = env.unwrapped
     if not isinstance(game, Searchable):
@@ -116,10 +116,10 @@ StateActions = list[tuple[int, Transition]]  # a state's actions
 
 
 class Solution(NamedTuple):
-    """What value iteration found.
+    """The result of value iteration.
 
-    numbers: the states'; the initial one is 0. By number: rows, the actions; values, the best discounted returns,
-    (states,); choices, a best action's place in its row.
+    numbers: the number of each state; the initial one is 0. rows: the actions of each state, by number. values: the optimal
+    discounted returns, (states,). choices: the index of an optimal action in each row.
     """
 
     numbers: dict[Hashable, int]
@@ -128,11 +128,11 @@ class Solution(NamedTuple):
     choices: list[int]
 
     def actions(self) -> dict[Hashable, int]:
-        """The best action's id in each state."""
+        """Return the id of an optimal action in each state."""
         return {state: self.rows[number][self.choices[number]][0] for state, number in self.numbers.items()}
 
     def play(self) -> BestPlay:
-        """The best actions from the start on."""
+        """Return an optimal play from the initial state."""
         actions, primitive_steps, at, seen = [], 0, 0, set()
         while at not in seen:
             seen.add(at)
@@ -146,7 +146,10 @@ class Solution(NamedTuple):
 
 
 def _explore(game: Searchable) -> tuple[dict[Hashable, int], list[StateActions]] | None:
-    """Number the states in the order of discovery, the initial one 0, and try every action in each."""
+    """Number the states in the order of discovery, from the initial one (0), and compute every transition.
+
+    Returns None if there are more than MAX_STATES states.
+    """
     index: dict[Hashable, int] = {game.initial_state: 0}
     rows: list[StateActions] = []
     for state in (states := [game.initial_state]):
@@ -162,7 +165,7 @@ def _explore(game: Searchable) -> tuple[dict[Hashable, int], list[StateActions]]
 
 
 def _tables(index: dict[Hashable, int], rows: list[StateActions], gamma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rewards, discounts and following states' numbers, each (states, most actions); missing actions earn -inf."""
+    """Return rewards, discounts and numbers of next states, each (states, actions); the reward of missing actions is -inf."""
 
     def table(value: Callable[[Transition], float], missing: float) -> np.ndarray:
         columns = zip_longest(*([value(each) for _, each in row] for row in rows), fillvalue=missing)

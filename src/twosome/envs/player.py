@@ -1,4 +1,4 @@
-"""Playing one environment: the only place where environments are reset and stepped."""
+"""The player of one environment: the only place where environments are reset and stepped."""
 
 from typing import Any, NamedTuple
 
@@ -9,10 +9,10 @@ from twosome.envs.episode import Episode
 
 
 class Outcome(NamedTuple):
-    """What one decision led to.
+    """The outcome of one action.
 
-    decision: what the environment offers next in the same episode; the last one where the episode ended.
-    reward: of the whole macro-action. duration, primitive_steps: of the decision just made, and since the episode's start.
+    decision: the next decision of the same episode, or the last one if the episode ended. reward: of the whole macro-action.
+    duration: primitive steps of the macro-action. primitive_steps: since the episode's start.
     """
 
     decision: Decision
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 
 
 class Player:
-    """An environment with the decision that it offers and the episode so far.
+    """An environment with its current decision and the statistics of the current episode.
 
     decision: of the last `reset` or `step`. episode: its returns are discounted by gamma per primitive step.
     """
@@ -38,19 +38,19 @@ class Player:
     decision: Decision
 
     def __init__(self, env: gymnasium.Env, gamma: float, number: int = 0) -> None:
-        """env: keeps to the contract of environments (CONTRIBUTING.md). number: of the environment among others."""
+        """env: follows the contract of environments (CONTRIBUTING.md). number: the environment's index."""
         self.env, self.gamma, self.number = env, gamma, number
         self.episode = Episode(env=number)
         self.ended = False
 
     def reset(self, seed: int | None = None) -> Decision:
-        """Start an episode. seed: of the environment; None goes on with its generator."""
+        """Start an episode. seed: of the environment; None continues with its generator."""
         self.episode, self.ended = Episode(env=self.number), False
         self.decision = Decision.from_step(*self.env.reset(seed=seed))
         return self.decision
 
     def step(self, action_id: int) -> Outcome:
-        """Act, and account for it in the episode."""
+        """Do an action, and add it to the episode's statistics."""
         obs, reward, terminated, truncated, info = self.env.step(action_id)
         self.decision = Decision.from_step(obs, info)
         outcome = Outcome(self.decision, float(reward), int(info["duration"]), int(info["primitive_steps"]),
@@ -61,7 +61,7 @@ class Player:
         return outcome
 
     def choose(self, choice: int) -> Outcome:
-        """Act by the index of an action among the decision's own."""
+        """Do an action. choice: its index in the current decision."""
         return self.step(self.decision.action_ids[choice])
 
     def close(self) -> None:
@@ -69,11 +69,11 @@ class Player:
         self.env.close()
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, as plain values; the environment is `Resumable`."""
+        """Return the state for `restore`, as plain values. The environment must be `Resumable`."""
         return {**self.env.state(), "episode": vars(self.episode).copy()}  # type: ignore[attr-defined]
 
     def restore(self, state: dict[str, Any]) -> Decision:
-        """Go back to a state; returns the decision offered there."""
+        """Restore a state; return its decision."""
         self.decision = Decision.from_step(*self.env.restore(state))  # type: ignore[attr-defined]
         self.episode, self.ended = Episode(**state["episode"]), False
         return self.decision

@@ -1,4 +1,4 @@
-"""Environments that can be put back into any state they were in, whatever they are."""
+"""A wrapper that makes the state of any environment restorable."""
 
 from typing import Any
 
@@ -7,8 +7,11 @@ import numpy as np
 
 
 class Resumable(gymnasium.Wrapper):
-    """Remembers the generator's state at the last reset and the actions since: enough to restore any environment whose
-    randomness all comes from gymnasium's ``np_random``. So no environment needs code for checkpoints."""
+    """A wrapper that records the generator's state at the last reset and the actions since.
+
+    Replaying them restores any environment whose random numbers all come from gymnasium's ``np_random``. So no environment needs
+    code for checkpoints.
+    """
 
     def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(env)
@@ -16,7 +19,7 @@ class Resumable(gymnasium.Wrapper):
         self._actions: list[int] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; options are not remembered, so none may be given."""
+        """Start an episode. Raises ValueError if there are options, since they are not recorded."""
         if options:
             raise ValueError("a resumable environment is reset without options")
         if seed is not None:
@@ -26,16 +29,16 @@ class Resumable(gymnasium.Wrapper):
         return self.env.reset()
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Act and remember the action."""
+        """Do an action and record it."""
         self._actions.append(int(action))
         return self.env.step(action)
 
     def state(self) -> dict[str, Any]:
-        """The environment's state, made of plain Python values."""
+        """Return the environment's state, as plain Python values."""
         return {"generator": self._generator_state, "actions": list(self._actions)}
 
     def restore(self, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Return to a state; gives the observation and info that step or reset gave there."""
+        """Restore a state; return the observation and info of the last step or reset before it was saved."""
         generator = np.random.default_rng()
         generator.bit_generator.state = state["generator"]
         self.env.unwrapped.np_random = generator

@@ -1,4 +1,4 @@
-"""Which tasks an environment has."""
+"""The tasks of an environment."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import gymnasium
 
 
 def task_names(make_env: Callable[[], gymnasium.Env]) -> tuple[str, ...]:
-    """What the environment's option ``task`` can be, by its attribute ``tasks``; nothing where it has none."""
+    """Return the values of the environment's option ``task``, from its attribute ``tasks``; empty if it has none."""
     env = make_env()
     try:
         return tuple(getattr(env.unwrapped, "tasks", ()))

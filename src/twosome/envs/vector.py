@@ -1,4 +1,4 @@
-"""Environments side by side, whose episodes follow one another."""
+"""A vector of environments that are reset automatically when an episode ends."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from twosome.envs.resumable import Resumable
 
 
 class Step(NamedTuple):
-    """What happened in each of N environments after one decision.
+    """The outcomes of one action in each of N environments.
 
-    decisions: what each offers next; after an episode's end already the first decision of the next one.
-    rewards: (N,) float64. durations, primitive_steps: (N,) ints of the decision just made and since the episode's start.
+    decisions: the next decision of each; if an episode ended, the first decision of the next one.
+    rewards: (N,) float64. durations: (N,) int, primitive steps of the action. primitive_steps: (N,) int, since the episode began.
     terminated, truncated, success: (N,) bool.
     final: the last decision of the episodes that ended in this step, by environment. episodes: those episodes.
     """
@@ -34,29 +34,30 @@ class Step(NamedTuple):
 
 
 class DecisionEnvs:
-    """num_envs environments. The step that ends an episode also returns the next one's first decision, and the ended one's last
-    decision separately; so every step is a transition inside one episode (gymnasium's SAME_STEP autoreset).
+    """A vector of environments with automatic resets.
 
-    make_env: of environments that keep to the contract, as `envs.checked` sees to.
+    The step that ends an episode returns the first decision of the next episode, and the last decision of the ended one
+    separately. So every step is a transition inside one episode (gymnasium's SAME_STEP autoreset). make_env: makes environments
+    that follow the contract, which `envs.checked` checks.
     """
 
     def __init__(
         self, make_env: Callable[[], gymnasium.Env], num_envs: int, gamma: float = 1.0, own: range | None = None
     ) -> None:
-        """num_envs: environments of the run. gamma: discount of the episodes' returns per primitive step. own: which of the
-        environments are here, where they are spread over processes."""
+        """num_envs: the number of the run's environments. gamma: discount of the episodes' returns per primitive step. own: the
+        indices of this process's environments; None: all of them."""
         self.num_envs, self.own = num_envs, range(num_envs) if own is None else own
         self.players = [Player(Resumable(make_env()), gamma, number) for number in self.own]
         for player in self.players:
-            player.env.set_wrapper_attr("number", player.number)  # so that `Checked` can say which one went wrong
+            player.env.set_wrapper_attr("number", player.number)  # `Checked` names it in its errors
 
     def reset(self, seed: int) -> list[Decision]:
-        """Start every environment; the seeds are drawn from one sequence, so that no two runs' seeds overlap."""
+        """Reset every environment. Their seeds are drawn from one stream, so that runs with different seeds do not share them."""
         seeds = seeding.stream(seed, "environments").generate_state(self.num_envs)
         return [player.reset(int(seeds[player.number])) for player in self.players]
 
     def step(self, action_ids: Sequence[int]) -> Step:
-        """Act in every environment."""
+        """Do an action in every environment."""
         outcomes = [player.step(action) for player, action in zip(self.players, action_ids, strict=True)]
         final = {index: outcome.decision for index, outcome in enumerate(outcomes) if outcome.ended}
         episodes = [self.players[index].episode for index in final]
@@ -66,11 +67,11 @@ class DecisionEnvs:
         return Step(decisions, rewards, durations, primitive_steps, terminated, truncated, success, final, episodes)
 
     def state(self) -> list[dict[str, Any]]:
-        """Everything needed to go on from here, as plain values."""
+        """Return the states of the environments, as plain values."""
         return [player.state() for player in self.players]
 
     def restore(self, state: Sequence[dict[str, Any]]) -> list[Decision]:
-        """Go back to a state; returns the decisions offered there."""
+        """Restore a state; return its decisions."""
         return [player.restore(one) for player, one in zip(self.players, state, strict=True)]
 
     def close(self) -> None:

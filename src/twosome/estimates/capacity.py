@@ -1,6 +1,6 @@
-"""What fits where: the memory of one training process, from a model's shape; ``python -m twosome.estimates.capacity`` prints it.
+"""The memory of one training process, from a model's shape. ``python -m twosome.estimates.capacity`` prints a table.
 
-Formulas, not measurements, but for the activations' coefficients (docs/scaling.md says how those were measured).
+The numbers are computed by formulas. Only the coefficients of the activations are measured, as docs/scaling.md describes.
 """
 
 import json
@@ -15,14 +15,14 @@ from twosome.language.config import ARCHITECTURES, BATCH_TOKENS, ModelConfig
 
 BYTES = {"float32": 4, "bfloat16": 2}
 SAVED = {"float32": (28, 12), "bfloat16": (24, 6)}
-"""Bytes that a layer keeps per token for the backward pass, per hidden unit and per unit of the MLP's inner layer; measured."""
-PROJECTED = 0.3  # of the tokens, those whose next one is predicted: measured, docs/benchmark.json
-TRAINED = 16  # bytes per learned weight: itself, its gradient and AdamW's two moments, in float32
+"""Bytes that a layer stores per token for the backward pass, per hidden unit and per unit of the MLP's inner layer; measured."""
+PROJECTED = 0.3  # share of tokens whose next token is predicted; measured, docs/benchmark.json
+TRAINED = 16  # bytes per learned weight: weight, gradient and AdamW's two moments, in float32
 CRITIC = (1024, 512)
 RANK = 8
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
-"""Hugging Face's names of the architectures that have the layers of `Shape`."""
-USABLE = 0.9  # of a GPU's memory: the rest is CUDA's own and what the allocator cannot use
+"""Hugging Face's names of the architectures with the layers of `Shape`."""
+USABLE = 0.9  # usable share of a GPU's memory; the rest is used by CUDA or lost in the allocator
 GPUS = (24, 40, 80)  # GB
 PROCESSES = (1, 2, 4, 8)
 BATCHES = (BATCH_TOKENS["cuda"], 512)  # engine.batch_tokens: the default, and one for large models
@@ -30,7 +30,11 @@ BATCHES = (BATCH_TOKENS["cuda"], 512)  # engine.batch_tokens: the default, and o
 
 @dataclass(frozen=True)
 class Shape:
-    """A LLaMA-like model: widths of its layers, how many there are, the vocabulary, whether embedding and output are one."""
+    """The shape of a LLaMA-like model.
+
+    hidden, inner, keys: the widths of hidden states, of the MLP's inner layer, and of keys and values. layers: their number.
+    vocabulary: its size. tied: whether the embedding and the output layer share their weights.
+    """
 
     name: str
     dtype: str
@@ -43,41 +47,44 @@ class Shape:
 
     @property
     def layer(self) -> int:
-        """Weights of a layer: queries and output, keys and values, the MLP, two norms."""
+        """The number of weights of a layer: queries and output, keys and values, the MLP, two norms."""
         return 2 * self.hidden**2 + 2 * self.hidden * self.keys + 3 * self.hidden * self.inner + 2 * self.hidden
 
     @property
     def embedding(self) -> int:
-        """Weights of the embedding; the output layer's are as many."""
+        """The number of weights of the embedding; the output layer has as many."""
         return self.vocabulary * self.hidden
 
     @property
     def frozen(self) -> int:
-        """Weights of the base model."""
+        """The number of weights of the base model."""
         return self.layers * self.layer + self.embedding * (1 if self.tied else 2) + self.hidden
 
     @property
     def adapter(self) -> int:
-        """Weights of LoRA on queries and values."""
+        """The number of weights of LoRA on queries and values, of rank RANK."""
         return self.adapter_of(RANK)
 
     def adapter_of(self, rank: int) -> int:
-        """The same for another rank."""
+        """Return the number of weights of LoRA on queries and values for another rank."""
         return self.layers * rank * (self.hidden + self.hidden + self.hidden + self.keys)
 
     @property
     def critic(self) -> int:
-        """Weights of the critic."""
+        """The number of weights of the critic."""
         return mlp_weights(self.hidden, *CRITIC, 1)
 
     @property
     def learned_bytes(self) -> int:
-        """What learns, whole on every process."""
+        """The bytes of all learned weights, of which every process has a full copy."""
         return TRAINED * (self.adapter + self.critic)
 
     def frozen_bytes(self, processes: int) -> int:
-        """The base model's weights on one of several processes, while it computes: its shard, the layer at work and the one
-        fetched ahead, and the embedding (a tied one is not sharded)."""
+        """Return the bytes of the base model's weights on each process, while it computes.
+
+        With several processes these are its shard, the current layer, the prefetched next layer, and the embedding. A tied
+        embedding is not sharded.
+        """
         size = BYTES[self.dtype]
         if processes == 1:
             return size * self.frozen
@@ -85,13 +92,13 @@ class Shape:
         return size * (ceil(sharded / processes) + 2 * self.layer + self.embedding)
 
     def activation_bytes(self, batch_tokens: int) -> int:
-        """What a forward pass keeps for the backward pass, and the vocabulary's logits with their gradient in float32."""
+        """Return the bytes of activations that are stored for the backward pass, and of logits and their gradient in float32."""
         hidden, inner = SAVED[self.dtype]
         kept = self.layers * (hidden * self.hidden + inner * self.inner)
         return round(batch_tokens * (kept + PROJECTED * 2 * 4 * self.vocabulary))
 
     def total_bytes(self, processes: int, batch_tokens: int = BATCHES[0]) -> int:
-        """All of it, on each process."""
+        """Return the bytes of weights and activations on each process."""
         return self.frozen_bytes(processes) + self.learned_bytes + self.activation_bytes(batch_tokens)
 
 
@@ -106,13 +113,13 @@ SHAPES = (
 
 
 def mlp_weights(*sizes: int) -> int:
-    """Weights of linear layers between these sizes, without biases."""
+    """Return the number of weights of linear layers between these sizes, without biases."""
     return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
 
 
 def shape_of(model: ModelConfig) -> Shape | None:
-    """The shape of the model that is configured; None where it is not known before the model is there, or is no LLaMA's."""
-    dtype = "float32" if model.dtype == "float32" else "bfloat16"  # float16 is as large
+    """Return the shape of the configured model; None if it is not downloaded yet, or is not LLaMA-like."""
+    dtype = "float32" if model.dtype == "float32" else "bfloat16"  # float16 has the same size
     if model.source == "smollm2":
         return replace(SHAPES[0], dtype=dtype)
     config = _hub_config(str(model.path)) if model.source == "hf" else ARCHITECTURES[model.architecture]
@@ -135,7 +142,7 @@ def shape_of(model: ModelConfig) -> Shape | None:
 
 
 def _hub_config(path: str) -> dict[str, Any]:
-    """The config.json of a local folder, or of a hub's repository that has been downloaded; empty where it cannot be read."""
+    """Return the config.json of a local folder or of a downloaded hub repository; empty if it cannot be read."""
     file = Path(path).expanduser() / "config.json"
     if not file.is_file():
         from huggingface_hub import try_to_load_from_cache
@@ -143,7 +150,7 @@ def _hub_config(path: str) -> dict[str, Any]:
 
         try:
             file = Path(try_to_load_from_cache(path, "config.json") or "")
-        except (HFValidationError, TypeError):  # no hub name; known not to be there
+        except (HFValidationError, TypeError):  # not a hub name; cached as missing
             return {}
     try:
         return dict(json.loads(file.read_text()))
@@ -152,13 +159,13 @@ def _hub_config(path: str) -> dict[str, Any]:
 
 
 def needed(shape: Shape, gpu: float, batch_tokens: int) -> str:
-    """The fewest GPUs of so many GB that train the model, as the table says it."""
+    """Return the smallest number of GPUs of so many GB that can train the model, as text for the table."""
     fits = (number for number in PROCESSES if shape.total_bytes(number, batch_tokens) <= USABLE * gpu * 1e9)
     return str(next(fits, f">{PROCESSES[-1]}"))
 
 
 def table() -> Iterator[str]:
-    """The lines of the table in docs/scaling.md, in GB of 10^9 bytes."""
+    """Yield the lines of the table in docs/scaling.md, in GB of 10^9 bytes."""
     columns = ["model", "dtype", "frozen weights", "what learns", "activations", *(f"on {n}" for n in PROCESSES)]
     columns += [f"{gpu} GB" for gpu in GPUS]
     yield "| " + " | ".join(columns) + " |"

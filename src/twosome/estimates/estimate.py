@@ -1,7 +1,7 @@
-"""The memory that a run will take, from below: what is certain.
+"""A lower bound of the memory of a run.
 
-Of a language model's work that is one decision, since those of a rollout may all be alike. Options are not checked here: what is
-no number counts as 0.
+For a language model it includes the activations of one decision only, since all decisions of a rollout may be equal. Options are
+not checked here; a value that is not a number counts as 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,17 +20,17 @@ from twosome.parts import model_config
 from twosome.policies.context import MakeEnv
 
 NOT_TRAINED = ("twosome.policies.random.", "twosome.policies.optimal.", "twosome.policies.saycan.")
-"""Baselines for which PPO's settings have no effect."""
+"""Baselines on which PPO's options have no effect."""
 MEMORY, GPU, DISK = "memory", "GPU memory", "disk"
-LARGEST = 10**30  # of an option's numbers: beyond, they are no floats
-SAMPLE_BYTES = 150  # of a decision in a rollout, besides itself: choice, log-probability, reward, value, advantage, ...
-ENV_BYTES = 1_500  # around each environment: wrappers, its generator, the running episode
-EPISODE_BYTES = 450  # of a finished episode, as evaluations keep it
-ROW_BYTES = 1_500  # of an update on disk: its row of metrics.csv, TensorBoard's events
+LARGEST = 10**30  # larger numbers of options are clipped, so that products do not overflow a float
+SAMPLE_BYTES = 150  # per decision of a rollout, besides the decision: choice, log-probability, reward, value, advantage, ...
+ENV_BYTES = 1_500  # per environment, besides the environment: wrappers, generator, current episode
+EPISODE_BYTES = 450  # per finished episode of an evaluation
+ROW_BYTES = 1_500  # per update on disk: a row of metrics.csv, TensorBoard's events
 
 
 class Part(NamedTuple):
-    """What takes memory: in words, the bytes, where, and the options that it is proportional to."""
+    """A part of a run's memory. what: in words. size: bytes. place: MEMORY, GPU or DISK. options: it is proportional to these."""
 
     what: str
     size: float
@@ -40,9 +40,12 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimate:
-    """options: the configuration by dotted names. shape: of the language model, if it is known. device: cpu or cuda.
-    processes: that share the run, in all; here: those of them on this machine; threads: of each. trains: False where a trained
-    agent is only played."""
+    """The facts about a run that estimates use.
+
+    options: the configuration by dotted names. world: the measured environment. shape: of the language model, or None if it is
+    not known. device: cpu or cuda. processes: the number of the run's processes. here: of these, on this machine. threads: per
+    process. trains: False for an evaluation of a trained agent.
+    """
 
     options: Mapping[str, Any]
     world: World
@@ -55,7 +58,7 @@ class Estimate:
 
     @classmethod
     def of(cls, config: DictConfig, make_env: MakeEnv, fsdp: FSDPConfig | None = None) -> "Estimate":
-        """Of a checked configuration. One environment is made and measured."""
+        """Return the estimate of a checked configuration. A few environments are made and measured."""
         import torch
 
         model = model_config(config.model, config.trainer.accelerator)
@@ -65,49 +68,49 @@ class Estimate:
         return cls(options, measure(make_env), shape_of(model), device, processes, here, torch.get_num_threads())
 
     def limited(self, option: str, most: int) -> "Estimate":
-        """The same with an option, or each number of it, at most so large."""
+        """Return a copy in which an option, or each number of a list, is at most ``most``."""
         value = self.options[option]
         smaller = [min(each, most) for each in self.numbers(option)] if isinstance(value, list) else min(value, most)
         return replace(self, options={**self.options, option: smaller})
 
     def numbers(self, option: str) -> list[int]:
-        """The numbers that an option holds, one or several."""
+        """Return the positive numbers that an option holds, one or several."""
         value = self.options.get(option)
         values = value if isinstance(value, list) else [value]
         return [min(each, LARGEST) for each in values if isinstance(each, int) and not isinstance(each, bool) and each > 0]
 
     def number(self, option: str) -> int:
-        """The number that an option holds, 0 where it holds none."""
+        """Return the largest number that an option holds, or 0 if it holds none."""
         return max(self.numbers(option), default=0)
 
     @property
     def learns(self) -> bool:
-        """Whether the agent is trained by PPO, as any is that is not known not to be."""
+        """Whether the agent is trained; assumed for all baselines except NOT_TRAINED."""
         return self.trains and not str(self.options.get("baseline._target_")).startswith(NOT_TRAINED)
 
     @property
-    def speaks(self) -> bool:
+    def uses_language_model(self) -> bool:
         """Whether a language model of known shape computes the policy."""
         return self.shape is not None and "engine.batch_tokens" in self.options
 
     @property
     def samples(self) -> int:
-        """Decisions in a rollout."""
+        """The number of decisions of a rollout."""
         return self.number("ppo.num_envs") * self.number("ppo.num_steps")
 
     @property
     def updates(self) -> int:
-        """Of the run."""
+        """The number of updates of the run."""
         return ceil(self.number("total_steps") / max(1, self.samples))
 
     @property
     def tree(self) -> int:
-        """Nodes of the first decision's token tree, at the least: a token for each word."""
+        """A lower bound of the nodes of the first decision's token tree: one token per word."""
         return self.world.prompt_words + self.world.action_words
 
 
 def memory(run: Estimate) -> Iterator[Part]:
-    """All that certainly takes memory."""
+    """Yield all parts of the run's memory."""
     kept = run.here * EPISODE_BYTES * run.number("evaluation.episodes")
     yield Part("the evaluation's episodes", kept, MEMORY, ("evaluation.episodes",))
     if run.learns:
@@ -115,7 +118,7 @@ def memory(run: Estimate) -> Iterator[Part]:
         yield Part("the updates' metrics", run.updates * ROW_BYTES, DISK, ("total_steps",))
     if run.learns and "baseline.hidden_sizes" in run.options:
         yield from _networks(run)
-    if run.speaks:
+    if run.uses_language_model:
         yield from _language_model(run)
     if "affordance.episodes" in run.options:
         yield from _affordance(run)
@@ -140,11 +143,11 @@ def _networks(run: Estimate) -> Iterator[Part]:
 
 def _language_model(run: Estimate) -> Iterator[Part]:
     shape, place = run.shape, _place(run)
-    assert shape is not None  # it speaks
+    assert shape is not None  # run.uses_language_model is true
     copies = run.here if run.device == "cpu" else 1
     frozen = shape.frozen_bytes(run.processes) * copies
     if run.device == "cpu" and run.processes == 1 and run.options.get("model.packed_weights") and shape.dtype == "float32":
-        frozen += BYTES["float32"] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)  # forwards, and backwards
+        frozen += BYTES["float32"] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)  # packed copies: forward, backward
     yield Part("the language model's weights", frozen, place, ())
     per_weight = TRAINED if run.learns else BYTES["float32"]
     adapter = per_weight * shape.adapter_of(run.number("tuning.rank"))
@@ -156,16 +159,16 @@ def _language_model(run: Estimate) -> Iterator[Part]:
 
 
 def activations(run: Estimate, nodes: int) -> float:
-    """Bytes of a forward pass over a tree of so many nodes, and what is kept for the backward pass where the agent learns."""
+    """Return the bytes of a forward pass over so many nodes, and of the activations for a backward pass if the agent learns."""
     assert run.shape is not None
     kept = run.shape.activation_bytes(nodes) if run.learns else 4 * nodes * (8 * run.shape.hidden + 3 * run.shape.inner)
-    return float(kept + 2 * nodes**2)  # and who sees whom
+    return float(kept + 2 * nodes**2)  # the attention mask
 
 
 def _affordance(run: Estimate) -> Iterator[Part]:
     world = run.world
     if run.trains:
-        kept = run.number("affordance.episodes") * (8 * world.numbers + 120)  # of one decision each
+        kept = run.number("affordance.episodes") * (8 * world.numbers + 120)  # at least one decision per episode
         yield Part("the random play's decisions", kept, MEMORY, ("affordance.episodes",))
     weights = TRAINED * mlp_weights(world.numbers + world.choices, *run.numbers("affordance.hidden_sizes"), 1)
     yield Part("the affordance network's weights", weights, MEMORY, ("affordance.hidden_sizes",))

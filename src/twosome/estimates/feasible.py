@@ -1,4 +1,4 @@
-"""Before anything is computed: a run that cannot fit is refused, and one that will keep its user waiting says so."""
+"""Check before a run that it fits into memory and onto the disk, and announce long waits."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -9,21 +9,21 @@ from twosome.estimates.resources import free_disk, free_gpu_memory, free_memory
 from twosome.estimates.waits import Wait, preparation, probes, update
 
 Free = dict[str, Callable[[], float]]
-"""Where something can be kept, and how many bytes are free there."""
+"""A function that returns the free bytes of each place: memory, GPU memory, disk."""
 
 MINUTE, DAY = 60.0, 86_400.0
-PATIENCE = 10 * MINUTE  # until the first line of progress
-LONG = 7 * DAY  # of the whole run
+PATIENCE = 10 * MINUTE  # a longer wait for the first line of progress is announced
+LONG = 7 * DAY  # a longer run is announced
 UNITS = (("years", 365.25 * DAY), ("days", DAY), ("hours", 60 * MINUTE), ("minutes", MINUTE))
 REMEDIES = {
     "the language model's weights": "a smaller model, or model.dtype=bfloat16",
     "the token tree": "an environment that offers fewer actions at a time, or in fewer words",
 }
-"""What to do about a part that no option's number makes smaller; by how it begins."""
+"""The remedy for a part that does not depend on the number of an option, by the beginning of its name."""
 
 
-def foresee(run: Estimate, folder: Path) -> Iterator[str]:
-    """The lines to tell before a run; raises UserError where it cannot fit into memory, or its results onto the disk."""
+def check_resources(run: Estimate, folder: Path) -> Iterator[str]:
+    """Yield the notes to print before a run; raise UserError if it does not fit into memory, or its results onto the disk."""
     free: Free = {MEMORY: free_memory, DISK: lambda: free_disk(folder)}
     if run.device == "cuda":
         free[GPU] = free_gpu_memory
@@ -32,7 +32,7 @@ def foresee(run: Estimate, folder: Path) -> Iterator[str]:
 
 
 def check(run: Estimate, free: dict[str, float]) -> None:
-    """Raise UserError where the run does not fit. free: the bytes in each place."""
+    """Raise UserError if the run does not fit. free: the free bytes of each place."""
     parts = list(memory(run))
     for place, available in free.items():
         there = [part for part in parts if part.place == place]
@@ -47,7 +47,7 @@ def check(run: Estimate, free: dict[str, float]) -> None:
 
 
 def _remedy(run: Estimate, part: Part, available: float) -> str:
-    """What would fit."""
+    """Describe what would fit."""
     for beginning, remedy in REMEDIES.items():
         if part.what.startswith(beginning):
             return remedy
@@ -59,7 +59,7 @@ def _remedy(run: Estimate, part: Part, available: float) -> str:
 
 
 def largest_fit(run: Estimate, option: str, place: str, available: float) -> int:
-    """The largest value of an option (of its largest number) with which the run fits, to two digits; 0 where there is none."""
+    """Return the largest value of an option with which the run fits, rounded down to two digits; 0 if there is none."""
     low, high = 0, run.number(option)
     while high - low > 1:
         middle = (low + high) // 2
@@ -70,17 +70,17 @@ def largest_fit(run: Estimate, option: str, place: str, available: float) -> int
 
 
 def notes(run: Estimate, available: float) -> Iterator[str]:
-    """What will take long, or may take more memory than is available where the language model computes."""
+    """Yield notes on long waits, and on a forward pass that may need more memory than available bytes."""
     waits = list(preparation(run))
     if run.learns:
         updating = list(update(run))
         each = sum(wait.seconds for wait in updating)
         whole = Wait(f"{run.updates:,} updates of {duration(each)}", run.updates * each, ("total_steps",))
-        first = list(_late(run, [*waits, *updating], PATIENCE, "until the first line of progress"))
-        yield from first or _late(run, [*waits, whole, *probes(run)], LONG, "in all")
+        first = list(_long_waits(run, [*waits, *updating], PATIENCE, "until the first line of progress"))
+        yield from first or _long_waits(run, [*waits, whole, *probes(run)], LONG, "in all")
     else:
-        yield from _late(run, waits, PATIENCE, "in all")
-    if run.speaks and run.learns and (batch := run.number("engine.batch_tokens")):
+        yield from _long_waits(run, waits, PATIENCE, "in all")
+    if run.uses_language_model and run.learns and (batch := run.number("engine.batch_tokens")):
         tokens = min(batch, run.samples * run.tree)
         if (most := activations(run, tokens)) > available:
             yield (
@@ -89,8 +89,8 @@ def notes(run: Estimate, available: float) -> Iterator[str]:
             )
 
 
-def _late(run: Estimate, waits: Iterable[Wait], limit: float, what: str) -> Iterator[str]:
-    """A line where waits take longer than limit together."""
+def _long_waits(run: Estimate, waits: Iterable[Wait], limit: float, what: str) -> Iterator[str]:
+    """Yield a line if the sum of waits is longer than limit."""
     waits = list(waits)
     total = sum(wait.seconds for wait in waits)
     if total > limit:
@@ -100,7 +100,7 @@ def _late(run: Estimate, waits: Iterable[Wait], limit: float, what: str) -> Iter
 
 
 def _cause(run: Estimate, part: Part) -> str:
-    """The option to name for what a part takes: the one with the largest number."""
+    """Return the option to name as the cause of a part: the one with the largest number."""
     return max(part.options or ("model.path", "model.source"), key=lambda name: (run.number(name), bool(run.options.get(name))))
 
 
@@ -110,12 +110,12 @@ def _named(run: Estimate, option: str) -> str:
 
 
 def gigabytes(size: float) -> str:
-    """In GB of 10^9 bytes."""
+    """Format bytes in GB of 10^9 bytes."""
     return f"{size / 1e9:,.0f} GB" if 1e11 <= size < 1e15 else f"{size / 1e9:.3g} GB"
 
 
 def duration(seconds: float) -> str:
-    """In words, to one or two digits."""
+    """Format seconds in words, to one or two digits."""
     unit, size = next(((name, size) for name, size in UNITS if seconds >= 2 * size), ("seconds", 1.0))
     number = float(f"{seconds / size:.2g}")
     return f"about {number:,.0f} {unit}" if number >= 10 or number == int(number) else f"about {number:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""What this machine has, and what one environment takes: the measurements that estimates rest on."""
+"""The measurements that estimates use: free memory and disk space, and the memory and time of one environment."""
 
 import shutil
 import sys
@@ -14,24 +14,23 @@ import gymnasium
 from twosome.decision import Decision
 
 MEASURED = 3
-"""Environments that are made to measure one."""
+"""The number of environments made for each measurement."""
 
 
 def free_memory() -> float:
-    """Bytes that processes can still take here: memory and swap, or what is left of a control group's limit; inf where the system
-    does not tell."""
+    """Return the free bytes of memory and swap, or what is left of a control group's limit; inf if they are not known."""
     return min([_system_memory(), *_group_memory()])
 
 
 def free_gpu_memory() -> float:
-    """Bytes that are free on the GPU."""
+    """Return the free bytes on the GPU."""
     import torch
 
     return float(torch.cuda.mem_get_info()[0])
 
 
 def free_disk(folder: Path) -> float:
-    """Bytes that are free where a folder lies, or will lie; inf where the system does not tell."""
+    """Return the free bytes on the disk of a folder, which need not exist yet; inf if they are not known."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
     try:
         return float(shutil.disk_usage(there).free)
@@ -49,7 +48,7 @@ def _system_memory(meminfo: Path = Path("/proc/meminfo")) -> float:
 
 
 def _group_memory(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
-    """What is left below the limits of the control groups that this process is in (version 2, and 1's controller of memory)."""
+    """Yield what is left of the memory limits of this process's control groups (version 2, and version 1's memory controller)."""
     try:
         groups = [line.split(":", 2)[1:] for line in own.read_text().splitlines()]
     except OSError:
@@ -68,7 +67,7 @@ def _group_memory(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
 
 
 def _left(group: Path, limit: str, used: str) -> float:
-    """A group's limit less what it uses, without what can be dropped; inf where it has none."""
+    """Return a group's limit minus its use, not counting caches that can be dropped; inf if it has no limit."""
     try:
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         droppable = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
@@ -79,32 +78,32 @@ def _left(group: Path, limit: str, used: str) -> float:
 
 @dataclass(frozen=True)
 class World:
-    """One environment of a run, as measured, and its first decision."""
+    """The measurements of one environment and of its first decision."""
 
     env_bytes: float
     """Memory of an environment."""
     make_seconds: float
-    """To make and reset one."""
+    """Time to make and reset one."""
     reset_seconds: float
-    """To reset it, which is taken for the time of a decision."""
+    """Time of a reset, used as an estimate of the time of a step."""
     decision_bytes: float
-    """Memory of what a rollout keeps of a decision, without the actions' words, which decisions mostly share."""
+    """Memory of a decision in a rollout, without the action prompts, which most decisions share."""
     numbers: int
-    """In an observation."""
+    """Size of an observation."""
     choices: int
-    """Actions of the environment."""
+    """Number of the environment's actions."""
     actions: int
-    """Actions that can be chosen at first."""
+    """Number of the first decision's actions."""
     prompt_words: int
-    """Words of the first prompt."""
+    """Number of words of the first prompt."""
     action_words: int
-    """Words of its actions that a token tree holds: beginnings that actions have in common count once, last words do not."""
+    """Number of words of its actions in a token tree: shared beginnings count once, last words do not count."""
 
 
 def measure(make_env: Callable[[], gymnasium.Env]) -> World:
-    """Make a few environments and reset them. Raises whatever these raise."""
+    """Make and reset a few environments, and measure them. Raises the errors that these raise."""
     envs = [make_env()]
-    envs[0].reset(seed=0)  # what all environments share is there now
+    envs[0].reset(seed=0)  # creates what all environments share, which is not measured
     with _traced() as taken:
         for _ in range(MEASURED):
             envs.append(make_env())
@@ -135,7 +134,7 @@ def measure(make_env: Callable[[], gymnasium.Env]) -> World:
 
 @contextmanager
 def _traced() -> Iterator[list[float]]:
-    """In the list, when the context has ended: the bytes that Python has come to hold in it."""
+    """Measure the bytes that Python allocates within the context and still holds at its end; the yielded list gets the number."""
     taken: list[float] = []
     running = tracemalloc.is_tracing()
     if not running:

@@ -1,6 +1,6 @@
-"""The time that a run will take, to within a factor of several: for a line that announces a long wait.
+"""A rough estimate of a run's time, within a factor of several, to announce long waits.
 
-Decisions are taken to recur as they do in the suite's own tasks.
+Decisions are assumed to recur as often as in the suite's own tasks.
 """
 
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from typing import NamedTuple
 from twosome.estimates.capacity import PROJECTED
 from twosome.estimates.estimate import Estimate
 
-DISTINCT = 3.0  # times the square root of a rollout's decisions is the number of distinct ones: 96 of 1,024, 384 of 16,384
-TOKENS = 1.3  # in a word
-SHARED = 0.5  # of a prompt's words, those that its neighbours in a token tree begin with
-FLOPS = {"cpu": 1e11, "cuda": 3e13}  # in a second, of a thread and of a GPU
-DECISIONS = 20  # in an episode
-OVERHEAD = 5e-5  # seconds that a decision takes outside of its environment
-STEP_SECONDS = 2e-3  # of an optimiser step on small networks
-PROBE_TOKENS = 15_000  # of the drift probe
+DISTINCT = 3.0  # distinct decisions over the square root of a rollout's decisions: 96 of 1,024, 384 of 16,384
+TOKENS = 1.3  # per word
+UNSHARED = 0.5  # share of a prompt's words that its neighbours in a token tree do not begin with
+FLOPS = {"cpu": 1e11, "cuda": 3e13}  # FLOP/s of a thread and of a GPU
+DECISIONS = 20  # per episode
+OVERHEAD = 5e-5  # seconds per decision outside of the environment
+STEP_SECONDS = 2e-3  # seconds per optimiser step on small networks
+PROBE_TOKENS = 15_000  # tokens of the drift probe
 
 
 class Wait(NamedTuple):
-    """What takes time: what it rests on, in words, the seconds, and the options that it is proportional to."""
+    """A part of a run's time. basis: what it is computed from, in words. options: those that it is proportional to."""
 
     basis: str
     seconds: float
@@ -29,7 +29,7 @@ class Wait(NamedTuple):
 
 
 def preparation(run: Estimate) -> Iterator[Wait]:
-    """What happens before the first update."""
+    """Yield the waits before the first update."""
     world, episodes = run.world, run.number("evaluation.episodes")
     decision = world.reset_seconds + OVERHEAD
     if episodes:
@@ -47,7 +47,7 @@ def preparation(run: Estimate) -> Iterator[Wait]:
 
 
 def update(run: Estimate) -> Iterator[Wait]:
-    """An update of an agent that learns."""
+    """Yield the waits of one update."""
     rollout = ("ppo.num_envs", "ppo.num_steps")
     reset = run.world.reset_seconds
     basis = f"{run.samples:,} decisions, {1e3 * (reset + OVERHEAD):.2g} ms for each (as for the environment's reset, measured)"
@@ -56,13 +56,13 @@ def update(run: Estimate) -> Iterator[Wait]:
     every = steps + run.number("ppo.value_update_epochs") * run.number("ppo.value_num_minibatches")
     passes = ("ppo.update_epochs", "ppo.num_minibatches", "ppo.value_update_epochs", "ppo.value_num_minibatches")
     yield Wait(f"{every:,} optimiser steps, {1e3 * STEP_SECONDS:.0f} ms for each (assumed)", every * STEP_SECONDS, passes)
-    if run.speaks:
+    if run.uses_language_model:
         yield _scoring(run, steps)
 
 
 def _scoring(run: Estimate, steps: int) -> Wait:
-    """The language model's work: forwards in the rollout and for the critic, forwards and backwards in each optimiser step."""
-    per_decision = TOKENS * (SHARED * run.world.prompt_words + run.world.action_words)
+    """Return the wait for the language model: forward passes in the rollout and for the critic, and both passes in updates."""
+    per_decision = TOKENS * (UNSHARED * run.world.prompt_words + run.world.action_words)
     met, learned = distinct(run.samples), distinct(run.samples / max(1, _steps_of_a_pass(run)))
     seconds = per_decision * (2 * met + 2 * steps * learned) * _seconds_of_a_token(run)
     basis = (
@@ -74,15 +74,15 @@ def _scoring(run: Estimate, steps: int) -> Wait:
 
 
 def probes(run: Estimate) -> Iterator[Wait]:
-    """The drift probes of a run."""
-    if run.speaks and (every := run.number("retention.every")):
+    """Yield the wait for the drift probes of a run."""
+    if run.uses_language_model and (every := run.number("retention.every")):
         times = run.updates // every
         seconds = times * PROBE_TOKENS * _seconds_of_a_token(run)
         yield Wait(f"{times:,} drift probes of {PROBE_TOKENS:,} tokens", seconds, ("retention.every",))
 
 
 def distinct(samples: float) -> float:
-    """How many distinct decisions so many are taken to be."""
+    """Return the assumed number of distinct decisions among so many."""
     return min(samples, DISTINCT * sqrt(samples))
 
 
@@ -91,11 +91,11 @@ def _steps_of_a_pass(run: Estimate) -> int:
 
 
 def _rate(run: Estimate) -> float:
-    """Floating-point operations in a second, of all processes."""
+    """Return the assumed FLOP/s of all processes."""
     return FLOPS[run.device] * (run.threads if run.device == "cpu" else 1) * run.processes
 
 
 def _seconds_of_a_token(run: Estimate) -> float:
-    """Of a forward pass."""
+    """Return the seconds per token of a forward pass."""
     assert run.shape is not None
     return 2 * (run.shape.layers * run.shape.layer + PROJECTED * run.shape.embedding) / _rate(run)

@@ -1,4 +1,4 @@
-"""Evaluating an agent: whole episodes, many side by side."""
+"""Play whole episodes with an agent, many at once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ from twosome.envs.player import Player
 from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
-"""Episodes played at once: their decisions mostly coincide, so the language model's work hardly grows with their number."""
+"""Episodes played at once. Most of their decisions are equal, so the language model's work hardly grows with their number."""
 
 
 @contextmanager
 def acting(agent: Agent) -> Iterator[None]:
-    """The agent in eval mode; afterwards it remembers nothing of what it met, so that evaluating never changes training."""
+    """Switch the agent to eval mode within the context, and restore its state afterwards, so that training does not change."""
     memories = agent.get_extra_state()
     agent.eval()
     agent.begin_rollout()
@@ -31,9 +31,10 @@ def acting(agent: Agent) -> Iterator[None]:
 def play(
     agent: Agent, make_env: Callable[[], gymnasium.Env], episodes: int, gamma: float, seed: int, greedy: bool
 ) -> list[Episode]:
-    """Play whole episodes, each from its own seed: sampled from the policy, or greedy (the likeliest action).
+    """Play whole episodes, each from its own seed.
 
-    Each episode is one row however long it lasts, so short episodes are not over-represented.
+    greedy: choose the most probable action instead of sampling. The number of episodes is fixed in advance, so short episodes
+    are not over-represented.
     """
     generator = generators.of_stream(seed, "evaluation: actions")
     seeds = seeding.stream(seed, "evaluation: environments").generate_state(episodes)
@@ -56,7 +57,7 @@ def play(
 
 
 def summarize(episodes: list[Episode]) -> dict[str, Any]:
-    """Mean and population standard deviation of the discounted return, success rate and mean lengths."""
+    """Return mean and population standard deviation of the discounted return, success rate and mean lengths."""
     returns = [episode.discounted_return for episode in episodes]
     return {
         "episodes": len(episodes),

@@ -1,4 +1,4 @@
-"""A run's learning curve as a picture, for a first look; the paper's figures are drawn in analysis/ from many runs."""
+"""A picture of one run's learning curve. The paper's figures are drawn in analysis/ from many runs."""
 
 import io
 from pathlib import Path
@@ -16,19 +16,19 @@ from twosome.files import write_atomic
 from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
 
-# Okabe and Ito's colours, which people with any of the common colour visions tell apart.
+# Okabe and Ito's colours, which are distinguishable with all common forms of colour blindness.
 RETURN, SUCCESS, OPTIMUM, INK, GRID = "#0072B2", "#009E73", "#D55E00", "#3b4252", "#e4e7ec"
 INCHES, DPI = (3.6, 3.3), 220
-WINDOWS = 20  # a run's length over that of the mean's window, where that holds
-WINDOW_EPISODES = 20  # as many episodes on average; else it is longer
-POINTS = 400  # where the mean is computed
+WINDOWS = 20  # a run's length over the length of the mean's window
+WINDOW_EPISODES = 20  # the window is longer if it would have fewer episodes on average
+POINTS = 400  # number of points at which the mean is computed
 
 
 def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None) -> None:
     """Draw the discounted return and the success rate of a run's training episodes over environment steps, as a PNG.
 
-    folder: whose episodes.csv is read. config: the run's configuration, for the title and the run's length.
-    optimum: the environment's best discounted return, if known. Without a finished episode the picture says so.
+    folder: the run's, of which episodes.csv is read. config: the run's configuration, for the title and the run's length. path:
+    of the PNG. optimum: the environment's optimal discounted return, if known. Without a finished episode the picture says so.
     """
     episodes = read_episodes(folder)
     steps = int(max(config.total_steps, episodes.env_step.max() if len(episodes) else 0))
@@ -60,7 +60,7 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
 
 
 def read_episodes(folder: RunFolder) -> pd.DataFrame:
-    """The rows of episodes.csv; none where the file is not there yet."""
+    """Return the rows of episodes.csv, or none if there is no file yet. Raises UserError if it cannot be read."""
     file = folder.path / "episodes.csv"
     columns = ["env_step", "discounted_return", "success"]
     if not file.exists():
@@ -72,15 +72,15 @@ def read_episodes(folder: RunFolder) -> pd.DataFrame:
 
 
 def window_of(steps: int, episodes: int) -> int:
-    """The mean's window in environment steps, for a run of so many steps and episodes."""
+    """Return the mean's window in environment steps, for a run of so many steps and episodes."""
     return min(max(1, steps), max(1, steps // WINDOWS, WINDOW_EPISODES * steps // max(1, episodes)))
 
 
 def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of the values of the last window steps, at up to POINTS steps after each of which there is one.
+    """Return the mean of the values of the last window steps, at up to POINTS steps.
 
-    steps: (n,) ascending. values: (n,). Returns the steps (m,) and the means (m,); a step without a value in its
-    window is left out.
+    steps: (n,) ascending. values: (n,). Returns the steps (m,) and the means (m,); steps without a value in their window are
+    omitted.
     """
     at = np.unique(np.linspace(steps[0], steps[-1], POINTS).astype(int))
     first, last = np.searchsorted(steps, at - window, side="right"), np.searchsorted(steps, at, side="right")
@@ -92,7 +92,7 @@ def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np
 def _draw(upper: Axes, lower: Axes, episodes: pd.DataFrame, window: int) -> None:
     steps = episodes.env_step.to_numpy(int)
     returns, success = episodes.discounted_return.to_numpy(float), episodes.success.to_numpy(float)
-    alpha = float(np.clip(100 / len(steps), 0.12, 0.4))  # the more dots, the fainter each
+    alpha = float(np.clip(100 / len(steps), 0.12, 0.4))  # more dots are more transparent
     upper.scatter(steps, returns, s=5, color=RETURN, alpha=alpha, linewidths=0, rasterized=True)
     upper.plot(*running_mean(steps, returns, window), color=RETURN, lw=1.6, solid_capstyle="round")
     lower.plot(*running_mean(steps, success, window), color=SUCCESS, lw=1.6, solid_capstyle="round", clip_on=False)

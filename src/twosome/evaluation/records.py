@@ -1,8 +1,7 @@
-"""The records of a run's evaluation.json: what is in one, whose it is, and how it is kept.
+"""The records of a run's evaluation.json.
 
-A record that the run wrote itself holds nothing but what was played, so that equal runs have equal files. A record that
-src/evaluate.py added to a finished run has an entry LATER as well, which `stamp` makes: it stands beside the run's own records
-and replaces none.
+The records of the run itself hold results only, so that equal runs have equal files. Records that src/evaluate.py added to a
+finished run also have an entry LATER, made by `stamp`. They never replace the run's own records.
 """
 
 import getpass
@@ -38,7 +37,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("success_rate", "return_mean", "return_std", "decisions_mean", "primitive_steps_mean"), NUMBER),
     "optimum": (*NUMBER, NoneType),
 }
-"""A record's fields and their types; one that may be None may be missing."""
+"""A record's fields and their types. A field that may be None may be missing."""
 Record = dict[str, Any]
 
 
@@ -50,10 +49,10 @@ def evaluate(
     when: str,
     options: Mapping[str, Any] | None = None,
 ) -> list[Record]:
-    """Play config.episodes episodes sampled and as many greedy; returns a record of each.
+    """Play config.episodes episodes sampled and as many greedy; return a record of each mode.
 
-    when: "before" or "after" training, or "random". options: of the environment, by name, where they are not the run's own. A
-    record also holds the environment's best return ("optimum"), None where that is not known.
+    when: "before" or "after" training, or "random". options: the environment's options that differ from the run's own, by name.
+    A record also holds the environment's optimal return ("optimum"), or None if it is not known.
     """
     records: list[Record] = []
     optimum = optimal_return(make_env, env.gamma)
@@ -65,7 +64,7 @@ def evaluate(
 
 
 def stamp(suite: str, trust: bool) -> Record:
-    """The entry LATER of what an evaluation adds that begins now: the time, who asked for it, and how."""
+    """Return the entry LATER of an evaluation that begins now: the time, the user, the suite and whether trust was given."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -74,7 +73,7 @@ def stamp(suite: str, trust: bool) -> Record:
 
 
 def read(folder: RunFolder) -> list[Record]:
-    """All records of a folder, none where it was never evaluated. Raises UserError where the file holds anything else."""
+    """Return all records of a folder, none if it was never evaluated. Raises UserError if the file holds anything else."""
     records: list[Record] = folder.read_json(FILE, default=[])
     for number, record in enumerate(records, 1):
         wrong = [name for name, kinds in FIELDS.items() if not (isinstance(record, dict) and type(record.get(name)) in kinds)]
@@ -88,9 +87,9 @@ def read(folder: RunFolder) -> list[Record]:
 
 
 def write_own(folder: RunFolder, records: Sequence[Record]) -> None:
-    """Keep records as the run's own.
+    """Write records as the run's own.
 
-    A run that was stopped and goes on evaluates again: what it wrote of the same when, setting and mode is replaced.
+    They replace the run's own records with the same KEY, since a resumed run may evaluate again.
     """
     there, keys = read(folder), [_key(record, KEY) for record in records]
     own = [old for old in there if LATER not in old and _key(old, KEY) not in keys]
@@ -98,9 +97,9 @@ def write_own(folder: RunFolder, records: Sequence[Record]) -> None:
 
 
 def add(folder: RunFolder, records: Sequence[Record], evaluated: Record) -> list[Record]:
-    """Add records of a later evaluation, with evaluated (from `stamp`) as their entry LATER; returns them as the file has them.
+    """Add records of a later evaluation, with evaluated (from `stamp`) as their entry LATER; return them as they are in the file.
 
-    Nothing that is there changes. A record that is there already, but for that entry, is not added again.
+    Existing records do not change. A record that exists already, apart from that entry, is not added again.
     """
     there = read(folder)
     kept = [next((old for old in there if same(old, record)), record | {LATER: evaluated}) for record in records]
@@ -110,29 +109,29 @@ def add(folder: RunFolder, records: Sequence[Record], evaluated: Record) -> list
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two results are written alike, whoever made them."""
+    """Return whether two results are equal apart from their entry LATER."""
     texts = [json.dumps({name: each[name] for name in each if name != LATER}, sort_keys=True) for each in (one, other)]
     return texts[0] == texts[1]
 
 
 def setting_of(env: DictConfig, options: Mapping[str, Any] | None = None) -> Record:
-    """The fields SETTING of a record. options: of the environment, by name, where they are not the run's own."""
+    """Return the fields SETTING of a record. options: the environment's options that differ from the run's own, by name."""
     return {"env": env.id, "task": env.get("task"), "prompt": env.get("prompt"), "options": dict(options or {})}
 
 
 def of_setting(records: Sequence[Record], setting: Record) -> list[Record]:
-    """Those records that have the setting's environment, task, prompt and options."""
+    """Return the records with the setting's environment, task, prompt and options."""
     return [record for record in records if _key(record, SETTING) == _key(setting, SETTING)]
 
 
 def by_setting(records: Sequence[Record]) -> list[list[Record]]:
-    """The records of each setting, in the order in which the settings first appear."""
+    """Return the records of each setting, in the order in which the settings first appear."""
     settings = {_key(record, SETTING): record for record in records}
     return [of_setting(records, setting) for setting in settings.values()]
 
 
 def own_return(folder: RunFolder, env: DictConfig) -> float:
-    """The sampled policy's mean discounted return at the end of the run, by the run's own evaluation; nan without one."""
+    """Return the sampled policy's mean discounted return at the end, by the run's own evaluation; nan without one."""
     found = [record for record in of_setting(read(folder), setting_of(env)) if LATER not in record]
     after = [record for record in found if (record["when"], record["mode"]) == ("after", "sampled")]
     return float(after[-1]["return_mean"]) if after else float("nan")

@@ -1,4 +1,4 @@
-"""One picture of a film: the environment on the left, the decision with its probabilities on the right."""
+"""The pictures of a film: the environment on the left, the decision with its probabilities on the right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ BAR, CHOSEN, GOOD, BAD = "#9fb4c7", "#d9730d", "#2e7d4f", "#a63d40"
 
 @dataclass(frozen=True)
 class Scene:
-    """What the right side says.
+    """The content of the right side.
 
-    title: the goal. actions: the action prompts. probabilities: theirs, in the same order. chosen: the chosen one's
-    position. step: primitive steps so far. decisions: how many, with this one. total: discounted return so far.
-    ending: words in place of the decision's heading, once the episode is over. success: colours them.
+    title: the goal. actions: the action prompts. probabilities: of the actions, in the same order. chosen: the index of the
+    chosen action. step: primitive steps so far. decisions: their number, with this one. total: discounted return so far.
+    ending: words instead of the decision's heading, once the episode is over. success: selects their colour.
     """
 
     title: str
@@ -37,12 +37,12 @@ class Scene:
     success: bool = False
 
     def at(self, step: int, total: float) -> "Scene":
-        """The same decision at another moment."""
+        """Return a copy with another step and return."""
         return replace(self, step=step, total=total)
 
 
 def compose(picture: np.ndarray, scene: Scene) -> Image.Image:
-    """The film's picture, (WIDTH, HEIGHT) RGB, of an environment's picture (height, width, 3) uint8 and a scene."""
+    """Compose the film's picture, (WIDTH, HEIGHT) RGB. picture: the environment's, (height, width, 3), uint8."""
     canvas = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     stage = Image.fromarray(picture).convert("RGB")
     scale = STAGE / max(stage.size)
@@ -66,7 +66,7 @@ def compose(picture: np.ndarray, scene: Scene) -> Image.Image:
 
 
 def _bars(draw: ImageDraw.ImageDraw, scene: Scene, top: int, bottom: int, right: int) -> None:
-    """A label and a bar for each action; of many actions the likeliest and the chosen one."""
+    """Draw a label and a bar for each action; of many actions only the most probable ones and the chosen one."""
     shown = visible(scene.probabilities, scene.chosen)
     hidden = len(scene.actions) - len(shown)
     pitch = min(44, (bottom - top - (18 if hidden else 0)) // len(shown))
@@ -86,13 +86,13 @@ def _bars(draw: ImageDraw.ImageDraw, scene: Scene, top: int, bottom: int, right:
 
 
 def visible(probabilities: Sequence[float], chosen: int) -> list[int]:
-    """The positions of at most MAX_BARS actions, in their own order: the chosen one and the likeliest others."""
+    """Return the indices of at most MAX_BARS actions, in ascending order: the chosen one and the most probable others."""
     order = sorted(range(len(probabilities)), key=lambda action: (action != chosen, -probabilities[action]))
     return sorted(order[:MAX_BARS])
 
 
 def fit(text: str, size: int, width: float, bold: bool = False) -> str:
-    """The text in one line, with an ellipsis in its middle where it is wider than width pixels; both ends stay."""
+    """Return the text on one line, with an ellipsis in its middle if it is wider than width pixels."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if font(size, bold).getlength(text) <= width:
         return text
@@ -105,6 +105,6 @@ def fit(text: str, size: int, width: float, bold: bool = False) -> str:
 
 @lru_cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib, so that pictures look the same on every machine."""
+    """Return DejaVu Sans, which is part of matplotlib, so that pictures are the same on every machine."""
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
     return ImageFont.truetype(str(file), size)

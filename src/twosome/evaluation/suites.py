@@ -1,4 +1,4 @@
-"""What src/evaluate.py can do with a finished run: a function for each choice of ``suite``."""
+"""The evaluations of src/evaluate.py: a function for each choice of ``suite``."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.evaluation.retention.harness import Harness
 from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
-from twosome.evaluation.summary import WHOSE, print_added, print_files, print_records
+from twosome.evaluation.summary import LEGEND, print_added, print_files, print_records
 from twosome.evaluation.video import record
 from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent
@@ -36,11 +36,12 @@ RESULTS = {records.FILE: "the numbers above"}
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run, to be looked at again.
+    """A finished run that is to be evaluated.
 
-    config: its configuration, with the environment that was asked for. changes: the options of the environment that are not
-    the run's own. evaluation: how many episodes, from which seed, with a film or not. benchmarks: for suite=retention.
-    evaluated: when this is, by whom and how, as all that is added to the run's folder says (`records.stamp`).
+    config: its configuration, with the requested environment. changes: the environment's options that differ from the run's own.
+    make_env: makes the requested environment. evaluation: the number of episodes, the seed, and whether to make a film.
+    benchmarks: the options of suite=retention. evaluated: the stamp of everything that is added to the run's folder
+    (`records.stamp`).
     """
 
     folder: RunFolder
@@ -53,17 +54,17 @@ class Finished:
 
     @cached_property
     def agent(self) -> Agent:
-        """The agent as it was before training; its models are loaded when it is first asked for."""
+        """The agent before training. It is built, and its models are loaded, on first access."""
         return parts.agent(self.config, self.make_env)
 
 
 def episodes(run: Finished) -> float:
-    """Play one task; returns the sampled policy's mean discounted return."""
+    """Play one task; return the sampled policy's mean discounted return."""
     run.folder.load(run.agent)
     found = records.evaluate(run.agent, run.make_env, run.config.env, run.evaluation, "after", run.changes)
     kept = records.add(run.folder, found, run.evaluated)
     print_records(records.of_setting(records.read(run.folder), found[0]), run.config.seed, run.evaluated)
-    print_added(records.FILE, _new(run, kept), WHOSE)
+    print_added(records.FILE, _new(run, kept), LEGEND)
     files = dict(RESULTS)
     if run.evaluation.gif:
         name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
@@ -75,13 +76,13 @@ def episodes(run: Finished) -> float:
 
 
 def unseen(run: Finished) -> float:
-    """Play every other task of the run's environment (the paper's figure 6; its VirtualHome episodes have at most 50 steps)."""
+    """Play all other tasks of the run's environment (TWOSOME, figure 6; VirtualHome's episodes have at most 50 steps there)."""
     own = run.folder.config.env
     return play_all(run, "unseen", [(env, run.changes) for env in other_tasks(run.config.env) if env.task != own.task])
 
 
 def cross(run: Finished) -> float:
-    """Play every task of every environment of the suite: does learning one change what the model can do in others?"""
+    """Play every task of every environment of the suite, to measure transfer from the trained task to others."""
     own = run.config.env
     settings = [(own, run.changes)] + [(env, run.changes) for env in other_tasks(own)]
     for choice in GlobalHydra.instance().config_loader().get_group_options("env"):
@@ -92,7 +93,7 @@ def cross(run: Finished) -> float:
 
 
 def drift(run: Finished) -> float:
-    """Compare the language model with its base on the bundled texts; returns the mean KL divergence per token."""
+    """Compare the language model with its base on the bundled texts; return the mean KL divergence per token in nats."""
     model = language_model(run, "drift")
     run.folder.load(run.agent)
     found = measured(DriftProbe(model, OmegaConf.select(run.config, "retention.limit")))
@@ -104,9 +105,9 @@ def drift(run: Finished) -> float:
 
 
 def retention(run: Finished) -> float:
-    """Ask lm-eval's benchmarks of the model with its adapter off and on; returns the mean change of accuracy.
+    """Evaluate lm-eval's benchmarks on the model with its adapter off and on; return the mean change of accuracy.
 
-    Each benchmark is kept as soon as it is done. Raises UserError for bad data before a model is loaded.
+    Each benchmark is written as soon as it is done. Raises UserError for bad data before a model is loaded.
     """
     adapter = run.folder.path / "adapter"
     if not adapter.is_dir():
@@ -121,7 +122,7 @@ def retention(run: Finished) -> float:
         print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, adapter off and on", file=sys.stderr)
         own = key | {"task": benchmark.name, "data": benchmark.checksum, "limit": run.benchmarks.limit}
         before, after = (
-            results.kept(own | {"adapter": checksum}, partial(harness.ask, benchmark, adapter=checksum is not None))
+            results.cached(own | {"adapter": checksum}, partial(harness.ask, benchmark, adapter=checksum is not None))
             for checksum in (None, results.file_checksum(adapter))
         )
         entry = results.comparison(benchmark, before, after, local=run.benchmarks.data_dir is not None)
@@ -138,12 +139,12 @@ SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen
 
 
 def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
-    """Play several tasks by random play, by the agent before training and by the trained one.
+    """Play several tasks by random play, by the agent before training and by the trained agent.
 
-    settings: environments, and for each its options that are not the run's own. What the run's folder has of it, in as many
-    episodes from the same seed, is not played again: it would be the same. Returns the trained agent's mean success
-    rate when sampled. Raises UserError where there is no other task, or where the agent trained no language model: one that
-    reads observations cannot act where these are others.
+    settings: environments, and for each its options that differ from the run's own. Results that the run's folder has already,
+    with as many episodes and the same seed, are not computed again. Returns the trained agent's mean success rate when sampled.
+    Raises UserError if there is no other task, or if the run trained no language model, since agents that read symbolic
+    observations cannot act in environments with other observations.
     """
     language_model(run, suite)
     if not settings:
@@ -159,13 +160,13 @@ def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[st
             rates.append(kept[0]["success_rate"])
             added |= _new(run, kept)
             print_records(kept, run.config.seed, run.evaluated)
-    print_added(records.FILE, added, WHOSE)
+    print_added(records.FILE, added, LEGEND)
     print_files(run.folder, RESULTS)
     return sum(rates[-len(settings) :]) / len(settings)
 
 
 def played(run: Finished, when: str, setting: Record) -> list[Record]:
-    """The latest records of an evaluation, sampled and greedy, where the run's folder has both from the same episodes."""
+    """Return the latest records of an evaluation, sampled and greedy, if the run's folder has both from the same episodes."""
     asked = (when, run.evaluation.episodes, run.evaluation.seed)
     there = records.of_setting(records.read(run.folder), setting)
     found = {record["mode"]: record for record in there if (record["when"], record["episodes"], record["seed"]) == asked}
@@ -173,12 +174,12 @@ def played(run: Finished, when: str, setting: Record) -> list[Record]:
 
 
 def _new(run: Finished, kept: Sequence[Record]) -> bool:
-    """Whether this evaluation added any of the records."""
+    """Return whether this evaluation added any of the records."""
     return any(record.get(records.LATER) == run.evaluated for record in kept)
 
 
 def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
-    """Who plays, as records call it, and the agent."""
+    """Yield the value of "when" in records, and the agent."""
     yield "random", RandomAgent()
     yield "before", run.agent
     run.folder.load(run.agent)
@@ -186,19 +187,19 @@ def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
 
 
 def other_tasks(env: DictConfig) -> Iterator[DictConfig]:
-    """The environment with each of its tasks but the one that it has."""
+    """Yield the environment's configuration with each of its other tasks."""
     for task in task_names(parts.environment(env)):
         if task != env.get("task"):
             yield OmegaConf.merge(env, {"task": task})  # type: ignore[misc]
 
 
 def language_model(run: Finished, suite: str) -> LanguageModel:
-    """The model that the run trained; raises UserError where it trained none."""
+    """Return the language model that the run trained; raise UserError if it trained none."""
     if run.agent.language_model is None:
         raise no_language_model(run, suite)
     return run.agent.language_model
 
 
 def no_language_model(run: Finished, suite: str) -> UserError:
-    """The error for a run that has none."""
+    """Return the error for a run that trained no language model."""
     return UserError(f"suite={suite}: expected a run that trained a language model; {run.folder.path} trained none")

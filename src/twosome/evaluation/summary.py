@@ -1,4 +1,4 @@
-"""What is printed of a run: its evaluations, and where everything lies."""
+"""Print a run's evaluations and the list of its files."""
 
 from collections.abc import Sequence
 
@@ -27,12 +27,12 @@ FILES = {
     "checkpoints": "the last two, to go on from",
 }
 
-WHOSE = "new: of this evaluation; added: of one before it; the others: the run's own."
-"""Explains what `print_records` says of records that are not the run's own."""
+LEGEND = "new: of this evaluation; added: of one before it; the others: the run's own."
+"""The legend of `print_records` for records that are not the run's own."""
 
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
-    """Print the evaluations, a table for each task and prompt, the language model's drift, and where everything lies."""
+    """Print the evaluations (a table for each task and prompt), the language model's drift, and the list of files."""
     for of_setting in records.by_setting(records.read(folder)):
         print_records(of_setting, config.seed)
     if drift := folder.read_json(FILE, default={}).get("drift"):
@@ -67,7 +67,7 @@ def print_records(found: Sequence[Record], seed: int, evaluated: Record | None =
 
 
 def print_added(file: str, added: bool, legend: str = "") -> None:
-    """Say how the numbers above stand in file. added: whether they are new there. legend: of the words in the table."""
+    """Print whether the results were added to file. legend: of the words in the table above."""
     remark = f"{file} had the same before; nothing was added to it."
     if added:
         remark = (
@@ -78,7 +78,7 @@ def print_added(file: str, added: bool, legend: str = "") -> None:
 
 
 def print_files(folder: RunFolder, files: dict[str, str]) -> None:
-    """Print the run's folder, and below it which of these files (name: what it is) it holds."""
+    """Print the run's folder, and those of the files (name: description) that it holds."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{escape(str(folder.path))}[/bold]")
     there = {name: what for name, what in files.items() if (folder.path / name).exists()}

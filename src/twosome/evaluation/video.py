@@ -1,4 +1,4 @@
-"""A film of one episode: what the agent does, and how likely each of its actions was."""
+"""A film of one episode, with the probabilities of the agent's actions."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ from twosome.identity import task_of
 from twosome.policies.agent import Agent, likeliest, sample
 
 FRAME_MS, LAST_MS = 250, 3_000
-MAX_FRAMES = 240  # a minute; of a longer episode only the beginning and the end are shown
+MAX_FRAMES = 240  # a minute; a longer film has its first frames and the last one
 COLORS = (128, 64, 32)  # tried in this order until the film is small enough
 MAX_BYTES = 2_000_000
 
 
 def can_film(make_env: Callable[[], gymnasium.Env]) -> bool:
-    """Whether the environment draws pictures."""
+    """Return whether the environment can be rendered as pictures."""
     env = make_env()
     env.close()
     return "rgb_array" in env.metadata.get("render_modes", [])
@@ -40,12 +40,11 @@ def record(
     seed: int,
     greedy: bool = True,
 ) -> Episode:
-    """Play one episode and write it to path as an animated GIF of less than 2 MB; returns how it went.
+    """Play one episode and write it to path as an animated GIF of less than 2 MB; return the episode's statistics.
 
-    make_env_rgb: makes the environment with render_mode="rgb_array". gamma: discount per primitive step, of the return
-    that is shown. seed: of the episode and, where not greedy, of the sampled actions. An environment that has
-    ``unwrapped.frames()``, a list of a picture per primitive step of the last action, is shown step by step.
-    Raises UserError where the environment gives no picture.
+    make_env_rgb: makes the environment with render_mode="rgb_array". gamma: discount per primitive step of the displayed return.
+    seed: of the episode and, if not greedy, of the sampled actions. If the environment has ``unwrapped.frames()``, a list with a
+    picture per primitive step of the last action, each step is shown. Raises UserError if the environment returns no picture.
     """
     player = Player(make_env_rgb(), gamma)
     film: list[Image.Image] = []
@@ -60,7 +59,7 @@ def record(
 
 
 def _play(agent: Agent, player: Player, seed: int, greedy: bool) -> Iterator[Image.Image]:
-    """The film's pictures; a decision is shown before it is carried out."""
+    """Yield the film's pictures; a decision is shown before its action is done."""
     generator = generators.of_stream(seed, "film: actions")
     player.reset(int(seeding.stream(seed, "film: environment").generate_state(1)[0]))
     title, picture = _title(player.env), _pictures(player.env)[-1]
@@ -88,7 +87,7 @@ def _ending(player: Player) -> str:
 
 
 def _title(env: gymnasium.Env) -> str:
-    """The task's name, or the environment's."""
+    """Return the name of the task, or else of the environment."""
     if env.spec is None:
         return type(env.unwrapped).__name__
     return task_of({"id": env.spec.id, **env.spec.kwargs}).replace("_", " ")
@@ -101,7 +100,7 @@ def _pictures(env: gymnasium.Env) -> list[np.ndarray]:
     except BaseException as error:
         if isinstance(error, UserError) or is_interruption(error):
             raise
-        raise RunError(f"render_mode=rgb_array: drawing the environment {raised(error)}; mend it") from error
+        raise RunError(f"render_mode=rgb_array: drawing the environment {raised(error)}; correct its render()") from error
     if not pictures or not all(map(_is_picture, pictures)):
         raise UserError(
             "render_mode=rgb_array: expected the environment to draw a picture, an array of shape (height, width, 3) and uint8, "
@@ -115,7 +114,7 @@ def _is_picture(picture: Any) -> bool:
 
 
 def encode(film: list[Image.Image]) -> bytes:
-    """An animated GIF of FRAME_MS per picture and LAST_MS for the last, with as many colours as its size allows."""
+    """Return an animated GIF with FRAME_MS per picture and LAST_MS for the last, with as many colours as its size allows."""
     content = b""
     for colors in COLORS:
         content = _encode(film, colors)
@@ -125,7 +124,7 @@ def encode(film: list[Image.Image]) -> bytes:
 
 
 def _encode(film: list[Image.Image], colors: int) -> bytes:
-    """All pictures share one palette and are not dithered, so that only what moves is stored."""
+    """Encode with one palette for all pictures and without dithering, so that only changed pixels are stored."""
     chosen = film[:: max(1, len(film) // 6)]
     samples = Image.new("RGB", (film[0].width, film[0].height * len(chosen)))
     for place, picture in enumerate(chosen):

@@ -1,9 +1,9 @@
-"""Attention over token trees in blocks of neighbouring nodes, each of which looks at its own ancestors only.
+"""Block-sparse attention over token trees: each node attends to its ancestors and itself.
 
-Most of a tree's mask is empty: a node of a tree of 768 sees some 60 others. PyTorch's kernel computes masked pairs like any
-others, so here the nodes are cut into blocks, in their order, which keeps a decision's nodes together, and the keys and values
-that a block's nodes may see are gathered for it. Models call this instead of transformers' own function
-(transformers.AttentionInterface); where no blocks are given it is that function.
+Most of a tree's attention mask is empty: in a tree of 768 nodes, a node attends to about 60 others. PyTorch's kernel computes
+masked pairs as well. Here the nodes are cut into blocks of consecutive nodes, and for each block only the keys and values that
+its nodes may attend to are gathered. Nodes of one decision are neighbours, so a block needs few keys.
+The function is registered with transformers.AttentionInterface. Without blocks it calls transformers' own function.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,29 @@ from twosome.language.tree import PackedRow, starts_of
 
 NAME = "token_tree"
 BLOCK = 32
-"""Nodes in a block: with more, the blocks' keys are fewer in all but each node computes more that it may not see."""
+"""Nodes per block. Larger blocks gather fewer keys in total, but compute more masked pairs per node."""
 
 
 class Blocks(NamedTuple):
-    """How the nodes of a batch of trees, one tree after another, attend: B blocks with at most K keys each.
+    """The attention pattern of a batch of concatenated trees: B blocks with at most K keys each.
 
-    keys: (B, K), the nodes that a block's nodes may see, padded with node 0.
-    mask: (B, 1, BLOCK, K), added to the attention's logits: 0 where a node may see a key, the dtype's least value elsewhere.
+    keys: (B, K), the nodes that a block's nodes may attend to, padded with node 0.
+    mask: (B, 1, BLOCK, K), added to the attention logits: 0 where a node may attend to a key, the dtype's minimum elsewhere.
     """
 
     keys: Tensor
     mask: Tensor
 
     def to(self, device: torch.device) -> "Blocks":
-        """The same on a device."""
+        """Return a copy on the device."""
         return Blocks(self.keys.to(device), self.mask.to(device))
 
 
 def blocks_of(rows: Sequence[PackedRow], dtype: torch.dtype, nodes: int) -> Blocks:
-    """The blocks of a batch of trees; dtype: of the model's hidden states; nodes: the trees', and what is padding behind them."""
+    """Return the blocks of a batch of trees.
+
+    dtype: of the model's hidden states. nodes: the number of nodes of all trees, plus the padding after them.
+    """
     visible = np.zeros((nodes, nodes), dtype=bool)
     for start, row in zip(starts_of(rows), rows, strict=True):
         visible[start : start + len(row), start : start + len(row)] = row.ancestors()
@@ -55,7 +58,7 @@ def blocks_of(rows: Sequence[PackedRow], dtype: torch.dtype, nodes: int) -> Bloc
 
 
 def additive_mask(allowed: np.ndarray, dtype: torch.dtype) -> Tensor:
-    """What is added to the logits of attention, in the shape of allowed: 0 where that is true, else the dtype's least value."""
+    """Return the mask to add to the attention logits, in the shape of allowed: 0 where it is true, else the dtype's minimum."""
     return torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~torch.from_numpy(allowed), torch.finfo(dtype).min)
 
 
@@ -63,10 +66,10 @@ def tree_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *,
     blocks: Blocks | None = None, dropout: float = 0.0, scaling: float | None = None, **other: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """What transformers asks of an attention function.
+    """Compute attention in blocks; the signature is that of attention functions in transformers.AttentionInterface.
 
-    query: (1, heads, nodes, size); key, value: (1, key heads, nodes, size); returns (1, nodes, heads, size). With blocks,
-    attention_mask is not looked at.
+    query: (1, heads, nodes, head size). key, value: (1, key-value heads, nodes, head size). attention_mask: ignored if blocks
+    are given. Returns (1, nodes, heads, head size), and None for the attention weights.
     """
     if blocks is None:
         other |= {"dropout": dropout, "scaling": scaling}
@@ -75,21 +78,21 @@ def tree_attention(
     count, width = blocks.keys.shape
     queries = pad(query[0].transpose(0, 1), (0, 0, 0, 0, 0, count * BLOCK - nodes)).unflatten(0, (count, BLOCK))
 
-    def gathered(each: Tensor) -> Tensor:
+    def gather(each: Tensor) -> Tensor:
         rows = each[0].transpose(0, 1).flatten(1).index_select(0, blocks.keys.flatten())
         return rows.view(count, width, each.shape[1], each.shape[3]).transpose(1, 2)
 
     out = scaled_dot_product_attention(
-        queries.transpose(1, 2), gathered(key), gathered(value), attn_mask=blocks.mask, dropout_p=dropout, scale=scaling,
+        queries.transpose(1, 2), gather(key), gather(value), attn_mask=blocks.mask, dropout_p=dropout, scale=scaling,
         enable_gqa=key.shape[1] != query.shape[1],
     )  # fmt: skip
     return out.transpose(1, 2).flatten(0, 1)[:nodes].unsqueeze(0).contiguous(), None
 
 
 def use_tree_attention(model: PreTrainedModel) -> bool:
-    """Let a model that computes attention by PyTorch's kernel call tree_attention; returns whether it does.
+    """Make the model call tree_attention if it uses PyTorch's SDPA kernel; return whether it does.
 
-    Not where the architecture brings an attention of its own.
+    A model whose architecture implements its own attention is left as it is.
     """
     able = model.config._attn_implementation == "sdpa" and model.is_backend_compatible()
     if able:
@@ -97,8 +100,8 @@ def use_tree_attention(model: PreTrainedModel) -> bool:
     return able
 
 
-def takes_blocks(model: PreTrainedModel) -> bool:
-    """Whether use_tree_attention has been there."""
+def uses_tree_attention(model: PreTrainedModel) -> bool:
+    """Return whether the model's attention is tree_attention, which accepts blocks."""
     return bool(model.config.get_text_config()._attn_implementation == NAME)
 
 

@@ -1,4 +1,4 @@
-"""Reading a model's folder, local or on huggingface.co: what is trusted, what is refused, and the line that says so."""
+"""Reading a model's folder, local or on huggingface.co, with checks of what may be loaded."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -25,15 +25,15 @@ _PICKLE = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 
 def find_folder(path: str, weights: bool, trust_remote_code: bool = False, allow_pickle: bool = False) -> Path:
-    """The local folder of ``model.path``: path itself, or the hub repository of that name, downloaded to HF's cache.
+    """Return the local folder of ``model.path``: path itself, or the hub repository of that name, downloaded to HF's cache.
 
     Args:
         path: a local folder or ``owner/name`` on huggingface.co.
-        weights: False to leave the weights out of a download.
+        weights: whether a download includes the weights.
         trust_remote_code, allow_pickle: also fetch the .py files, the .bin files.
 
     Raises:
-        UserError: no such folder or repository, a gated one, no connection, or a folder without config.json.
+        UserError: there is no such folder or repository, it is gated, there is no connection, or config.json is missing.
     """
     folder = local_folder(path)
     if folder is None:
@@ -61,10 +61,10 @@ def _download(name: str, patterns: list[str]) -> Path:
 
 
 def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
-    """The files that hold the weights in folder, in order: safetensors, or .bin where they are allowed.
+    """Return the files that hold the weights in folder, in order: safetensors, or .bin if these are allowed.
 
     Raises:
-        UserError: none there, or only pickled ones, which can run code on loading, and allow_pickle is off.
+        UserError: there are none, or only pickled ones and allow_pickle is off (loading a pickle can run code).
     """
     for pattern in (*_SAFE, *(_PICKLE if allow_pickle else ())):
         if files := sorted(folder.glob(pattern)):
@@ -77,7 +77,7 @@ def weight_files(folder: Path, path: str, allow_pickle: bool) -> list[Path]:
 
 
 def checksum(files: Sequence[Path]) -> str:
-    """sha256 (hex) of one file; of several, sha256 of the lines that ``sha256sum`` prints for them."""
+    """Return the sha256 (hex) of one file; of several files, the sha256 of the lines that ``sha256sum`` prints for them."""
     digests = [hashlib.file_digest(file.open("rb"), "sha256").hexdigest() for file in files]
     if len(files) == 1:
         return digests[0]
@@ -86,10 +86,10 @@ def checksum(files: Sequence[Path]) -> str:
 
 
 def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
-    """The folder's architecture.
+    """Return the configuration (architecture) of the model in folder.
 
     Raises:
-        UserError: unknown to transformers, or not a decoder-only causal language model.
+        UserError: transformers does not know the architecture, or it is not a decoder-only causal language model.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -97,7 +97,7 @@ def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> Pre
         raise path_error(path, f"transformers cannot read config.json ({_line(error)})", _TRUST_HINT) from error
     remote = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     known = remote or type(config) in AutoModelForCausalLM._model_mapping
-    masked = any(name.endswith("MaskedLM") for name in config.architectures or ())  # BERT and kin: also 'known'
+    masked = any(name.endswith("MaskedLM") for name in config.architectures or ())  # BERT and similar models are 'known' too
     if config.is_encoder_decoder or masked or not known:
         problem = f"{config.model_type} is not a decoder-only causal language model"
         raise path_error(path, problem, "expected one such as LLaMA, Qwen2, GPT-2, Gemma, GPT-NeoX")
@@ -105,10 +105,10 @@ def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> Pre
 
 
 def read_tokenizer(folder: Path, path: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The folder's tokenizer.
+    """Return the tokenizer in folder.
 
     Raises:
-        UserError: the folder has none, or one that cannot be read.
+        UserError: the folder has no tokenizer, or it cannot be read.
     """
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -120,10 +120,10 @@ def read_tokenizer(folder: Path, path: str, trust_remote_code: bool = False) -> 
 def read(
     folder: Path, option_value: str = "", trust_remote_code: bool = False, allow_pickle: bool = False, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model (on the CPU) and the tokenizer in folder; options (dtype, ...) go to ``from_pretrained``.
+    """Return the model (on the CPU) and the tokenizer in folder; options (dtype, ...) are passed to ``from_pretrained``.
 
     Raises:
-        UserError: as `read_config` and `read_tokenizer`, or weights that do not fit the config.
+        UserError: as `read_config` and `read_tokenizer`, or the weights do not fit the config.
     """
     path = option_value or str(folder)
     config = read_config(folder, path, trust_remote_code)
@@ -138,7 +138,7 @@ def read(
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Inside, transformers draws no progress bars: for loads that take a second or two."""
+    """Disable transformers' progress bars within the context (for loads of a second or two)."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -152,6 +152,6 @@ _TRUST_HINT = "expected an architecture that transformers knows; model.trust_rem
 
 
 def _line(error: BaseException) -> str:
-    """The first line of an error's message, shortened, so that it fits into ours."""
+    """Return the first line of an error's message, shortened to 160 characters."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0] if len(lines[0]) <= 160 else lines[0][:157] + "..."

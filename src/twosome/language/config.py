@@ -1,4 +1,4 @@
-"""The options of ``model`` and ``engine``: which language model, where, and how it computes."""
+"""The options of ``model`` and ``engine``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twosome.errors import UserError, check_seed, unknown_choice
 
 if TYPE_CHECKING:
-    import torch  # elsewhere imported where it is used: that takes seconds, and bad options are told before
+    import torch  # imported in the functions that use it: this takes seconds, and options are checked first
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -25,20 +25,18 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 ROW_TOKENS = 256
-"""Nodes in a token tree whose attention is computed whole: larger ones share more of the prompts, but it is quadratic in them."""
+"""Default nodes per token tree with dense attention. Larger trees share more of the prompts, but attention cost is quadratic."""
 BATCH_TOKENS = {"cpu": 768, "cuda": 2048}
-"""Tokens in one forward pass of the engine, by device. On CPUs measured with SmolLM2-135M and 2 cores: with 2048, whose
-activations leave the caches and go back to the system, an update takes 1.3 times as long."""
+"""Default tokens per forward pass, by device. Measured on 2 CPU cores with SmolLM2-135M: with 2048 tokens, whose activations do
+not fit into the caches, an update takes 1.3 times as long."""
 
 
 @dataclass
 class EngineConfig:
-    """How much the engine computes at once (conf/engine/decoder_only.yaml)."""
+    """The options of conf/engine/decoder_only.yaml: how much the engine computes at once."""
 
-    row_tokens: int | None = (
-        None  # nodes in a token tree; null: batch_tokens on a CPU, ROW_TOKENS where attention is computed whole
-    )
-    batch_tokens: int | None = None  # in one forward pass, which bounds the memory; null: BATCH_TOKENS of the device
+    row_tokens: int | None = None  # nodes per token tree; null: batch_tokens on a CPU, ROW_TOKENS with dense attention
+    batch_tokens: int | None = None  # tokens per forward pass, which bounds the memory; null: BATCH_TOKENS of the device
 
     def __post_init__(self) -> None:
         for option in ("row_tokens", "batch_tokens"):
@@ -58,14 +56,14 @@ class ModelConfig:
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa (on a CPU in blocks, see attention.py) | eager (with whole masks)
     packed_weights: bool = True  # on a CPU, in float32: twice the speed for up to three times the memory; not with trainer=fsdp
-    seed: int = 0  # of what tuning adds and of random weights; torch's global generators are neither read nor moved
-    random: bool = False  # hf: the path's architecture and tokenizer, but freshly initialised weights
+    seed: int = 0  # of the weights that tuning adds and of random weights; torch's global generators are not used
+    random: bool = False  # hf: the architecture and tokenizer of path, with newly initialised weights
     trust_remote_code: bool = False  # hf: run Python code that comes with the weights
     allow_pickle: bool = False  # hf: read .bin files, which can run code when they are opened
 
 
 def check_options(config: ModelConfig) -> None:
-    """Find what can be found wrong without loading anything; raises UserError."""
+    """Check all options that can be checked without loading anything; raise UserError."""
     for option, choices in (
         ("source", SOURCES),
         ("dtype", DTYPES),
@@ -84,13 +82,13 @@ def check_options(config: ModelConfig) -> None:
 
 
 def check_path(config: ModelConfig) -> None:
-    """Find a wrong ``model.path`` before the model is wanted, as far as that needs no network; raises UserError."""
+    """Check ``model.path`` without network access; raise UserError."""
     if config.source == "hf":
         local_folder(str(config.path))
 
 
 def local_folder(path: str) -> Path | None:
-    """The folder that ``model.path`` names; None where it can be a name on huggingface.co. Raises UserError."""
+    """Return the folder that ``model.path`` names, or None if it can be a name on huggingface.co. Raises UserError."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
         if folder.exists() or path.startswith((".", "/", "~")) or path.count("/") > 1:
@@ -101,7 +99,7 @@ def local_folder(path: str) -> Path | None:
 
 
 def check_folder(folder: Path, path: str) -> None:
-    """Raise UserError where the folder that ``model.path`` stands for holds no model."""
+    """Raise UserError if the folder of ``model.path`` holds no model."""
     if not (folder / "config.json").is_file():
         adapter = (folder / "adapter_config.json").is_file()
         hint = "this is a LoRA adapter: give its base model" if adapter else "expected a model's folder"
@@ -109,15 +107,15 @@ def check_folder(folder: Path, path: str) -> None:
 
 
 def path_error(path: str, problem: str, remedy: str) -> UserError:
-    """The error for a ``model.path``."""
+    """Return the error for a bad ``model.path``."""
     return UserError(f"model.path={path}: {problem}; {remedy}")
 
 
 def resolve_device(name: str) -> "torch.device":
-    """The torch device for ``model.device``: ``auto`` is the GPU where there is one.
+    """Return the torch device for ``model.device``; ``auto`` is the GPU if there is one.
 
     Raises:
-        UserError: an unknown name, or ``cuda`` where no GPU is visible.
+        UserError: the name is unknown, or it is ``cuda`` and no GPU is visible.
     """
     if name not in DEVICES:
         raise unknown_choice("model.device", name, DEVICES)

@@ -1,4 +1,4 @@
-"""What computes the scores of actions, behind one interface for every kind of language model."""
+"""The interface of engines, which score actions with a language model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
 
 MASKED = -1e9
-"""The score of an action slot that a decision does not have: finite, so that probability times log-probability is 0."""
+"""The score of a padding slot (no action). It is finite, so that probability times log-probability is 0 and not nan."""
 
 
 class Scores(NamedTuple):
-    """Scores of D decisions with at most A actions; slots beyond a decision's own actions hold MASKED.
+    """Scores of D decisions with at most A actions of at most T tokens; padding slots of actions hold MASKED.
 
     logprobs: (D, A), log P(action | prompt), the sum over the action's tokens.
-    scores: (D, A), logprobs over the normalisation's divisor.
-    prompt_states: (D, hidden), float32, the last hidden state at each prompt's last token, with the adapter as it was.
-    tokens: (D, A, T), the terms of logprobs, log P(token | prompt and the action's tokens before it); nan where there is none.
+    scores: (D, A), logprobs divided by the norm's divisor.
+    prompt_states: (D, hidden), float32, the last hidden state at the last token of each prompt, computed by the current model.
+    tokens: (D, A, T), the terms of logprobs: log P(token | prompt, earlier tokens of the action); nan in padding slots.
     """
 
     logprobs: Tensor
@@ -31,46 +31,46 @@ class Scores(NamedTuple):
     tokens: Tensor
 
     def log_policy(self) -> Tensor:
-        """Log-probability of choosing each action, (D, A): softmax over the decision's own actions."""
+        """Return the log-probability of choosing each action, (D, A): log-softmax over the decision's own actions."""
         return torch.log_softmax(self.scores, dim=-1)
 
 
 class Engine(ABC):
-    """Score decisions with a language model.
+    """A method of scoring decisions with a language model.
 
-    hidden_size: of the states. tokens_computed: the model's input tokens so far, padding included.
+    hidden_size: of the hidden states. tokens_computed: the number of input tokens so far, padding included.
     """
 
     hidden_size: int
 
     def __init__(self, lm: LanguageModel, norm: Normalization) -> None:
-        """norm: divides the log-probability of each action."""
+        """norm: gives the divisor of each action's log-probability."""
         self.lm, self.norm = lm, checked(norm)
         self.tokens_computed = 0
 
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where the model lies, and all tensors that the engine returns."""
+        """The device of the model and of all tensors that the engine returns."""
 
     @abstractmethod
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
-        """Score distinct decisions batch by batch, as (indices into texts, their Scores).
+        """Score distinct decisions batch by batch; yield (indices into texts, their Scores).
 
-        Differentiable in what learns where grad is enabled. For gradients in bounded memory, go backward through one batch before
-        asking for the next.
+        The scores are differentiable in the trainable weights if grad is enabled. To bound the memory, run the backward pass of
+        a batch before taking the next one.
         """
 
     @abstractmethod
     def features(self, prompts: Sequence[str]) -> Tensor:
-        """The states of prompts by the model as it was before training, (len(prompts), hidden), float32, without gradient."""
+        """Return the hidden states of prompts by the model before training, (len(prompts), hidden), float32, without gradient."""
 
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
         """Return what each decision costs to score, for work of equal parts: characters, unless an engine counts its tokens."""
         return [len(prompt) + sum(map(len, actions)) for prompt, actions in texts]
 
     def score(self, texts: Sequence[DecisionText]) -> Scores:
-        """Scores of decisions (duplicates are computed once), differentiable in the adapter where grad is enabled."""
+        """Score decisions, duplicates only once. Differentiable in the trainable weights if grad is enabled."""
         distinct = list(dict.fromkeys(texts))
         order, parts = [], []
         for indices, scores in self.batches(distinct):
@@ -78,18 +78,18 @@ class Engine(ABC):
             parts.append(scores)
         place = {distinct[index]: row for row, index in enumerate(order)}
         rows = torch.tensor([place[text] for text in texts], device=self.device)
-        every = joined(parts)
+        every = concatenate(parts)
         return Scores(every.logprobs[rows], every.scores[rows], every.prompt_states[rows], every.tokens[rows])
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
-    """The scores of several batches, one batch's decisions after another's."""
+def concatenate(parts: Sequence[Scores]) -> Scores:
+    """Concatenate the scores of several batches, padded to the same A and T."""
     actions, length = (max(part.tokens.shape[dim] for part in parts) for dim in (1, 2))
     return Scores(*map(torch.cat, zip(*(widened(part, actions, length) for part in parts), strict=True)))
 
 
 def widened(scores: Scores, actions: int, length: int) -> Scores:
-    """Scores with slots for so many actions of so many tokens."""
+    """Pad scores to A = actions and T = length."""
     more, longer = actions - scores.tokens.shape[1], length - scores.tokens.shape[2]
     return Scores(
         pad(scores.logprobs, (0, more), value=MASKED),

@@ -1,4 +1,4 @@
-"""The engines by the names of conf/engine. Their code takes seconds to import, and bad options are told before."""
+"""Builders of engines for the files of conf/engine. An engine's code takes seconds to import; its options are checked first."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class DecoderOnly:
-    """Makes the engine of a decoder-only model."""
+    """Builder of the engine of a decoder-only model."""
 
     def __init__(self, **options: Any) -> None:
         """options: as in EngineConfig. Raises UserError."""
         self.options: EngineConfig = typed(EngineConfig, OmegaConf.create(options), "engine")
 
     def __call__(self, lm: "LanguageModel", norm: Normalization) -> "Scorer":
-        """The engine."""
+        """Return the engine."""
         from twosome.language.scorer import Scorer
 
         return Scorer(lm, norm, **vars(self.options))

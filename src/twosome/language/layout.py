@@ -1,4 +1,4 @@
-"""How a batch of token trees is laid out as a model's input: one tree after another, or a padded row for each."""
+"""The model's input for a batch of token trees: concatenated in one row, or one padded row per tree."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ from twosome.language.tree import PackedRow
 
 
 class Layout(NamedTuple):
-    """What a model is given for a batch of trees: B rows of L tokens.
+    """The model's input for a batch of trees: B rows of L tokens.
 
     ids, positions: (B, L).
-    mask: (B, 1, L, L), added to the attention's logits.
-    blocks: how the nodes attend instead, where they do so in blocks; mask is then empty and fits nothing.
-    nodes: (nodes,), where the trees' nodes stand, one tree's after another's, in the B x L places; the others are padding.
+    mask: (B, 1, L, L), added to the attention logits. With blocks it is empty, (1, 1, 0, 0), and not used.
+    blocks: the attention pattern in blocks (attention.py), or None if mask is used.
+    nodes: (nodes,), the indices of the nodes of all trees, tree by tree, in the B * L positions; the others are padding.
     """
 
     ids: Tensor
@@ -27,7 +27,7 @@ class Layout(NamedTuple):
     nodes: Tensor
 
     def run(self, backbone: Any, device: torch.device) -> Tensor:
-        """Last hidden states of the trees' nodes, (nodes, hidden), one tree's after another's."""
+        """Run the model; return the last hidden states of the nodes of all trees, tree by tree, (nodes, hidden)."""
         blocks = {} if self.blocks is None else {"blocks": self.blocks.to(device)}
         output = backbone(
             input_ids=self.ids.to(device),
@@ -39,22 +39,21 @@ class Layout(NamedTuple):
         return output.last_hidden_state.flatten(0, 1)[self.nodes.to(device)]
 
 
-def kept_size(number: int) -> int:
-    """The least of a few sizes, not below number: multiples of 4 up to 64, then eight between one power of two and the next.
+def padded_size(number: int) -> int:
+    """Round number up to an allowed size: a multiple of 4 up to 64, then one of eight sizes per power of two.
 
-    oneDNN compiles a kernel for each number of rows that it multiplies with a weight, and never lets go of the quarter of a
-    megabyte that it takes (besides as much in its cache of 1,024 primitives). Token trees come in all sizes, so that the memory
-    of a run would grow until each had been met. On average 4 % more is computed.
+    oneDNN compiles a kernel for each number of rows of a product and never frees its memory: 0.25 MB each, and as much again in
+    its cache of 1,024 primitives. Without rounding, the memory of a run would grow with every new size of token tree. Rounding
+    adds 4 % of computation on average.
     """
     step = max(4, 2 ** (number.bit_length() - 4))
     return -(-number // step) * step
 
 
 def flat(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
-    """The trees one after another in a single row, padded to a kept size, their nodes attending in blocks; dtype: of the model's
-    hidden states."""
+    """Concatenate the trees in one row of `padded_size`, with attention in blocks. dtype: of the model's hidden states."""
     nodes = sum(map(len, rows))
-    size = kept_size(nodes)
+    size = padded_size(nodes)
     ids, depths = torch.zeros(2, 1, size, dtype=torch.long)
     ids[0, :nodes] = torch.tensor([token for row in rows for token in row.ids])
     depths[0, :nodes] = torch.tensor([depth for row in rows for depth in row.depths])
@@ -62,7 +61,10 @@ def flat(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
 
 
 def padded(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
-    """A row for each tree, all as long as the longest, with a whole mask for each; padding sees itself. dtype: as in flat."""
+    """Put each tree in a row of its own, padded to the longest, with dense masks. dtype: of the model's hidden states.
+
+    A padding position attends to itself only.
+    """
     length = max(map(len, rows))
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     depths, real = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)

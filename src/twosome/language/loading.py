@@ -1,4 +1,4 @@
-"""From a `model` config to a language model, its tokenizer and its checksum."""
+"""Load the language model, tokenizer and checksum that a `model` config describes."""
 
 import hashlib
 import json
@@ -23,43 +23,43 @@ from twosome.language.tuning import Frozen, Tuning
 
 @dataclass
 class LanguageModel:
-    """A loaded model, in eval mode and on its device; only what tuning says requires gradients."""
+    """A loaded model, in eval mode and on its device. Only the weights that tuning trains require gradients."""
 
-    model: Any  # what Tuning.apply returned
+    model: Any  # the result of Tuning.apply
     tokenizer: PreTrainedTokenizerBase
-    checksum: str  # sha256, hex: of the weights as distributed, or of a random model's config and seed
-    name: str  # for people and for provenance.json
+    checksum: str  # sha256 (hex) of the distributed weights, or of a random model's config and seed
+    name: str  # for messages and provenance.json
     tuning: Tuning = field(default_factory=Frozen)
 
     @property
     def base(self) -> Any:
-        """Hugging Face's model itself, whatever tuning has put around it."""
+        """The Hugging Face model without PEFT's wrapper."""
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     def reference(self) -> AbstractContextManager[Any]:
-        """Inside, the model computes as before training."""
+        """Make the model compute as before training within the context."""
         return self.tuning.reference(self.model)
 
     def learned(self) -> list[nn.Parameter]:
-        """The weights that learn."""
+        """Return the trainable weights."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
 
 def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> LanguageModel:
-    """Load what config describes, to be tuned as tuning says; None: nothing learns.
+    """Load the language model that config describes. tuning: selects the trainable weights; None: no weights are trainable.
 
-    Equal configs give equal weights on any device; global random states stay put.
+    Equal configs give equal weights on every device. Global random states do not change.
 
     Raises:
-        UserError: one line, where an option of config cannot be met (it names the option and the remedy).
+        UserError: the model cannot be loaded as an option of config demands.
     """
     check_options(config)
     tuning = tuning or Frozen()
     device = resolve_device(config.device)
-    # Built on the CPU, so that a seed means the same weights on every device.
+    # Built on the CPU, so that a seed gives the same weights on every device.
     with isolated_rng(seeding.number(config.seed, "model")):
         base, tokenizer, checksum, name = _load_base(config)
-        if tokenizer.pad_token is None:  # padding is masked wherever it is used, so any token does
+        if tokenizer.pad_token is None:  # padding is always masked, so any token can serve
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         if (rows := base.get_input_embeddings().get_parameter("weight").shape[0]) < len(tokenizer):
             raise UserError(
@@ -68,7 +68,7 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
             )
         base.requires_grad_(False)
         use_tree_attention(base)
-        base.name_or_path = name  # never a path into our cache
+        base.name_or_path = name  # not a path into the suite's cache
         model = tuning.apply(base)
     model.to(device)
     if config.packed_weights:
@@ -78,9 +78,9 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
 
 @contextmanager
 def isolated_rng(seed: int) -> Iterator[None]:
-    """Inside, torch's CPU generator starts from seed; afterwards it is where it was before.
+    """Seed torch's CPU generator within the context; restore its state afterwards.
 
-    Only that generator is seeded: ``torch.manual_seed`` would also reseed every GPU's.
+    No other generator is seeded. (``torch.manual_seed`` would reseed those of the GPUs as well.)
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -88,7 +88,7 @@ def isolated_rng(seed: int) -> Iterator[None]:
 
 
 def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str, str]:
-    """The bare model on the CPU, its tokenizer, checksum and name."""
+    """Return the base model on the CPU, its tokenizer, checksum and name."""
     tokenizer: PreTrainedTokenizerBase
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attn_implementation}
     if config.source == "tiny_random":
@@ -117,7 +117,7 @@ def _trust(config: ModelConfig) -> dict[str, bool]:
 
 
 def _recipe_checksum(config: ModelConfig, architecture: Any) -> str:
-    """sha256 of all that random weights follow from: the architecture's config, the seed and the dtype."""
+    """Return the sha256 of what determines random weights: the architecture's config, the seed and the dtype."""
     recipe = {key: value for key, value in architecture.to_dict().items() if key not in _NOT_RECIPE}
     text = json.dumps([recipe, config.seed, config.dtype], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021): low-rank matrices beside frozen weights, by PEFT."""
+"""LoRA (Hu et al. 2021): trainable low-rank matrices beside frozen weights, implemented by PEFT."""
 
 import warnings
 from contextlib import AbstractContextManager
@@ -12,23 +12,23 @@ from twosome.config import typed
 from twosome.errors import UserError
 from twosome.language.tuning import Tuning
 
-if TYPE_CHECKING:  # takes seconds; bad options are told before
+if TYPE_CHECKING:  # these imports take seconds; options are checked first
     from peft import PeftModel
     from transformers import PreTrainedModel
 
 WEIGHTS = "adapter_model.safetensors"
-# The projections that LoRA adapts when the config names none: queries and values (Hu et al. 2021, section 4.2; TWOSOME
-# does the same). GPT-2 and GPT-NeoX compute queries, keys and values in one matrix, which is then the one adapted.
+# By default LoRA adapts the projections of queries and values (Hu et al. 2021, section 4.2; TWOSOME does the same).
+# GPT-2 and GPT-NeoX compute queries, keys and values with one matrix, which is adapted instead.
 DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
 
 
 @dataclass
 class LoraConfig:
-    """The options of conf/tuning/lora.yaml: W x + (alpha / rank) B A x on every target matrix W."""
+    """The options of conf/tuning/lora.yaml: every target matrix W computes W x + (alpha / rank) B A x."""
 
     rank: int = 8  # rows of A, columns of B
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
-    dropout: float = 0.0  # probability, on the adapter's input, while learning
+    dropout: float = 0.0  # dropout probability of the adapter's input in training
     target_modules: list[str] | None = None  # last parts of the layers' names; null: the architecture's default
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class LoraConfig:
 
 
 class Lora(Tuning):
-    """An adapter learns, in float32; the base model is frozen. A is Kaiming-uniform and B zero at first."""
+    """Tuning of a LoRA adapter in float32; the base model is frozen. Initially A is Kaiming-uniform and B is zero."""
 
     export_folder = "adapter"
 
@@ -66,12 +66,12 @@ class Lora(Tuning):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft 0.21 on transformers 5.23
             model: PeftModel = peft.get_peft_model(base, adapter)  # float32 by default
-        # What adapter_config.json will call its base: never a path into our cache.
+        # The name of the base model in adapter_config.json: not a path into the suite's cache.
         model.peft_config["default"].base_model_name_or_path = base.name_or_path
         return model
 
     def _targets(self, base: "PreTrainedModel") -> tuple[list[str], bool]:
-        """The layers' names, and whether their weights are (in, out), as GPT-2 stores them."""
+        """Return the target layers' names, and whether weights are stored as (in, out), as GPT-2's are."""
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
@@ -87,24 +87,25 @@ class Lora(Tuning):
         return targets, any(isinstance(layer, Conv1D) for layer in layers.values())
 
     def reference(self, model: "PeftModel") -> AbstractContextManager[Any]:
-        """See Tuning; the adapter is off."""
+        """Disable the adapter within the context; see Tuning."""
         return model.disable_adapter()
 
     def is_reference(self, model: "PeftModel") -> bool:
-        """See Tuning; B matrices are all 0 until the first update."""
+        """Return whether all B matrices are 0, as before the first update; see Tuning."""
         return not any(bool(weight.any()) for name, weight in model.named_parameters() if "lora_B" in name)
 
     def export(self, model: "PeftModel", folder: Path) -> None:
-        """Write the adapter in PEFT's format (adapter_config.json, adapter_model.safetensors), for
-        ``PeftModel.from_pretrained``.
+        """Write the adapter in PEFT's format: adapter_config.json and adapter_model.safetensors.
 
-        PEFT by itself would ask huggingface.co whether the vocabulary had grown, which the suite's never does.
+        By default PEFT looks up on huggingface.co whether the vocabulary was resized; the suite never resizes it.
         """
         model.save_pretrained(str(folder), save_embedding_layers=False)
 
     def load(self, model: "PeftModel", folder: Path) -> None:
-        """See Tuning; only safetensors are read. Raises UserError where the file is missing or damaged, or where its names or
-        shapes are not exactly the adapter's."""
+        """Load the adapter's weights from safetensors; see Tuning.
+
+        Raises UserError if the file is missing or damaged, or if its names or shapes differ from the adapter's.
+        """
         from peft.utils.save_and_load import get_peft_model_state_dict, set_peft_model_state_dict
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -128,7 +129,7 @@ class Lora(Tuning):
         set_peft_model_state_dict(model, found)
 
     def train(self, model: "PeftModel", mode: bool) -> None:
-        """Only LoRA's own dropout is ever active: the frozen model's would make the policy differ from the one that acted."""
+        """Switch LoRA's dropout. The frozen model's dropout stays off: it would change the policy between rollout and update."""
         model.eval()
         for name, module in model.named_modules():
             if "lora_dropout" in name:

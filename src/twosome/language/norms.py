@@ -1,8 +1,8 @@
-"""Normalisations of an action's log-probability (TWOSOME section 4.2): what the sum over its tokens is divided by.
+"""Normalisations of an action's log-probability (TWOSOME section 4.2): the divisor of the sum over its tokens.
 
-A long action has a small probability only because it is long; dividing by its length in tokens or in words takes that
-away. A normalisation is any callable from the action prompt and its number of tokens to a divisor, and depends on nothing else;
-to add one, write the function anywhere and a YAML in conf/norm that names it.
+The log-probability of an action decreases with its length. Dividing by the number of tokens or words corrects for that.
+A normalisation is a pure function of the action prompt and its number of tokens that returns a divisor. To add one, write the
+function anywhere and a YAML in conf/norm that names it.
 """
 
 import inspect
@@ -17,30 +17,30 @@ from twosome.errors import ContractError, UserError, is_interruption, raised, sh
 Normalization = Callable[[str, int], float]
 
 LEAST, MOST = 1e-4, 1e30
-"""Divisors between which a score stays above `scorer.MASKED` and within float32."""
+"""Bounds of a divisor, so that a score stays above `engine.MASKED` and within float32."""
 
 EXPECTED = "expected a function of an action prompt and its number of tokens"
 
 
 def none(action_prompt: str, num_tokens: int) -> float:
-    """The plain joint probability of the action's tokens (equation 2 of the paper)."""
+    """Do not normalise: the score is the log of the tokens' joint probability (TWOSOME, equation 2)."""
     return 1.0
 
 
 def token(action_prompt: str, num_tokens: int) -> float:
-    """The mean log-probability of a token."""
+    """Divide by the number of tokens."""
     return float(num_tokens)
 
 
 def word(action_prompt: str, num_tokens: int) -> float:
-    """The mean log-probability of a whitespace-separated word, however many tokens a word has."""
+    """Divide by the number of whitespace-separated words."""
     return float(len(action_prompt.split()))
 
 
 def checked(norm: Normalization) -> Normalization:
-    """norm with each of its values checked: a number that an action's log-probability can be divided by.
+    """Return norm with a check of its values: numbers from LEAST to MOST.
 
-    Asked for once per action prompt and number of tokens. Raises ContractError, which names the norm and the action.
+    Values are cached by action prompt and number of tokens. The result raises ContractError, which names the norm and the action.
     """
     return lru_cache(maxsize=2**16)(partial(_divisor, norm))
 
@@ -60,7 +60,7 @@ def _divisor(norm: Normalization, action_prompt: str, num_tokens: int) -> float:
 
 
 def check_norm(norm: Any) -> None:
-    """Raise UserError where norm cannot be called as a normalisation."""
+    """Raise UserError if norm cannot be called as a normalisation."""
     if not callable(norm):
         raise UserError(f"norm={shown(norm)}: {EXPECTED}, named by norm._target_")
     if isinstance(_function(norm), type):
@@ -69,12 +69,12 @@ def check_norm(norm: Any) -> None:
         inspect.signature(norm).bind("an action", 2)
     except TypeError as error:
         raise UserError(f"{_named(norm)}: {error}; {EXPECTED}") from error
-    except ValueError:  # some of C's functions have no signature; then the first call tells
+    except ValueError:  # some functions written in C have no signature; the first call checks them
         return
 
 
 def _named(norm: Any) -> str:
-    """The norm as a configuration names it."""
+    """Return the option that names the norm, as in a configuration."""
     function = _function(norm)
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"norm._target_={named.__module__}.{named.__qualname__}"

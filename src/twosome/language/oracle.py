@@ -1,6 +1,6 @@
-"""The plain way to score actions: one padded row per prompt and action, as the reference does.
+"""A simple reference implementation of scoring: one padded row per prompt and action, as in TWOSOME's reference code.
 
-For tests and the benchmark only: slow, and simple enough to be believed.
+It is slow and only for tests and the benchmark.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from twosome.language.scorer import MASKED, Scorer, Scores
 
 
 def score(scorer: Scorer, texts: Sequence[DecisionText], padding_side: str = "right") -> Scores:
-    """What Scorer.score gives, from len(texts) times actions rows with full logits, duplicates and all."""
+    """Compute the result of Scorer.score from one row per decision and action with full logits; duplicates are computed again."""
     tokenized = scorer.tokenize(texts)
     sequences = [decision.prompt + action for decision in tokenized for action in decision.actions]
     starts = [len(decision.prompt) for decision in tokenized for _ in decision.actions]
@@ -58,7 +58,7 @@ def score(scorer: Scorer, texts: Sequence[DecisionText], padding_side: str = "ri
 
 @torch.no_grad()
 def features(scorer: Scorer, prompts: Sequence[str]) -> Tensor:
-    """What Scorer.features gives, one row per prompt, duplicates and all; (len(prompts), hidden)."""
+    """Compute the result of Scorer.features, (len(prompts), hidden), from one row per prompt; duplicates are computed again."""
     sequences = [scorer.lm.tokenizer(prompt)["input_ids"] for prompt in prompts]
     ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
     mask = torch.zeros_like(ids)

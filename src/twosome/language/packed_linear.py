@@ -1,7 +1,7 @@
 """Frozen linear layers in oneDNN's packed layout.
 
-PyTorch multiplies float32 matrices on CPUs by MKL, which lays a weight out anew for each product and, on AMD's processors, leaves
-AVX-512 unused. A frozen weight needs laying out once. Measured on an AMD EPYC with SmolLM2-135M's shapes: 2 to 2.5 times the
+On CPUs, PyTorch multiplies float32 matrices by MKL. MKL packs the weight for each product and does not use AVX-512 on AMD
+processors. A frozen weight can be packed once. Measured on an AMD EPYC with SmolLM2-135M's shapes: 2 to 2.5 times the
 speed from 16 to 1024 tokens, 4 times for 2 tokens (docs/benchmark.json has the whole engine's). The operators are those that
 PyTorch's own compiler uses for frozen weights on CPUs (torch/_inductor/mkldnn_ir.py).
 """
@@ -14,43 +14,43 @@ import torch
 from torch import Tensor, nn
 
 SLICE = 8192
-"""Outputs in a slice of a layer: logits of 300 tokens and this many entries of the vocabulary stay in a cache of 32 MB."""
+"""Outputs per slice of a layer: the float32 logits of 300 tokens for this many vocabulary entries fit into a cache of 32 MB."""
 
 
 class PackedLinear(nn.Linear):
-    """x W^T + b with a weight that is never trained; gradients flow to x alone.
+    """A linear layer x W^T + b with a frozen weight; only x gets a gradient.
 
-    It shares the weight of the layer that it replaces and keeps a packed copy, from the first product on, and another one of
-    the transposed weight from the first backward pass on.
+    It shares the weight of the layer that it replaces. The first product adds a packed copy of the weight, the first backward
+    pass a packed copy of the transposed weight.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
         """layer: a float32 layer on the CPU."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.weight, self.bias = layer.weight, layer.bias
-        self.plain = False  # multiply by PyTorch's ordinary product instead
+        self.plain = False  # use PyTorch's ordinary product instead
         self._packed: Tensor | None = None
         self._transposed: Tensor | None = None
         self._slices: list[PackedLinear] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in features) to (..., out features)."""
+        """Map (..., in features) to (..., out features)."""
         return super().forward(x) if self.plain else _Product.apply(x, self)
 
     def product(self, x: Tensor) -> Tensor:
-        """The layer's output, outside of autograd."""
+        """Compute the layer's output, (..., out features), without autograd."""
         if self._packed is None:
             self._packed = _pack(self.weight.detach())
         return _multiply(x, self._packed, self.bias)
 
     def product_of_gradient(self, gradient: Tensor) -> Tensor:
-        """What the output's gradient means for the input."""
+        """Compute the gradient of the input, (..., in features), from the gradient of the output, (..., out features)."""
         if self._transposed is None:
             self._transposed = _pack(self.weight.detach().t().contiguous())
         return _multiply(gradient, self._transposed, None)
 
     def slices(self) -> "list[PackedLinear]":
-        """Layers that give SLICE of the outputs each, without the bias; in place of the whole layer's packed copies."""
+        """Return layers without bias that compute SLICE of the outputs each. They avoid a packed copy of the whole weight."""
         if not self._slices:
             for weight in self.weight.detach().split(SLICE):
                 layer = nn.Linear(self.in_features, len(weight), bias=False, device="meta")
@@ -71,9 +71,9 @@ class _Product(torch.autograd.Function):
 
 
 def pack_frozen_layers(model: nn.Module) -> int:
-    """Replace the model's frozen float32 linear layers on the CPU by packed ones; returns how many there were.
+    """Replace the model's frozen float32 linear layers on the CPU by packed ones; return their number.
 
-    None where this PyTorch has no oneDNN, nor on a GPU or in another dtype.
+    Layers on a GPU or of another dtype are left as they are, and all layers if this PyTorch has no oneDNN.
     """
     if not torch.backends.mkldnn.is_available():
         return 0
@@ -90,7 +90,7 @@ def pack_frozen_layers(model: nn.Module) -> int:
 
 @contextmanager
 def plain_products(model: nn.Module) -> Iterator[None]:
-    """Inside, the model's packed layers multiply as PyTorch does by itself: what the benchmark compares with."""
+    """Make the model's packed layers use PyTorch's ordinary product within the context, as the benchmark's baseline."""
     layers = [layer for layer in model.modules() if isinstance(layer, PackedLinear)]
     for layer in layers:
         layer.plain = True

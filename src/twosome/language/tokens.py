@@ -1,4 +1,4 @@
-"""From a decision's words to token ids, with the boundary between prompt and action checked."""
+"""Tokenise decisions, with a check of the boundary between prompt and action."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,22 +8,22 @@ from twosome.errors import UserError
 from twosome.memory import Memory
 
 REMEMBERED = 2**14
-"""Decisions whose tokens are remembered: far more than an environment of the suite has (some 700), and a bound for one whose
-prompts never come again. The tokens of one take some kilobytes."""
+"""Size of the cache of tokenised decisions; each takes some kilobytes. The suite's environments have up to 700 decisions. The
+bound is for environments whose prompts do not recur."""
 
 
 class TokenizedDecision(NamedTuple):
-    """prompt: the prompt's token ids; actions: each action prompt's own token ids, as they follow the prompt."""
+    """A tokenised decision. prompt: the prompt's token ids. actions: the token ids of each action prompt after the prompt."""
 
     prompt: tuple[int, ...]
     actions: tuple[tuple[int, ...], ...]
 
 
 class DecisionTokenizer:
-    """Tokenises prompt, space and action prompt together and splits the ids where the prompt's own ids end.
+    """A tokenizer of decisions: tokenise prompt, space and action prompt together, and split the ids after the prompt's own ids.
 
-    A tokeniser may merge across that border; then the action's tokens would not be well defined (the reference slices
-    the joint ids by the length of the action tokenised alone, which is only right if nothing merges), so that is an error.
+    A tokenizer may merge characters across that boundary. The action's tokens are then not well defined, which is an error.
+    (TWOSOME's reference code slices the joint ids by the length of the action tokenised alone, which assumes no merge.)
     """
 
     def __init__(self, tokenizer: Any, max_length: int | None = None) -> None:
@@ -33,15 +33,15 @@ class DecisionTokenizer:
         self._known: Memory[DecisionText, TokenizedDecision] = Memory(REMEMBERED)
 
     def __call__(self, texts: Sequence[DecisionText]) -> list[TokenizedDecision]:
-        """Tokenise decisions; each distinct one only once, while it is among the last REMEMBERED.
+        """Tokenise decisions; the last REMEMBERED distinct ones are cached.
 
-        Raises UserError for an empty prompt or action list, a merge across the border, or a too long decision.
+        Raises UserError for an empty prompt or action list, a merge across the boundary, or a decision that is too long.
         """
         known = self._known.of(texts, lambda missing: (self._tokenize(*text) for text in missing))
         return [known[text] for text in texts]
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
-        """The ids of a prompt alone; raises UserError for a blank or too long one."""
+        """Return the token ids of a prompt alone; raise UserError if it is blank or too long."""
         if not prompt.strip():
             raise UserError(f"prompt={prompt!r}: expected a prompt that is not blank; check the environment's prompter")
         ids = tuple(self.tokenizer(prompt)["input_ids"])

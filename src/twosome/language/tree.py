@@ -1,9 +1,9 @@
-"""Token trees: every token that decisions have in common is computed once.
+"""Token trees: shared prefixes of decisions are computed once.
 
-The sequences ``prompt + action`` of several decisions are merged where they share a beginning. A node is one token in the
-context of its ancestors; an attention mask lets it see those only, and its position is its depth, so that a causal
-language model computes for each node what it would compute in a row of its own. Last tokens of actions are predicted but
-never read, so they are no nodes: a row holds proper prefixes only.
+The sequences ``prompt + action`` of several decisions are merged into a trie. A node is one token in the context of its
+ancestors. Its attention mask contains its ancestors and itself, and its position is its depth, so a causal language model
+computes for each node the same as in a separate row. The last token of an action is predicted but is never an input, so it is
+not a node.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ from twosome.language.tokens import TokenizedDecision
 
 @dataclass
 class PackedRow:
-    """One token tree, laid out as a row of the batch; parents stand before their children.
+    """A token tree as one row of a batch; parents precede their children.
 
-    ids, parents, depths: per node (the root's parent is -1).
-    prompt_ends: per decision of the row, the node of its prompt's last token.
-    edges: what is to be predicted, as (node, next token id), each once.
-    paths: per decision and action, the edges (indices) whose log-probabilities add up to the action's.
-    decisions: the decisions (indices into the caller's list) of this row.
+    ids, parents, depths: of each node (the parent of a root is -1).
+    prompt_ends: for each decision of the row, the node of its prompt's last token.
+    edges: the distinct predictions, as (node, next token id).
+    paths: for each decision and action, the indices of the edges whose log-probabilities sum to the action's.
+    decisions: the row's decisions, as indices into the caller's list.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -40,7 +40,7 @@ class PackedRow:
         return len(self.ids)
 
     def cost(self, decision: TokenizedDecision) -> int:
-        """How many nodes the decision would add."""
+        """Return the number of nodes that the decision would add (an upper bound if it shares action prefixes as well)."""
         node, shared = -1, 0
         for token in decision.prompt:
             child = self._children.get((node, token))
@@ -48,10 +48,10 @@ class PackedRow:
                 break
             node, shared = child, shared + 1
         prefixes = {action[:end] for action in decision.actions for end in range(1, len(action))}
-        return len(decision.prompt) - shared + len(prefixes)  # an upper bound where action prefixes are shared as well
+        return len(decision.prompt) - shared + len(prefixes)
 
     def add(self, index: int, decision: TokenizedDecision) -> None:
-        """Merge a decision into the tree."""
+        """Add a decision to the tree. index: into the caller's list."""
         end = -1
         for token in decision.prompt:
             end = self._child(end, token)
@@ -83,7 +83,7 @@ class PackedRow:
         return child
 
     def ancestors(self) -> np.ndarray:
-        """Bool (nodes, nodes): [i, j] is true where j is i or one of its ancestors."""
+        """Return a bool array (nodes, nodes): [i, j] is true if j is i or an ancestor of i."""
         mask = np.eye(len(self), dtype=bool)
         for node, parent in enumerate(self.parents):
             if parent >= 0:
@@ -92,11 +92,11 @@ class PackedRow:
 
 
 def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[PackedRow]:
-    """Merge decisions into as few rows of at most row_tokens nodes as there can be (more only where one decision is longer).
+    """Pack decisions greedily into rows of at most row_tokens nodes (a row of one decision may have more).
 
-    Sorted by their tokens, so that neighbours share the longest beginnings. A row's attention is quadratic in its nodes
-    while sharing grows slowly, which is why there is a bound at all. Among packings into equally many rows the one with
-    the shortest longest row is taken, since a batch is padded to its longest row.
+    The decisions are sorted by their tokens, so that neighbours share long prefixes. The bound exists because attention is
+    quadratic in the nodes of a row. A batch is padded to its longest row, so a binary search finds the smallest bound that
+    gives no more rows.
     """
     order = sorted(range(len(decisions)), key=lambda i: decisions[i])
     best = _fill(decisions, order, row_tokens)
@@ -131,5 +131,5 @@ def batches(rows: Iterable[PackedRow], batch_tokens: int) -> list[list[PackedRow
 
 
 def starts_of(rows: Sequence[PackedRow]) -> list[int]:
-    """The place of each row's first node, where the nodes of a batch stand one row after another."""
+    """Return the index of each row's first node in the concatenation of all rows."""
     return [0, *accumulate(len(row) for row in rows[:-1])]

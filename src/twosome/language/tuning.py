@@ -1,54 +1,55 @@
-"""Which weights of a language model learn, and how they are kept."""
+"""The interface that selects, exports and loads the trainable weights of a language model."""
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # takes seconds; bad options are told before
+if TYPE_CHECKING:  # these imports take seconds; options are checked first
     from torch import nn
     from transformers import PreTrainedModel
 
 
 class Tuning(ABC):
-    """How a language model is tuned; the files of conf/tuning make one each. The weights are the model's own.
+    """A method of tuning a language model. Each file of conf/tuning configures one.
 
-    ``model`` below is what `apply` returned.
+    A tuning holds no weights. ``model`` below is the result of `apply`.
     """
 
     export_folder: str
-    """The folder in a run's folder for `export` and `load`."""
+    """The name of the folder for `export` and `load`, within a run's folder."""
 
     @abstractmethod
     def apply(self, base: "PreTrainedModel") -> "nn.Module":
-        """Return the model to train. base: frozen, on the CPU; random initial values come from PyTorch's global generator.
+        """Return the model to train, of which only the trainable weights require gradients.
 
-        What learns requires gradients, and nothing else does. Raises UserError where base lacks what the options name.
+        base: the frozen model, on the CPU. Random initial values come from PyTorch's global generator. Raises UserError if base
+        lacks a layer that the options name.
         """
 
     @abstractmethod
     def reference(self, model: Any) -> AbstractContextManager[Any]:
-        """Inside, the model computes as before training."""
+        """Make the model compute as before training within the context."""
 
     @abstractmethod
     def is_reference(self, model: Any) -> bool:
-        """Whether the model still computes as before training."""
+        """Return whether the model still computes as before training."""
 
     @abstractmethod
     def export(self, model: Any, folder: Path) -> None:
-        """Write what was learned into a new folder, without code: safetensors and JSON."""
+        """Write the learned weights into a new folder, as safetensors and JSON only."""
 
     @abstractmethod
     def load(self, model: Any, folder: Path) -> None:
-        """Read what `export` wrote, in place. Raises UserError where it is not this model's."""
+        """Load the weights that `export` wrote, in place. Raises UserError if they do not fit the model."""
 
     def train(self, model: Any, mode: bool) -> None:
-        """Switch on or off what is random in training. By default nothing is: dropout of the model stays off."""
+        """Switch to training mode or back. By default the model stays in eval mode, without dropout."""
         model.eval()
 
 
 class Frozen(Tuning):
-    """Nothing learns."""
+    """No tuning: all weights are frozen."""
 
     export_folder = ""
 

@@ -1,9 +1,9 @@
-"""Log-probabilities of single tokens, without the whole vocabulary's logits in memory where they can be spared.
+"""Log-probabilities of single tokens, without the logits of the whole vocabulary in memory if the output layer is packed.
 
-With a packed output layer the vocabulary is gone through slice by slice, as flash attention goes through keys: each slice's
-logits stay in the cache, a running maximum and sum give the normaliser, and of the gradient all that needs the logits, the
-mean of the output layer's rows under the predicted distribution, is computed in the same pass. So there is nothing to keep
-for the backward pass, and no second look at n times 49 152 numbers.
+With a packed output layer the vocabulary is processed in slices, as flash attention processes keys. The logits of a slice stay
+in the CPU's cache. A running maximum and a running sum give the softmax's normaliser. The part of the gradient that depends on
+the logits is the mean of the weight's rows under the predicted distribution; it is computed in the same pass. So no logits are
+stored for the backward pass or computed again in it.
 """
 
 from typing import Any
@@ -16,13 +16,16 @@ from twosome.language.packed_linear import PackedLinear
 
 
 def logits(head: nn.Module, states: Tensor, softcap: float | None) -> Tensor:
-    """What the output layer says of last hidden states (n, hidden): (n, vocabulary), float32."""
+    """Compute logits, (n, vocabulary), float32, from last hidden states (n, hidden). softcap: bound of the logits, or None."""
     out: Tensor = head(states).float()
     return softcap * torch.tanh(out / softcap) if softcap else out
 
 
 def edge_log_probs(head: nn.Module, states: Tensor, source: Tensor, target: Tensor, softcap: float | None) -> Tensor:
-    """log P(target | states[source]) for token ids target, (edges,) like source; differentiable in states (n, hidden)."""
+    """Compute log P(target | states[source]), (edges,); differentiable in states.
+
+    states: (n, hidden), last hidden states. source: (edges,), indices into states. target: (edges,), token ids.
+    """
     if isinstance(head, PackedLinear) and head.bias is None and not (head.plain or softcap):
         return _InSlices.apply(states, head, source, target)
     whole = logits(head, states, softcap)
@@ -41,14 +44,14 @@ class _InSlices(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        """An edge's gradient for its state is the target's row of the weight minus the mean row."""
+        """Compute the gradient of the states: for each edge, the weight's row of the target minus the mean row."""
         rows, mean_rows, source = ctx.saved_tensors
         weights = gradients[0].unsqueeze(1)
         return torch.zeros_like(mean_rows).index_add_(0, source, weights * (rows - mean_rows[source])), None, None, None
 
 
 def _normalisers(states: Tensor, head: PackedLinear, learning: bool) -> tuple[Tensor, Tensor | None]:
-    """The log of the softmax's denominator, (n,), and for learning the weight's mean row under the softmax, (n, hidden)."""
+    """Return the log of the softmax's denominator, (n,), and if learning the weight's mean row under the softmax, (n, hidden)."""
     top = states.new_full((len(states), 1), -torch.inf)
     total = torch.zeros_like(top)
     mean_rows = torch.zeros_like(states)

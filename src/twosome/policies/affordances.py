@@ -17,23 +17,25 @@ from twosome.policies.context import AgentContext
 
 
 class Affordance(nn.Module, ABC):
-    """A success probability for each admissible action of a decision. What it has learned is its state_dict."""
+    """A model of the success probability of each admissible action. Its state_dict holds what it has learned."""
 
     @abstractmethod
     def forward(self, decisions: Sequence[Decision]) -> Tensor:
-        """Probabilities on the CPU, (n, A), in the order of the decision's actions; A is the most that any decision has, and
-        what stands in the slots beyond a decision's own does not matter."""
+        """Return success probabilities, (n, A), on the CPU, in the order of each decision's actions.
+
+        A is the largest number of actions of a decision. The values of padding slots are ignored.
+        """
 
     def prepare(self) -> None:
-        """Learn, if there is anything to learn; from the run's seed alone, so that it is the same each time."""
+        """Learn the probabilities if they are learned. The result depends on the run's seed only."""
 
     def provenance(self) -> dict[str, Any]:
-        """What is to be known of it in provenance.json."""
+        """Return the affordance's entries of provenance.json."""
         return {}
 
 
 class Certain(Affordance):
-    """Every action is taken to succeed."""
+    """The constant 1: every action is assumed to succeed."""
 
     def forward(self, decisions: Sequence[Decision]) -> Tensor:
         """See Affordance."""
@@ -41,10 +43,10 @@ class Certain(Affordance):
 
 
 class Oracle(Affordance):
-    """What the environment itself says."""
+    """The affordances that the environment itself gives."""
 
     def forward(self, decisions: Sequence[Decision]) -> Tensor:
-        """See Affordance. Raises UserError where the environment says nothing, or what is no probability for each action."""
+        """See Affordance. Raises UserError if the environment does not give a probability for each action."""
         for decision in decisions:
             given = decision.affordances
             if given is None or len(given) != len(decision.action_ids) or not all(0 <= each <= 1 for each in given):
@@ -56,12 +58,12 @@ class Oracle(Affordance):
 
 
 def none(context: AgentContext) -> Certain:
-    """The builder that conf/affordance/none.yaml names."""
+    """Build the affordance of conf/affordance/none.yaml."""
     return Certain()
 
 
 def oracle(context: AgentContext) -> Oracle:
-    """The builder that conf/affordance/oracle.yaml names. Raises UserError where the environment says nothing."""
+    """Build the affordance of conf/affordance/oracle.yaml. Raises UserError if the environment gives no affordances."""
     env, affordance = context.make_env(), Oracle()
     affordance([Decision.from_step(*env.reset(seed=context.seed))])
     env.close()

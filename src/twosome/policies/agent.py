@@ -1,4 +1,4 @@
-"""What chooses actions, and what learns, behind one interface each, so that there is one evaluation and one training loop."""
+"""The interfaces of agents that act (`Agent`) and of agents that learn (`LearningAgent`)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -18,53 +18,54 @@ if TYPE_CHECKING:
 class Agent(nn.Module, ABC):
     """A policy over the admissible actions of a decision.
 
-    Log-policies are (n, A) tensors, log-probabilities over the decision's own actions in their order; A is the most that
-    any of the n decisions has, and the slots beyond a decision's own are so negative (but finite) that their probability
-    is 0.
+    A log-policy is an (n, A) tensor of log-probabilities of each decision's own actions, in their order. A is the largest number
+    of actions of the n decisions. Padding slots are finite, and so negative that their probability is 0.
     """
 
     export_folder: str | None = None
-    """The folder in a run's folder that is for export and load; None where there is nothing to keep."""
+    """The name of the folder for export and load, within a run's folder; None if there is nothing to export."""
 
     @property
     def language_model(self) -> "LanguageModel | None":
-        """The language model that this agent trains; by default it trains none."""
+        """The language model that this agent trains; None if it trains none."""
         return None
 
     @abstractmethod
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
-        """Log-policies for acting, without gradient."""
+        """Return the log-policy, (n, A), for acting, without gradient."""
 
     def prepare(self) -> None:
-        """Called once in a run, before the agent acts: for what it has to work out by itself, the same each time."""
+        """Prepare the agent; called once in a run, before it acts. The result depends on the run's seed only."""
 
     def begin_rollout(self) -> None:
-        """Called before each rollout: nothing that depends on the weights may be remembered from before, so that a resumed run
-        computes the same. By default nothing is."""
+        """Clear all caches of values that depend on the weights, so that a resumed run computes the same; called before each
+        rollout. By default there are none."""
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What the agent remembers besides weights, as plain values and tensors; part of a checkpoint."""
+        """Return the agent's state besides its weights, for a checkpoint: plain values and tensors only."""
         return {}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take up the memories of get_extra_state."""
+        """Restore the state that get_extra_state returned."""
 
     def provenance(self) -> dict[str, Any]:
-        """What this kind of agent adds to provenance.json, such as a model's checksum."""
+        """Return the agent's entries of provenance.json, such as a model's checksum."""
         return {}
 
     def export(self, folder: Path) -> None:
-        """Write what was learned in a form of its own (a PEFT adapter, say); nothing by default."""
+        """Write the learned weights, for example as a PEFT adapter. By default write nothing."""
 
     def load(self, folder: Path) -> None:
-        """Take up what export wrote, in place of prepare; nothing by default. Raises UserError where that cannot be."""
+        """Load what export wrote, instead of prepare. By default load nothing. Raises UserError if that fails."""
 
 
 class TokenTerms(NamedTuple):
-    """The tokens of the actions taken, for algorithms that assign credit to tokens; (n, T), where T is the most that one has.
+    """The tokens of the n actions taken, for algorithms that assign credit to tokens; all tensors are (n, T).
 
-    logprobs: log P(token | prompt and the action's tokens before it). mask: bool, where there is a token.
-    values: of the prompt and the action's tokens before each token; None where the agent has values of decisions only.
+    T is the largest number of tokens of an action.
+    logprobs: log P(token | prompt, earlier tokens of the action). mask: bool, true for tokens and false for padding.
+    values: of the state before each token, that is the prompt and the action's earlier tokens; None if the agent has values of
+        decisions only.
     """
 
     logprobs: Tensor
@@ -73,10 +74,10 @@ class TokenTerms(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What an agent makes of n decisions, with gradient.
+    """An agent's policy and values in n decisions, with gradient.
 
-    log_policy: (n, A). values: (n,); None where values do not come with the policy (`LearningAgent.joint_values`).
-    tokens: of the actions taken; None where they were not asked for, or the agent's actions have no tokens.
+    log_policy: (n, A). values: (n,), or None if joint_values of the agent is False.
+    tokens: of the actions taken; None if no choices were given, or the agent's actions have no tokens.
     """
 
     log_policy: Tensor
@@ -85,28 +86,30 @@ class Evaluation(NamedTuple):
 
 
 class LearningAgent(Agent):
-    """An agent that learns: a policy and values of decisions, with gradients."""
+    """An agent with a differentiable policy and differentiable values of decisions."""
 
     joint_values: bool = False
-    """Whether `evaluate` gives values: they come from what the policy is made of, and learn with it. Otherwise `value_function`
-    has them, and they learn apart."""
+    """Whether `evaluate` returns values, which share weights with the policy and are trained with it. Otherwise `value_function`
+    returns them, and they are trained separately."""
 
     @abstractmethod
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
-        """Evaluate decisions with gradient, in parts that fit the memory: (indices into decisions, their evaluation).
+        """Evaluate decisions with gradient, in parts that fit into memory; yield (indices into decisions, their evaluation).
 
-        The parts cover every index once. Go backward through one before asking for the next. choices: (n,), the indices of the
-        actions taken, where an algorithm needs their tokens.
+        The parts cover every index once. Run the backward pass of a part before taking the next one. choices: (n,), the indices
+        of the actions taken, if an algorithm needs their tokens.
         """
 
     @abstractmethod
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
-        """Prepare the values of these decisions: a function from indices (m,) to their values (m,), with gradient into the value
-        group alone; what does not depend on that group's weights is computed once."""
+        """Return a function from indices of decisions (m,) to their values (m,), with gradient into the value group only.
+
+        What does not depend on the weights of the value group is computed once, before the function is returned.
+        """
 
     @abstractmethod
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """What learns, by name: "policy" and "value", and whatever else an algorithm is to treat apart."""
+        """Return the trainable parameters by group: "policy", "value", and others that an algorithm needs separately."""
 
     def identify(self, decision: Decision) -> Hashable:
         """Return a key that is equal for decisions between which this agent's policy cannot tell."""
@@ -125,18 +128,18 @@ class LearningAgent(Agent):
 
     @torch.no_grad()
     def values(self, decisions: Sequence[Decision]) -> Tensor:
-        """The values of decisions, (n,), without gradient."""
+        """Return the values of decisions, (n,), without gradient."""
         return self.value_function(decisions)(torch.arange(len(decisions)))
 
     def counters(self) -> dict[str, float]:
-        """What this kind of agent adds to a row of metrics, such as how many distinct decisions it scored since the last call."""
+        """Return the agent's columns of a row of metrics, such as the number of distinct decisions scored since the last call."""
         return {}
 
 
 def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a choice from each row of (n, A) log-probabilities, (n,), on the generator's device and back.
+    """Sample a choice from each row of (n, A) log-probabilities; return (n,). The sampling itself is done on the CPU.
 
-    Raises RunError where they are no log-probabilities.
+    Raises RunError if a value is nan or +infinity.
     """
     _check(log_policy)
     probabilities = log_policy.to("cpu", torch.float64).exp()
@@ -144,9 +147,9 @@ def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def likeliest(log_policy: Tensor, generator: torch.Generator) -> Tensor:
-    """The likeliest choice of each row of (n, A) log-probabilities, (n,); drawn from several that are exactly as likely.
+    """Return the most probable choice of each row of (n, A) log-probabilities, (n,); exact ties are broken at random.
 
-    Raises RunError where they are no log-probabilities.
+    Raises RunError if a value is nan or +infinity.
     """
     _check(log_policy)
     best = log_policy == log_policy.amax(dim=1, keepdim=True)
@@ -154,9 +157,9 @@ def likeliest(log_policy: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _check(log_policy: Tensor) -> None:
-    if not (log_policy < torch.inf).all():  # neither is nan
+    if not (log_policy < torch.inf).all():  # also true for nan
         raise RunError(
-            "the policy's log-probabilities are not numbers: its weights have diverged, or its numbers overflow; look at "
+            "the policy's log-probabilities are nan or infinite: its weights have diverged, or its numbers overflow; look at "
             "grad_norm, entropy and approx_kl in the last rows of metrics.csv, and take a smaller ppo.learning_rate or "
             "model.dtype=float32 in another run"
         )

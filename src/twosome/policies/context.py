@@ -1,6 +1,6 @@
-"""What an agent's builder may use.
+"""The context that an agent's builder gets.
 
-Libraries that take seconds to import are imported where they are used: bad options are told before.
+Libraries that take seconds to import are imported in functions, after the options are checked.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ LoadEngine = Callable[[ModelConfig, Tuning, Normalization, MakeEngine], "Engine"
 
 
 def load_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine) -> "Engine":
-    """Load a language model, and make its engine."""
+    """Load a language model and make its engine."""
     from twosome.language.loading import load_language_model
 
     return make(load_language_model(model, tuning), norm)
@@ -32,11 +32,15 @@ def load_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, make: M
 
 @dataclass(frozen=True)
 class AgentContext:
-    """What an agent's builder (``baseline._target_``) may use.
+    """The context of an agent's builder (``baseline._target_``).
 
-    make_env: makes an environment of the run. model: the language model's configuration. norm: of action scores. seed: of all
-    that is random about the agent. gamma: the environment's discount per primitive step. parts: what the groups of the
-    configuration have chosen that only some agents use (engine, tuning, value_head). loading: loads a model, makes its engine.
+    make_env: makes an environment of the run.
+    model: the language model's configuration.
+    norm: of action scores.
+    seed: of the agent's random numbers.
+    gamma: the environment's discount per primitive step.
+    parts: the objects of the configuration groups that only some agents use (engine, tuning, value_head), by group.
+    loading: loads a language model and makes its engine.
     """
 
     make_env: MakeEnv
@@ -48,11 +52,13 @@ class AgentContext:
     loading: LoadEngine = load_engine
 
     def part(self, group: str) -> Any:
-        """What a group of the configuration has chosen. Raises UserError where the baseline does not choose from it."""
+        """Return the object of a configuration group. Raises UserError if the baseline does not include the group."""
         if group not in self.parts:
-            raise UserError(f"{group}: expected it beside this baseline; add /{group}@_global_.{group} to its defaults in conf")
+            raise UserError(
+                f"{group}: expected this group with this baseline; add /{group}@_global_.{group} to its defaults in conf"
+            )
         return self.parts[group]
 
     def load_engine(self, tuning: Tuning) -> "Engine":
-        """The engine of the run's language model, tuned so; loading takes seconds."""
+        """Load the run's language model with this tuning; return its engine."""
         return self.loading(self.model, tuning, self.norm, self.part("engine"))

@@ -1,9 +1,9 @@
-"""affordance=value: a network learns from random play how likely each action's success is.
+"""affordance=value: a network that learns each action's probability of success from random play.
 
-SayCan takes the value functions of its skills for affordances: with a reward of 1 for a skill's success and 0 otherwise,
+SayCan uses the value functions of its skills as affordances: with a reward of 1 for a skill's success and 0 otherwise,
 a skill's value is the probability that it will succeed (Ahn et al. 2022, section 3). Here the skills are given and last one
-decision each, so that this value is a one-step prediction, learned by regression rather than by temporal differences. What
-SayCan had people or a simulator judge, whether a skill succeeded, no environment is asked for: see ``success``.
+decision each. The value is therefore a one-step prediction, learned by regression and not by temporal differences. In SayCan,
+people or a simulator judge whether a skill succeeded. Here success is computed from observations or the goal: see ``success``.
 """
 
 import math
@@ -34,7 +34,7 @@ HELD_OUT = 0.2  # of the episodes
 
 @dataclass
 class ValueConfig:
-    """How success is learned; see conf/affordance/value.yaml."""
+    """The options of conf/affordance/value.yaml."""
 
     success: str
     episodes: int
@@ -56,8 +56,11 @@ class ValueConfig:
 
 
 class Experience(NamedTuple):
-    """Random decisions: observations (n, numbers), the chosen actions' ids (n,), whether they succeeded (n,) as 0 or 1, and
-    the episodes that they are from (n,)."""
+    """Decisions of random play.
+
+    obs: (n, numbers), observations. actions: (n,), the chosen actions' ids. success: (n,), 0 or 1. episodes: (n,), the index of
+    each decision's episode.
+    """
 
     obs: Tensor
     actions: Tensor
@@ -65,18 +68,18 @@ class Experience(NamedTuple):
     episodes: Tensor
 
     def part(self, rows: Tensor) -> "Experience":
-        """Those in rows, a mask or indices."""
+        """Select rows, by a mask or indices."""
         return Experience(*(column[rows] for column in self))
 
 
 class Value(Affordance):
-    """P(success | observation, action) by an MLP on the standardised observation and the action as one-hot."""
+    """P(success | observation, action) by an MLP on the standardised observation and the one-hot action."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, context: AgentContext, config: ValueConfig, numbers: int, actions: int) -> None:
-        """numbers: of an observation; actions: of the environment."""
+        """numbers: the size of an observation. actions: the number of the environment's actions."""
         super().__init__()
         self.context, self.config, self.actions = context, config, actions
         self.generator = generators.of_stream(context.seed, "affordance: learning")
@@ -94,12 +97,12 @@ class Value(Affordance):
         return pad_sequence(list(torch.sigmoid(logits).split(sizes)), batch_first=True)
 
     def logits(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """Log-odds of success, (n,), of actions (n,) at observations (n, numbers)."""
+        """Compute the log-odds of success, (n,), of actions (n,) at observations (n, numbers)."""
         inputs = torch.cat([(obs - self.mean) / self.scale, one_hot(actions, self.actions)], dim=1)
         return self.network(inputs).squeeze(1)
 
     def prepare(self) -> None:
-        """Play at random, learn from most of the episodes by cross-entropy and test on the others."""
+        """Play at random, train on most of the episodes with cross-entropy, and test on the others."""
         experience = random_play(self.context, self.config)
         held_out = experience.episodes >= round((1 - HELD_OUT) * self.config.episodes)
         data = experience.part(~held_out)
@@ -119,8 +122,11 @@ class Value(Affordance):
 
     @torch.no_grad()
     def test(self, data: Experience) -> dict[str, Any]:
-        """How well successes that were not learned from are predicted. base_rate: their share; log_loss in nats, to be
-        compared with base_rate_log_loss, that of always saying the base rate; auc: None where all are the same."""
+        """Measure the predictions on held-out data.
+
+        base_rate: the share of successes. log_loss: in nats. base_rate_log_loss: of a constant prediction of the base rate, for
+        comparison. auc: None if all decisions have the same outcome.
+        """
         logits, base_rate = self.logits(data.obs, data.actions), data.success.mean()
         constant = torch.logit(base_rate, eps=1e-6).expand(len(logits))
         return {
@@ -133,12 +139,12 @@ class Value(Affordance):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """How good the predictions are, once learned."""
+        """Return the quality of the predictions, once learned; see Affordance."""
         return {"affordance_quality": self.quality} if self.quality else {}
 
 
 def random_play(context: AgentContext, config: ValueConfig) -> Experience:
-    """Whole episodes in which every admissible action is equally likely."""
+    """Play whole episodes in which every admissible action is equally likely."""
     choose = np.random.default_rng(seeding.stream(context.seed, "affordance: actions"))
     obs: list[np.ndarray] = []
     actions: list[int] = []
@@ -163,8 +169,11 @@ def random_play(context: AgentContext, config: ValueConfig) -> Experience:
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
-    """The probability that a positive scores higher than a negative, ties counting half (Mann and Whitney's U over the number
-    of pairs); None where either is missing. scores: (n,); positive: (n,) bool."""
+    """Return the area under the ROC curve: the probability that a positive scores higher than a negative, ties counting half.
+
+    It is the Mann-Whitney U statistic over the number of pairs. None if there are no positives or no negatives.
+    scores: (n,). positive: (n,), bool.
+    """
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     some, others = int(positive.sum()), int((~positive).sum())
@@ -174,7 +183,7 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
 
 
 def value(context: AgentContext, **options: Any) -> Value:
-    """The builder that conf/affordance/value.yaml names. options: of ValueConfig."""
+    """Build the affordance of conf/affordance/value.yaml. options: those of ValueConfig. Raises UserError."""
     config = typed(ValueConfig, OmegaConf.create(options), "affordance")
     env = context.make_env()
     observations, actions = spaces(env)

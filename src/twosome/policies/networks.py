@@ -1,4 +1,4 @@
-"""Networks of critics and affordances."""
+"""The networks of critics and affordances."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from torch import nn
 
 
 def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:
-    """inputs -> hidden sizes with ReLU -> 1, without biases, as TWOSOME's critic (1024, 512); float32.
+    """Return a float32 MLP, (n, inputs) to (n, 1), with ReLU and without biases, like TWOSOME's critic (1024, 512).
 
-    PyTorch's default initialisation of linear layers (uniform within 1 / sqrt(inputs)), drawn from generator.
+    Weights are drawn from generator, uniformly within 1 / sqrt(fan-in), as PyTorch does by default.
     """
     layers: list[nn.Module] = []
     sizes = [inputs, *hidden_sizes, 1]

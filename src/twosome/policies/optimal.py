@@ -1,4 +1,4 @@
-"""The best play: the ceiling of every figure."""
+"""baseline=optimal: optimal play, the upper bound in every figure."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -15,11 +15,13 @@ from twosome.policies.context import AgentContext
 
 
 class OptimalAgent(Agent):
-    """Always a best action. It is told the environment's true state: what can be seen of two states may be the same where
-    different actions are best."""
+    """An agent that always chooses an optimal action.
+
+    It reads the environment's true state, since states with equal observations can have different optimal actions.
+    """
 
     def __init__(self, best: Mapping[Hashable, int]) -> None:
-        """best: an action's id for every state."""
+        """best: the id of an optimal action for each state."""
         super().__init__()
         self.best = best
 
@@ -32,7 +34,7 @@ class OptimalAgent(Agent):
 
 
 def build(context: AgentContext) -> OptimalAgent:
-    """The builder that conf/baseline/optimal.yaml names. Raises UserError where the best play cannot be searched for."""
+    """Build the agent of conf/baseline/optimal.yaml. Raises UserError if optimal play cannot be computed."""
     env = context.make_env()
     try:
         best = best_actions(env, context.gamma)

@@ -1,4 +1,4 @@
-"""Random play: the floor of every figure."""
+"""baseline=random: random play, the lower bound in every figure."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from twosome.policies.context import AgentContext
 
 
 class RandomAgent(Agent):
-    """Every admissible action is equally likely."""
+    """An agent that chooses every admissible action with equal probability."""
 
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """See Agent."""
@@ -22,5 +22,5 @@ class RandomAgent(Agent):
 
 
 def build(context: AgentContext) -> RandomAgent:
-    """The builder that conf/baseline/random.yaml names."""
+    """Build the agent of conf/baseline/random.yaml."""
     return RandomAgent()

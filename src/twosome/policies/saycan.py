@@ -1,4 +1,4 @@
-"""SayCan: what the language model would say times what can be done."""
+"""SayCan (Ahn et al. 2022): the language model's policy times the affordances of the actions."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ from twosome.policies.weights import load_weights, save_weights
 
 
 class SayCanAgent(Agent):
-    """The frozen language model's policy times the affordances, renormalised (Ahn et al. 2022, section 3: p(c|i, s, l) is
-    proportional to p(c_pi|s, l_pi) p(l_pi|i)).
+    """The frozen language model's policy times the affordances, renormalised.
 
-    Where every affordance is 0 the product says nothing, and the language model decides alone. Nothing of it is trained.
+    p(c|i, s, l) is proportional to p(c_pi|s, l_pi) p(l_pi|i) (Ahn et al. 2022, section 3). If every affordance of a decision is
+    0, the language model's policy alone is used. The agent does not learn in the training loop.
     """
 
     def __init__(self, engine: Engine, affordance: Affordance) -> None:
@@ -43,7 +43,7 @@ class SayCanAgent(Agent):
         return torch.log_softmax(torch.where(possible.any(dim=1, keepdim=True), product, said), dim=1)
 
     def _language(self, decisions: Sequence[Decision]) -> Tensor:
-        """The language model's log-policies; each distinct decision is scored once."""
+        """Return the language model's log-policies, (n, A); each distinct decision is scored once."""
         texts = [decision.text for decision in decisions]
         policies = self._policies.of(texts, self._score)
         return pad_sequence([policies[text] for text in texts], batch_first=True, padding_value=MASKED)
@@ -53,16 +53,16 @@ class SayCanAgent(Agent):
         return [row[: len(text[1])].clone() for text, row in zip(texts, rows, strict=True)]
 
     def prepare(self) -> None:
-        """See Agent; the affordance learns what it has to."""
+        """Prepare the affordance; see Agent."""
         self.affordance.prepare()
 
     def provenance(self) -> dict[str, Any]:
-        """The language model's name and checksum, and what the affordance has to tell."""
+        """Return the language model's name and checksum, and the affordance's entries."""
         model = {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum}
         return model | self.affordance.provenance()
 
     def export(self, folder: Path) -> None:
-        """What the affordance has learned."""
+        """Write the affordance's weights."""
         save_weights(self.affordance, folder)
 
     def load(self, folder: Path) -> None:
@@ -71,9 +71,9 @@ class SayCanAgent(Agent):
 
 
 def build(context: AgentContext, affordance: Callable[[AgentContext], Affordance]) -> SayCanAgent:
-    """The builder that conf/baseline/saycan.yaml names.
+    """Build the agent of conf/baseline/saycan.yaml. affordance: builds the affordance.
 
-    affordance: builds it; first, since its complaints come sooner than a model.
+    The affordance is built first, so that its errors are raised before a model is loaded.
     """
     can = affordance(context)
     return SayCanAgent(context.load_engine(Frozen()), can)

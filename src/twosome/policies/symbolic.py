@@ -1,4 +1,4 @@
-"""PPO from scratch: an agent that reads the symbolic observation and no words."""
+"""baseline=ppo: an agent for PPO from scratch, which reads the symbolic observation instead of prompts."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +21,17 @@ from twosome.policies.weights import load_weights, save_weights
 
 
 class SymbolicAgent(LearningAgent):
-    """CleanRL's networks for discrete actions: an actor with a logit for every action of the environment, of which a
-    decision's admissible ones make up the policy, and a critic; they share no weights. Observations are not scaled."""
+    """CleanRL's networks for discrete actions: an actor and a critic that share no weights.
+
+    The actor has a logit for every action of the environment. The policy is the softmax over a decision's admissible actions.
+    Observations are not scaled.
+    """
 
     export_folder = "policy"
 
     def __init__(self, observations: int, actions: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
-        """observations: numbers in one; actions: of the environment; hidden_sizes: of both networks (CleanRL: 64, 64)."""
+        """observations: the size of an observation. actions: the number of the environment's actions. hidden_sizes: of each
+        network (CleanRL: 64, 64)."""
         super().__init__()
         if min(hidden_sizes, default=1) < 1:
             raise UserError(f"baseline.hidden_sizes={list(hidden_sizes)}: expected positive numbers; the paper's are 64, 64")
@@ -40,7 +44,7 @@ class SymbolicAgent(LearningAgent):
         return self._log_policy(decisions)
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
-        """See LearningAgent; everything in one part."""
+        """See LearningAgent; all decisions are one part."""
         yield list(range(len(decisions))), Evaluation(self._log_policy(decisions))
 
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
@@ -49,27 +53,27 @@ class SymbolicAgent(LearningAgent):
         return lambda index: self.critic(observations).squeeze(-1)[index]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The actor's and the critic's weights."""
+        """Return the weights of the actor ("policy") and of the critic ("value")."""
         return {"policy": list(self.actor.parameters()), "value": list(self.critic.parameters())}
 
     def export(self, folder: Path) -> None:
-        """The weights of both networks."""
+        """Write the weights of both networks."""
         save_weights(self._networks(), folder)
 
     def load(self, folder: Path) -> None:
-        """See Agent; strict: the file must hold exactly these networks' weights."""
+        """See Agent. Raises UserError if the file does not hold exactly these networks' weights."""
         load_weights(self._networks(), folder)
 
     def _networks(self) -> nn.ModuleDict:
         return nn.ModuleDict({"actor": self.actor, "critic": self.critic})
 
     def _observations(self, decisions: Sequence[Decision]) -> Tensor:
-        """Flattened, (n, numbers), where the networks are."""
+        """Return flattened observations, (n, numbers), on the networks' device."""
         stacked = np.stack([decision.obs for decision in decisions]).reshape(len(decisions), -1)
         return torch.from_numpy(stacked).to(next(self.actor.parameters()))
 
     def _log_policy(self, decisions: Sequence[Decision]) -> Tensor:
-        """The logits of each decision's own actions, in their order, as log-probabilities."""
+        """Return log-probabilities of each decision's own actions, in their order, (n, A)."""
         logits = self.actor(self._observations(decisions))
         kinds = {ids: kind for kind, ids in enumerate(dict.fromkeys(decision.action_ids for decision in decisions))}
         table = nn.utils.rnn.pad_sequence(list(map(torch.tensor, kinds)), batch_first=True, padding_value=-1)
@@ -79,9 +83,9 @@ class SymbolicAgent(LearningAgent):
 
 
 def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generator) -> nn.Sequential:
-    """Linear layers between these sizes with tanh in between; float32.
+    """Return a float32 MLP with layers of these sizes and tanh between them.
 
-    Weights orthogonal with gain sqrt(2), or output_gain in the last layer, drawn from generator; biases 0 (CleanRL).
+    Weights are orthogonal with gain sqrt(2), or output_gain in the last layer, drawn from generator. Biases are 0 (CleanRL).
     """
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):
@@ -94,7 +98,7 @@ def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generato
 
 
 def build(context: AgentContext, hidden_sizes: Sequence[int]) -> SymbolicAgent:
-    """The builder that conf/baseline/ppo.yaml names. hidden_sizes: of actor and critic, each."""
+    """Build the agent of conf/baseline/ppo.yaml. hidden_sizes: of the actor and of the critic. Raises UserError."""
     env = context.make_env()
     observations, actions = spaces(env)
     env.close()

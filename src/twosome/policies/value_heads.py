@@ -1,4 +1,4 @@
-"""Value heads: from a language model's hidden states to values of decisions."""
+"""Value heads: functions from a language model's hidden states to values of decisions."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from twosome.policies.networks import mlp
 
 
 class ValueHead(nn.Module, ABC):
-    """Values of decisions; the files of conf/value_head make one each.
+    """A network that computes values of decisions. Each file of conf/value_head configures one.
 
-    joint: which states it reads. True: those of the model as it is now (`Scores.prompt_states`). Values come with the policy, and
-    their gradient reaches the model unless `forward` detaches the states. False: those of the model before training
-    (`Engine.features`). They never change, so a prompt's are computed once and kept.
+    joint: whether it reads the hidden states of the current model (`Scores.prompt_states`). Values are then computed with the
+    policy, and their gradient flows into the model unless `forward` detaches the states. Otherwise it reads the states of the
+    model before training (`Engine.features`). These never change, so they are computed once per prompt and cached.
     """
 
     joint: bool
 
     @abstractmethod
     def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
-        """Make the layers, with initial weights from the generator. hidden_size: of the states."""
+        """Create the layers, with initial weights drawn from generator. hidden_size: of the states."""
 
     @abstractmethod
     def forward(self, states: Tensor) -> Tensor:
-        """The values, (n,), of states, (n, hidden_size), float32."""
+        """Compute values, (n,), from states, (n, hidden_size), float32."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class FrozenConfig:
 
 
 class Frozen(ValueHead):
-    """TWOSOME's critic: an MLP on the frozen model's states (section 4.3; layers of 1024 and 512)."""
+    """TWOSOME's critic: an MLP on the frozen model's states (section 4.3; hidden layers of 1024 and 512)."""
 
     joint = False
 

@@ -1,4 +1,4 @@
-"""What a network has learned, as a file."""
+"""Writing and reading a network's weights."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ WEIGHTS = "model.safetensors"
 
 
 def save_weights(module: nn.Module, folder: Path) -> None:
-    """Write the module's state_dict into folder as model.safetensors."""
+    """Write the module's state_dict to model.safetensors in a new folder."""
     folder.mkdir(parents=True)
     save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, folder / WEIGHTS)
 
 
 @torch.no_grad()
 def load_weights(module: nn.Module, folder: Path) -> None:
-    """Put what save_weights wrote into the module, in place.
+    """Load what save_weights wrote into the module, in place.
 
-    Raises UserError where the file is missing or damaged, or where its names or shapes are not exactly the module's.
+    Raises UserError if the file is missing or damaged, or if its names or shapes differ from the module's.
     """
     file = folder / WEIGHTS
     try:

@@ -1,4 +1,4 @@
-"""What to type to go on with what was interrupted, for this interpreter, from here."""
+"""The shell commands that continue an interrupted run or sweep, for this interpreter and the current folder."""
 
 import re
 import shlex
@@ -14,59 +14,62 @@ from omegaconf import DictConfig
 from twosome import signals
 
 SOURCES = Path(__file__).resolve().parents[2]
-"""In a checkout the folder of the scripts, src/."""
+"""The folder of the scripts, src/, in a checkout."""
 PREFIX = "twosome-"
-"""What the names of the commands of an installed suite begin with."""
+"""The prefix of the commands of an installed suite."""
 
 
 def command(name: str) -> list[str]:
-    """The words that call one of the suite's commands (run, evaluate, ...): a script of the checkout, or an installed command."""
+    """Return the words that call a command of the suite (run, evaluate, ...): a checkout's script or an installed command."""
     if not _installed():
-        return [_near(Path(sys.executable)), _near(SOURCES / f"{name}.py")]
+        return [_relative(Path(sys.executable)), _relative(SOURCES / f"{name}.py")]
     called = Path(sys.argv[0])
     folder = called.parent if called.name.startswith(PREFIX) else Path(sysconfig.get_path("scripts"))
     script = folder / f"{PREFIX}{name}"
-    return [script.name if shutil.which(script.name) == str(script) else _near(script)]
+    return [script.name if shutil.which(script.name) == str(script) else _relative(script)]
 
 
-def as_called(text: str) -> str:
-    """A text with commands, ``python src/run.py`` and the like, as the user can type them: twosome-run where it is installed."""
+def adapt_commands(text: str) -> str:
+    """Replace commands such as ``python src/run.py`` in a text by ``twosome-run`` if the suite is installed."""
     return re.sub(r"python src/(\w+)\.py", rf"{PREFIX}\1", text) if _installed() else text
 
 
 def resume_command(folder: Path) -> str:
-    """Goes on with a run."""
+    """Return the command that resumes a run."""
     return shlex.join([*command("run"), f"resume={folder}"])
 
 
 def sweep_command(folder: Path | None) -> str:
-    """Goes on with this process's sweep. folder: of the jobs, to be named; None where a job's place follows from its options."""
+    """Return the command that continues this process's sweep.
+
+    folder: the folder of the jobs, to be added to the command; None if a job's folder follows from its options.
+    """
     words, option = sys.argv[1:], "hydra.sweep.dir"
     options = [number for number, word in enumerate(words) if "=" in word and not word.startswith("-")]
     if folder is not None:
         named = [number for number in options if words[number].lstrip("+").startswith(f"{option}=")]
         for number in reversed(named):
             del words[number]
-        place = named[0] if named else options[-1] + 1 if options else len(words)  # beside others: -m may come after them
+        place = named[0] if named else options[-1] + 1 if options else len(words)  # next to other options: -m may follow them
         words.insert(place, f"{option}={folder}")
     return shlex.join([*command(Path(sys.argv[0]).stem.removeprefix(PREFIX)), *words])
 
 
 class SweepHint(Callback):
-    """Of Hydra: from the start of a sweep on, what interrupts it is told with the command that goes on with all of it."""
+    """A Hydra callback that sets the command for continuing an interrupted sweep."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """An experiment's runs lie where their configuration says, those of other sweeps in a folder that is new each time."""
+        """Set the hint. The folders of an experiment's runs follow from their options; other sweeps use a new folder."""
         chosen = config.hydra.runtime.choices["hydra/sweeper"]
         folder = None if chosen == "grids" else Path(config.hydra.sweep.dir)
-        signals.suggest(lambda: f"go on with: {sweep_command(folder)}")
+        signals.set_hint(lambda: f"go on with: {sweep_command(folder)}")
 
 
 def _installed() -> bool:
-    """Whether an installed command was called, or there is no checkout of whose scripts one could be."""
+    """Return whether an installed command was called, or there is no checkout with scripts."""
     return Path(sys.argv[0]).name.startswith(PREFIX) or not (SOURCES.name == "src" and (SOURCES / "run.py").is_file())
 
 
-def _near(path: Path) -> str:
-    """A path from here, where it is below the current folder."""
+def _relative(path: Path) -> str:
+    """Return a path as text, relative to the current folder if it is below it."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

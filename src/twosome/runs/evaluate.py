@@ -1,4 +1,4 @@
-"""Playing a trained agent again, as the run's folder describes it: on its own task or on one that it never saw."""
+"""Evaluate a finished run's agent, on its own task or on tasks that it was not trained on."""
 
 import sys
 from dataclasses import dataclass, field, replace
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from twosome.evaluation.suites import Finished
 
 SUITES = ("episodes", "unseen", "cross", "drift", "retention")
-"""What can be asked for: the functions of twosome.evaluation.suites, which takes seconds to import; bad input is told before."""
+"""The functions of twosome.evaluation.suites, by name. That module takes seconds to import, so suite= is checked without it."""
 
 
 @dataclass
 class EvaluateConfig:
-    """What to play; see conf/evaluate.yaml."""
+    """The options of conf/evaluate.yaml."""
 
     run: str | None
     suite: str
@@ -52,7 +52,7 @@ class EvaluateConfig:
 
 
 def run(asked: DictConfig) -> float:
-    """Do what ``suite`` names with a finished run's agent; the results go into the run's folder, and are printed.
+    """Run the evaluation suite ``suite`` with a finished run's agent; print the results and write them to the run's folder.
 
     asked: conf/evaluate.yaml with the command line's changes. Returns the suite's main figure. Raises UserError for
     bad input before a model is loaded.
@@ -65,7 +65,7 @@ def run(asked: DictConfig) -> float:
 
 
 def finished(asked: DictConfig) -> "Finished":
-    """The finished run that ``run`` names, with the options asked for; its agent is not loaded yet. Raises UserError."""
+    """Return the finished run that ``run`` names, with the requested options. Its agent is not loaded yet. Raises UserError."""
     if not OmegaConf.is_dict(asked.env):
         raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
     options = typed(EvaluateConfig, asked, "")
@@ -80,27 +80,27 @@ def finished(asked: DictConfig) -> "Finished":
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
-    for line in foreseen(config, evaluation, make_env, folder):
+    for line in resource_notes(config, evaluation, make_env, folder):
         print(f"note: {line}", file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
     return suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
 
 
-def foreseen(config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder) -> list[str]:
-    """What to tell before an evaluation of so many episodes; raises UserError where it cannot fit into memory."""
-    from twosome.estimates.estimate import Estimate  # with libraries that take a second
-    from twosome.estimates.feasible import foresee
+def resource_notes(config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder) -> list[str]:
+    """Return notes on the memory and time of the evaluation; raise UserError if it does not fit into memory."""
+    from twosome.estimates.estimate import Estimate  # its imports take a second
+    from twosome.estimates.feasible import check_resources
 
     played: Any = OmegaConf.merge(config, {"evaluation": {"episodes": evaluation.episodes}})
     try:
-        lines = list(foresee(replace(Estimate.of(played, make_env), trains=False), folder.path))
+        lines = list(check_resources(replace(Estimate.of(played, make_env), trains=False), folder.path))
     except UserError as error:
         raise UserError(str(error).replace("evaluation.episodes=", "episodes=")) from None
     return [line.replace("evaluation.episodes=", "episodes=") for line in lines]
 
 
 def finished_run(path: Path) -> RunFolder:
-    """The folder of a run that has finished; raises UserError with what to do where it has not."""
+    """Return the folder of a finished run; raise UserError, with the remedy, if it is not one."""
     if not path.is_dir():
         raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
     folder = RunFolder(path)
@@ -112,7 +112,10 @@ def finished_run(path: Path) -> RunFolder:
 
 
 def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
-    """The run's configuration with the asked environment and device, checked to name no foreign code."""
+    """Return the run's configuration with the requested environment and device.
+
+    Raises UserError for bad options, and if the configuration names code from outside the suite without ``trust=true``.
+    """
     config = folder.config
     if options.trust:
         check_places(config)
@@ -134,20 +137,20 @@ def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
             raise UserError(f"env.{name}={value}: no such option; expected one of {', '.join(known)}{hint}")
         OmegaConf.update(config.env, name, value)
     if "gamma" in asked and "kwargs.gamma" in known and "kwargs.gamma" not in asked:
-        config.env.kwargs.gamma = config.env.gamma  # conf/env links them; config.yaml has it resolved
+        config.env.kwargs.gamma = config.env.gamma  # an interpolation in conf/env, resolved in config.yaml
     config.model.device, config.trainer.accelerator = device(options.device), "auto"
     return config
 
 
 def changed(env: DictConfig, own: DictConfig) -> dict[str, Any]:
-    """The options of env that are not the run's own, besides those that a record names anyway."""
+    """Return the options of env that differ from the run's own, except those that every record has (id, task, prompt)."""
     before = dict(leaves(OmegaConf.to_container(own, resolve=True)))
     now = leaves(OmegaConf.to_container(env, resolve=True))
     return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt")}
 
 
 def device(name: str) -> str:
-    """cpu or cuda; raises UserError in the words of this entry's option."""
+    """Return cpu or cuda for the option ``device``; raise UserError."""
     try:
         return resolve_device(name).type
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The runs of an experiment: which they are, where each lies, how far it is, and how it ended."""
+"""The runs of an experiment: their overrides, folders and states."""
 
 import json
 import sys
@@ -22,18 +22,18 @@ Grid = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a sweep. state: what is to be done with it: it is to be "trained" or "resumed", or it is "finished"."""
+    """A run of a sweep. state: "trained" (to be trained), "resumed" (to be resumed) or "finished"."""
 
-    name: str  # of its folder, within the folder of all runs
+    name: str  # of its folder, relative to the folder of all runs
     overrides: list[str]
     folder: RunFolder
     state: str
 
     @classmethod
     def at(cls, runs: Path, overrides: list[str], config: DictConfig) -> "Planned":
-        """A run with its place below the folder runs. config: what the overrides compose, Hydra's node included.
+        """Return a run with its folder below runs. config: the composition of the overrides, with Hydra's node.
 
-        Raises UserError where another run has its place.
+        Raises UserError if the folder holds another run.
         """
         chosen = config.hydra.runtime.choices
         world = "-".join(filter(None, [chosen.env, config.env.get("task")]))
@@ -46,8 +46,10 @@ class Planned:
 
 
 def check(run: Planned, config: DictConfig) -> None:
-    """Find bad input before the first run of a sweep begins rather than when its turn comes. config: what the run's overrides
-    compose. Raises UserError."""
+    """Check a run's configuration before the first run of the sweep begins; raise UserError.
+
+    config: the composition of the run's overrides.
+    """
     from twosome.runs.job import Job
 
     if run.state != "finished":
@@ -55,9 +57,10 @@ def check(run: Planned, config: DictConfig) -> None:
 
 
 def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results: Path | None) -> None:
-    """Say what became of the runs, as their folders tell; evaluate them and copy their results, where that is asked for.
+    """Print the state of each run; then evaluate the runs and copy their results, if requested.
 
-    evaluations: what `evaluations` gave. results: a folder. Raises UserError where a run is not finished.
+    evaluations: the result of `evaluations`. results: a folder, or None to copy nothing. Raises UserError if a run is not
+    finished.
     """
     failed = [run for run in runs if not run.folder.done]
     states = ["failed" if run in failed else run.state for run in runs]
@@ -67,7 +70,7 @@ def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results
     print(f"{len(runs)} runs: {counts}, {states.count('finished')} finished before", file=sys.stderr)
     if failed:
         paths = " ".join(str(run.folder.path) for run in failed)
-        raise UserError(f"{len(failed)} of {len(runs)} runs failed; the same command goes on with them: {paths}")
+        raise UserError(f"{len(failed)} of {len(runs)} runs failed; the same command resumes them: {paths}")
     for run in runs:
         for asked in evaluations:
             evaluate(run.folder, asked)
@@ -76,7 +79,7 @@ def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results
 
 
 def evaluations(suites: Sequence[str], options: DictConfig) -> list[DictConfig]:
-    """What src/evaluate.py is to be asked of each run, for each suite; raises UserError where options or suites are bad."""
+    """Return the configuration of src/evaluate.py for each suite; raise UserError for bad options or suites."""
     from twosome.runs.evaluate import EvaluateConfig
 
     asked = [_with(compose("evaluate", [f"suite={suite}"]), options) for suite in suites]
@@ -86,7 +89,7 @@ def evaluations(suites: Sequence[str], options: DictConfig) -> list[DictConfig]:
 
 
 def evaluate(folder: RunFolder, asked: DictConfig) -> None:
-    """Do what src/evaluate.py does, in as many episodes as the run's own evaluation has."""
+    """Evaluate a run as src/evaluate.py does, with as many episodes as the run's own evaluation."""
     from twosome.runs.evaluate import run
 
     run(_with(asked, {"run": str(folder.path), "episodes": folder.config.evaluation.episodes}))
@@ -97,10 +100,10 @@ def _with(config: DictConfig, options: Mapping[str, Any] | DictConfig) -> DictCo
 
 
 def combinations(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[str]]:
-    """The runs of all grids as overrides, each once, in order.
+    """Return the overrides of the distinct runs of all grids, in order.
 
-    given: the command line's options. One for which the grids list words (norm=word) picks the runs that have it; any other,
-    such as seed=0, is set in all runs. Raises UserError where a grid has no seed, or no run is left.
+    given: the command line's options. If the grids list words for an option (norm=word), it selects the runs that have the value.
+    Any other option, such as seed=0, is set in all runs. Raises UserError if a grid has no seed, or no run is left.
     """
     for grid in grids:
         if "seed" not in grid:
@@ -118,7 +121,7 @@ def combinations(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[
 
 
 def _product(grid: Grid, options: Mapping[str, list[str]], picks: Mapping[str, list[str]]) -> Iterator[tuple[str, ...]]:
-    """The runs of one grid."""
+    """Return the runs of one grid."""
     axes = {key: [_text(value) for value in _listed(values)] for key, values in grid.items()}
     picked = {key: [value for value in axes.get(key, []) if value in values] for key, values in picks.items()}
     axes |= {**options, **picked}
@@ -126,7 +129,7 @@ def _product(grid: Grid, options: Mapping[str, list[str]], picks: Mapping[str, l
 
 
 def _words(grids: Sequence[Grid], key: str) -> set[str]:
-    """The values that the grids list for an option, where they are words and not numbers."""
+    """Return the values that the grids list for an option and that are words, not numbers."""
     return {value for grid in grids for value in _listed(grid.get(key, [])) if isinstance(value, str)}
 
 
@@ -135,12 +138,12 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """A value of a YAML file in Hydra's grammar."""
+    """Return a value of a YAML file in Hydra's grammar."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _texts(override: Override) -> list[str]:
-    """The values of an option of the command line, one or several."""
+    """Return the values of an option of the command line, one or several."""
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]

@@ -1,6 +1,6 @@
-"""A checked run: what is trained, evaluated and written, in which order.
+"""A checked run: the order in which it is trained, evaluated and written.
 
-What computes is imported where it is used: PyTorch and the libraries on it take seconds, and bad options are told before.
+PyTorch and the libraries that use it take seconds to import. They are imported in functions, after the options are checked.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A run whose configuration was found good."""
+    """A run with a valid configuration."""
 
     config: DictConfig
     folder: RunFolder
@@ -44,7 +44,7 @@ class Job:
 
     @classmethod
     def checked(cls, config: DictConfig, folder: RunFolder) -> "Job":
-        """Check everything that can be checked without loading a model; raises UserError."""
+        """Check everything that can be checked without loading a model; raise UserError."""
         check_groups(config, ("env", "norm", "algorithm", "baseline", "model", "trainer", "logger", "evaluation", "retention"))
         resolve(config)
         check_places(config)
@@ -54,7 +54,7 @@ class Job:
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)
         model = parts.model_config(config.model, config.trainer.accelerator)
-        if "engine" in config:  # otherwise it has no language model, and any path will do
+        if "engine" in config:  # otherwise the run has no language model, and the path is not used
             check_path(model)
         make_env = parts.environment(config.env)
         algorithm = parts.algorithm(config)
@@ -77,7 +77,7 @@ class Job:
         return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes), self.chosen)
 
     def execute(self, agent: "Agent") -> None:
-        """Train an agent that learns, export, evaluate; then mark the folder as finished."""
+        """Train the agent if it learns, export and evaluate it, and mark the folder as finished."""
         from twosome.evaluation.retention import report as retained
         from twosome.evaluation.summary import print_summary
         from twosome.policies.agent import LearningAgent
@@ -85,7 +85,7 @@ class Job:
 
         self.folder.check_model(agent)
         own, choices = agent.provenance(), self.folder.read_json("choices.json", default={})
-        # Another rank of several has no choices, and its folder is thrown away.
+        # Ranks other than 0 have no choices, and their folder is temporary.
         named = identity(self.config, choices, bool(own.get("model"))) if choices else {}
         self.folder.write_json("provenance.json", named | provenance(self.config.seed, own))
         agent.prepare()
@@ -103,7 +103,7 @@ class Job:
         print_summary(self.folder, self.config)
 
     def learn(self, agent: "LearningAgent", probe: "DriftProbe | None") -> None:
-        """Evaluate, train from the last checkpoint or from the start, and draw the learning curve."""
+        """Evaluate before training, train from the last checkpoint or the start, and draw the learning curve."""
         from twosome.envs.optimum import optimal_return
         from twosome.evaluation.figures import learning_curve
         from twosome.storage.checkpoints import latest
@@ -121,7 +121,7 @@ class Job:
         learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
 
     def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
-        """What measures the agent's language model, where it trains one and the configuration asks for it."""
+        """Return the drift probe of the agent's language model; None if it trains none or the configuration requests no probe."""
         if agent.language_model is None or not (self.retention.drift or self.retention.every):
             return None
         from twosome.evaluation.retention.drift import DriftProbe
@@ -129,14 +129,14 @@ class Job:
         return DriftProbe(agent.language_model, self.retention.limit)
 
     def evaluate(self, agent: "Agent", when: str) -> None:
-        """Evaluate if the configuration asks for it."""
+        """Evaluate if the configuration requests it. when: "before" or "after" training."""
         from twosome.evaluation.records import evaluate, write_own
 
         if self.evaluation.episodes:
             write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when))
 
     def film(self, agent: "Agent") -> None:
-        """Film one episode if the configuration asks for it."""
+        """Film one episode if the configuration requests it and the environment can be rendered."""
         from twosome.evaluation.video import can_film, record
 
         if self.evaluation.gif and can_film(self.make_env):
@@ -144,7 +144,7 @@ class Job:
             record(agent, make_env_rgb, self.folder.path / "episode.gif", self.config.env.gamma, self.evaluation.seed)
 
     def score(self) -> float:
-        """The sampled policy's mean discounted return at the end of the run, by the run's own evaluation; nan without one."""
+        """Return the sampled policy's mean discounted return at the end, by the run's own evaluation; nan without one."""
         from twosome.evaluation.records import own_return
 
         return own_return(self.folder, self.config.env)

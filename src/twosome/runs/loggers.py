@@ -1,4 +1,4 @@
-"""Check the loggers of a run before it begins."""
+"""Check of a run's loggers before it begins."""
 
 import tempfile
 from typing import Any
@@ -12,10 +12,10 @@ from twosome.runs.trust import values_of_files
 
 
 def check_loggers(config: DictConfig) -> None:
-    """Raise UserError where an entry of ``logger`` makes no logger of Lightning's.
+    """Raise UserError if an entry of ``logger`` does not configure a Lightning logger.
 
-    What the files of conf/logger have is not tried: importing Lightning takes seconds. TensorBoard's writer is opened, in a
-    folder that is thrown away, since its logger hands options on to it unchecked.
+    Values from the files of conf/logger are not tried, since importing Lightning takes seconds. TensorBoard's writer is opened in
+    a temporary folder, since its logger passes options to it unchecked.
     """
     known = values_of_files("logger")
     for name, options in ((str(name), config[name]) for name in config):
@@ -33,7 +33,7 @@ def _try(name: str, options: DictConfig) -> None:
             logger = instantiate(options, save_dir=scratch)
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.close()
-        except Exception as error:  # of many kinds
+        except Exception as error:  # loggers raise errors of many classes
             cause = error.__cause__ or error
             raise UserError(f"logger.{name}: {folded(cause)}; expected a logger of Lightning's with its options") from error
     if not isinstance(logger, Logger):

@@ -1,4 +1,4 @@
-"""What a language model makes of one decision: an action's tokens, its log-probability, its score, its probability."""
+"""Score one decision with a language model: each action's tokens, log-probability, score and probability."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json")
 NUMBERS = {"tokens": "d", "words": "d", "logprob": ".3f", "score": ".3f", "prob": ".4f"}
-"""The columns beside the action, with their formats."""
+"""The columns after the action, with their formats."""
 OMITTED_FIRST = ("words", "tokens", "logprob", "score", "prob")
-"""Which of them goes first where a terminal is too narrow."""
+"""The order in which columns are omitted if the terminal is too narrow."""
 ACTION_WIDTH = 16
-"""The width to which the actions may be folded before a number goes."""
+"""The width to which actions are folded before a column is omitted."""
 
 
 @dataclass
 class ProbeConfig:
-    """What to ask; see conf/probe.yaml."""
+    """The options of conf/probe.yaml."""
 
     prompt: str | None
     actions: list[Any]
@@ -50,7 +50,8 @@ class ProbeConfig:
 
 
 def _action(place: int, value: Any) -> str:
-    """An entry of the list as text. An integer is its digits; how a fraction or a truth value was typed is lost."""
+    """Return an entry of the list as text; raise UserError. An integer becomes its digits. Fractions and truth values are errors,
+    since it is not known how they were typed."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
@@ -64,13 +65,13 @@ def _action(place: int, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """An entry as it is quoted in a message, on one line."""
+    """Quote an entry for a message, on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """An action under a prompt. tokens, words: how many. score: logprob over the normalisation's divisor."""
+    """The result for one action. tokens, words: their numbers. score: logprob over the norm's divisor. prob: the policy's."""
 
     action: str
     tokens: int
@@ -81,14 +82,14 @@ class Probe:
 
 
 def run(config: DictConfig) -> None:
-    """Print a table, or JSON alone. Raises UserError for bad input before a model is loaded."""
+    """Score the decision and print a table, or JSON only. Raises UserError for bad input before a model is loaded."""
     resolve(config)
     if not OmegaConf.is_list(config.actions):
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
     options = own_settings(ProbeConfig, config)
     model, norm = parts.model_config(config.model), parts.normalization(config.norm)
     check_path(model)
-    from twosome.language.loading import load_language_model  # takes seconds to import; bad input is told before
+    from twosome.language.loading import load_language_model  # takes seconds to import; the input is checked first
     from twosome.language.scorer import Scorer
 
     scorer = Scorer(load_language_model(model), norm)
@@ -100,7 +101,7 @@ def run(config: DictConfig) -> None:
 
 
 def probe(scorer: "Scorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
-    """Score the actions of one decision; the second result is each action's tokens as text."""
+    """Score the actions of one decision; return the results and each action's tokens as text."""
     text = (prompt, tuple(actions))
     scores = scorer.score([text])
     tokens = scorer.tokenize([text])[0].actions
@@ -114,7 +115,7 @@ def probe(scorer: "Scorer", prompt: str, actions: list[str]) -> tuple[list[Probe
 
 
 def _print_table(probes: list[Probe], pieces: list[list[str]], title: str) -> None:
-    """A table of as many numbers as the terminal has room for beside the actions."""
+    """Print a table with as many columns as the terminal has room for."""
     console = Console()
     for omitted in range(len(OMITTED_FIRST) + 1):
         names = [name for name in NUMBERS if name not in OMITTED_FIRST[:omitted]]
@@ -129,7 +130,7 @@ def _print_table(probes: list[Probe], pieces: list[list[str]], title: str) -> No
 
 
 def _table(probes: list[Probe], pieces: list[list[str]], names: list[str]) -> Table:
-    """The actions with the numbers of these names. A space in a token is shown as ·, so that its borders can be seen."""
+    """Return a table of the actions and the columns of these names. A space in a token is shown as ·."""
     table = Table(title_justify="left", title_style="bold")
     table.add_column("action", overflow="fold", ratio=1)
     for name in names:
@@ -144,7 +145,7 @@ def _table(probes: list[Probe], pieces: list[list[str]], names: list[str]) -> Ta
 
 
 def _least_width(console: Console, table: Table) -> int:
-    """The columns that a table needs, where its first column may be folded to ACTION_WIDTH."""
+    """Return the width that a table needs if its first column is folded to ACTION_WIDTH."""
     unbounded = console.options.update(max_width=10_000)
     whole = console.measure(table, options=unbounded).maximum
     action = max(console.measure(cell, options=unbounded).maximum for cell in table.columns[0].cells)

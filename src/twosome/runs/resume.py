@@ -1,4 +1,4 @@
-"""Going on with a run: its own configuration, and nothing else."""
+"""Resume a run with its own configuration."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder
 
 IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every", "label")
-"""Options that say nothing about what a run computes; every other one makes it another run."""
+"""Options that do not change what a run computes. Runs that differ in another option are different runs."""
 
 
 def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
-    """The configuration of the run that is in the folder already, with ``resume`` set.
+    """Return the configuration of the run in the folder, with ``resume`` set.
 
-    Raises UserError where asked, what the command line composed, would be another run.
+    asked: the composition of the command line. Raises UserError if it describes another run.
     """
     config = folder.config
     if different := differences(asked, config):
@@ -35,11 +35,11 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
 
 
 def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
-    """The folder's configuration, with ``resume`` set.
+    """Return the folder's configuration, with ``resume`` set.
 
-    asked: what the command line composed. overrides: its words; they may repeat what the run has, and not change it, except for
-    ``trainer``: a run may go on elsewhere. Raises UserError where folder holds no run, an override differs, or the run would run
-    code from elsewhere.
+    asked: the composition of the command line. overrides: its words. They may repeat the run's options but not change them,
+    except for ``trainer``, so that a run can continue on another machine. Raises UserError if folder holds no run, an override
+    differs, or the run's configuration names code from outside the suite.
     """
     config = folder.config
     choices = folder.read_json("choices.json", {})
@@ -50,7 +50,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
         if key.partition(".")[0] == "trainer":
             OmegaConf.update(config, key, OmegaConf.select(asked, key), merge=False, force_add=True)
             continue
-        if key in choices:  # its options are compared where they are given
+        if key in choices:  # a group; its options are compared if they are given
             old, new = choices[key], override.value()
         else:
             old, new = (_plain(OmegaConf.select(each, key)) for each in (config, asked))
@@ -65,13 +65,13 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
 
 
 def differences(config: DictConfig, other: DictConfig) -> list[str]:
-    """The options, dotted, in which two configurations would train different runs."""
+    """Return the dotted names of the options in which two configurations differ, without IRRELEVANT."""
     one, two = (dict(leaves(_plain(_relevant(each)))) for each in (config, other))
     return sorted(key for key in one.keys() | two.keys() if (key in one, one.get(key)) != (key in two, two.get(key)))
 
 
 def fingerprint(config: DictConfig) -> str:
-    """Eight hexadecimal digits that are the same for configurations without differences."""
+    """Return a hash of eight hexadecimal digits; it is equal for configurations without `differences`."""
     text = json.dumps(_plain(_relevant(config)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -1,4 +1,4 @@
-"""One run from its configuration to a finished run folder."""
+"""Do one run, from its configuration to a finished run folder."""
 
 import contextlib
 import os
@@ -28,9 +28,9 @@ NOTHING = f"nothing was written yet; {signals.AGAIN}"
 
 
 def run(config: DictConfig) -> float:
-    """Train, evaluate and export; or go on with the run that ``resume`` names or that this job's folder holds.
+    """Train, evaluate and export an agent, or resume the run that ``resume`` names or that this job's folder holds.
 
-    Returns the agent's mean discounted return at the end when sampled (nan without an evaluation). Raises UserError for bad
+    Returns the sampled policy's mean discounted return at the end (nan without an evaluation). Raises UserError for bad
     input before anything is computed or written.
     """
     if config.resume == "":
@@ -44,17 +44,17 @@ def run(config: DictConfig) -> float:
     if config.resume is not None and folder.done:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
-    from twosome.distributed.processes import RankInfo, rank_info  # PyTorch takes seconds to import; bad input is told before
+    from twosome.distributed.processes import RankInfo, rank_info  # PyTorch takes seconds to import; the input is checked first
 
     info = rank_info(job.fsdp) if job.fsdp else RankInfo()
     if job.fsdp and info.rank > 0:  # started by srun or torchrun
         return run_other_rank(job.fsdp, info)
-    from twosome.estimates.estimate import Estimate  # with libraries that take a second
-    from twosome.estimates.feasible import foresee
+    from twosome.estimates.estimate import Estimate  # its imports take a second
+    from twosome.estimates.feasible import check_resources
 
-    for line in foresee(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
+    for line in check_resources(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
         print(f"note: {line}", file=sys.stderr)
-    with telling_how_to_go_on(folder), _processes(job, info) as processes, locked(folder.path):
+    with resume_hint(folder), _processes(job, info) as processes, locked(folder.path):
         if processes:
             processes.broadcast_object((OmegaConf.to_yaml(config, resolve=True), folder.path))
         job = replace(job, processes=processes)
@@ -73,13 +73,13 @@ def _processes(job: Job, info: "RankInfo") -> "contextlib.AbstractContextManager
 
 
 @contextlib.contextmanager
-def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
-    """Inside, what ends a run before its time is told with the command that goes on with it, or with the sweep that it is of."""
-    signals.suggest(lambda: f"go on with: {resume_command(folder.path)}" if folder.started else NOTHING)
+def resume_hint(folder: RunFolder) -> Iterator[None]:
+    """Report an interruption or a fault within the context, with the command that resumes the run or its sweep."""
+    signals.set_hint(lambda: f"go on with: {resume_command(folder.path)}" if folder.started else NOTHING)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):  # in a launcher's job, whose signals are not ours; Lightning makes one the other
-        signals.tell()
+    except (KeyboardInterrupt, SystemExit):  # a launcher's job handles signals itself; Lightning turns Ctrl-C into SystemExit
+        signals.report()
         raise
     except (RunError, ContractError, OSError) as error:
         fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
@@ -89,7 +89,7 @@ def telling_how_to_go_on(folder: RunFolder) -> Iterator[None]:
 
 
 def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
-    """Do what rank 0 of ``trainer=fsdp`` does, without output, in a temporary folder; rank 0 writes the run's folder."""
+    """Do the same as rank 0 of ``trainer=fsdp``, without output and in a temporary folder. Rank 0 writes the run's folder."""
     from twosome.distributed.processes import process_group
 
     with (

@@ -1,7 +1,7 @@
-"""What a configuration may make the suite call: builders, norms, algorithms and loggers, each at its place.
+"""Checks of the code that a configuration names: builders, norms, algorithms and loggers, each at its place.
 
-A run's folder can come from anybody. Its configuration may name what the files of ``conf/`` name, and what the user names on the
-command line. Everything else in it is refused before anything is imported or called.
+A run's folder may come from an untrusted source. Its configuration may name what the files of ``conf/`` name, and what the user
+names on the command line. Everything else is refused before anything is imported or called.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ PLACES: dict[Keys, str] = {
     **{(group,): group for group in ("norm", "baseline", "algorithm", "affordance", "engine", "tuning", "value_head")},
     ("baseline", "affordance"): "affordance",
 }
-"""Where a target may stand, besides logger.<name>: the option's keys, and the folder of ``conf/`` that has its choices."""
+"""The options that may have a target, besides logger.<name>: their keys, and the folder of ``conf/`` with their choices."""
 RUNS_CODE = ("model.trust_remote_code", "model.allow_pickle")
 """Options that let a model's folder run code."""
 
 
 def check_places(config: DictConfig) -> None:
-    """Raises UserError where Hydra's keys for calling something (``_target_``, ``_args_``, ...) do not stand at one of PLACES."""
+    """Raise UserError if one of Hydra's keys for calling code (``_target_``, ``_args_``, ...) is not at one of PLACES."""
     for keys, value in _entries(config):
         key, place = keys[-1], keys[:-1]
         fits = isinstance(value, str) if key == TARGET else key == PARTIAL and isinstance(value, bool)
@@ -38,10 +38,10 @@ def check_places(config: DictConfig) -> None:
 
 
 def check_foreign(config: DictConfig, asked: DictConfig | None, remedy: str) -> None:
-    """Raises UserError where a run folder's configuration names what neither a file of ``conf/`` nor the user names.
+    """Raise UserError if a run folder's configuration names code that neither a file of ``conf/`` nor the user names.
 
-    asked: the run's configuration that the command line composes, if it composes one. remedy: what to add to the command to allow
-    an option; ``{}`` stands for it.
+    asked: the composition of the command line, or None. remedy: what to add to the command to allow an option, which replaces
+    ``{}``.
     """
     check_places(config)
     known = {group: values_of_files(group) for group in {*PLACES.values(), "env", "trainer", "logger"}}
@@ -56,15 +56,15 @@ def check_foreign(config: DictConfig, asked: DictConfig | None, remedy: str) -> 
 
 
 def _is_known(keys: Keys, value: Any, known: dict[str, dict[Keys, list[Any]]]) -> bool:
-    """Whether an option can neither run code nor write files with this value, or a file of ``conf/`` has the value."""
+    """Return whether an option with this value cannot run code or write files, or a file of ``conf/`` has the value."""
     group, own = keys[0], keys[1:]
     if isinstance(value, dict | list):
-        return True  # its entries are looked at
+        return True  # its entries are checked separately
     if keys[-1] == TARGET and keys[:-1] in PLACES:
         return value in known[PLACES[keys[:-1]]][(TARGET,)]
-    if group == "logger":  # what they write, and where
+    if group == "logger":  # loggers write files
         return value in known[group].get(own, ())
-    if group == "trainer":  # Lightning's, of which strings choose classes
+    if group == "trainer":  # options of Lightning, in which strings can name classes
         return own in known[group] and (not isinstance(value, str) or value in known[group][own])
     if group == "env" and (own == ("id",) or ":" in str(value)):  # a gymnasium id, or an import path
         return value in known[group].get(own, ())
@@ -72,7 +72,7 @@ def _is_known(keys: Keys, value: Any, known: dict[str, dict[Keys, list[Any]]]) -
 
 
 def values_of_files(group: str) -> dict[Keys, list[Any]]:
-    """The values that the files of a folder of ``conf/`` have, by option."""
+    """Return the values in the files of a folder of ``conf/``, by option."""
     found: dict[Keys, list[Any]] = {}
     for file in CONFIGS.glob(f"{group}/*.yaml"):
         for keys, value in walk(yaml.safe_load(file.read_text())):

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: written whole or not at all, and checked before a run goes on from one."""
+"""Checkpoints on disk: written atomically, and checked before a run is resumed from one."""
 
 import io
 import sys
@@ -15,12 +15,15 @@ from twosome.files import write_atomic
 from twosome.storage.folder import RunFolder
 
 ENTRIES = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states", "run"}
-"""What a checkpoint holds: Lightning's, and the run's own (`twosome.training.module`)."""
+"""The entries of a checkpoint: Lightning's, and "run" (`twosome.training.module`)."""
 
 
 class AtomicIO(TorchCheckpointIO):
-    """Writes beside the final file and renames. (Lightning's own writes below the system's folder for temporary files and
-    moves from there, which between two disks is a copy that a kill can cut short.)"""
+    """A checkpoint writer that writes a temporary file in the same folder and renames it.
+
+    (Lightning's own writes to the system's temporary folder. Moving from there to another disk copies the file, and a kill can
+    leave a part of it.)
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """See TorchCheckpointIO."""
@@ -30,7 +33,7 @@ class AtomicIO(TorchCheckpointIO):
 
 
 def keep_two(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
-    """Keep the two latest checkpoints: the older one in case the newer is damaged."""
+    """Return a callback that keeps the two latest checkpoints; the older one is used if the newer one is damaged."""
     return ModelCheckpoint(
         dirpath=folder.checkpoints,
         filename="{update:06.0f}",
@@ -44,15 +47,15 @@ def keep_two(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
 
 
 def remove_older(folder: RunFolder) -> None:
-    """Leave the two latest checkpoints. Lightning never removes one that a run was continued from."""
+    """Remove all but the two latest checkpoints. Lightning never removes the one that a run was resumed from."""
     for path in sorted(folder.checkpoints.glob("update=*.ckpt"))[:-2]:
         path.unlink()
 
 
 def latest(folder: RunFolder) -> Path | None:
-    """The newest checkpoint that is whole, or None before the first. A damaged one is passed over, which a line says.
+    """Return the newest complete checkpoint, or None if there is none yet. Damaged ones are skipped, and a line says so.
 
-    Raises UserError where there are checkpoints and none is whole.
+    Raises UserError if all checkpoints are damaged.
     """
     found = sorted(folder.checkpoints.glob("update=*.ckpt"), reverse=True)
     damages: list[str] = []
@@ -72,7 +75,7 @@ def latest(folder: RunFolder) -> Path | None:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint's file; None where it is whole. PyTorch itself does not look at the checksums in it."""
+    """Return what is wrong with a checkpoint's file, or None if it is complete. PyTorch does not verify the file's checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             if broken := archive.testzip():
@@ -80,6 +83,6 @@ def _damage(path: Path) -> str | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or (missing := ENTRIES - content.keys()):
             return f"no checkpoint of a run: it lacks {', '.join(sorted(missing))}" if isinstance(content, dict) else "no mapping"
-    except Exception as error:  # zipfile, pickle and torch raise many kinds
+    except Exception as error:  # zipfile, pickle and torch raise errors of many classes
         return folded(error, 120)
     return None

@@ -1,4 +1,4 @@
-"""A run's folder on disk: the public format that analysis reads. Its files are written whole or not at all, its tables grow."""
+"""A run's folder on disk, the public format that analysis reads. Files are written atomically; rows are appended to tables."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from twosome.storage.table import Table
 
 
 class Exported(Protocol):
-    """What of an agent is kept in a run's folder; see `twosome.policies.agent.Agent`."""
+    """The part of an agent's interface that a run's folder uses; see `twosome.policies.agent.Agent`."""
 
     export_folder: str | None
 
@@ -33,7 +33,7 @@ RESULTS = (
     *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
     *("metrics.csv", "episodes.csv", "evaluation.json", "retention.json", "retention.csv", "DONE"),
 )
-"""The small files of a run: what figures and tables are drawn from."""
+"""The small files of a run, from which figures and tables are made."""
 
 CHECKSUMS = "export_checksums"
 """The entry of provenance.json that holds `RunFolder.checksums`."""
@@ -41,15 +41,15 @@ CHECKSUMS = "export_checksums"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where everything of one run lies; the names of its files are the properties below."""
+    """The folder of one run. Its files are listed in the README, "A run's folder"."""
 
     path: Path
 
     @property
     def config(self) -> DictConfig:
-        """The run's resolved configuration.
+        """The run's resolved configuration, converted to this version.
 
-        Raises UserError where the folder holds none, or one that cannot be read.
+        Raises UserError if the folder holds none, or it cannot be read.
         """
         file = self.path / "config.yaml"
         if not self.started:
@@ -65,23 +65,23 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the resumable checkpoints."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def started(self) -> bool:
-        """Whether there is a run in it."""
+        """Whether the folder holds a run."""
         return (self.path / "config.yaml").is_file()
 
     @property
     def done(self) -> bool:
-        """Whether the run finished."""
+        """Whether the run is finished."""
         return (self.path / "DONE").exists()
 
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
         """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
 
-        Raises UserError where somebody else did so since it was found empty.
+        Raises UserError if another process has claimed it since it was found empty.
         """
         if self.started:
             raise UserError(f"run folder {self.path}: expected a new folder; another process has just used it; name another")
@@ -91,7 +91,7 @@ class RunFolder:
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
 
     def export(self, agent: Exported) -> None:
-        """Write the agent's export into the folder that it names; it appears whole."""
+        """Write the agent's export into the folder that it names, atomically."""
         if agent.export_folder is None:
             return
         part, final = self.path / ".export.part", self.path / agent.export_folder
@@ -101,9 +101,9 @@ class RunFolder:
         part.replace(final)
 
     def load(self, agent: Exported) -> None:
-        """Give the agent its export back.
+        """Load the agent's export.
 
-        Raises UserError where there is none, or another agent's, or not the one that provenance.json has the checksums of.
+        Raises UserError if there is none, if it is another agent's, or if its checksums differ from those in provenance.json.
         """
         self.check_model(agent)
         if agent.export_folder is None:
@@ -120,14 +120,14 @@ class RunFolder:
         agent.load(self.path / agent.export_folder)
 
     def checksums(self, agent: Exported) -> dict[str, str]:
-        """sha256 (hex) of the exported weights, by their names within the folder."""
+        """Return the sha256 (hex) of each exported file of weights, by its path within the run's folder."""
         if agent.export_folder is None:
             return {}
         files = sorted((self.path / agent.export_folder).glob("*.safetensors"))
         return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def check_model(self, agent: Exported) -> None:
-        """Raises UserError where the agent's language model is not the one that the run began with, by its checksum."""
+        """Raise UserError if the agent's language model is not the one that the run began with, by its checksum."""
         name, found = "model_checksum", agent.provenance()
         recorded = self.read_json("provenance.json", {}).get(name, found.get(name))
         if found.get(name) != recorded:
@@ -137,17 +137,17 @@ class RunFolder:
             )
 
     def table(self, name: str) -> Table:
-        """metrics.csv or episodes.csv."""
+        """Return a table of the folder, such as metrics.csv."""
         return Table(self.path / name)
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file."""
+        """Write a JSON file, atomically."""
         write_atomic(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def read_json(self, name: str, default: Any) -> Any:
-        """Read a JSON file that holds what default is, a map or a list; give default where there is none.
+        """Read a JSON file that holds a map or a list, as default is; return default if there is no such file.
 
-        Raises UserError where it cannot be read.
+        Raises UserError if it cannot be read.
         """
         file = self.path / name
         try:
@@ -156,7 +156,7 @@ class RunFolder:
             raise UserError(f"{file}: expected readable JSON ({folded(error)}); copy it back, or run it again") from error
 
     def copy_results(self, to: Path) -> None:
-        """Copy what figures and tables need of a finished run into another folder."""
+        """Copy the files RESULTS of a finished run into another folder."""
         for file in RESULTS:
             if (self.path / file).exists():
                 write_atomic(to / file, (self.path / file).read_bytes())

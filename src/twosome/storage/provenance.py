@@ -1,4 +1,4 @@
-"""Where a run's numbers come from."""
+"""The provenance of a run's results: package versions, git commit, machine, time."""
 
 import platform
 import subprocess
@@ -13,8 +13,8 @@ PACKAGES = ("torch", "pytorch-lightning", "transformers", "peft", "gymnasium", "
 
 
 def provenance(seed: int, agent: dict[str, Any]) -> dict[str, Any]:
-    """Package versions, git commit (and whether the tree had changes), seed, machine, time; and what the agent says of itself."""
-    tracked = _git("ls-files", Path(__file__).name)  # an installed suite may lie in somebody else's repository
+    """Return package versions, git commit, whether the tree had changes, seed, machine, time, and the agent's own entries."""
+    tracked = _git("ls-files", Path(__file__).name)  # an installed suite may lie inside another repository
     return {
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
@@ -29,7 +29,7 @@ def provenance(seed: int, agent: dict[str, Any]) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time, in UTC."""
+    """Return the current time in UTC, in ISO format."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -1,4 +1,4 @@
-"""Tables of a run's folder, which grow with training."""
+"""The tables of a run's folder, to which training appends rows."""
 
 import contextlib
 import csv
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Table:
-    """A CSV file that grows by whole sets of rows, with one write for each: neither memory nor time grow with the table.
+    """A CSV file to which sets of rows are appended, with one write per set. Memory and time do not grow with the table.
 
-    A set that cannot be written whole is taken away again. What a killed process or machine wrote of one is not counted when the
-    file is opened next, and gone with the next `truncate`.
+    A set that cannot be written completely is removed again. A partial row of a killed process is not counted when the file is
+    opened next, and the next `truncate` removes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -21,11 +21,11 @@ class Table:
         self.lines = sum(line.endswith(b"\n") for line in path.open("rb")) if path.exists() else 0
 
     def __len__(self) -> int:
-        """Rows, without the header."""
+        """Return the number of rows, without the header."""
         return max(0, self.lines - 1)
 
     def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows, all with the columns of the first ever written."""
+        """Append rows. All must have the columns of the table's first row."""
         written = list(rows)
         lines = [_line(row.values()) for row in written]
         if written and not self.lines:
@@ -35,7 +35,7 @@ class Table:
             self.lines += len(lines)
 
     def truncate(self, rows: int) -> None:
-        """Forget what was written after the first rows rows."""
+        """Remove all rows after the first ``rows``."""
         self.lines = min(self.lines, rows + 1) if rows else 0
         if self.lines:
             with self.path.open("r+b") as file:

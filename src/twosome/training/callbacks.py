@@ -1,4 +1,4 @@
-"""What happens around an update: rows are written, progress is shown."""
+"""Lightning callbacks that write tables and show progress after each update."""
 
 import math
 import sys
@@ -16,10 +16,10 @@ from twosome.storage.table import Table
 
 
 class TableWriter(pl.Callback):
-    """Writes tables that grow with training.
+    """A callback that appends rows to tables.
 
-    Its checkpoint state is how many rows each had: rows that a killed run wrote after its last checkpoint are taken back
-    before the resumed run writes them again.
+    Its checkpoint state is the number of rows of each table. When a run is resumed, rows that were written after the checkpoint
+    are removed.
     """
 
     def __init__(self, **tables: Table) -> None:
@@ -27,21 +27,21 @@ class TableWriter(pl.Callback):
         self._rows = dict.fromkeys(tables, 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go back to the rows of the checkpoint (none for a fresh run)."""
+        """Truncate the tables to the rows of the checkpoint (none for a new run)."""
         for name, table in self.tables.items():
             table.truncate(self._rows[name])
 
     def state_dict(self) -> dict[str, int]:
-        """Rows written so far."""
+        """Return the number of rows of each table."""
         return {name: len(table) for name, table in self.tables.items()}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Remember how many rows to keep."""
+        """Set the numbers of rows to keep."""
         self._rows = dict(state_dict)
 
 
 class Recorder(TableWriter):
-    """Writes metrics.csv and episodes.csv after each update and hands the metrics to Lightning's loggers."""
+    """The writer of metrics.csv and episodes.csv, which also passes the metrics to Lightning's loggers."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(metrics=folder.table("metrics.csv"), episodes=folder.table("episodes.csv"))
@@ -59,8 +59,8 @@ class Recorder(TableWriter):
             logger.log_metrics(finite, step=int(metrics["env_steps"]))
 
 
-class Forgetting(TableWriter):
-    """Writes retention.csv: how far the language model has moved from its base, every so many updates."""
+class RetentionWriter(TableWriter):
+    """The writer of retention.csv, the language model's drift from its base. every_n_updates: the interval of the probes."""
 
     def __init__(self, folder: RunFolder, probe: DriftProbe, every_n_updates: int) -> None:
         super().__init__(retention=folder.table("retention.csv"))
@@ -69,7 +69,7 @@ class Forgetting(TableWriter):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Probe after the update."""
+        """Measure the drift if the update is a multiple of the interval."""
         metrics: dict[str, float] = outputs["metrics"]
         if metrics["update"] % self.every_n_updates == 0:
             head = {name: metrics[name] for name in ("update", "env_steps", "return", "success_rate")}
@@ -77,21 +77,21 @@ class Forgetting(TableWriter):
 
 
 class Progress(pl.Callback):
-    """One line per update: redrawn in place on a terminal, appended elsewhere."""
+    """A progress line per update, redrawn in place on a terminal and appended elsewhere."""
 
     def __init__(self, num_updates: int, shown: Sequence[str]) -> None:
-        """shown: metrics of the algorithm that the line has."""
+        """shown: the algorithm's metrics to show in the line."""
         self.num_updates, self.shown = num_updates, shown
         self._started, self._first = time.monotonic(), 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock of the time left."""
+        """Start the clock for the estimate of the time left."""
         self._started, self._first = time.monotonic(), trainer.current_epoch
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Show the update."""
+        """Print the line of the update."""
         metrics = outputs["metrics"]
         done = metrics["update"]
         left = (time.monotonic() - self._started) / (done - self._first) * (self.num_updates - done)

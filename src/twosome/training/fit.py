@@ -23,14 +23,15 @@ from twosome.policies.agent import LearningAgent
 from twosome.policies.context import MakeEnv
 from twosome.storage.checkpoints import keep_two, remove_older
 from twosome.storage.folder import RunFolder
-from twosome.training.callbacks import Forgetting, Progress, Recorder
+from twosome.training.callbacks import Progress, Recorder, RetentionWriter
 from twosome.training.module import LearningModule
 
 
 class Fit:
-    """Lightning's part of a run.
+    """The training of a run by Lightning.
 
-    config: the run's, of which it reads env.gamma, trainer and logger. processes: the process group, or None for one process.
+    config: the run's configuration, of which env.gamma, trainer and logger are read. processes: the process group, or None for
+    one process.
     """
 
     def __init__(
@@ -42,13 +43,13 @@ class Fit:
             self.callbacks.append(SameWeights(processes))
 
     def probe(self, probe: DriftProbe, every_n_updates: int) -> None:
-        """Measure how far the language model has moved from its base, every so many updates."""
-        self.callbacks.append(Forgetting(self.folder, probe, every_n_updates))
+        """Add measurements of the language model's drift from its base, one per every_n_updates."""
+        self.callbacks.append(RetentionWriter(self.folder, probe, every_n_updates))
 
     def run(self, agent: LearningAgent, algorithm: Algorithm, checkpoint: Path | None) -> None:
-        """Train until total_steps, from a checkpoint or, where it is None, from the start."""
+        """Train until total_steps, from a checkpoint or, if it is None, from the start."""
         seed, num_updates = self.settings.seed, -(-self.settings.total_steps // algorithm.batch_size)
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the lines of progress
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no tips between the lines of progress
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
             trainer = pl.Trainer(

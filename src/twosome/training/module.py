@@ -15,16 +15,17 @@ from twosome.policies.agent import LearningAgent
 
 
 class LearningModule(LightningModule):
-    """Any algorithm with any agent that learns, in any environment that offers decisions.
+    """A LightningModule that trains a learning agent with an algorithm.
 
-    All randomness of training comes from ``generator`` and from the environments' own generators; both, the position of every
-    environment, the algorithm's state and the agent's memories are in the checkpoint, so that a resumed run is the same run.
+    All random numbers of training come from ``generator`` and from the environments' own generators. A checkpoint holds the
+    states of these generators, of every environment, of the algorithm and of the agent, so that a resumed run gives the same
+    results as an uninterrupted one.
     """
 
     def __init__(
         self, agent: LearningAgent, runner: EnvRunner, algorithm: Algorithm, num_updates: int, generator: torch.Generator
     ) -> None:
-        """generator: of the actions and of whatever else is random in learning."""
+        """generator: for sampled actions and all other random numbers of learning."""
         super().__init__()
         self.automatic_optimization = False
         self.strict_loading = False  # the frozen base model is not in the checkpoint; on_load_checkpoint is strict instead
@@ -33,11 +34,11 @@ class LearningModule(LightningModule):
         self.optimizer_steps = 0  # of the first optimiser, in the run so far
 
     def train_dataloader(self) -> list[int]:
-        """One batch per epoch: what is learned from is collected in training_step."""
+        """Return one dummy batch per epoch; training_step collects the data."""
         return [0]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The algorithm's. The steps of the first one are counted: it is the policy's."""
+        """Return the algorithm's optimizers. The steps of the first one, the policy's, are counted."""
         optimizers = self.algorithm.optimizers(self.agent)
         optimizers[0].register_step_post_hook(self._count_step)
         return optimizers
@@ -46,11 +47,11 @@ class LearningModule(LightningModule):
         self.optimizer_steps += 1
 
     def configure_model(self) -> None:
-        """Asked for by ModelParallelStrategy; a model is sharded when it is loaded, so that it is evaluated sharded as well."""
+        """Do nothing; ModelParallelStrategy requires the method. A model is sharded when it is loaded, also for evaluation."""
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """One update. Returns ``metrics``, a row of metrics.csv (glossary in the README), and ``episodes`` that ended."""
-        optimizers: Any = self.optimizers()  # Lightning gives a list, or the only one
+        """Do one update; return ``metrics``, a row of metrics.csv (glossary in the README), and ``episodes`` that ended."""
+        optimizers: Any = self.optimizers()  # Lightning returns a list, or a single optimizer
         start = time.perf_counter()
         collected = self.collect()
         between = time.perf_counter()
@@ -64,23 +65,23 @@ class LearningModule(LightningModule):
         episodes = self.runner.take_episodes()
         metrics = {"update": self.current_epoch + 1, "env_steps": self.runner.env_steps,
                    "optimizer_steps": self.optimizer_steps, **summarize(episodes)}  # fmt: skip
-        self.log("update", float(self.current_epoch + 1), logger=False)  # what the checkpoint callback keeps the latest of
+        self.log("update", float(self.current_epoch + 1), logger=False)  # monitored by the checkpoint callback
         return {"metrics": metrics | learned | self.agent.counters() | timing, "episodes": episodes}
 
     @torch.no_grad()
     def collect(self) -> Any:
-        """What the next update learns from."""
+        """Collect the data of the next update."""
         self.agent.eval()
         self.agent.begin_rollout()
         return self.algorithm.collect(self.agent, self.runner, self.generator)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Without the frozen base model."""
+        """Return the state without the frozen base model."""
         frozen = self._frozen()
         return {name: value for name, value in super().state_dict(*args, **kwargs).items() if name not in frozen}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is not a weight: plain values and tensors only, so that ``weights_only=True`` can load it."""
+        """Add all states besides weights, as plain values and tensors only, so that ``weights_only=True`` can load them."""
         checkpoint["run"] = {
             "runner": self.runner.state_dict(),
             "algorithm": self.algorithm.state_dict(),
@@ -89,9 +90,9 @@ class LearningModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go back to where the checkpoint was written.
+        """Restore the states of a checkpoint.
 
-        Raises UserError if it does not hold this run's learned weights, or is of another version.
+        Raises UserError if it does not hold this run's learned weights, or was written by another version.
         """
         own = self.state_dict()
         if checkpoint["state_dict"].keys() - self._frozen() != own.keys():
@@ -112,13 +113,13 @@ class LearningModule(LightningModule):
         self.optimizer_steps = state["optimizer_steps"]
 
     def _frozen(self) -> set[str]:
-        """The names of the base model's weights, all names of those that have several (an output layer tied to the embedding)."""
+        """Return the names of the base model's weights, all names of shared ones included (a tied output layer)."""
         named = self.named_parameters(remove_duplicate=False)
         return {name for name, parameter in named if not parameter.requires_grad}
 
 
 def summarize(episodes: list[Episode]) -> dict[str, float]:
-    """Means over the episodes that ended in a rollout; nan where none did."""
+    """Return means over the episodes that ended in a rollout; nan if none did."""
     if not episodes:
         return {"episodes": 0, "return": float("nan"), "success_rate": float("nan"), "episode_decisions": float("nan")}
     return {

@@ -61,11 +61,13 @@ class PPO(Algorithm):
         for optimizer, rate in zip(optimizers, rates.values(), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        changing = {"ent_coef": self.config.ent_coef_at(progress), "base_kl_coef": self.config.base_kl_coef_at(progress)}
         if progress.update < self.config.value_warmup_updates:
             learned = no_steps(self.config)
         else:
-            learned = update_policy(agent, batch, replace(self.config, **changing), optimizers[0], generator)
+            config = replace(
+                self.config, ent_coef=self.config.ent_coef_at(progress), base_kl_coef=self.config.base_kl_coef_at(progress)
+            )
+            learned = update_policy(agent, batch, config, optimizers[0], generator)
         if not agent.joint_values:
             learned |= update_critic(agent, batch, self.config, optimizers[1], generator)
         return learned | rates

@@ -1,15 +1,15 @@
-"""Whether a macro-action has its effect: what it is for is so after it, and was not before. The recipe plays no part."""
+"""Whether a macro-action has its effect: its purpose is fulfilled after it and was not before. The recipe is ignored."""
 
 from twosome.envs.overcooked.kitchen import BOWL, HAND, Kitchen, State, held_item
 from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach
 
 
 def has_effect(kitchen: Kitchen, before: State, macro_action: MacroAction, after: State) -> bool:
-    """Whether a macro-action that led from one state to another had its effect.
+    """Return whether a macro-action that led from one state to another had its effect.
 
-    get: the item is carried, in the hand or in the bowl that is in the hand. go to board: what was held was used there
-    (put down, or brought together with what lay there); with empty hands, the agent stands in front of the board. deliver:
-    what was held was handed over, right or wrong. chop: a food was chopped.
+    get: the item is now carried, in the hand or in a held bowl. go to board: the held item was used there (put down, or combined
+    with the item there); with empty hands, the agent now stands in front of the board. deliver: the held item was delivered,
+    right or wrong. chop: a food was chopped.
     """
     if macro_action.verb == "get":
         return _carries(kitchen, after, macro_action.target) and not _carries(kitchen, before, macro_action.target)

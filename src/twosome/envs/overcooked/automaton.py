@@ -1,8 +1,7 @@
 """The environment as a finite automaton: every decision and its outcome is computed once and then looked up.
 
-Random play visits 25 states of the small kitchen and about 1,100 of the full one, in every episode and every
-environment of a run; so the tables are shared by all environments with the same options, and a step costs two
-look-ups.
+Random play visits 25 states of the small kitchen and about 1,100 of the full one. The tables are shared by all environments with
+the same options, so a step costs two look-ups.
 """
 
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from twosome.envs.overcooked.macro_actions import execute, macro_actions
 from twosome.envs.overcooked.prompts import Prompter
 from twosome.errors import UserError
 
-MAX_ENTRIES = 100_000  # per table; a full table is emptied and fills again
+MAX_ENTRIES = 100_000  # per table; a full table is cleared
 
 
 @dataclass(frozen=True)
 class Rewards:
-    """What a primitive step earns; the names are the environment's options."""
+    """The rewards of primitive steps; the names are the environment's options."""
 
     step_penalty: float = -0.001
     chop_reward: float = 0.2
@@ -31,7 +30,7 @@ class Rewards:
     wrong_delivery_penalty: float = -0.1
 
     def of(self, event: Event) -> float:
-        """The reward of one primitive step."""
+        """Return the reward of one primitive step."""
         return (
             self.step_penalty
             + {
@@ -44,7 +43,7 @@ class Rewards:
 
 
 class Outcome(NamedTuple):
-    """What a macro-action does in a state."""
+    """The outcome of a macro-action in a state."""
 
     state: State
     reward: float  # discounted per primitive step, from the macro-action's start
@@ -53,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the agent gets to know of a state, and whether each macro-action would have its effect there (1 or 0)."""
+    """The agent's view of a state, and whether each macro-action would have its effect there (1 or 0)."""
 
     obs: NDArray[np.float32]
     prompt: str
@@ -62,7 +61,7 @@ class View(NamedTuple):
 
 
 class Automaton:
-    """Outcomes and views of one kitchen, by state."""
+    """The outcomes and views of one kitchen, by state."""
 
     def __init__(self, kitchen: Kitchen, rewards: Rewards, gamma: float, prompter: Prompter) -> None:
         self.kitchen = kitchen
@@ -75,13 +74,13 @@ class Automaton:
         self._views: dict[State, View] = {}
 
     def outcome(self, state: State, action: int) -> Outcome:
-        """What a macro-action does in a state."""
+        """Return the outcome of a macro-action in a state."""
         key = (state, action)
         found = self._outcomes.get(key)
         return self._remember(self._outcomes, key, self._execute(state, action)) if found is None else found
 
     def view(self, state: State) -> View:
-        """What the agent gets to know of a state."""
+        """Return the agent's view of a state."""
         found = self._views.get(state)
         return self._remember(self._views, state, self._describe(state)) if found is None else found
 
@@ -113,7 +112,7 @@ class Automaton:
 
 
 def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
-    """The symbolic observation; its fields are documented at `env.OvercookedEnv`."""
+    """Return the symbolic observation, (fields,); the fields are documented in `env.OvercookedEnv`."""
     fields: list[int] = []
     for food in range(len(kitchen.foods)):
         cell = position(state, food)
@@ -127,5 +126,5 @@ def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=16)
 def shared_automaton(task: str, map_name: str, obs_radius: int, rewards: Rewards, gamma: float, prompter: Prompter) -> Automaton:
-    """The automaton that all environments with these options use."""
+    """Return the automaton that all environments with these options share."""
     return Automaton(make_kitchen(task, map_name, obs_radius), rewards, gamma, prompter)

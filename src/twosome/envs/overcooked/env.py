@@ -1,4 +1,4 @@
-"""The gymnasium environment over the kitchen."""
+"""The gymnasium environment of the kitchen."""
 
 from math import isfinite
 from typing import Any, ClassVar, cast
@@ -38,15 +38,15 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
       chopped) and is not taken;
     - an item: puts it down if nothing is there; a chopped food goes into a bowl that lies there (from a board, the
       agent takes the filled bowl), and a chopped food that lies there goes into a bowl that is held;
-    - an item, at the delivery counter: delivers it. The bowl with exactly the recipe's foods ends the episode; anything
-      else goes back, with what was in it, to where it was at the start, the foods unchopped.
+    - an item, at the delivery counter: delivers it. The bowl with exactly the recipe's foods ends the episode. Anything
+      else is put back with its content to its initial place, and the foods are unchopped again.
 
     What cannot be done changes nothing.
 
     ## Action space
 
     `Discrete(5)` in the small kitchen, `Discrete(8)` in the full one. All can always be chosen. Each walks a shortest
-    path to its target and uses it; one that makes no sense costs the way there, or one step.
+    path to its target and uses it. One without an effect costs the way to its target, or one step.
 
     | small | full | macro-action | |
     |---|---|---|---|
@@ -61,8 +61,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     ## Observation space
 
-    `Box` of float32, 18 numbers in the small kitchen and 26 in the full one. An object outside the window reads 0 in
-    all its fields; one in the hand or in the bowl is where its carrier is.
+    `Box` of float32, 18 numbers in the small kitchen and 26 in the full one. All fields of an object outside the window
+    are 0. An object in the hand or in the bowl has the position of its carrier.
 
     | fields | meaning |
     |---|---|
@@ -75,9 +75,9 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     ## Info
 
-    At reset and at every step: `prompt`, the decision in words; `action_ids` and `action_prompts`, what can be
-    chosen, in the same order; `affordances`, whether each of them would have its effect now (1 or 0; which effect says
-    `affordances.has_effect`); `state`, the kitchen's true state; `duration` of the macro-action just done, in
+    At reset and at every step: `prompt`, the observation prompt; `action_ids` and `action_prompts`, the actions that can
+    be chosen and their prompts; `affordances`, whether each of them would have its effect now (1 or 0; the effects are
+    defined in `affordances.has_effect`); `state`, the kitchen's true state; `duration` of the last macro-action, in
     primitive steps (0 at reset); `primitive_steps` since the episode began; `success`, whether the dish was just
     delivered.
 
@@ -85,19 +85,19 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     -0.001 for every primitive step, +0.2 when a food of the recipe becomes chopped, +1 for the delivery of the right
     dish, -0.1 for a wrong delivery. A step returns the sum over the macro-action's primitive steps, discounted by
-    `gamma` per primitive step from its start. So the episode's return is the sum of
+    `gamma` per primitive step from its start. The episode's return is therefore the sum of
     `gamma ** primitive_steps_before * reward`.
 
     ## Termination and truncation
 
     *Terminated* when the right dish is delivered. *Truncated* when a macro-action ends at or after
-    `max_primitive_steps`; that macro-action is not cut short, and one that delivers the dish terminates instead.
+    `max_primitive_steps`. That macro-action is completed, and if it delivers the dish the episode is terminated instead.
 
     ## Ids
 
     `twosome/Overcooked-v0`, with `task` one of `tomato_salad` (the default), `lettuce_salad`, `onion_salad`,
     `tomato_lettuce_salad`, `tomato_onion_salad`, `lettuce_onion_salad`, `tomato_lettuce_onion_salad`. The environment
-    is deterministic: `seed` is accepted and changes nothing.
+    is deterministic: `seed` is accepted and has no effect.
 
     ## Options
 
@@ -152,14 +152,14 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Puts everything back to its place."""
+        """Start an episode from the initial state."""
         super().reset(seed=seed)
         self._state, self._last, self._primitive_steps, self._over = self.kitchen.start, None, 0, False
         view = self._automaton.view(self._state)
         return view.obs.copy(), self._info(view, duration=0, success=False)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Runs one macro-action to its end."""
+        """Do one macro-action to its end."""
         if self._over:
             raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
         action = int(action)
@@ -187,25 +187,25 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     @property
     def initial_state(self) -> State:
-        """The state after a reset (for `optimum.Searchable`, as the next two)."""
+        """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
         return self.kitchen.start
 
     def admissible(self, state: State) -> tuple[int, ...]:
-        """All actions, in every state."""
+        """Return all actions, which are admissible in every state."""
         return self._automaton.action_ids
 
     def transition(self, state: State, action: int) -> Transition:
-        """What a macro-action does in a state."""
+        """Return the outcome of a macro-action in a state."""
         return Transition(*self._automaton.outcome(state, action))
 
     def render(self) -> Any:
-        """A picture, or text, of where things are now."""
+        """Return a picture (rows, columns, 3) or a text of the current state, by the render mode; None without one."""
         if self.render_mode is None:
             return None
         return (draw if self.render_mode == "rgb_array" else write)(self.kitchen, self._state)
 
     def frames(self) -> list[NDArray[np.uint8]]:
-        """A picture after each primitive step of the last macro-action, for a film that shows the way."""
+        """Return a picture after each primitive step of the last macro-action, for a film of each step."""
         if self._last is None:
             return [draw(self.kitchen, self._state)]
         state, action = self._last

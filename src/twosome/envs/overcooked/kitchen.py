@@ -1,4 +1,4 @@
-"""The rules of the kitchen: what a primitive action does to the state. Pure functions over small hashable values."""
+"""The rules of the kitchen: the effects of primitive actions, as pure functions of small hashable values."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +12,7 @@ Cell = tuple[int, int]  # (row, column)
 FOODS: Final = ("tomato", "lettuce", "onion")
 CHOPS_NEEDED: Final = 3
 
-# What each task's bowl must hold. The order is that of the observation's one-hot.
+# The foods that each task's bowl must hold. The order is that of the observation's one-hot.
 TASKS: Final[dict[str, tuple[str, ...]]] = {
     "tomato_salad": ("tomato",),
     "lettuce_salad": ("lettuce",),
@@ -24,7 +24,7 @@ TASKS: Final[dict[str, tuple[str, ...]]] = {
 }
 SMALL_KITCHEN_TASKS: Final = frozenset({"tomato_salad"})
 
-# Places that are not cells. Being negative rows, they can never be equal to one.
+# Places that are not cells. Their rows are negative, so they are not equal to any cell.
 HAND: Final[Cell] = (-1, 0)
 BOWL: Final[Cell] = (-2, 0)
 
@@ -43,7 +43,7 @@ MOVES: Final[tuple[Cell, ...]] = ((0, 1), (1, 0), (0, -1), (-1, 0), (0, 0))
 
 
 class Event(IntEnum):
-    """What a primitive action achieved, as far as rewards are concerned."""
+    """An event of a primitive action that is relevant for rewards."""
 
     NOTHING = 0
     INGREDIENT_CHOPPED = 1
@@ -52,7 +52,7 @@ class Event(IntEnum):
 
 
 class State(NamedTuple):
-    """Everything that changes. Items are the kitchen's foods in order, then the bowl."""
+    """The state: everything that changes. Items are the kitchen's foods in order, then the bowl."""
 
     agent: Cell
     places: tuple[Cell, ...]  # one per item: the counter or board it lies on, HAND, or (foods only) BOWL
@@ -61,7 +61,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Kitchen:
-    """Everything that stays: the map, the recipe and how far the agent sees."""
+    """The constants of a kitchen: the map, the recipe and how far the agent sees."""
 
     task: str
     rows: int
@@ -75,7 +75,7 @@ class Kitchen:
     obs_radius: int  # the agent sees this far, diagonally too; 0 means everything
 
     def sees(self, agent: Cell, cell: Cell) -> bool:
-        """Whether a cell lies in the agent's window."""
+        """Return whether a cell lies in the agent's window."""
         return not self.obs_radius or max(abs(cell[0] - agent[0]), abs(cell[1] - agent[1])) <= self.obs_radius
 
     @property
@@ -90,7 +90,7 @@ class Kitchen:
 
 @lru_cache(maxsize=256)
 def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2) -> Kitchen:
-    """The kitchen of a task on a map."""
+    """Return the kitchen of a task on a map. Raises UserError for unknown names and a bad radius."""
     if task not in TASKS:
         raise unknown_choice("task", task, TASKS)
     if map_name not in MAPS:
@@ -120,22 +120,22 @@ def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2) -> Kitchen
 
 
 def held_item(state: State) -> int | None:
-    """The item in the agent's hand."""
+    """Return the item in the agent's hand, or None."""
     return state.places.index(HAND) if HAND in state.places else None
 
 
 def item_at(state: State, cell: Cell) -> int | None:
-    """The item that lies on a counter or board (a bowl's content does not count: it is in the bowl)."""
+    """Return the item on a counter or board, or None. Foods in a bowl are not counted, only the bowl."""
     return state.places.index(cell) if cell in state.places else None
 
 
 def bowl_content(state: State) -> frozenset[int]:
-    """The foods in the bowl."""
+    """Return the foods in the bowl."""
     return frozenset(food for food in range(len(state.chops)) if state.places[food] == BOWL)
 
 
 def position(state: State, item: int) -> Cell:
-    """The cell an item is seen at: its carrier's, if something carries it."""
+    """Return the cell of an item; if it is carried, that of its carrier."""
     place = state.places[item]
     if place == BOWL:
         place = state.places[-1]
@@ -143,12 +143,12 @@ def position(state: State, item: int) -> Cell:
 
 
 def is_chopped(state: State, item: int) -> bool:
-    """Whether an item is a food that is ready for the bowl."""
+    """Return whether an item is a completely chopped food."""
     return item < len(state.chops) and state.chops[item] == CHOPS_NEEDED
 
 
 def apply(kitchen: Kitchen, state: State, action: int) -> tuple[State, Event]:
-    """One primitive action. What cannot be done changes nothing."""
+    """Do one primitive action; return the next state and the event. An impossible action changes nothing."""
     if action == Primitive.STAY:
         return state, Event.NOTHING
     target = (state.agent[0] + MOVES[action][0], state.agent[1] + MOVES[action][1])
@@ -186,7 +186,7 @@ def _use_item(kitchen: Kitchen, state: State, held: int, target: Cell) -> State:
         return _put(state, other, BOWL) if is_chopped(state, other) else state
     if other == kitchen.bowl and is_chopped(state, held):
         state = _put(state, held, BOWL)
-        # From a board the agent takes the filled bowl with it; on a counter the bowl stays.
+        # The agent takes the filled bowl from a board, but leaves it on a counter.
         return _put(state, other, HAND) if target in kitchen.boards else state
     return state
 

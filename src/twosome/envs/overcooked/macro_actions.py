@@ -1,10 +1,9 @@
 """Macro-actions: walk a shortest path to something and use it.
 
-A macro-action is a plan: the primitive actions it will take are known before the first one. This needs no more than
-what the agent knows. It remembers where it last saw each object; and as nothing but the agent moves things, within
-its reach and hence within its sight, and as a wrong delivery sends things to places known from the start, its memory
-is the truth. The one thing it forgets is that a food is in a bowl out of sight: it sets out for it and gives up on
-seeing the bowl.
+A macro-action is a plan: its primitive actions are computed before the first one. The plan uses only what the agent knows. The
+agent remembers where it last saw each object. This memory is always correct, since only the agent moves objects, within its
+sight, and a wrong delivery returns objects to their known initial places. There is one exception: the agent does not remember
+that a food is in a bowl out of sight. It walks towards it and stops when it sees the bowl.
 """
 
 from collections.abc import Iterator
@@ -31,12 +30,12 @@ from twosome.envs.overcooked.kitchen import (
 
 Plan = tuple[int, ...]
 WAIT: Plan = (Primitive.STAY,)
-# With ties broken as in _Entry, this decides which of several shortest paths is walked, and so what is seen on the way.
+# Together with the tie-breaking in _Entry, this order decides which of several shortest paths is walked.
 SEARCH_ORDER = (Primitive.RIGHT, Primitive.LEFT, Primitive.DOWN, Primitive.UP)
 
 
 class MacroAction(NamedTuple):
-    """``verb`` is one of get, go_to_board, deliver, chop; ``target`` is get's item or go_to_board's board number."""
+    """A macro-action. verb: get, go_to_board, deliver or chop. target: the item of get or the board number of go_to_board."""
 
     name: str
     verb: str
@@ -45,14 +44,14 @@ class MacroAction(NamedTuple):
 
 @lru_cache(maxsize=64)
 def macro_actions(kitchen: Kitchen) -> tuple[MacroAction, ...]:
-    """The macro-actions of a kitchen; the position is the action's id. All of them can always be chosen."""
+    """Return the macro-actions of a kitchen, by id. All of them can always be chosen."""
     gets = [MacroAction(f"get {name}", "get", item) for item, name in enumerate((*kitchen.foods, "bowl"))]
     boards = [MacroAction(f"go to board {i + 1}", "go_to_board", i) for i in range(len(kitchen.boards))]
     return (*gets, *boards, MacroAction("deliver", "deliver"), MacroAction("chop", "chop"))
 
 
 def plan(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Plan:
-    """The primitive actions of a macro-action in a state, at least one."""
+    """Return the primitive actions of a macro-action in a state, at least one."""
     if macro_action.verb == "get":
         return _plan_get(kitchen, state, macro_action.target)
     if macro_action.verb == "chop":
@@ -62,19 +61,19 @@ def plan(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Plan:
     target = kitchen.delivery if macro_action.verb == "deliver" else kitchen.boards[macro_action.target]
     path = find_path(kitchen, state.agent, target)
     if held_item(state) is None:
-        path = path[:-1]  # Stop in front: there is nothing to put down.
+        path = path[:-1]  # Stop in front of it, since there is nothing to put down.
     return path or WAIT
 
 
 def execute(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Iterator[tuple[State, Event]]:
-    """State and event after each primitive step of a macro-action."""
+    """Yield the state and the event after each primitive step of a macro-action."""
     for action in plan(kitchen, state, macro_action):
         state, event = apply(kitchen, state, action)
         yield state, event
 
 
 def unfinished_board(kitchen: Kitchen, state: State) -> Cell | None:
-    """The board next to the agent on which an unchopped food lies."""
+    """Return the board next to the agent with an unchopped food, or None."""
     for board in boards_in_reach(kitchen, state):
         item = item_at(state, board)
         if item is not None and item != kitchen.bowl and not is_chopped(state, item):
@@ -83,7 +82,7 @@ def unfinished_board(kitchen: Kitchen, state: State) -> Cell | None:
 
 
 def boards_in_reach(kitchen: Kitchen, state: State) -> list[Cell]:
-    """The boards the agent stands in front of."""
+    """Return the boards that the agent stands in front of."""
     row, column = state.agent
     return [board for board in kitchen.boards if abs(board[0] - row) + abs(board[1] - column) == 1]
 
@@ -107,12 +106,12 @@ def _plan_get_bowl(kitchen: Kitchen, state: State, path: Plan) -> Plan:
         return path or WAIT
     if not is_chopped(state, held):
         return path[:-1] + WAIT
-    # On a counter one step fills the bowl and a second takes it; on a board the first does both, the second nothing.
+    # On a counter, the first step fills the bowl and the second takes it. On a board, the first step does both.
     return path + (WAIT if state.places[kitchen.bowl] in kitchen.boards else path[-1:])
 
 
 def _until_seen(kitchen: Kitchen, state: State, path: Plan, cell: Cell) -> Plan:
-    """Walks towards a cell only until it comes into sight, then wastes a step: what it holds is already in the bowl."""
+    """Walk towards a cell until it is in sight, then wait one step, since the food there is already in the bowl."""
     if state.places[kitchen.bowl] == HAND:
         return WAIT
     for steps, action in enumerate(path):
@@ -130,13 +129,13 @@ class _Entry:
     path: Plan
 
     def __lt__(self, other: "_Entry") -> bool:
-        """Equal counts as smaller, so that ties go to the entry pushed later."""
+        """Return true also for equal estimates, so that the entry pushed later wins a tie."""
         return self.estimate <= other.estimate
 
 
 @lru_cache(maxsize=4096)
 def find_path(kitchen: Kitchen, start: Cell, target: Cell) -> Plan:
-    """A shortest path over the floor, found by A*; its last action moves into the target. Empty if there is none."""
+    """Return a shortest path over the floor, found by A*. Its last action moves into the target. Empty if there is none."""
     heap = [_Entry(0, 0, start, ())]
     done: set[Cell] = set()
     while heap:

@@ -1,9 +1,9 @@
-"""Kitchen maps as text, one character a cell; a new map is a new entry here.
+"""Kitchen maps as text, one character per cell; a new map is a new entry here.
 
 ``#`` counter, ``.`` floor, ``@`` floor where the agent starts, ``/`` cutting board, ``D`` delivery counter, and
-counters on which something lies at the start: ``T`` tomato, ``L`` lettuce, ``O`` onion, ``B`` bowl. Boards are
-numbered in reading order. The small kitchen is the same map with plain counters in the place of L, O and every board
-but the first.
+counters with an item at the start: ``T`` tomato, ``L`` lettuce, ``O`` onion, ``B`` bowl. Boards are
+numbered in reading order. The small kitchen is the same map with plain counters instead of L, O and all boards
+except the first.
 """
 
 MAPS: dict[str, str] = {
@@ -17,7 +17,7 @@ MAPS: dict[str, str] = {
         #.....#
         #####B#
     """,
-    # A counter splits the room: every trip between foods and boards goes round it.
+    # A counter splits the room: every path between foods and boards goes around it.
     "B": """
         ####T##
         /..#@.L

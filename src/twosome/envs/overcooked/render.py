@@ -1,4 +1,4 @@
-"""Pictures and text of a kitchen. Drawn large and scaled down, which makes the edges smooth."""
+"""Pictures and text of a kitchen. Pictures are drawn large and scaled down for smooth edges."""
 
 from functools import lru_cache
 from typing import Final
@@ -27,7 +27,7 @@ COUNTER, COUNTER_TOP, COUNTER_EDGE = "#8a5f45", "#c99a6b", "#a97b52"
 
 
 def draw(kitchen: Kitchen, state: State) -> NDArray[np.uint8]:
-    """The whole kitchen; what the agent does not see is darkened."""
+    """Return a picture of the kitchen, (height, width, 3); cells outside the agent's window are darkened."""
     image = _background(kitchen).copy()
     brush = Brush(image, CELL * OVERSAMPLING)
     for item, place in enumerate(state.places):
@@ -49,7 +49,7 @@ def draw(kitchen: Kitchen, state: State) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=16)
 def _background(kitchen: Kitchen) -> Image.Image:
-    """Floor, counters, boards and the delivery counter: what never changes."""
+    """Return a picture of the floor, counters, boards and delivery counter, which never change."""
     size = CELL * OVERSAMPLING
     image = Image.new("RGB", (kitchen.columns * size, kitchen.rows * size))
     brush = Brush(image, size)
@@ -80,7 +80,7 @@ def _draw_item(brush: Brush, kitchen: Kitchen, state: State, item: int) -> None:
 
 
 def _draw_chops(brush: Brush, kitchen: Kitchen, state: State, item: int) -> None:
-    """One pip per chop that a food on a board needs, filled when done."""
+    """Draw a dot per chop that a food on a board needs, filled for each chop done."""
     if item == kitchen.bowl:
         return
     for chop in range(CHOPS_NEEDED):
@@ -89,7 +89,7 @@ def _draw_chops(brush: Brush, kitchen: Kitchen, state: State, item: int) -> None
 
 
 def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Image:
-    """Darkens what lies outside the agent's window, and frames the window."""
+    """Darken the cells outside the agent's window, and draw a frame around it."""
     radius = kitchen.obs_radius
     top, bottom = max(0, agent[0] - radius), min(kitchen.rows, agent[0] + radius + 1)
     left, right = max(0, agent[1] - radius), min(kitchen.columns, agent[1] + radius + 1)
@@ -100,7 +100,7 @@ def _draw_window(image: Image.Image, kitchen: Kitchen, agent: Cell) -> Image.Ima
 
 
 def write(kitchen: Kitchen, state: State) -> str:
-    """The kitchen as text: the letters of `maps`, `@` the agent, small letters for chopped foods."""
+    """Return the kitchen as text: the letters of `maps`, `@` for the agent, lower-case letters for chopped foods."""
     lines = ["".join(_letter(kitchen, state, (row, column)) for column in range(kitchen.columns)) for row in range(kitchen.rows)]
     names = (*kitchen.foods, "bowl")
     held = held_item(state)

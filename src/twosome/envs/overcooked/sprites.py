@@ -1,4 +1,4 @@
-"""What the things in the kitchen look like: small drawings in units of one cell, around a centre."""
+"""Drawings of the objects in the kitchen, in units of one cell around a centre."""
 
 from collections.abc import Callable
 from math import cos, pi, sin
@@ -13,7 +13,7 @@ WOOD, WOOD_DARK = "#dfae74", "#b9824a"
 
 
 def tomato(brush: Brush, chopped: bool) -> None:
-    """A round tomato, or three slices."""
+    """Draw a round tomato, or three slices."""
     if not chopped:
         brush.oval(0, 0.03, 0.28, 0.26, RED, RED_DARK, 0.025)
         brush.oval(-0.11, -0.05, 0.07, 0.045, RED_LIGHT)
@@ -27,7 +27,7 @@ def tomato(brush: Brush, chopped: bool) -> None:
 
 
 def lettuce(brush: Brush, chopped: bool) -> None:
-    """A curly head, or loose leaves."""
+    """Draw a head of lettuce, or loose leaves."""
     if not chopped:
         for i in range(9):
             angle = i * 2 * pi / 9
@@ -44,7 +44,7 @@ def lettuce(brush: Brush, chopped: bool) -> None:
 
 
 def onion(brush: Brush, chopped: bool) -> None:
-    """A red onion, or rings of it."""
+    """Draw a red onion, or rings of it."""
     if not chopped:
         brush.polygon([(-0.06, -0.18), (0, -0.36), (0.06, -0.18)], PURPLE_DARK)
         brush.oval(0, 0.04, 0.27, 0.24, PURPLE, PURPLE_DARK, 0.025)
@@ -62,7 +62,7 @@ FOOD_SPRITES: Final[dict[str, Callable[[Brush, bool], None]]] = {"tomato": tomat
 
 
 def bowl(brush: Brush, content: list[str]) -> None:
-    """A bowl seen from above, with chopped foods in it."""
+    """Draw a bowl seen from above, with chopped foods in it."""
     brush.oval(0, 0, 0.36, 0.36, "#f7f9fc", "#5b7fa6", 0.035)
     brush.oval(0, 0, 0.27, 0.27, "#cfdceb")
     here = brush.here
@@ -73,7 +73,7 @@ def bowl(brush: Brush, content: list[str]) -> None:
 
 
 def board(brush: Brush) -> None:
-    """A wooden cutting board with a knife beside it."""
+    """Draw a wooden cutting board with a knife beside it."""
     brush.box(-0.06, 0, 0.36, 0.36, WOOD, WOOD_DARK, 0.03, 0.07)
     for y in (-0.2, 0.0, 0.2):
         brush.line([(-0.34, y), (0.22, y)], "#d3a066", 0.018)
@@ -83,7 +83,7 @@ def board(brush: Brush) -> None:
 
 
 def delivery(brush: Brush) -> None:
-    """The serving hatch: a bell on a green mat."""
+    """Draw the delivery counter: a bell on a green mat."""
     brush.box(0, 0, 0.42, 0.42, "#2f8f83", "#1f6b62", 0.03, 0.08)
     brush.box(0, 0, 0.35, 0.35, None, "#8fd6cc", 0.02, 0.05)
     brush.polygon([(0.24 * cos(a * pi / 20), 0.14 - 0.3 * sin(a * pi / 20)) for a in range(21)], "#ffd166")
@@ -93,7 +93,7 @@ def delivery(brush: Brush) -> None:
 
 
 def chef(brush: Brush) -> None:
-    """The agent."""
+    """Draw the agent."""
     brush.oval(0, 0.37, 0.3, 0.08, (0, 0, 0, 45))
     brush.box(0, 0.26, 0.25, 0.16, "#3f6fb5", OUTLINE, 0.022, 0.12)
     brush.box(0, 0.29, 0.13, 0.12, "#ffffff", round_=0.05)

@@ -1,6 +1,6 @@
-"""A task as a finite automaton: what is seen, said and done in each state is computed once and then looked up.
+"""A task as a finite automaton: the view and the outcomes of each state are computed once and then looked up.
 
-The tables fill as the environments of a process play, which share them.
+All environments of a process share the tables.
 """
 
 from functools import lru_cache
@@ -17,18 +17,18 @@ from twosome.errors import UserError
 
 
 class View(NamedTuple):
-    """What the agent gets to know of a state."""
+    """The agent's view of a state."""
 
     obs: NDArray[np.float32]
     prompt: str
     action_ids: tuple[int, ...]
     action_prompts: tuple[str, ...]
     affordances: tuple[float, ...]  # all 1: only actions that would have their effect are admissible
-    success: bool  # whether the goal is reached, which the agent is told by the reward
+    success: bool  # whether the goal is reached; the reward shows it to the agent
 
 
 class Automaton:
-    """Views and outcomes of one task, by state."""
+    """The views and outcomes of one task, by state."""
 
     def __init__(self, home: Home, task: Task, prompter: Prompter) -> None:
         self.home = home
@@ -37,26 +37,29 @@ class Automaton:
         self._views: dict[State, View] = {}
 
     def outcome(self, state: State, action: int) -> State | None:
-        """The state after an action, or None where it is refused."""
+        """Return the state after an action, or None if the simulator refuses it."""
         return self.home.execute(state, self.task.actions[action].script)
 
     def admissible(self, state: State) -> tuple[int, ...]:
-        """The ids of the actions that would be carried out, and would change something about the agent's relation to the
-        objects that they name: walking to where the agent is, or to what it holds, changes nothing of that kind."""
+        """Return the ids of the admissible actions.
+
+        An action is admissible if it would be executed and would change a fact about the agent and the objects that it names.
+        Walking to where the agent is, or to what it holds, does not.
+        """
         found = []
         for number, action in enumerate(self.task.actions):
             after = self.outcome(state, number)
-            if after is not None and _concerning(state, action.script) != _concerning(after, action.script):
+            if after is not None and _facts_about(state, action.script) != _facts_about(after, action.script):
                 found.append(number)
         return tuple(found)
 
     def seen(self, state: State) -> frozenset[Fact]:
-        """The facts about what is in sight, with (name, SEEN) for each such thing."""
+        """Return the facts about objects in sight, with (name, SEEN) for each of these objects."""
         visible = self.home.visible(state)
         return frozenset(fact for fact in state if visible.issuperset(fact[::2])) | {(name, SEEN) for name in visible}
 
     def view(self, state: State) -> View:
-        """What the agent gets to know of a state."""
+        """Return the agent's view of a state."""
         if state not in self._views:
             self._views[state] = self._describe(state)
         return self._views[state]
@@ -77,13 +80,13 @@ class Automaton:
         return View(obs, prompt, action_ids, tuple(action_prompts), sure, self.task.succeeded(state))
 
 
-def _concerning(state: State, script: Fact) -> frozenset[Fact]:
-    """The facts among the agent and the objects of a script."""
+def _facts_about(state: State, script: Fact) -> frozenset[Fact]:
+    """Return the facts about the agent and the objects of a script."""
     names = {CHARACTER, *script[1:]}
     return frozenset(fact for fact in state if names.issuperset(fact[::2]))
 
 
 @lru_cache(maxsize=64)
 def shared_automaton(task: str, prompter: Prompter) -> Automaton:
-    """The automaton that all environments with these options use."""
+    """Return the automaton that all environments with these options share."""
     return Automaton(shared_home(), load_task(task), prompter)

@@ -1,4 +1,4 @@
-"""The gymnasium environment over the apartment."""
+"""The gymnasium environment of the apartment."""
 
 from typing import Any, ClassVar
 
@@ -24,21 +24,21 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     An agent alone in an apartment of four rooms does a household task: it heats up a pancake in the microwave, or sits
     down in front of the television with chips and milk. The world is VirtualHome's evolving graph: things have states
-    (open, closed, on, off) and relations (inside, on, close, facing, held by a hand), and an action is carried out by
-    VirtualHome's own simulator or refused by it.
+    (open, closed, on, off) and relations (inside, on, close, facing, held by a hand). VirtualHome's own simulator
+    executes an action or refuses it.
 
     ## Apartment
 
-    `scene.yaml` says what stands in the kitchen, bathroom, bedroom and living room. The agent begins in the kitchen,
+    `scene.yaml` lists the objects in the kitchen, bathroom, bedroom and living room. The agent begins in the kitchen,
     with empty hands, close to nothing. Everything that can be opened is closed, everything that has a switch is off.
 
     ## Action space
 
     `Discrete(10)`, in entertainment `Discrete(17)`: first walking to each room, in the order of the observation's
-    fields, then the actions that the task's file in `tasks` lists, each a line of VirtualHome's script with its words.
-    Any action can be done at any time; one that is refused is a step that changes nothing. Refused is what lacks one of
-    the simulator's preconditions, what names a thing out of sight, and using a switch with both hands full. In sight is
-    what is in the agent's room or hands and not inside anything closed.
+    fields, then the actions that the task's file in `tasks` lists, each a line of VirtualHome's script with its prompt.
+    Any action can be done at any time; one that is refused is a step that changes nothing. An action is refused if one
+    of the simulator's preconditions does not hold, if it names an object out of sight, or if it uses a switch while both
+    hands are full. An object is in sight if it is in the agent's room or hands and not inside anything closed.
 
     | script | needs | does |
     |---|---|---|
@@ -52,16 +52,16 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | SIT thing | being close, not sitting | the agent sits, and faces what the seat faces |
     | STANDUP | sitting | the agent stands |
 
-    Close, to the simulator, is also what lies on something close or is close to it.
+    The simulator also counts objects as close that lie on or are close to something close.
 
-    *Admissible*, and offered in `info`, are the actions that would be carried out and change the state of the agent or
-    of a thing that they name, or a relation between these. So walking is offered to all other rooms and to all things
-    in sight that the agent is not close to, but not while it sits. There always is an admissible action.
+    `info` offers the *admissible* actions: those that would be executed and would change the state of the agent or of
+    an object that they name, or a relation between these. For example, walking is offered to all other rooms and to all
+    objects in sight that the agent is not close to, but not while it sits. There always is an admissible action.
 
     ## Observation space
 
-    `Box` of float32, 0 or 1 per field: 11 fields, in entertainment 21. Each says whether something is so and in sight.
-    `env.unwrapped.observation_names` names them.
+    `Box` of float32, 0 or 1 per field: 11 fields, in entertainment 21. A field is 1 if a fact holds and is in sight.
+    Their names are `env.unwrapped.observation_names`.
 
     | field | for | meaning |
     |---|---|---|
@@ -78,15 +78,15 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     ## Info
 
-    At reset and at every step: `prompt`, the decision in words; `action_ids` and `action_prompts`, the admissible
-    actions, in the same order; `affordances`, the probability that each would have its effect: 1, since only such
-    actions are admissible; `state`, VirtualHome's graph as a set of facts; `executed`, whether the action just done was
+    At reset and at every step: `prompt`, the observation prompt; `action_ids` and `action_prompts`, the admissible
+    actions and their prompts; `affordances`, the probability that each would have its effect: 1, since only such
+    actions are admissible; `state`, VirtualHome's graph as a set of facts; `executed`, whether the last action was
     not refused (true at reset); `duration`, 1 (0 at reset); `primitive_steps` since the episode began; `success`,
     whether the goal was just reached.
 
     ## Rewards
 
-    1 when the goal is reached, otherwise 0. Discounted by 0.95 per action outside the environment.
+    1 when the goal is reached, otherwise 0. The discount of 0.95 per action is applied outside the environment.
 
     ## Termination and truncation
 
@@ -98,7 +98,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     `twosome/VirtualHome-v0`, with `task` one of `food_preparation` (the default), `entertainment`, and, with food
     preparation's dynamics and other objects, `cheese`, `hamburger`, `apple_pie`, `pizza`, `washing_plate`, `laundry`; a
-    new file in `tasks` is a new task. The environment is deterministic: `seed` is accepted and changes nothing.
+    new file in `tasks` is a new task. The environment is deterministic: `seed` is accepted and has no effect.
 
     ## Options
 
@@ -136,20 +136,20 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     @property
     def observation_names(self) -> tuple[str, ...]:
-        """The observation's fields."""
+        """The names of the observation's fields."""
         return tuple(name for name, _ in self.task.bits)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Puts everything back to its place."""
+        """Start an episode from the initial state."""
         super().reset(seed=seed)
         self._state, self._primitive_steps, self._over = self.initial_state, 0, False
         view = self._automaton.view(self._state)
         return view.obs.copy(), self._info(view, executed=True, duration=0)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Does an action; one that is refused changes nothing."""
+        """Do an action; one that is refused changes nothing."""
         if self._over:
             raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
         action = int(action)
@@ -178,7 +178,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         }
 
     def render(self) -> Any:
-        """A picture, or text, of where things are now."""
+        """Return a picture (height, width, 3) or a text of the current state, by the render mode; None without one."""
         if self.render_mode is None:
             return None
         draw_or_write = draw if self.render_mode == "rgb_array" else write
@@ -186,15 +186,15 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     @property
     def initial_state(self) -> State:
-        """The state after a reset (for `optimum.Searchable`, as the next two)."""
+        """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
         return self._automaton.home.start
 
     def admissible(self, state: State) -> tuple[int, ...]:
-        """The actions that can be chosen in a state."""
+        """Return the ids of the admissible actions of a state."""
         return self._automaton.view(state).action_ids
 
     def transition(self, state: State, action: int) -> Transition:
-        """What an action does in a state."""
+        """Return the outcome of an action in a state."""
         after = self._automaton.outcome(state, action)
         reached = state if after is None else after
         success = self._automaton.view(reached).success

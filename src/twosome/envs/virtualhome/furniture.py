@@ -1,4 +1,4 @@
-"""What the furniture looks like from above: drawings with half sides rx and ry in metres, around a centre."""
+"""Drawings of furniture seen from above, with half sides rx and ry in metres around a centre."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,12 +15,12 @@ Drawing = Callable[[Brush, float, float], None]
 
 
 def block(brush: Brush, rx: float, ry: float, fill: str = WOOD, line: str = WOOD_DARK, round_: float = 0.07) -> None:
-    """A plain piece of furniture."""
+    """Draw a plain piece of furniture."""
     brush.box(0, 0, rx, ry, fill, line, 0.035, round_)
 
 
 def fridge(brush: Brush, rx: float, ry: float) -> None:
-    """Two doors with handles."""
+    """Draw two doors with handles."""
     block(brush, rx, ry, STEEL, STEEL_DARK)
     brush.line([(-rx, -0.1), (rx, -0.1)], STEEL_DARK, 0.03)
     for y in (-0.22, 0.06):
@@ -28,13 +28,13 @@ def fridge(brush: Brush, rx: float, ry: float) -> None:
 
 
 def counter(brush: Brush, rx: float, ry: float) -> None:
-    """A worktop."""
+    """Draw a worktop."""
     block(brush, rx, ry, WOOD, WOOD_DARK)
     brush.line([(-rx + 0.1, -ry + 0.09), (rx - 0.1, -ry + 0.09)], WOOD_LIGHT, 0.03)
 
 
 def stove(brush: Brush, rx: float, ry: float) -> None:
-    """Four burners."""
+    """Draw four burners."""
     block(brush, rx, ry, "#59616b", "#3d444c")
     for x in (-0.45, 0.45):
         for y in (-0.45, 0.45):
@@ -42,40 +42,40 @@ def stove(brush: Brush, rx: float, ry: float) -> None:
 
 
 def basin(brush: Brush, rx: float, ry: float, top: str = STEEL) -> None:
-    """A sink with its tap."""
+    """Draw a sink with its tap."""
     block(brush, rx, ry, top, STEEL_DARK)
     brush.oval(0, 0.06, min(rx, 0.36) * 0.78, ry * 0.6, WATER, STEEL_DARK, 0.025)
     brush.line([(0, -ry + 0.06), (0, -0.02)], "#6c7780", 0.06)
 
 
 def table(brush: Brush, rx: float, ry: float) -> None:
-    """A table top."""
+    """Draw a table top."""
     block(brush, rx, ry, WOOD_LIGHT, WOOD_DARK, 0.16)
     brush.box(0, 0, rx - 0.1, ry - 0.1, None, "#cfa274", 0.02, 0.1)
 
 
 def chair(brush: Brush, rx: float, ry: float) -> None:
-    """A seat with its back."""
+    """Draw a seat with its back."""
     block(brush, rx, ry, WOOD, WOOD_DARK, 0.1)
     brush.box(0, ry - 0.05, rx, 0.07, WOOD_DARK, round_=0.05)
 
 
 def bathtub(brush: Brush, rx: float, ry: float) -> None:
-    """Filled."""
+    """Draw a bathtub with water."""
     block(brush, rx, ry, WHITE, STEEL_DARK, 0.2)
     brush.box(0, 0.04, rx - 0.12, ry - 0.16, WATER, STEEL_DARK, 0.02, 0.2)
     brush.oval(0, -ry + 0.12, 0.05, 0.05, "#6c7780")
 
 
 def toilet(brush: Brush, rx: float, ry: float) -> None:
-    """Tank and seat."""
+    """Draw a tank and a seat."""
     brush.box(0, -ry + 0.14, rx, 0.14, WHITE, STEEL_DARK, 0.03, 0.04)
     brush.oval(0, 0.14, rx * 0.82, ry * 0.66, WHITE, STEEL_DARK, 0.03)
     brush.oval(0, 0.14, rx * 0.48, ry * 0.42, WATER, STEEL_DARK, 0.02)
 
 
 def bed(brush: Brush, rx: float, ry: float) -> None:
-    """Two pillows and a blanket; the head is at the lower wall."""
+    """Draw two pillows and a blanket; the head is at the lower wall."""
     block(brush, rx, ry, WHITE, WOOD_DARK, 0.1)
     brush.box(0, -0.3, rx, ry - 0.3, BLUE, BLUE_DARK, 0.03, 0.1)
     brush.line([(-rx + 0.06, ry - 0.78), (rx - 0.06, ry - 0.78)], "#c9dbf1", 0.16)
@@ -84,7 +84,7 @@ def bed(brush: Brush, rx: float, ry: float) -> None:
 
 
 def closet(brush: Brush, rx: float, ry: float) -> None:
-    """Two doors, seen a little from the front."""
+    """Draw two doors, seen partly from the front."""
     block(brush, rx, ry, WOOD_DARK, EDGE)
     brush.line([(-rx + 0.05, 0), (rx - 0.05, 0)], EDGE, 0.03)
     for y in (-0.14, 0.14):
@@ -92,7 +92,7 @@ def closet(brush: Brush, rx: float, ry: float) -> None:
 
 
 def bookshelf(brush: Brush, rx: float, ry: float) -> None:
-    """Books side by side."""
+    """Draw a row of books."""
     block(brush, rx, ry, WOOD_DARK, EDGE, 0.03)
     colours = (RED, BLUE, "#e3b64c", GREEN, "#8d6aa8", WHITE)
     for number in range(13):
@@ -101,7 +101,7 @@ def bookshelf(brush: Brush, rx: float, ry: float) -> None:
 
 
 def sofa(brush: Brush, rx: float, ry: float) -> None:
-    """Its back is to the right, its seat open to the left."""
+    """Draw a sofa with its back to the right."""
     block(brush, rx, ry, GREEN, GREEN_DARK, 0.16)
     brush.box(rx - 0.15, 0, 0.15, ry, GREEN_DARK, round_=0.12)
     for y in (-1, 1):
@@ -110,13 +110,13 @@ def sofa(brush: Brush, rx: float, ry: float) -> None:
 
 
 def floorlamp(brush: Brush, rx: float, ry: float) -> None:
-    """A shade seen from above."""
+    """Draw a lampshade seen from above."""
     brush.oval(0, 0, rx, ry, "#f6e7b4", "#c9b06a", 0.03)
     brush.oval(0, 0, rx * 0.4, ry * 0.4, "#fffdf0", "#c9b06a", 0.02)
 
 
 def rug(brush: Brush, rx: float, ry: float, fill: str = "#d9b8a4", line: str = "#b98d75") -> None:
-    """With a border."""
+    """Draw a rug with a border."""
     brush.box(0, 0, rx, ry, fill, line, 0.04, 0.12)
     brush.box(0, 0, rx - 0.13, ry - 0.13, None, line, 0.02, 0.08)
 
@@ -143,4 +143,4 @@ FURNITURE: Final[dict[str, Drawing]] = {
     "floorlamp": floorlamp,
     "rug": rug,
 }
-"""By class; what is not here is one of `sprites`, or drawn as a block."""
+"""The drawings by class. Other classes are in `sprites`, or are drawn as a block."""

@@ -1,4 +1,4 @@
-"""Pictures and text of the apartment. Drawn large and scaled down, which makes the edges smooth."""
+"""Pictures and text of the apartment. Pictures are drawn large and scaled down for smooth edges."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -27,7 +27,7 @@ WALL_COLOUR: Final = "#4b4f5c"
 
 
 def draw(scene: Scene, task: Task, state: State) -> NDArray[np.uint8]:
-    """The whole apartment; the rooms in which the agent is not are darkened."""
+    """Return a picture of the apartment, (height, width, 3); all rooms except the agent's are darkened."""
     image = _background().copy()
     brush = Brush(image, METRE * OVERSAMPLING)
     in_hand = held(state)
@@ -45,13 +45,13 @@ def draw(scene: Scene, task: Task, state: State) -> NDArray[np.uint8]:
 
 
 def _is_movable(thing: Thing) -> bool:
-    """Whether its picture depends on the state."""
+    """Return whether the picture of a thing depends on the state."""
     return thing.class_name in DEVICES or thing.class_name in SPRITES
 
 
 @lru_cache(maxsize=1)
 def _background() -> Image.Image:
-    """Floors, walls and furniture: what never changes."""
+    """Return a picture of floors, walls and furniture, which never change."""
     scene, size = load_scene(), METRE * OVERSAMPLING
     width = max(room.area[0] + room.area[2] for room in scene.rooms.values())
     depth = max(room.area[1] + room.area[3] for room in scene.rooms.values())
@@ -62,7 +62,7 @@ def _background() -> Image.Image:
     for x, y in scene.doorways:
         upright = any(x in (room.area[0], room.area[0] + room.area[2]) for room in scene.rooms.values())
         brush.at(x, y).box(0, 0, WALL if upright else 0.45, 0.45 if upright else WALL, PLANKS[0])
-    for thing in sorted(scene.things.values(), key=lambda thing: thing.class_name not in ("rug", "mat")):  # these first
+    for thing in sorted(scene.things.values(), key=lambda thing: thing.class_name not in ("rug", "mat")):  # rugs and mats first
         if thing.area is not None and not _is_movable(thing):
             brush.at(*_centre(thing.area))
             FURNITURE.get(thing.class_name, block)(brush, thing.area[2] / 2, thing.area[3] / 2)
@@ -70,7 +70,7 @@ def _background() -> Image.Image:
 
 
 def _draw_floor(brush: Brush, name: str, area: Area) -> None:
-    """Tiles of half a metre, or planks."""
+    """Draw tiles of half a metre, or planks."""
     x, y, width, depth = area
     left, top, right, bottom = x + WALL, y + WALL, x + width - WALL, y + depth - WALL
     tiles = FLOORS.get(name)
@@ -88,12 +88,12 @@ def _centre(area: Area) -> Point:
 
 
 def _where(state: State, name: str, places: Iterable[str], relation: str = "INSIDE") -> str:
-    """The first of some places to which something has a relation; "" for none."""
+    """Return the first place to which something has a relation; "" if there is none."""
     return next((place for place in places if (name, relation, place) in state), "")
 
 
 def place_of(scene: Scene, state: State, name: str) -> Point:
-    """Where a thing is drawn: in a container, beside what else lies on the same furniture, or in the agent's hand."""
+    """Return where a thing is drawn: in a container, beside other things on the same furniture, or in the agent's hand."""
     thing = scene.things[name]
     if (CHARACTER, "HOLDS", name) in state:
         return agent_place(scene, state)
@@ -103,7 +103,7 @@ def place_of(scene: Scene, state: State, name: str) -> Point:
     support = _where(state, name, scene.things, "ON")
     if not support or scene.things[support].area is None:
         return _centre(thing.area or scene.things[thing.on or ""].area or scene.rooms[thing.room].area)
-    # What was there at first keeps its place when others go.
+    # Things that lay there initially keep their places when others are taken away.
     lying = [each for each, other in scene.things.items() if other.on == support or (each, "ON", support) in state]
     x, y, width, depth = scene.things[support].area or (0, 0, 0, 0)
     share = (lying.index(name) + 0.5) / len(lying)
@@ -111,7 +111,7 @@ def place_of(scene: Scene, state: State, name: str) -> Point:
 
 
 def agent_place(scene: Scene, state: State) -> Point:
-    """Where the agent is drawn: on its seat, beside the furniture that it is close to, or in the middle of the room."""
+    """Return where the agent is drawn: on its seat, beside the furniture that it is close to, or in the middle of the room."""
     room = scene.rooms[_where(state, CHARACTER, scene.rooms)]
     near = [name for name in scene.things if (CHARACTER, "CLOSE", name) in state and (CHARACTER, "HOLDS", name) not in state]
     areas = [(name, area) for name in near if (area := scene.things[name].area) is not None]
@@ -124,11 +124,11 @@ def agent_place(scene: Scene, state: State) -> Point:
     toward_x, toward_y = room.area[0] + room.area[2] / 2 - x, room.area[1] + room.area[3] / 2 - y
     if abs(toward_x) / room.area[2] > abs(toward_y) / room.area[3]:
         return x + copysign(width / 2 + 0.38, toward_x), y
-    return x, y + copysign(depth / 2 + (0.42 if toward_y < 0 else 0.72), toward_y)  # below, there is a label between
+    return x, y + copysign(depth / 2 + (0.42 if toward_y < 0 else 0.72), toward_y)  # below it, there is a label in between
 
 
 def _draw_thing(brush: Brush, scene: Scene, state: State, name: str) -> None:
-    """A device with what is in it, if it is open; or something that can be carried and lies in the open."""
+    """Draw a device, with its content if it is open; or a thing that can be carried and is not inside anything."""
     class_name, is_open = scene.things[name].class_name, (name, "OPEN") in state
     place = place_of(scene, state, name)
     if class_name in DEVICES:
@@ -142,12 +142,12 @@ def _draw_thing(brush: Brush, scene: Scene, state: State, name: str) -> None:
 
 @lru_cache(maxsize=4)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib, so that pictures look the same on every machine."""
+    """Return DejaVu Sans, which is part of matplotlib, so that pictures are the same on every machine."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"), size)
 
 
 def _label(image: Image.Image, scene: Scene, task: Task, state: State) -> None:
-    """The rooms' names, and those of the task's objects with what can change about them."""
+    """Write the names of the rooms, and those of the task's objects with their states."""
     pen = ImageDraw.Draw(image, "RGBA")
     for room in scene.rooms.values():
         x, y, _, depth = room.area
@@ -161,8 +161,8 @@ def _label(image: Image.Image, scene: Scene, task: Task, state: State) -> None:
 
 
 def _tag(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, size: int, anchor: str) -> None:
-    """Words on a light ground; anchor: "la", x and y are the upper left corner, or "ma", the middle of the upper edge."""
-    if anchor == "ma":  # not beyond the picture's sides
+    """Write words on a light background. anchor: the meaning of x, y: "la", upper left corner; "ma", middle of the upper edge."""
+    if anchor == "ma":  # keep it inside the picture
         half = pen.textlength(text, _font(size)) / 2 + 6
         x = min(max(x, half), pen.im.size[0] - half)
     left, top, right, bottom = pen.textbbox((x, y), text, font=_font(size), anchor=anchor)
@@ -171,13 +171,13 @@ def _tag(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, size: int, anc
 
 
 def described(task: Task, state: State, name: str) -> str:
-    """An object's words, and whether it is open or on."""
+    """Return an object's words, and whether it is open or on."""
     found = [word for word in ("OPEN", "ON") if (name, word) in state]
     return f"{task.objects[name]}{' (' + ', '.join(found).lower() + ')' if found else ''}"
 
 
 def write(scene: Scene, task: Task, state: State) -> str:
-    """The apartment as text: a line per room with the task's objects, `@` where the agent is, then its hands."""
+    """Return the apartment as text: a line per room with the task's objects, `@` for the agent's room, then its hands."""
     in_hand = held(state)
     lines = []
     for room, words in task.rooms.items():

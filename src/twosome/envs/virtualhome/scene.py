@@ -1,4 +1,4 @@
-"""The apartment as scene.yaml describes it, and as a graph in VirtualHome's schema."""
+"""The apartment of scene.yaml, and its graph in VirtualHome's schema."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,12 +9,12 @@ from virtualhome_eval.simulation.evolving_graph.utils import load_properties_dat
 
 CHARACTER: Final = "character"
 FIRST_STATES: Final = {"CAN_OPEN": "CLOSED", "HAS_SWITCH": "OFF"}  # by property
-ALL_CLASSES: Final = "../../resources/properties_data_all.json"  # the simulator's file that also names Unity's classes
+ALL_CLASSES: Final = "../../resources/properties_data_all.json"  # the simulator's file that includes Unity's classes
 Area = tuple[float, float, float, float]  # x, y, width, depth in metres
 
 
 class Room(NamedTuple):
-    """A room: its words, where it is on the floor plan, and where the agent is drawn that is close to nothing there."""
+    """A room. words: its name in prompts. area: on the floor plan. middle: where an agent is drawn that is close to nothing."""
 
     words: str
     area: Area
@@ -22,11 +22,11 @@ class Room(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """A thing: what it is, where it is at first, its properties in VirtualHome's vocabulary, and what it faces."""
+    """An object: its class, its initial place, its properties in VirtualHome's vocabulary, and the object that it faces."""
 
     class_name: str
     room: str
-    area: Area | None  # None for what lies on something
+    area: Area | None  # None if it lies on something
     on: str | None
     properties: tuple[str, ...]
     faces: str | None
@@ -43,7 +43,7 @@ class Scene(NamedTuple):
 
 @lru_cache(maxsize=1)
 def load_scene() -> Scene:
-    """The scene of scene.yaml."""
+    """Return the scene of scene.yaml."""
     content = yaml.safe_load((Path(__file__).parent / "scene.yaml").read_text())
     known = {name: tuple(p.name for p in found) for name, found in load_properties_data(ALL_CLASSES).items()}
     rooms, things = {}, {}
@@ -59,12 +59,12 @@ def load_scene() -> Scene:
 
 
 def node_ids(scene: Scene) -> dict[str, int]:
-    """The ids of the graph's nodes: the character is 1, then rooms, then things."""
+    """Return the ids of the graph's nodes by name: the character is 1, then rooms, then things."""
     return {name: number for number, name in enumerate((CHARACTER, *scene.rooms, *scene.things), start=1)}
 
 
 def graph(scene: Scene) -> dict[str, list[dict[str, Any]]]:
-    """The scene as VirtualHome's nodes and edges."""
+    """Return the scene as VirtualHome's nodes and edges."""
     ids = node_ids(scene)
     nodes = [_node(ids[CHARACTER], CHARACTER, "Characters")]
     nodes += [_node(ids[room], room, "Rooms") for room in scene.rooms]

@@ -1,8 +1,7 @@
-"""VirtualHome's own simulator as a pure function of states, each result computed once.
+"""VirtualHome's own simulator as a pure function of states, with cached results.
 
-The simulator is `virtualhome_eval.simulation.evolving_graph`, of which a step takes about a millisecond; there are few
-states (62 in food preparation, 852 in entertainment), so all environments of a process share one table that fills as
-they play.
+The simulator is `virtualhome_eval.simulation.evolving_graph`. A step takes about a millisecond. There are few states (62 in food
+preparation, 852 in entertainment), so all environments of a process share one cache.
 """
 
 import logging
@@ -16,34 +15,34 @@ from virtualhome_eval.simulation.evolving_graph.utils import get_visible_nodes
 
 from twosome.envs.virtualhome.scene import CHARACTER, Scene, graph, load_scene, node_ids
 
-logging.getLogger("virtualhome_eval").setLevel(logging.WARNING)  # not a line in the run's log for each refusal
+logging.getLogger("virtualhome_eval").setLevel(logging.WARNING)  # no log line for each refused action
 
 HANDS: Final = 2
 
 Fact = tuple[str, ...]
-"""Something that is so: a node's state, ("tv", "ON"), or an edge, ("pancake", "INSIDE", "microwave")."""
+"""A fact: a node's state, ("tv", "ON"), or an edge, ("pancake", "INSIDE", "microwave")."""
 State = frozenset[Fact]
-"""VirtualHome's graph: all its nodes' states and all its edges, but HOLDS for both HOLDS_RH and HOLDS_LH, since no rule
-depends on which hand it is. What has been grabbed, which the simulator keeps beside the graph, follows from these."""
+"""VirtualHome's graph: the states of all nodes, and all edges. HOLDS stands for both HOLDS_RH and HOLDS_LH, since no rule
+depends on the hand. The simulator's separate list of grabbed objects follows from these facts."""
 
 
 class Home:
-    """The apartment, and what actions do in it."""
+    """The apartment and the outcomes of actions in it."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self._ids = node_ids(scene)
         self._names = {number: name for name, number in self._ids.items()}
         self._graph = EnvironmentGraph(graph(scene))
-        self._simulated: dict[State, EnvironmentState] = {}  # a graph of the simulator for every state that was met
+        self._simulated: dict[State, EnvironmentState] = {}  # the simulator's graph of every visited state
         self._outcomes: dict[tuple[State, Fact], State | None] = {}
         self._visible: dict[State, frozenset[str]] = {}
         self.start = self._remember(EnvironmentState(self._graph, {}, instance_selection=True))
 
     def execute(self, state: State, script: Fact) -> State | None:
-        """The state after a line of script, an action and the names of its objects; None where it is refused.
+        """Return the state after a line of script (an action and the names of its objects); None if it is refused.
 
-        Beside the simulator's own preconditions, every object must be in sight, and a switch needs a free hand.
+        In addition to the simulator's preconditions, every object must be in sight, and a switch needs a free hand.
         """
         key = (state, script)
         if key not in self._outcomes:
@@ -51,16 +50,16 @@ class Home:
         return self._outcomes[key]
 
     def visible(self, state: State) -> frozenset[str]:
-        """All rooms, and what is in the agent's room or hands and not inside anything closed."""
+        """Return the names of all rooms, and of what is in the agent's room or hands and not inside anything closed."""
         if state not in self._visible:
             nodes = get_visible_nodes(self._content(state), CHARACTER)["nodes"]
             self._visible[state] = frozenset(node["id"] for node in nodes)
         return self._visible[state]
 
     def _content(self, state: State) -> dict[str, list[dict[str, Any]]]:
-        """The graph as `get_visible_nodes` reads it, names being ids.
+        """Return the graph in the form that `get_visible_nodes` reads, with names as ids.
 
-        Where a thing is inside a container and so inside a room, that function means whichever edge comes last.
+        If a thing is inside a container and therefore also inside a room, that function uses the edge that comes last.
         """
         rooms = self.scene.rooms
         states: dict[str, list[str]] = {name: [] for name in self._ids}
@@ -82,7 +81,7 @@ class Home:
             return None
         words = [f"[{action}]", *(f"<{name}> ({self._ids[name]})" for name in objects)]
         script = Script([parse_script_line(" ".join(words), 0)])
-        executor = ScriptExecutor(self._graph, {})  # a new one, since it keeps the reasons of all its refusals
+        executor = ScriptExecutor(self._graph, {})  # a new one, since an executor stores the reasons of all refusals
         executed, simulated = executor.execute_one_step(script, self._simulated[state])
         return self._remember(simulated) if executed else None
 
@@ -96,17 +95,17 @@ class Home:
         edges = ((edge["from_id"], edge["relation_type"], edge["to_id"]) for edge in content["edges"])
         names = self._names
         return frozenset(
-            # Grabbing what lies on the floor leaves the agent close to itself, which means nothing.
+            # Grabbing something from the floor makes the agent close to itself; such edges are dropped.
             nodes.union((names[a], relation.partition("_")[0], names[b]) for a, relation, b in edges if a != b)
         )
 
 
 def held(state: State) -> tuple[str, ...]:
-    """What the agent holds, in alphabetical order."""
+    """Return what the agent holds, in alphabetical order."""
     return tuple(sorted(fact[2] for fact in state if fact[1] == "HOLDS"))
 
 
 @lru_cache(maxsize=1)
 def shared_home() -> Home:
-    """The apartment of all environments of this process."""
+    """Return the apartment that all environments of this process share."""
     return Home(load_scene())

@@ -1,4 +1,4 @@
-"""What can change or be carried looks like, and the agent: drawings about half a metre wide, around a centre."""
+"""Drawings of things that change or can be carried, and of the agent, about half a metre wide around a centre."""
 
 from collections.abc import Callable
 from math import cos, pi, sin
@@ -10,7 +10,7 @@ STEEL, STEEL_DARK, GLASS, DARK = "#dfe4e8", "#8a959e", (176, 206, 222, 190), "#3
 
 
 def microwave(brush: Brush, is_open: bool, is_on: bool) -> None:
-    """Its door is a window, which opens to the left."""
+    """Draw a microwave whose glass door opens to the left."""
     brush.box(0, 0, 0.42, 0.27, STEEL, STEEL_DARK, 0.03, 0.05)
     brush.box(-0.09, 0, 0.28, 0.2, "#f8e2a0" if is_on else DARK if is_open else "#6b7883", STEEL_DARK, 0.02, 0.03)
     brush.box(0.31, -0.12, 0.06, 0.05, "#9be08a" if is_on else "#6d7b69")
@@ -22,7 +22,7 @@ def microwave(brush: Brush, is_open: bool, is_on: bool) -> None:
 
 
 def dishwasher(brush: Brush, is_open: bool, is_on: bool) -> None:
-    """Its door folds down."""
+    """Draw a dishwasher whose door folds down."""
     brush.box(0, 0, 0.4, 0.4, STEEL, STEEL_DARK, 0.03, 0.05)
     brush.box(0, -0.31, 0.36, 0.05, "#b4bdc5")
     brush.oval(0.28, -0.31, 0.03, 0.03, "#6fd36a" if is_on else "#76818a")
@@ -36,7 +36,7 @@ def dishwasher(brush: Brush, is_open: bool, is_on: bool) -> None:
 
 
 def washingmachine(brush: Brush, is_open: bool, is_on: bool) -> None:
-    """Its round door opens to the left."""
+    """Draw a washing machine whose round door opens to the left."""
     brush.box(0, 0, 0.42, 0.4, "#f7f8fa", STEEL_DARK, 0.03, 0.05)
     brush.box(-0.2, -0.3, 0.16, 0.05, "#cdd5dc")
     brush.oval(0.28, -0.3, 0.05, 0.05, "#6fd36a" if is_on else "#aab4bc", STEEL_DARK, 0.015)
@@ -47,7 +47,7 @@ def washingmachine(brush: Brush, is_open: bool, is_on: bool) -> None:
 
 
 def tv(brush: Brush, is_open: bool, is_on: bool) -> None:
-    """Seen from the sofa's side: a screen that looks to the right."""
+    """Draw a television whose screen faces right, towards the sofa."""
     brush.box(0, 0, 0.17, 0.85, "#20262d", "#12161a", 0.02, 0.05)
     if not is_on:
         brush.box(0.03, 0, 0.12, 0.78, "#3a444e", round_=0.03)
@@ -59,7 +59,7 @@ def tv(brush: Brush, is_open: bool, is_on: bool) -> None:
 
 
 def pancake(brush: Brush) -> None:
-    """A stack with butter, on a dish."""
+    """Draw a stack of pancakes with butter, on a dish."""
     brush.oval(0, 0.04, 0.27, 0.22, "#fbfbf7", "#b9b4a8", 0.02)
     for y in (0.08, 0.02, -0.04):
         brush.oval(0, y, 0.2, 0.13, "#e5aa5c", "#b57a35", 0.02)
@@ -67,14 +67,14 @@ def pancake(brush: Brush) -> None:
 
 
 def milk(brush: Brush) -> None:
-    """A carton."""
+    """Draw a carton."""
     brush.box(0, 0.06, 0.14, 0.22, "#f4f8ff", "#7d93b5", 0.022, 0.02)
     brush.polygon([(-0.14, -0.15), (-0.06, -0.29), (0.06, -0.29), (0.14, -0.15)], "#7da7e0")
     brush.box(0, 0.08, 0.14, 0.07, "#5b8def")
 
 
 def chips(brush: Brush) -> None:
-    """A bag."""
+    """Draw a bag."""
     corners = [(-0.17, -0.26), (0.17, -0.26), (0.2, 0.26), (-0.2, 0.26)]
     brush.polygon(corners, "#e94f37")
     brush.line([*corners, corners[0]], "#a7301f", 0.022)
@@ -83,7 +83,7 @@ def chips(brush: Brush) -> None:
 
 
 def cheese(brush: Brush) -> None:
-    """A wedge with holes."""
+    """Draw a wedge with holes."""
     brush.polygon([(-0.27, 0.02), (0.22, -0.2), (0.27, 0.02)], "#ffe38a")
     brush.box(0, 0.11, 0.27, 0.1, "#f6c445", "#c99524", 0.015)
     for x, y, r in ((-0.14, 0.11, 0.035), (0.05, 0.08, 0.028), (0.17, 0.14, 0.04)):
@@ -91,7 +91,7 @@ def cheese(brush: Brush) -> None:
 
 
 def hamburger(brush: Brush) -> None:
-    """Bun, salad, meat, bun."""
+    """Draw a bun, salad, meat and a bun."""
     brush.box(0, 0.15, 0.22, 0.06, "#d99a4e", "#a86f2d", 0.018, 0.05)
     brush.box(0, 0.06, 0.24, 0.045, "#7a4526", round_=0.04)
     brush.box(0, 0.0, 0.26, 0.03, "#7cc257", round_=0.03)
@@ -101,7 +101,7 @@ def hamburger(brush: Brush) -> None:
 
 
 def pie(brush: Brush) -> None:
-    """With a lattice."""
+    """Draw a pie with a lattice."""
     brush.oval(0, 0.02, 0.27, 0.24, "#c9843a", "#8f5a22", 0.025)
     brush.oval(0, 0.02, 0.21, 0.18, "#e8b04f")
     for d in (-0.1, 0.0, 0.1):
@@ -110,7 +110,7 @@ def pie(brush: Brush) -> None:
 
 
 def pizza(brush: Brush) -> None:
-    """Whole, with salami."""
+    """Draw a whole pizza with salami."""
     brush.oval(0, 0, 0.28, 0.26, "#d9a05a", "#a66f2e", 0.025)
     brush.oval(0, 0, 0.22, 0.2, "#f5cf62")
     for x, y in ((-0.1, -0.06), (0.08, -0.1), (0.11, 0.07), (-0.05, 0.1)):
@@ -118,38 +118,38 @@ def pizza(brush: Brush) -> None:
 
 
 def plate(brush: Brush) -> None:
-    """A dirty one."""
+    """Draw a dirty plate."""
     brush.oval(0, 0, 0.27, 0.25, "#fdfdfb", "#8fa3bd", 0.025)
     brush.oval(0, 0, 0.17, 0.155, "#eef2f6", "#c4cfdc", 0.018)
     brush.oval(0.04, 0.02, 0.06, 0.035, "#b98a5a")
 
 
 def clothes(brush: Brush) -> None:
-    """A pile of three colours."""
+    """Draw a pile of three colours."""
     brush.oval(0, 0.12, 0.3, 0.15, "#6c8ed4", "#4765a6", 0.02)
     brush.oval(-0.08, 0.0, 0.21, 0.13, "#e07a7a", "#b04f52", 0.02)
     brush.oval(0.07, -0.08, 0.17, 0.11, "#f0d17a", "#c4a145", 0.02)
 
 
 def towel(brush: Brush) -> None:
-    """Folded."""
+    """Draw a folded towel."""
     brush.box(0, 0, 0.2, 0.13, "#f0b8c4", "#cf8a9b", 0.02, 0.04)
     brush.line([(-0.18, 0.04), (0.18, 0.04)], "#cf8a9b", 0.02)
 
 
 def lamp(brush: Brush) -> None:
-    """Seen from above."""
+    """Draw a lamp seen from above."""
     brush.oval(0, 0, 0.19, 0.19, "#f6e7b4", "#c9b06a", 0.025)
 
 
 def laptop(brush: Brush) -> None:
-    """Open."""
+    """Draw an open laptop."""
     brush.box(0, 0.09, 0.24, 0.1, "#c7ced6", "#828d98", 0.02, 0.02)
     brush.box(0, -0.09, 0.24, 0.1, "#44515e", "#2c3640", 0.02, 0.02)
 
 
 def person(brush: Brush, sitting: bool) -> None:
-    """The agent; on a seat, it has sunk into it."""
+    """Draw the agent; when it sits, without legs and shadow."""
     if not sitting:
         brush.oval(0, 0.4, 0.3, 0.08, (0, 0, 0, 50))
         for x in (-0.1, 0.1):
@@ -169,7 +169,7 @@ DEVICES: Final[dict[str, Callable[[Brush, bool, bool], None]]] = {
     "washingmachine": washingmachine,
     "tv": tv,
 }
-"""By class: what opens or has a switch; drawn by whether it is open and whether it is on."""
+"""The drawings of what opens or has a switch, by class. Their arguments: whether it is open, whether it is on."""
 
 SPRITES: Final[dict[str, Callable[[Brush], None]]] = {
     "pancake": pancake,
@@ -185,4 +185,4 @@ SPRITES: Final[dict[str, Callable[[Brush], None]]] = {
     "lamp": lamp,
     "laptop": laptop,
 }
-"""By class: what can be carried."""
+"""The drawings of what can be carried, by class."""

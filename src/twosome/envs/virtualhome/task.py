@@ -1,4 +1,4 @@
-"""Household tasks: each is a YAML in `tasks`, checked against the scene and the simulator's vocabulary."""
+"""Household tasks: each is a YAML file in `tasks`, checked against the scene and the simulator's vocabulary."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,7 +15,7 @@ from twosome.envs.virtualhome.simulator import Fact, State
 from twosome.errors import UserError, unknown_choice
 
 FOLDER: Final = Path(__file__).parent / "tasks"
-SEEN: Final = "SEEN"  # (name, SEEN) is a fact where a thing is in sight; not a state of the simulator's
+SEEN: Final = "SEEN"  # (name, SEEN) is a fact if a thing is in sight; it is not a state of the simulator
 FIELDS: Final[tuple[tuple[str, int, str, Fact], ...]] = (
     ("GRAB", 1, "hold_{1}", (CHARACTER, "HOLDS", "{1}")),
     ("PUTBACK", 1, "{1}_on_{2}", ("{1}", "ON", "{2}")),
@@ -25,12 +25,12 @@ FIELDS: Final[tuple[tuple[str, int, str, Fact], ...]] = (
     ("OPEN", 1, "is_{1}_open", ("{1}", "OPEN")),
     ("PUTIN", 2, "{1}_in_{2}", ("{1}", "INSIDE", "{2}")),
 )
-"""Fields of the observation by what a task's actions can do: the action, which of its objects has the field, the field's
-name and its fact; numbers stand for the words of the script."""
+"""The observation's fields that follow from a task's actions: the action, which of its objects has the field, the field's
+name and its fact. Numbers stand for the words of the script."""
 
 
 class Action(NamedTuple):
-    """A macro-action. script: a line of VirtualHome's script, its action and its objects' names. phrase: in words."""
+    """A macro-action. script: a line of VirtualHome's script, its action and its objects' names. phrase: its prompt."""
 
     script: Fact
     phrase: str
@@ -39,9 +39,9 @@ class Action(NamedTuple):
 class Task(NamedTuple):
     """A household task.
 
-    goal: in words, after "To". success: all of these hold at the goal; each is a tuple of facts of which one suffices.
-    rooms, objects: the agent's words for the rooms and for what matters. actions: by id.
-    bits: the observation's fields: a name, and the fact that must be so and in sight.
+    goal: in words, after "To". success: the conditions of the goal, which must all hold; each is a tuple of facts of which one
+    must hold. rooms, objects: the words for the rooms and for the task's objects. actions: by id.
+    bits: the observation's fields: a name, and the fact that must hold and be in sight.
     """
 
     name: str
@@ -53,25 +53,25 @@ class Task(NamedTuple):
     bits: tuple[tuple[str, Fact], ...]
 
     def succeeded(self, state: State) -> bool:
-        """Whether the goal is reached."""
+        """Return whether the goal is reached."""
         return all(any(fact in state for fact in facts) for facts in self.success)
 
 
 def task_names() -> tuple[str, ...]:
-    """All tasks there are."""
+    """Return the names of all tasks."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
 @lru_cache(maxsize=64)
 def load_task(name: str) -> Task:
-    """The task of a name. Raises UserError for an unknown one, and for a file that says what does not exist."""
+    """Return the task of this name. Raises UserError for an unknown name, and for a file with unknown objects or actions."""
     if name not in task_names():
         raise unknown_choice("task", name, task_names())
     return make_task(name, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), load_scene())
 
 
 def make_task(name: str, content: dict[str, Any], scene: Scene) -> Task:
-    """The task of a file's content."""
+    """Return the task of a file's content. Raises UserError."""
     fields = ("goal", "success", "objects", "actions")
     if not isinstance(content, dict) or set(content) != set(fields):
         raise UserError(f"task={name}: expected the fields {', '.join(fields)} in tasks/{name}.yaml")
@@ -89,7 +89,7 @@ def make_task(name: str, content: dict[str, Any], scene: Scene) -> Task:
 
 
 def _script(task: str, line: str, known: set[str]) -> Fact:
-    """A line of script, as in "PUTIN pancake microwave"."""
+    """Parse a line of script, as in "PUTIN pancake microwave"."""
     verb, *names = line.split()
     if verb not in ScriptAction.__members__:
         raise unknown_choice(f"task={task}: actions", verb, ScriptAction.__members__)
@@ -100,7 +100,7 @@ def _script(task: str, line: str, known: set[str]) -> Fact:
 
 
 def _fact(task: str, text: str, known: set[str]) -> Fact:
-    """A fact, as in "tv ON" or "pancake INSIDE microwave"."""
+    """Parse a fact, as in "tv ON" or "pancake INSIDE microwave"."""
     words = tuple(text.split())
     if len(words) not in (2, 3):
         raise UserError(f"task={task}: success: {text.strip()}: expected <object> <state> or <object> <relation> <object>")
@@ -118,7 +118,7 @@ def _check_names(task: str, field: str, names: Any, known: set[str]) -> None:
 
 
 def _bits(scene: Scene, objects: tuple[str, ...], scripts: list[Fact]) -> Iterator[tuple[str, Fact]]:
-    """The fields of the observation: where the agent is, then what it can do to each object, or whether it was done."""
+    """Yield the observation's fields: the agent's room, then for each object whether it is in sight and close, and its states."""
     for room in scene.rooms:
         yield f"in_{room}", (CHARACTER, "INSIDE", room)
     for name in objects:

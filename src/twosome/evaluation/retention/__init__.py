@@ -1,1 +1,1 @@
-"""What a language model still knows after it has learned to act: with the adapter on and off, on the same items."""
+"""Language retention: compare a language model with its adapter on and off, on the same items."""

@@ -1,6 +1,6 @@
-"""The benchmarks: lm-eval's own task definitions, with the hub's data or local files in its place; which items are asked.
+"""The benchmarks: lm-eval's own task definitions, with data from the hub or from local files, and the choice of items.
 
-lm_eval is imported where it is used: that takes seconds, and only suite=retention needs it.
+lm_eval is imported in functions: it takes seconds, and only suite=retention needs it.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from twosome.evaluation.retention import local
 from twosome.evaluation.retention.texts import spread
 
 FOLDERS = {"arc_challenge": "arc", "hellaswag": "hellaswag", "piqa": "piqa", "mmlu": "mmlu/default"}
-"""The paper's benchmarks, and where lm-eval keeps their definitions: to read all of them takes it many seconds."""
+"""The paper's benchmarks, and the folders of their definitions in lm-eval. Reading all of lm-eval's definitions takes long."""
 NAMES = re.compile(r"""^["']?(?:task|group)["']?: *["']?([\w-]+)["']?\s*$""", re.MULTILINE)
 
 
 @dataclass
 class BenchmarkConfig:
-    """What suite=retention asks; see conf/evaluate.yaml."""
+    """The options of suite=retention; see conf/evaluate.yaml."""
 
     tasks: list[str] = field(default_factory=lambda: list(FOLDERS))
     data_dir: str | None = None
@@ -49,10 +49,10 @@ class BenchmarkConfig:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark whose data is there.
+    """A benchmark with its data.
 
-    tasks: lm-eval's tasks by name: one, or those of a group. chosen: of each task, indices of the documents that are asked.
-    checksum: sha256 (hex) of these documents: the same ones have the same results, wherever they came from.
+    tasks: lm-eval's tasks by name: one, or those of a group. chosen: for each task, the indices of the chosen documents.
+    checksum: sha256 (hex) of the chosen documents. Equal documents have equal results, also from different sources.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Benchmark:
 
     @property
     def items(self) -> int:
-        """How many are asked."""
+        """The number of chosen documents."""
         return sum(map(len, self.chosen.values()))
 
     @classmethod
     def of(cls, name: str, tasks: dict[str, Any], limit: int | None) -> "Benchmark":
-        """The benchmark, or limit items of it."""
+        """Return the benchmark, or limit items of it."""
         documents = {task: tasks[task].eval_docs for task in sorted(tasks)}
         chosen = choose({task: len(own) for task, own in documents.items()}, limit)
         digest = hashlib.sha256()
@@ -78,7 +78,7 @@ class Benchmark:
 
 
 def load(config: BenchmarkConfig) -> list[Benchmark]:
-    """The benchmarks that are asked for; raises UserError for unknown tasks, bad data, and data that cannot be had."""
+    """Load the benchmarks of the options; raise UserError for unknown tasks, bad data, and data that cannot be loaded."""
     version()
     records = {}
     if config.data_dir is not None:
@@ -94,11 +94,10 @@ def load(config: BenchmarkConfig) -> list[Benchmark]:
 
 
 def choose(sizes: dict[str, int], limit: int | None) -> dict[str, list[int]]:
-    """Which documents of each task are asked: all, or limit of them in all the tasks together.
+    """Return the indices of the chosen documents of each task: all, or limit in all tasks together.
 
-    sizes: how many documents each task has. The tasks of a group (MMLU's subjects) take turns, in their order, until there are
-    limit items; within a task the items stand at even distances, since the order of some data sets means something
-    (HellaSwag's: where an item is from).
+    sizes: the number of documents of each task. The limit is distributed evenly over the tasks of a group (MMLU's subjects).
+    Within a task the chosen items are evenly spaced, since the order of some data sets is not random (HellaSwag's is by source).
     """
     shares = dict.fromkeys(sizes, 0)
     left = sum(sizes.values()) if limit is None else min(limit, sum(sizes.values()))
@@ -109,7 +108,7 @@ def choose(sizes: dict[str, int], limit: int | None) -> dict[str, list[int]]:
 
 
 def version() -> str:
-    """lm-eval's; raises UserError where it is not installed."""
+    """Return lm-eval's version; raise UserError if it is not installed."""
     try:
         return metadata.version("lm_eval")
     except metadata.PackageNotFoundError:
@@ -119,12 +118,12 @@ def version() -> str:
 
 
 def _manager(names: Sequence[str]) -> Any:
-    """lm-eval's catalogue of tasks, or as much of it as holds these names; raises UserError where one is unknown."""
+    """Return lm-eval's task manager, with these tasks at least; raise UserError if one is unknown."""
     spec = importlib.util.find_spec("lm_eval")
     root = Path(str(spec.origin)).parent / "tasks"  # type: ignore[union-attr]  # version() found it
     if others := [name for name in names if name not in FOLDERS]:
         files = (file for file in sorted(root.rglob("*yaml*")) if file.suffix not in (".py", ".pyc"))
-        text = "\n".join(file.read_text(encoding="utf-8") for file in files)  # half a second; to parse them takes many
+        text = "\n".join(file.read_text(encoding="utf-8") for file in files)  # takes 0.5 s; parsing them takes many seconds
         for name in others:
             if name not in text:
                 raise _unknown(name, NAMES.findall(text))
@@ -140,14 +139,14 @@ def _manager(names: Sequence[str]) -> Any:
 
 
 def _unknown(name: str, known: Sequence[str]) -> UserError:
-    """The error for a task that lm-eval does not have; there are too many for all to be named."""
+    """Return the error for a task that lm-eval does not have. It does not list all tasks, since there are thousands."""
     _, mark, hint = str(unknown_choice("retention.tasks", name, set(known))).rpartition("; did you mean ")
     near = f"; did you mean {hint}" if mark else "; `lm-eval ls tasks` lists them"
     return UserError(f"retention.tasks={name}: lm-eval {version()} has no such task{near}")
 
 
 def _from_hub(manager: Any, name: str) -> dict[str, Any]:
-    """A task of lm-eval's, or a group's tasks, with the data that it names."""
+    """Return a task of lm-eval, or the tasks of a group, with data from the hub; raise UserError if it cannot be loaded."""
     try:
         return manager.load(name)["tasks"]
     except (OSError, ValueError, RuntimeError, ImportError) as error:
@@ -159,7 +158,7 @@ def _from_hub(manager: Any, name: str) -> dict[str, Any]:
 
 
 def _from_files(manager: Any, name: str, folder: Path, records: list[local.Record]) -> dict[str, Any]:
-    """The same tasks with local data: lm-eval's definitions, but for where the documents are."""
+    """Return the same tasks with local data: lm-eval's definitions with other documents. Raises UserError."""
     from datasets import Dataset
 
     grouped: dict[str, list[local.Record]] = {}
@@ -184,7 +183,7 @@ def _subjects(manager: Any) -> list[str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, lm-eval and datasets say nothing on loading: what matters is raised."""
+    """Silence lm-eval and datasets within the context; errors are still raised."""
     import datasets
 
     logger = logging.getLogger("lm_eval")
@@ -201,7 +200,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def reachable_hub() -> Iterator[None]:
-    """Inside, Hugging Face's libraries use their cache alone where the hub does not answer; they would try for half a minute."""
+    """Let Hugging Face's libraries use only their cache within the context if the hub does not answer, to avoid long retries."""
     import datasets
     import huggingface_hub.constants as hub
     from huggingface_hub.utils import get_session
@@ -209,7 +208,7 @@ def reachable_hub() -> Iterator[None]:
     before = hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
     try:
         get_session().head(hub.ENDPOINT, timeout=4)
-    except Exception:  # of several libraries' kinds: no name, no route, no answer, or already told to be offline
+    except Exception:  # errors of several libraries: no name, no route, no answer, or offline mode is set
         hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
         yield

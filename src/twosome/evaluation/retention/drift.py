@@ -1,7 +1,6 @@
-"""The drift probe: how far training moved the language model away from its base, on the bundled texts.
+"""The drift probe: measure how far training moved the language model away from its base, on the bundled texts.
 
-Offline and cheap enough for the end of every run, so that it tells whether something was lost; how much a model knows is for
-the benchmarks to say.
+It works offline and is cheap enough for every run. It detects losses; the benchmarks measure how much a model knows.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,23 +18,23 @@ from twosome.language.scorer import Scorer
 
 WINDOW = 512  # tokens of prose in one context
 BATCH_TOKENS = 2048  # prose in one forward pass
-PREDICTIONS = 256  # positions projected onto the vocabulary at once: 50 MB for one of 49 thousand tokens in float32
+PREDICTIONS = 256  # positions projected onto the vocabulary at once: 50 MB in float32 for a vocabulary of 49,152
 SUMS = ("tokens", "nats_before", "nats_after", "kl", "agreed")
 
 
 def characters(option: str, num_tokens: int) -> float:
-    """The divisor of lm-eval's acc_norm: an option's length in characters."""
+    """Return the divisor of lm-eval's acc_norm: an option's length in characters."""
     return float(len(option))
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What a probe measured; "before" is the model with its adapter off.
+    """The measurements of a probe; "before" is the model with its adapter off.
 
-    prose: (pieces, len(SUMS)), for each piece sums over its predicted tokens: how many, -log p of the token before and
-    after, KL(before || after) of the distributions in nats, and whether both find the same token most likely.
-    text_bytes: UTF-8 bytes of the predicted text. correct: for acc and acc_norm, which questions were answered right, before
-    and after, (2, questions).
+    prose: (pieces, len(SUMS)), for each piece sums over its predicted tokens: their number, -log p of the token before and
+    after, KL(before || after) of the distributions in nats, and whether both have the same most probable token.
+    text_bytes: UTF-8 bytes of the predicted text. correct: for acc and acc_norm, (2, questions), bool: whether each question was
+    answered correctly before and after.
     """
 
     prose: np.ndarray
@@ -43,16 +42,16 @@ class Drift:
     correct: dict[str, np.ndarray]
 
     def point(self) -> dict[str, float]:
-        """The figures that a forgetting curve shows, after training."""
+        """Return the figures of a forgetting curve, for the model after training."""
         tokens, before, after, kl, agreed = self.prose.sum(axis=0)
         answers = {name: float(right[1].mean()) for name, right in self.correct.items()}
         ratio = float(np.exp((after - before) / tokens))
         return {"kl": float(kl / tokens), "perplexity_ratio": ratio, "top1_agreement": float(agreed / tokens), **answers}
 
     def summary(self) -> dict[str, Any]:
-        """All figures, before and after, with 95 % intervals: the drift of retention.json.
+        """Return all figures, before and after, with 95 % intervals: the entry "drift" of retention.json.
 
-        Intervals of prose resample whole pieces, since the tokens of one piece depend on each other.
+        The intervals of prose resample whole pieces, since the tokens of a piece are not independent.
         """
         tokens, before, after, _, _ = self.prose.sum(axis=0)
         point = self.point()
@@ -73,15 +72,15 @@ class Drift:
 
 
 class DriftProbe:
-    """Measures a language model against its own base. What the base says is computed once, at the first measurement.
+    """A comparison of a language model with its own base. The base's results are computed once, at the first measurement.
 
-    It has a Scorer of its own, draws no random numbers and changes no weight, so that training goes on as if it had not been.
+    The probe has its own Scorer, draws no random numbers and changes no weights, so it does not affect training.
     """
 
     def __init__(self, lm: LanguageModel, limit: int | None = None) -> None:
-        """lm: a model with an adapter. limit: questions, and pieces of prose, at most; None: all.
+        """lm: a model with an adapter. limit: the largest number of questions, and of pieces of prose; None: all.
 
-        Raises UserError where the tokenizer or the context of the model does not fit the questions.
+        Raises UserError if the model's tokenizer or context does not fit the questions.
         """
         self.scorer = Scorer(lm, characters)
         self.questions = texts.questions(limit)
@@ -89,7 +88,7 @@ class DriftProbe:
         self.scorer.tokenize(self.decisions)
         pieces = texts.prose(limit).values()
         ids = [tuple(lm.tokenizer(piece)["input_ids"]) for piece in pieces]
-        # The first token is read, not predicted. Where it is one that the tokenizer puts before each text, it has no bytes.
+        # The first token is not predicted, so its bytes are not counted. A beginning-of-text token has no bytes.
         firsts = [lm.tokenizer.decode(list(tokens[:1]), skip_special_tokens=True) for tokens in ids]
         self.text_bytes = sum(len(text.encode()) for text in pieces) - sum(len(str(first).encode()) for first in firsts)
         self.num_pieces = len(ids)
@@ -98,7 +97,7 @@ class DriftProbe:
 
     @torch.no_grad()
     def measure(self) -> Drift:
-        """Compare the model as it is now with its base; leaves it in eval mode, that is without LoRA's dropout."""
+        """Compare the current model with its base; leave it in eval mode, without LoRA's dropout."""
         self.scorer.lm.model.eval()
         if self._base is None:
             with self.scorer.lm.reference():
@@ -112,12 +111,12 @@ class DriftProbe:
         return Drift(sums, self.text_bytes, {name: np.stack([base_answers[name], answers[name]]) for name in answers})
 
     def _states(self, windows: list[Tensor]) -> Tensor:
-        """Last hidden states of the windows, (windows, longest, hidden). A causal model needs no mask for what pads the right."""
+        """Return the last hidden states of windows, (windows, length, hidden). Padding on the right needs no mask (causal)."""
         ids = pad_sequence(windows, batch_first=True).to(self.scorer.device)
         return self.scorer.backbone(input_ids=ids, use_cache=False).last_hidden_state
 
     def _figures(self, owners: list[int], windows: list[Tensor], before: Tensor, after: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """For each predicted token of a batch, (tokens,) the piece that it belongs to, and (tokens, len(SUMS)) its SUMS."""
+        """Return the piece of each predicted token of a batch, (tokens,), and its terms of SUMS, (tokens, len(SUMS))."""
         places = [(row, position) for row, ids in enumerate(windows) for position in range(len(ids) - 1)]
         rows, positions = torch.tensor(places, device=self.scorer.device).unbind(dim=1)
         targets = torch.cat([ids[1:] for ids in windows]).to(self.scorer.device)
@@ -131,7 +130,7 @@ class DriftProbe:
         return np.repeat(owners, [len(ids) - 1 for ids in windows]), torch.cat(parts).numpy()
 
     def _answers(self) -> dict[str, np.ndarray]:
-        """Which questions the model answers right, (questions,), by summed (acc) and by normalised log-probability (acc_norm)."""
+        """Return whether each question is answered correctly, (questions,): acc by the sum, acc_norm by its normalised value."""
         scores = self.scorer.score(self.decisions)
         right = np.array([question.answer for question in self.questions])
         ways = {"acc": scores.logprobs, "acc_norm": scores.scores}
@@ -139,10 +138,10 @@ class DriftProbe:
 
 
 def batches(pieces: list[tuple[int, ...]], window: int) -> list[tuple[list[int], list[Tensor]]]:
-    """Cut pieces (token ids) into windows of at most so many tokens, and group these into batches of similar length.
+    """Cut pieces (token ids) into windows of at most window tokens, and group these into batches of similar length.
 
-    A window begins with the last token of the one before, so that each token of a piece but its first is predicted once.
-    Returns for each batch the piece that each window is of, and the windows.
+    A window begins with the last token of the previous one, so that each token of a piece except its first is predicted once.
+    Returns for each batch the piece of each window, and the windows.
     """
     cut = [
         (piece, torch.tensor(ids[start : start + window]))

@@ -1,7 +1,7 @@
-"""lm-eval's evaluation of a model that is loaded already, with its adapter on or off.
+"""lm-eval's evaluation of a loaded model, with its adapter on or off.
 
-What a task asks, and when an answer is right, is lm-eval's; log-probabilities are computed by the suite's engine: lm-eval's own
-HFLM repeats the context for each choice and projects every position onto the vocabulary, which takes many times longer on a CPU.
+lm-eval defines the requests and the metrics. The suite's engine computes the log-probabilities: lm-eval's own HFLM repeats the
+context for each choice and projects every position onto the vocabulary, which takes many times longer on a CPU.
 """
 
 import sys
@@ -21,54 +21,54 @@ from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack
 
-GENERATED = 8  # texts at a time, of tasks that have some written; one forward pass has batch_tokens otherwise
+GENERATED = 8  # batch size of tasks that generate texts; for other tasks a forward pass has batch_tokens
 Correct = dict[str, np.ndarray]
-"""By metric, which items were answered right, (items,) of bool."""
+"""For each metric, whether each item was answered correctly, (items,), bool."""
 Request = tuple[Any, Sequence[int], Sequence[int]]
-"""lm-eval's: texts, tokens of the context, tokens of the continuation."""
+"""A request of lm-eval: texts, tokens of the context, tokens of the continuation."""
 
 
 class Harness:
-    """Asks a language model an lm-eval task's items; the weights are those of lm, which is not copied."""
+    """An evaluation of a language model by lm-eval's tasks. The model is not copied."""
 
     def __init__(self, lm: LanguageModel, batch_tokens: int) -> None:
-        """batch_tokens: in one forward pass."""
+        """batch_tokens: tokens per forward pass."""
         self.scorer = Scorer(lm, characters, batch_tokens=batch_tokens)
         with quiet():
             self.hflm = _shared_context_model(self.scorer)
 
     def ask(self, benchmark: Benchmark, adapter: bool) -> Correct:
-        """Which items the model answers right, with its adapter or without, by every metric of lm-eval's that is right or wrong.
+        """Return whether each item is answered correctly, for each of lm-eval's metrics that is 0 or 1 per item.
 
-        A metric has lm-eval's name ("acc", "acc_norm"), followed by its filter's where there are several. Raises UserError
-        where the tasks have no such metric in common: only right or wrong answers can be paired by McNemar's test.
+        adapter: whether the adapter is on. A metric has lm-eval's name ("acc", "acc_norm"), followed by its filter's if it has
+        one. Raises UserError if the tasks have no such metric in common, since McNemar's test needs right or wrong answers.
         """
         from lm_eval.evaluator import evaluate
 
         for task in benchmark.tasks.values():
-            if task.get_config("num_fewshot") is None:  # as lm-eval's own entry does
+            if task.get_config("num_fewshot") is None:  # as in lm-eval's own command
                 task.set_config(key="num_fewshot", value=0)
             task.set_fewshot_seed(seed=1234)
         self.scorer.lm.model.eval()
-        with nullcontext() if adapter else self.scorer.lm.reference(), quiet(), only_the_models_bar():
+        with nullcontext() if adapter else self.scorer.lm.reference(), quiet(), no_task_bars():
             found = evaluate(lm=self.hflm, task_dict={"tasks": benchmark.tasks}, samples=benchmark.chosen, bootstrap_iters=0)
-        assert found is not None  # only other ranks of a distributed evaluation get None
+        assert found is not None  # it is None only on ranks other than 0 of a distributed evaluation
         correct = [_right_or_wrong(found["samples"][name]) for name in benchmark.tasks]
         common = [metric for metric in correct[0] if all(metric in each for each in correct)]
         if not common:
             raise UserError(
-                f"retention.tasks={benchmark.name}: expected a task whose answers are right or wrong, item by item; "
-                "none of its metrics says so"
+                f"retention.tasks={benchmark.name}: expected a task with a metric that is 0 or 1 for each item; "
+                "choose another task"
             )
         return {metric: np.concatenate([each[metric] for each in correct]) for metric in common}
 
 
 def _shared_context_model(scorer: Scorer) -> Any:
-    """lm-eval's HFLM around the scorer's model. A function, as lm_eval is imported only where it is used."""
+    """Return lm-eval's HFLM around the scorer's model. The class is defined in a function, since lm_eval is imported late."""
     from lm_eval.models.huggingface import HFLM
 
     class SharedContextLM(HFLM):
-        """HFLM whose log-probabilities come from token trees: the choices of an item share its context."""
+        """An HFLM that computes log-probabilities by token trees, in which the choices of an item share its context."""
 
         def _loglikelihood_tokens(
             self, requests: Sequence[Request], disable_tqdm: bool = False, override_bs: int | None = None
@@ -84,9 +84,9 @@ def _shared_context_model(scorer: Scorer) -> Any:
 
 
 def _shortened(request: Request, max_length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Context and continuation; of what is too long for the model, the beginning is left out, as by HFLM."""
+    """Return context and continuation; cut the beginning of what is too long for the model, as HFLM does."""
     _, context, continuation = request
-    excess = len(context) + len(continuation) - (max_length + 1)  # the last token is predicted, not read
+    excess = len(context) + len(continuation) - (max_length + 1)  # the last token is predicted and not an input
     return tuple(context[max(excess, 0) :]), tuple(continuation)
 
 
@@ -94,7 +94,7 @@ def _shortened(request: Request, max_length: int) -> tuple[tuple[int, ...], tupl
 def loglikelihoods(
     scorer: Scorer, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], progress: bool = False
 ) -> list[tuple[float, bool]]:
-    """For each pair of context and continuation (token ids) log P(continuation | context), and whether it is the greedy one."""
+    """Return for each pair (context, continuation) of token ids log P(continuation | context), and whether it is greedy."""
     grouped: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
     for context, continuation in pairs:
         grouped.setdefault(context, {})[continuation] = None
@@ -112,7 +112,7 @@ def loglikelihoods(
 
 
 def _edges(scorer: Scorer, rows: Sequence[PackedRow]) -> Iterator[tuple[PackedRow, np.ndarray, np.ndarray]]:
-    """Each row of a batch with log P of its edges' tokens and whether these are the likeliest, (edges,) each."""
+    """Yield each row of a batch with log P of its edges' tokens, and whether these are the most probable, (edges,) each."""
     for row, hidden in zip(rows, scorer.hidden(rows).split([len(row) for row in rows]), strict=True):
         nodes, tokens = (torch.tensor(each, device=scorer.device) for each in zip(*row.edges, strict=True))
         parts = []
@@ -124,7 +124,7 @@ def _edges(scorer: Scorer, rows: Sequence[PackedRow]) -> Iterator[tuple[PackedRo
 
 
 def _right_or_wrong(samples: list[dict[str, Any]]) -> Correct:
-    """The metrics of a task's logged samples, in the order of the items, that are 0 or 1 for each."""
+    """Return the metrics of a task's logged samples that are 0 or 1 for each item, in the order of the items."""
     values: dict[str, list[Any]] = {}
     for sample in samples:
         for metric in sample["metrics"]:
@@ -135,8 +135,8 @@ def _right_or_wrong(samples: list[dict[str, Any]]) -> Correct:
 
 
 @contextmanager
-def only_the_models_bar() -> Iterator[None]:
-    """Inside, lm-eval draws no bar for each task's prompts, which are ready at once: MMLU alone has 57 tasks."""
+def no_task_bars() -> Iterator[None]:
+    """Hide lm-eval's progress bars for building each task's prompts within the context; MMLU alone has 57 tasks."""
     from lm_eval.api import task
 
     bar = task.tqdm

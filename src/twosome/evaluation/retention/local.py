@@ -1,6 +1,6 @@
-"""Benchmarks from local files, <data_dir>/<task>.jsonl: one JSON object per line, in the field names that lm-eval reads.
+"""Benchmarks from local files, <data_dir>/<task>.jsonl: one JSON object per line, with the field names that lm-eval reads.
 
-Each line is checked before anything is computed, and put into the very form that the data has on huggingface.co.
+Each line is checked before anything is computed, and converted to the form that the data has on huggingface.co.
 """
 
 import json
@@ -12,12 +12,12 @@ from typing import Any
 from twosome.errors import UserError
 
 Record = dict[str, Any]
-LETTERS = 4  # MMLU's and HellaSwag's questions have so many choices
+LETTERS = 4  # the number of choices of MMLU's and HellaSwag's questions
 UNFINISHED = re.compile(r"(.*[.!?]['\")]*) ([a-z].*)", re.DOTALL)
 
 
 class FieldError(ValueError):
-    """A field of a record that is not as expected. name: of the field; expected: in words."""
+    """A bad field of a record. name: of the field. expected: what was expected, in words."""
 
     def __init__(self, record: Record, name: str, expected: str) -> None:
         found = f"found {json.dumps(record[name])[:60]}" if name in record else "there is none"
@@ -25,16 +25,16 @@ class FieldError(ValueError):
 
 
 def read(file: Path, task: str) -> list[Record]:
-    """The items of a task's file; raises UserError that names file, line and field where one is wrong."""
+    """Read the items of a task's file; raise UserError that names the file, line and field of an error."""
     try:
-        lines = file.read_text(encoding="utf-8").rstrip("\n").split("\n")  # splitlines would also split at what texts may hold
+        lines = file.read_text(encoding="utf-8").rstrip("\n").split("\n")  # splitlines would also split within some texts
     except OSError as error:
         raise UserError(
             f"retention.data_dir={file.parent}: expected {file.name} in it ({error.strerror}); docs/retention.md describes "
             "the files; or leave the task out of retention.tasks"
         ) from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: expected UTF-8 text ({error}); write it anew, as docs/retention.md describes") from None
+        raise UserError(f"{file}: expected UTF-8 text ({error}); write it again, as docs/retention.md describes") from None
     return [_record(f"{file}, line {number}", line, task) for number, line in enumerate(lines, 1)]
 
 
@@ -51,7 +51,7 @@ def _record(place: str, line: str, task: str) -> Record:
 
 
 def arc_challenge(record: Record) -> Record:
-    """question, choices {text, label}, answerKey: one of the labels."""
+    """Check a record with the fields question, choices {text, label}, and answerKey: one of the labels."""
     choices = record.get("choices")
     if not (isinstance(choices, dict) and set(choices) >= {"text", "label"}):
         raise FieldError(record, "choices", "an object with text and label")
@@ -64,10 +64,10 @@ def arc_challenge(record: Record) -> Record:
 
 
 def hellaswag(record: Record) -> Record:
-    """activity_label, endings (4), label (0 to 3), and the context: ctx_a and ctx_b, or ctx, which is both joined by a space.
+    """Check a record with the fields activity_label, endings (4), label (0 to 3), and ctx_a and ctx_b, or ctx.
 
-    lm-eval capitalises ctx_b, the sentence that the endings go on with: in a ctx it is what follows the last full stop, if
-    that begins with a small letter.
+    ctx is ctx_a and ctx_b joined by a space. lm-eval capitalises ctx_b, the unfinished sentence that the endings complete. In ctx
+    it is the part after the last full stop, if that begins with a lower-case letter.
     """
     if "ctx_a" in record or "ctx_b" in record:
         first, second = _text(record, "ctx_a"), _text(record, "ctx_b", empty=True)
@@ -87,18 +87,18 @@ def hellaswag(record: Record) -> Record:
 
 
 def piqa(record: Record) -> Record:
-    """goal, sol1, sol2, label (0: sol1, 1: sol2)."""
+    """Check a record with the fields goal, sol1, sol2 and label (0: sol1, 1: sol2)."""
     return {name: _text(record, name) for name in ("goal", "sol1", "sol2")} | {"label": _index(record, "label", 2)}
 
 
 def mmlu(record: Record) -> Record:
-    """subject, question, choices (4), answer (0 to 3)."""
+    """Check a record with the fields subject, question, choices (4) and answer (0 to 3)."""
     texts = {name: _text(record, name) for name in ("subject", "question")}
     return texts | {"choices": _texts(record, "choices", LETTERS), "answer": _index(record, "answer", LETTERS)}
 
 
 FORMATS: dict[str, Callable[[Record], Record]] = {format.__name__: format for format in (arc_challenge, hellaswag, piqa, mmlu)}
-"""The tasks that can come from local files: from a line of the file to the hub's record."""
+"""The tasks that can be read from local files, with the function that checks and converts a line's record."""
 
 
 def _text(record: Record, name: str, empty: bool = False) -> str:
@@ -117,7 +117,7 @@ def _texts(record: Record, name: str, number: int | None = None) -> list[str]:
 
 
 def _index(record: Record, name: str, number: int, quoted: bool = False) -> int:
-    """quoted: whether the digit may stand in quotes, as HellaSwag's does."""
+    """Return an integer field from 0 to number - 1. quoted: whether the digit may be in quotes, as HellaSwag's is."""
     value = record.get(name)
     if quoted and isinstance(value, str) and value.isdecimal():
         value = int(value)

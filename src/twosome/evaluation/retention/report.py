@@ -1,4 +1,4 @@
-"""What a drift probe and the benchmarks found, in the run's folder and on the screen."""
+"""Write the results of a drift probe and of benchmarks to a run's folder, and print them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +16,20 @@ FILE = "retention.json"
 
 
 def measured(probe: "DriftProbe") -> dict[str, Any]:
-    """Measure: the entry "drift" of retention.json."""
+    """Measure the drift; return the entry "drift" of retention.json."""
     return {"texts": texts.checksum(), **probe.measure().summary()}
 
 
 def write_own(drift: dict[str, Any], folder: RunFolder) -> None:
-    """Keep what a run itself measured as "drift" in its folder's retention.json."""
+    """Write the run's own measurement as the entry "drift" of its folder's retention.json."""
     folder.write_json(FILE, folder.read_json(FILE, default={}) | {"drift": drift})
 
 
 def add_later(found: dict[str, Any], folder: RunFolder, evaluated: dict[str, Any]) -> bool:
-    """Add what a later evaluation found to the list "later" of the folder's retention.json; returns whether it did.
+    """Add the results of a later evaluation to the list "later" of the folder's retention.json; return whether they were added.
 
-    found: "drift", or "benchmarks" with an entry by name (results.comparison). evaluated: of `records.stamp`. Nothing that is
-    there changes, and what is there already is not added again.
+    found: "drift", or "benchmarks" with an entry by name (results.comparison). evaluated: the result of `records.stamp`. Existing
+    entries do not change, and equal ones are not added again.
     """
     content = folder.read_json(FILE, default={})
     later = content.get("later", [])
@@ -40,14 +40,14 @@ def add_later(found: dict[str, Any], folder: RunFolder, evaluated: dict[str, Any
 
 
 def _has(part: dict[str, Any], found: dict[str, Any]) -> bool:
-    """Whether a part of retention.json holds the very same drift or entries."""
+    """Return whether a part of retention.json holds an equal drift or equal entries."""
     if "benchmarks" in found:
         return _has(part.get("benchmarks", {}), found["benchmarks"])
     return all(name in part and same(part[name], found[name]) for name in found)
 
 
 def print_benchmarks(entries: dict[str, dict[str, Any]]) -> None:
-    """Print benchmarks of retention.json as a table, and a sentence for each."""
+    """Print the benchmarks of retention.json as a table, and a sentence for each."""
     table = Table(title="language retention: benchmarks", title_justify="left", title_style="bold")
     table.add_column("task", no_wrap=True)
     for column in ("items", "before", "after", "change", "95 % interval"):
@@ -63,7 +63,7 @@ def print_benchmarks(entries: dict[str, dict[str, Any]]) -> None:
 
 
 def print_drift(drift: dict[str, Any]) -> None:
-    """Print a drift of retention.json as a table."""
+    """Print a drift entry of retention.json as a table."""
     title = f"language retention: {drift['tokens']:,} tokens of prose, {drift['acc']['items']} questions"
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("")
@@ -87,7 +87,7 @@ def print_drift(drift: dict[str, Any]) -> None:
 
 
 def verdict(paired: dict[str, Any]) -> str:
-    """What a paired comparison says of a loss: the data never show that there is none."""
+    """Describe the loss of a paired comparison. Data cannot show that there is no loss, only bound it."""
     if paired["difference"] < 0 and paired["p_value"] < 0.05:
         return f"accuracy lost: {-paired['difference']:.3f}"
     return f"no loss detected larger than {paired['no_loss_above']:.3f}"

@@ -1,4 +1,4 @@
-"""What a model answered, kept: by what it follows from in a cache that all runs share, and compared in the run's folder."""
+"""The answers of models to benchmarks: a cache that all runs share, and the comparison for a run's folder."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ from twosome.files import write_atomic
 from twosome.language.smollm2 import cache_root
 
 OUTCOMES = "-lgr"
-"""An item's letter: right neither before nor after, lost (right before only), gained (after only), right both times."""
+"""An item's outcome: "-" wrong before and after, "l" lost (right before only), "g" gained (after only), "r" right both times."""
 
 
-def kept(key: dict[str, Any], ask: Callable[[], Correct]) -> Correct:
-    """The answers that a key leads to, from the cache; or asked now, and put there before they are returned.
+def cached(key: dict[str, Any], ask: Callable[[], Correct]) -> Correct:
+    """Return the answers of a key from the cache; if they are not cached, call ask and cache its result.
 
-    key: all that the answers follow from, as JSON. Raises UserError where the cache cannot be written.
+    key: everything that determines the answers, as JSON. Raises UserError if the cache cannot be written.
     """
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     file = cache_root() / "retention" / f"{name[:32]}.json"
@@ -44,7 +44,7 @@ def kept(key: dict[str, Any], ask: Callable[[], Correct]) -> Correct:
 
 
 def file_checksum(folder: Path) -> str:
-    """sha256 (hex) of an adapter's folder: names and bytes of its files."""
+    """Return the sha256 (hex) of an adapter's folder, from the names and bytes of its files."""
     digest = hashlib.sha256()
     for file in sorted(folder.glob("adapter_*")):
         digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
@@ -52,7 +52,7 @@ def file_checksum(folder: Path) -> str:
 
 
 def comparison(benchmark: Benchmark, before: Correct, after: Correct, local: bool) -> dict[str, Any]:
-    """A benchmark's entry in retention.json: for each metric the paired comparison, and an outcome's letter for each item."""
+    """Return a benchmark's entry in retention.json: the paired comparison of each metric, and the outcome of each item."""
     metrics = {}
     for name in before:
         letters = "".join(OUTCOMES[old + 2 * new] for old, new in zip(before[name].tolist(), after[name].tolist(), strict=True))
