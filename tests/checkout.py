@@ -1,7 +1,6 @@
 """For tests that do what a user does: a copy of the suite, what its pages say, and commands run in the copy."""
 
 import csv
-import json
 import os
 import re
 import shlex
@@ -15,50 +14,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forking import Server, output_files
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")  # columns of metrics.csv in which equal runs differ
 
-# Every command is a process of its own, forked from one that has imported the libraries: that takes seconds, once.
-FORKING_RUNNER = """
-import json, os, runpy, sys, traceback
-import twosome.evaluation.suites, twosome.policies.language, twosome.runs.run, twosome.distributed.processes
-
-for number, argv in enumerate(json.loads(sys.stdin.read())):
-    child = os.fork()
-    if child == 0:
-        output = os.open(f".output-{number}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        code = 0
-        try:
-            sys.argv, sys.path[0] = argv, os.path.abspath(os.path.dirname(argv[0]))
-            runpy.run_path(argv[0], run_name="__main__")
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])), flush=True)
-"""
-
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended: its exit code (negative: killed by a signal) and all that it printed."""
+    """How a command ended: its exit code (negative: killed by a signal) and all that it printed; errors: what went to standard
+    error, where that was asked for apart."""
 
     code: int
     output: str
+    errors: str = ""
 
 
 def checkout(folder: Path) -> Path:
     """Copy what a user has of the suite, to be changed and run, into a folder."""
     for name in ("src", "conf", "experiments", "analysis"):
-        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)  # with Python's compiled files, which stay valid
     return folder
 
 
@@ -69,26 +46,27 @@ def environment() -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "passive"} | ours
 
 
+_servers: dict[str, Server] = {}
+
+
 def run(
-    folder: Path, commands: list[list[str]], timeout: float = 500, python: str = sys.executable, **variables: str
+    folder: Path,
+    commands: list[list[str]],
+    timeout: float = 500,
+    python: str = sys.executable,
+    apart: bool = False,
+    **variables: str,
 ) -> list[Finished]:
     """Run scripts one after the other in a checkout; each command is a script of it and its arguments.
 
-    python: another interpreter, which finds the suite by itself. variables: of the environment.
+    python: another interpreter, which finds the suite by itself. apart: standard error is `Finished.errors`, not part of its
+    output. variables: of the environment.
     """
     found = {"PYTHONPATH": str(folder / "src")} if python == sys.executable else {}
-    runner = subprocess.run(
-        [python, "-c", FORKING_RUNNER],
-        cwd=folder,
-        env=environment() | found | {"COLUMNS": "100"} | variables,
-        input=json.dumps(commands),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    assert runner.returncode == 0, runner.stderr
-    codes = [json.loads(line) for line in runner.stdout.splitlines()]
-    return [Finished(code, (folder / f".output-{n}").read_text(errors="replace")) for n, code in enumerate(codes)]
+    own = environment() | found | {"COLUMNS": "100"} | variables
+    codes = _servers.setdefault(python, Server(python)).run(folder, commands, own, apart, timeout)
+    texts = [[file.read_text(errors="replace") for file in output_files(folder, n, apart)] for n in range(len(codes))]
+    return [Finished(code, output, errors if apart else "") for code, (output, errors) in zip(codes, texts, strict=True)]
 
 
 @contextmanager

@@ -1,18 +1,14 @@
 """What the tests of evaluation need: an agent without a language model, and the scripts as a user runs them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+from checkout import ROOT, run
 from hydra import compose, initialize_config_dir
 from torch import nn
 
 from twosome.policies.agent import LearningAgent
-
-ROOT = Path(__file__).parents[1]
-
 
 class Fixed(LearningAgent):
     """Prefers its actions in order, over and over; each with probability 0.7."""
@@ -45,10 +41,9 @@ def composed(name, *overrides):
 
 def script(name, *arguments):
     """Run src/<name>.py; returns its exit code, standard output and standard error."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "HYDRA_FULL_ERROR": "0"}
-    command = [sys.executable, str(ROOT / "src" / f"{name}.py"), *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout, done.stderr
+    with TemporaryDirectory() as folder:
+        (done,) = run(Path(folder), [[str(ROOT / "src" / f"{name}.py"), *arguments]], apart=True, PYTHONPATH=str(ROOT / "src"), COLUMNS="80")
+    return done.code, done.output, done.errors
 
 
 def refused(name, *arguments):
