@@ -80,7 +80,7 @@ def test_serving_names_what_is_in_the_hand(actions, served):
                 "go to board 1": "put the unchopped tomato on the first cutting board",
             },
         ),
-        (CHOPPED[:2], {"get tomato": "walk to the unchopped tomato", "chop": "chop the unchopped tomato"}),
+        (CHOPPED[:2], {"get tomato": "walk to the unchopped tomato", "chop": "chop the tomato"}),
         (CHOPPED, {"get tomato": "pick up the chopped tomato", "get lettuce": "pick up the lettuce", "chop": "chop nothing"}),
         ((*CHOPPED[:2], "get lettuce", "go to board 1"), {"chop": "chop nothing"}),  # with a full hand
         (

@@ -101,7 +101,7 @@ def explicit_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -
         return f"serve {'nothing' if held is None else _as_seen(kitchen, state, held)}"
     cell = unfinished_board(kitchen, state)
     item = None if cell is None or held is not None else item_at(state, cell)  # chopping needs empty hands
-    return f"chop {'nothing' if item is None else _as_seen(kitchen, state, item)}"
+    return "chop nothing" if item is None else f"chop the {kitchen.foods[item]}"  # which is unchopped, or could not be
 
 
 def _explicit_get(kitchen: Kitchen, state: State, item: int, held: int | None) -> str:
