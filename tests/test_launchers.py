@@ -74,7 +74,7 @@ def test_failed_jobs_are_told_with_their_logs(swept):
 
 
 WRONG = {
-    "hydra/launcher=submitit_local": "hydra/launcher=submitit_local: expected -m beside it",
+    "hydra/launcher=submitit_local": "hydra/launcher=submitit_local: expected -m with it",
     "-m hydra/launcher=slurm": "expected a machine that submits jobs to SLURM; there is no sbatch on the PATH; use",
     "-m hydra/launcher=slum": "hydra/launcher=slum: expected one of basic, slurm, submitit_local, submitit_slurm; did you mean",
     "-m hydra/launcher=slurm hydra.launcher.partitoin=gpu": "no such option; did you mean hydra.launcher.partition?",
