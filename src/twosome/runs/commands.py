@@ -1,6 +1,5 @@
 """What to type to go on with what was interrupted, for this interpreter, from here."""
 
-import re
 import shlex
 import shutil
 import sys
@@ -12,26 +11,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from twosome import signals
-
-SOURCES = Path(__file__).resolve().parents[2]
-"""In a checkout the folder of the scripts, src/."""
-PREFIX = "twosome-"
-"""What the names of the commands of an installed suite begin with."""
+from twosome.called import PREFIX, SOURCES, installed
 
 
 def command(name: str) -> list[str]:
     """The words that call one of the suite's commands (run, evaluate, ...): a script of the checkout, or an installed command."""
-    if not _installed():
+    if not installed():
         return [_near(Path(sys.executable)), _near(SOURCES / f"{name}.py")]
     called = Path(sys.argv[0])
     folder = called.parent if called.name.startswith(PREFIX) else Path(sysconfig.get_path("scripts"))
     script = folder / f"{PREFIX}{name}"
     return [script.name if shutil.which(script.name) == str(script) else _near(script)]
-
-
-def as_called(text: str) -> str:
-    """A text with commands, ``python src/run.py`` and the like, as the user can type them: twosome-run where it is installed."""
-    return re.sub(r"python src/(\w+)\.py", rf"{PREFIX}\1", text) if _installed() else text
 
 
 def resume_command(folder: Path) -> str:
@@ -60,11 +50,6 @@ class SweepHint(Callback):
         chosen = config.hydra.runtime.choices["hydra/sweeper"]
         folder = None if chosen == "grids" else Path(config.hydra.sweep.dir)
         signals.suggest(lambda: f"go on with: {sweep_command(folder)}")
-
-
-def _installed() -> bool:
-    """Whether an installed command was called, or there is no checkout of whose scripts one could be."""
-    return Path(sys.argv[0]).name.startswith(PREFIX) or not (SOURCES.name == "src" and (SOURCES / "run.py").is_file())
 
 
 def _near(path: Path) -> str:
