@@ -20,6 +20,7 @@ import curves
 import generalization
 import retention
 import summary
+from twosome.called import adapt_commands
 from twosome.errors import UserError
 from twosome.report import commands, drawing
 from twosome.report.data.run import Run
@@ -47,8 +48,8 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
         try:
             part(runs, paper, options, out)
         except UserError as error:
-            lacking[name] = str(error)
-            warn(f"the report lacks {name}: {error}")
+            lacking[name] = adapt_commands(str(error))
+            warn(f"the report lacks {name}: {lacking[name]}")
     out.text("report.html", written(Page(out, runs), lacking, STYLES.read_text()))
 
 

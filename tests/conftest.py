@@ -3,7 +3,9 @@
 import os
 import signal
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is imported: pytest's processes and what they start share the cores
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before PyTorch is imported: pytest's processes and what they start share the cores
 
 import pytest
 from hypothesis import settings

@@ -10,6 +10,7 @@ from torch import nn
 
 from twosome.policies.agent import LearningAgent
 
+
 class Fixed(LearningAgent):
     """Prefers its actions in order, over and over; each with probability 0.7."""
 
@@ -42,7 +43,9 @@ def composed(name, *overrides):
 def script(name, *arguments):
     """Run src/<name>.py; returns its exit code, standard output and standard error."""
     with TemporaryDirectory() as folder:
-        (done,) = run(Path(folder), [[str(ROOT / "src" / f"{name}.py"), *arguments]], apart=True, PYTHONPATH=str(ROOT / "src"), COLUMNS="80")
+        (done,) = run(
+            Path(folder), [[str(ROOT / "src" / f"{name}.py"), *arguments]], apart=True, PYTHONPATH=str(ROOT / "src"), COLUMNS="80"
+        )
     return done.code, done.output, done.errors
 
 

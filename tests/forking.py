@@ -124,7 +124,8 @@ class Server:
                 [self.python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=True
             )
             atexit.register(self.close)
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         for number in range(len(commands)):
             for file in output_files(folder, number, apart):
                 file.unlink(missing_ok=True)

@@ -70,7 +70,7 @@ def test_the_folder_holds_commands_only():
 
 
 FORBIDDEN = ("torch", "transformers", "pytorch_lightning", "hydra", "omegaconf", "gymnasium")
-BASE = {"twosome", "twosome.files", "twosome.former", "twosome.identity", "twosome.plain", "twosome.signals", "twosome.errors"}
+BASE = {f"twosome.{name}" for name in ("called", "files", "former", "identity", "plain", "signals", "errors")} | {"twosome"}
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 import twosome.report
@@ -137,6 +137,26 @@ def test_unfinished_runs_are_drawn_as_far_as_all_of_them_are(tmp_path):
     assert rows.env_steps.max() == 5120
     assert rows.center.notna().all()
     assert rows.center.to_numpy() == pytest.approx((rows.env_steps - 224).to_numpy() / 10_000, abs=0.005)
+
+
+def test_messages_name_the_commands_that_there_are(tmp_path, monkeypatch, capsys):
+    """Scripts of the checkout; where the suite is installed elsewhere, as a wheel, its commands."""
+    folder = make_run(tmp_path / "run")
+    finished = make_run(tmp_path / "finished")
+    (folder / "DONE").unlink()
+    said = []
+    for sources in (ROOT / "src", tmp_path):
+        monkeypatch.setattr("twosome.called.SOURCES", sources)
+        for script, words in (("curves", [folder]), ("generalization", [finished]), ("retention", [finished])):
+            assert import_module(script).main([*map(str, words), "--out", str(tmp_path)]) == 2
+        said.append(capsys.readouterr().err)
+        made("report", finished, "--out", tmp_path)
+        said[-1] += capsys.readouterr().err + (tmp_path / "report.html").read_text()
+    assert re.findall(r"python src/\w+\.py|twosome-(?:run|evaluate)\b", said[0]) == [
+        "python src/run.py",
+        *6 * ["python src/evaluate.py"],
+    ]
+    assert re.findall(r"python src/\w+\.py|twosome-(?:run|evaluate)\b", said[1]) == ["twosome-run", *6 * ["twosome-evaluate"]]
 
 
 def test_mean_and_std_as_the_paper_draws_them(study, tmp_path):

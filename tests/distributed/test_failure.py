@@ -74,7 +74,7 @@ def test_rank_0_raises_what_rank_1_did(tmp_path: Path, error: type[Exception]) -
 @pytest.mark.parametrize("error", [UserError, ContractError])
 def test_rank_0_ends_even_where_it_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     monkeypatch.setattr("twosome.distributed.failure.GRACE", {True: 0.5, False: 0.5})
-    signals.suggest(lambda: "go on with: run.py resume=there", instead=True)
+    signals.set_hint(lambda: "go on with: run.py resume=there", instead=True)
 
     def work(processes: Processes) -> None:
         if processes.rank == 1:

@@ -19,12 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from twosome import signals
+from twosome.called import adapt_commands
 from twosome.cli.commandline import hydra_words
 from twosome.cli.help import help_text
 from twosome.config import CONFIGS, expected
 from twosome.errors import RunError, UserError, disk_error, folded, unknown_choice
 from twosome.failures import Failure, note, report
-from twosome.runs.commands import adapt_commands
 
 Task = Callable[[DictConfig], Any]
 NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)

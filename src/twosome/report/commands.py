@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from twosome import signals
+from twosome.called import adapt_commands
 from twosome.errors import UserError
 from twosome.report.data import collection
 from twosome.report.data.repeats import COUNTED
@@ -68,7 +69,7 @@ def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int
         written = list(make(options))
     except UserError as error:
         signals.check()
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(adapt_commands(str(error)))}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {one_line(f'{error.filename}: {error.strerror}')}; see to it, or name another --out", file=sys.stderr)

@@ -1,6 +1,5 @@
 """The shell commands that continue an interrupted run or sweep, for this interpreter and the current folder."""
 
-import re
 import shlex
 import shutil
 import sys
@@ -12,26 +11,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from twosome import signals
-
-SOURCES = Path(__file__).resolve().parents[2]
-"""The folder of the scripts, src/, in a checkout."""
-PREFIX = "twosome-"
-"""The prefix of the commands of an installed suite."""
+from twosome.called import PREFIX, SOURCES, installed
 
 
 def command(name: str) -> list[str]:
     """Return the words that call a command of the suite (run, evaluate, ...): a checkout's script or an installed command."""
-    if not _installed():
+    if not installed():
         return [_relative(Path(sys.executable)), _relative(SOURCES / f"{name}.py")]
     called = Path(sys.argv[0])
     folder = called.parent if called.name.startswith(PREFIX) else Path(sysconfig.get_path("scripts"))
     script = folder / f"{PREFIX}{name}"
     return [script.name if shutil.which(script.name) == str(script) else _relative(script)]
-
-
-def adapt_commands(text: str) -> str:
-    """Replace commands such as ``python src/run.py`` in a text by ``twosome-run`` if the suite is installed."""
-    return re.sub(r"python src/(\w+)\.py", rf"{PREFIX}\1", text) if _installed() else text
 
 
 def resume_command(folder: Path) -> str:
@@ -63,11 +53,6 @@ class SweepHint(Callback):
         chosen = config.hydra.runtime.choices["hydra/sweeper"]
         folder = None if chosen == "grids" else Path(config.hydra.sweep.dir)
         signals.set_hint(lambda: f"go on with: {sweep_command(folder)}")
-
-
-def _installed() -> bool:
-    """Return whether an installed command was called, or there is no checkout with scripts."""
-    return Path(sys.argv[0]).name.startswith(PREFIX) or not (SOURCES.name == "src" and (SOURCES / "run.py").is_file())
 
 
 def _relative(path: Path) -> str:
