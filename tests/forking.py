@@ -22,9 +22,11 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-LIBRARIES = ("torch", "transformers", "peft", "pytorch_lightning", "torch.distributed.fsdp", "tensorboard", "submitit", "hydra", "lm_eval",
-             "hydra._internal.core_plugins.basic_sweeper", "gymnasium", "pandas", "scipy.stats", "seaborn",
-             "matplotlib.backends.backend_agg", "rich.console", "gguf", "PIL.Image", "torch.utils.tensorboard")  # fmt: skip
+LIBRARIES = (
+    *("torch", "transformers", "peft", "pytorch_lightning", "torch.distributed.fsdp", "torch.utils.tensorboard", "gguf", "lm_eval"),
+    *("hydra._internal.core_plugins.basic_sweeper", "submitit", "gymnasium", "rich.console", "PIL.Image"),
+    *("pandas", "scipy.stats", "seaborn", "matplotlib.backends.backend_agg"),
+)
 SUITE = ("twosome.evaluation.suites", "twosome.policies.language", "twosome.runs.run", "twosome.distributed.processes",
          "twosome.cli.entry")  # fmt: skip
 

@@ -125,10 +125,11 @@ def encode(film: list[Image.Image]) -> bytes:
 
 def _encode(film: list[Image.Image], colors: int) -> bytes:
     """Encode with one palette for all pictures and without dithering, so that only changed pixels are stored."""
-    chosen = film[:: max(1, len(film) // 6)]
-    samples = Image.new("RGB", (film[0].width, film[0].height * len(chosen)))
+    size = (film[0].width // 2, film[0].height // 2)  # every other pixel of some pictures is enough to choose the palette
+    chosen = [picture.resize(size, Image.Resampling.NEAREST) for picture in film[:: max(1, len(film) // 6)]]
+    samples = Image.new("RGB", (size[0], size[1] * len(chosen)))
     for place, picture in enumerate(chosen):
-        samples.paste(picture, (0, place * film[0].height))
+        samples.paste(picture, (0, place * size[1]))
     palette = samples.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=2)
     first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in film)
     buffer = io.BytesIO()
