@@ -28,7 +28,7 @@ reproduce: $(STAMP) ## every experiment, figure and table at the size of the pro
 
 # Two processes, a file to one of them: most of a test's time is spent beginning Python and loading a model, on one core.
 test: $(STAMP) ## the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forking import Server, output_files
+from forking import Server, Started, output_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -67,6 +67,16 @@ def run(
     codes = _servers.setdefault(python, Server(python)).run(folder, commands, own, apart, timeout)
     texts = [[file.read_text(errors="replace") for file in output_files(folder, n, apart)] for n in range(len(codes))]
     return [Finished(code, output, errors if apart else "") for code, (output, errors) in zip(codes, texts, strict=True)]
+
+
+def started_script(argv: list[str], output: Path, errors: Path | None = None) -> AbstractContextManager[Started]:
+    """One of this checkout's scripts, and its arguments, in a process group of its own, which is killed at the end.
+
+    output, errors: files for what it prints; by default one for both.
+    """
+    own = environment() | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "100"}
+    words = [str(ROOT / argv[0]), *argv[1:]]
+    return _servers.setdefault(sys.executable, Server(sys.executable)).started(ROOT, words, own, output, errors or output)
 
 
 @contextmanager

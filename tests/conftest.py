@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import gc
 import os
 import signal
 
@@ -17,6 +18,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 for _signum in SIGNALS:
     if signal.getsignal(_signum) is signal.SIG_IGN:  # by nohup or a shell's `&`; unlike a handler, it would be inherited
         signal.signal(_signum, lambda *_: None)
+
+
+COMMANDS = ("tests", "cli", "runs", "distributed")
+"""The folders of the tests that run whole commands."""
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, so that at the end no process waits for another."""
+    items.sort(key=lambda item: item.path.parent.name not in COMMANDS)
+    gc.collect()
+    gc.freeze()  # what is imported now stays: the collector need not look at it again
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,15 @@
 There are three generations. The server has imported the libraries; there is one for each process of pytest. For each request it
 forks a runner, which works in the request's folder and imports the suite from there. The runner forks a child per command.
 
-``python forking.py`` is the server: it reads a request per line of standard input, a JSON object {"folder", "environment",
-"commands", "apart"}, and answers each with a line: the exit codes of its commands, negative for those that a signal ended. The
-suite is imported from the environment's PYTHONPATH, or else from where the interpreter has it.
+``python forking.py`` is the server: it reads a request per line of standard input, a JSON object, and answers each with a line.
+{"folder", "environment", "commands", "apart"}: the answer is the exit codes of the commands, negative for those that a signal
+ended. {"folder", "environment", "start", "files"}: the answer is the process id of one command, which goes on; its exit code is
+written into the last of the files. The suite is imported from the environment's PYTHONPATH, or from where the interpreter has it.
 """
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -18,12 +20,23 @@ import select
 import signal
 import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 LIBRARIES = (
-    *("torch", "transformers", "peft", "pytorch_lightning", "torch.distributed.fsdp", "torch.utils.tensorboard", "gguf", "lm_eval"),
+    *(
+        "torch",
+        "transformers",
+        "peft",
+        "pytorch_lightning",
+        "torch.distributed.fsdp",
+        "torch.utils.tensorboard",
+        "gguf",
+        "lm_eval",
+    ),
     *("hydra._internal.core_plugins.basic_sweeper", "submitit", "gymnasium", "rich.console", "PIL.Image"),
     *("pandas", "scipy.stats", "seaborn", "matplotlib.backends.backend_agg"),
 )
@@ -42,6 +55,7 @@ def main() -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _freeze()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -52,13 +66,20 @@ def main() -> None:
             _run(json.loads(line), writer)
         os.close(writer)
         with os.fdopen(reader) as pipe:
-            codes = pipe.read()
-        os.waitpid(child, 0)
-        print(codes or "null", file=answers, flush=True)
+            print(pipe.read() or "null", file=answers, flush=True)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _freeze() -> None:
+    """Keep the garbage collector of the processes to come from what lives already: to look at it would copy it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _run(request: dict[str, Any], writer: int) -> NoReturn:
-    """Do a request in its folder, in this process; write the exit codes."""
+    """Do a request in its folder, in this process; write the answer."""
     code = 1
     try:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -68,14 +89,19 @@ def _run(request: dict[str, Any], writer: int) -> NoReturn:
         os.chdir(request["folder"])
         sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         _warm()
-        codes = []
-        for number, argv in enumerate(request["commands"]):
-            child = os.fork()
-            if child == 0:
-                os.close(writer)
-                _command(argv, *output_files(Path(request["folder"]), number, request["apart"]))
-            codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        os.write(writer, json.dumps(codes).encode())
+        _freeze()
+        if "start" in request:
+            output, errors, status = map(Path, request["files"])
+            child = _forked(request["start"], output, errors, writer, session=True)
+            os.write(writer, str(child).encode())
+            os.close(writer)
+            part = status.with_suffix(".part")
+            part.write_text(str(_ended(child)))
+            part.replace(status)
+        else:
+            files = (output_files(Path(request["folder"]), n, request["apart"]) for n in range(len(request["commands"])))
+            codes = [_ended(_forked(argv, *each, writer)) for argv, each in zip(request["commands"], files, strict=True)]
+            os.write(writer, json.dumps(codes).encode())
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -90,6 +116,22 @@ def _warm() -> None:
 
     with initialize_config_dir(str(Path(importlib.import_module("twosome").__path__[0]) / "conf"), version_base="1.3"):
         compose("config", ["seed=1"])
+
+
+def _forked(argv: list[str], output: Path, errors: Path, writer: int, session: bool = False) -> int:
+    """Start a command; returns its process id. session: whether it leads a process group of its own."""
+    child = os.fork()
+    if child == 0:
+        if session:
+            os.setsid()
+        os.close(writer)
+        _command(argv, output, errors)
+    return child
+
+
+def _ended(child: int) -> int:
+    """Wait for a process; returns its exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _command(argv: list[str], output: Path, errors: Path) -> NoReturn:
@@ -117,10 +159,8 @@ class Server:
         self.python = python
         self.process: subprocess.Popen[str] | None = None
 
-    def run(
-        self, folder: Path, commands: list[list[str]], environment: dict[str, str], apart: bool = False, timeout: float = 500
-    ) -> list[int]:
-        """Return the exit codes of commands that were run one after the other. timeout: in seconds, of all."""
+    def _answer(self, request: dict[str, Any], timeout: float) -> Any:
+        """Ask for something."""
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
                 [self.python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=True
@@ -128,23 +168,66 @@ class Server:
             atexit.register(self.close)
         assert self.process.stdin
         assert self.process.stdout
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        if not select.select([self.process.stdout], [], [], timeout)[0]:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise TimeoutError(f"more than {timeout} seconds: {request}")
+        answer = json.loads(self.process.stdout.readline() or "null")
+        assert answer is not None, "the forking server ended, or could not import the suite: see what it printed"
+        return answer
+
+    def run(
+        self, folder: Path, commands: list[list[str]], environment: dict[str, str], apart: bool = False, timeout: float = 500
+    ) -> list[int]:
+        """Return the exit codes of commands that were run one after the other. timeout: in seconds, of all."""
         for number in range(len(commands)):
             for file in output_files(folder, number, apart):
                 file.unlink(missing_ok=True)
         request = {"folder": str(folder), "environment": environment, "commands": commands, "apart": apart}
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        if not select.select([self.process.stdout], [], [], timeout)[0]:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            raise TimeoutError(f"commands took more than {timeout} seconds: {commands}")
-        codes = json.loads(self.process.stdout.readline() or "null")
-        assert codes is not None, "the forking server ended, or could not import the suite: see what it printed"
-        return list(codes)
+        return list(self._answer(request, timeout))
+
+    @contextlib.contextmanager
+    def started(
+        self, folder: Path, argv: list[str], environment: dict[str, str], output: Path, errors: Path
+    ) -> Iterator["Started"]:
+        """A script that was started in a folder, in a process group of its own, which is killed at the end."""
+        status = errors.with_name(f".{errors.name}.status")
+        for file in (output, errors, status):
+            file.unlink(missing_ok=True)
+        request = {"folder": str(folder), "environment": environment, "start": argv}
+        started = Started(self._answer(request | {"files": [str(output), str(errors), str(status)]}, 60), output, errors, status)
+        try:
+            yield started
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+            started.wait(60)
 
     def close(self) -> None:
         """End the server."""
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+class Started:
+    """A process that a server started, as a Popen. pid: its process id and group. output, errors: files with what it printed."""
+
+    def __init__(self, pid: int, output: Path, errors: Path, status: Path) -> None:
+        self.pid, self.output, self.errors, self._status = pid, output, errors, status
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        return int(self._status.read_text()) if self._status.exists() else None
+
+    def wait(self, timeout: float) -> int:
+        """Return the exit code. timeout: in seconds."""
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"process {self.pid} has not ended after {timeout} seconds")
+            time.sleep(0.005)
+        return code
 
 
 if __name__ == "__main__":

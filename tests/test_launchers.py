@@ -4,32 +4,28 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Finished, checkout, result, run, started
+from checkout import Finished, checkout, result, run, started_script
+from forking import Started
 
 from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, requeue_handler
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
-OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_536", "evaluation.episodes=0",
+OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_024", "evaluation.episodes=0",
            "retention.drift=false", "logger=tensorboard"]  # fmt: skip
 
 
-@contextmanager
-def start(output: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def start(output: Path, *words: str) -> AbstractContextManager[Started]:
     """Start src/run.py, which prints into a file."""
-    command = [sys.executable, str(ROOT / "src" / "run.py"), *words]
-    with output.open("w") as file, started(command, cwd=ROOT, stdout=file, stderr=file) as process:
-        yield process
+    return started_script(["src/run.py", *words], output)
 
 
-def wait_for_updates(folder: Path, updates: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_updates(folder: Path, updates: int, process: Started) -> None:
     """Until a run's metrics.csv has so many."""
     file = folder / "metrics.csv"
     while not file.exists() or len(file.read_text().splitlines()) <= updates:
@@ -69,7 +65,7 @@ def test_failed_jobs_are_told_with_their_logs(swept):
     logs = rf"{folder}/\.submitit/\d+/\d+_0_log\.err"
     assert re.fullmatch(rf"error: job .* seed=-1: seed=-1: expected an integer from 0 to 2\*\*32 - 1; log: {logs}", bad)
     assert re.fullmatch(rf"error: job .* seed=0: ended without a result \(FINISHED\), killed or lost: .*; log: {logs}", killed)
-    for line, error in ((bad, "error: job "), (killed, "update 1/12 ")):
+    for line, error in ((bad, "error: job "), (killed, "update 1/8 ")):
         assert error in Path(line.rpartition(" ")[2]).read_text()
 
 

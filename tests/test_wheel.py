@@ -23,7 +23,7 @@ COMMANDS = {
     "launcher": "twosome-run -m hydra/launcher=slurm",
     "where": "twosome-where",
 }
-WHERE = "import hydra_plugins.grid_sweeper, twosome; print(twosome.__file__, hydra_plugins.grid_sweeper.__file__)"
+WHERE = "from importlib import import_module as of; print(of('twosome').__file__, of('hydra_plugins.grid_sweeper').__file__)"
 
 
 @pytest.fixture(scope="module")

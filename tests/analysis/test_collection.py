@@ -84,7 +84,7 @@ def test_published_runs_are_the_same_runs(study, tmp_path):
 def test_real_run_is_read(tmp_path):
     """Whatever changes in the run folders has to be followed here."""
     small = "model=tiny_random norm=token seed=3 total_steps=256 ppo.num_envs=4 ppo.num_steps=32 evaluation.episodes=2"
-    words = ["src/run.py", *small.split(), "env.kwargs.max_primitive_steps=30", "hydra.run.dir=runs/it"]
+    words = ["src/run.py", *small.split(), "env.kwargs.max_primitive_steps=30", "retention.limit=2", "hydra.run.dir=runs/it"]
     (ended,) = run(checkout(tmp_path), [words])
     assert ended.code == 0, ended.output
     (found,) = collection.read([tmp_path / "runs"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT, environment, started
+from checkout import ROOT, run, started_script
 from omegaconf import OmegaConf
 from test_resume import result
 
@@ -52,8 +52,10 @@ def suite(monkeypatch, capfd, tmp_path):
 def undisturbed(tmp_path_factory):
     """The run that nothing happens to."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    words = [sys.executable, str(ROOT / "src" / "run.py"), *OPTIONS, f"hydra.run.dir={folder}"]
-    subprocess.run(words, env=environment(), check=True, capture_output=True, timeout=200)
+    (ended,) = run(
+        folder.parent, [[str(ROOT / "src" / "run.py"), *OPTIONS, f"hydra.run.dir={folder}"]], PYTHONPATH=str(ROOT / "src")
+    )
+    assert ended.code == 0, ended.output
     return folder
 
 
@@ -213,12 +215,11 @@ def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, sa
 
 def test_the_second_process_on_a_folder_is_refused(suite, tmp_path, undisturbed):
     folder = tmp_path / "run"
-    words = [sys.executable, str(ROOT / "src" / "run.py"), *OPTIONS, f"hydra.run.dir={folder}"]
-    with started(words, stderr=subprocess.DEVNULL) as first:
+    with started_script(["src/run.py", *OPTIONS, f"hydra.run.dir={folder}"], tmp_path / "output") as first:
         while not (folder / "config.yaml").exists():
             assert first.poll() is None
             time.sleep(0.005)
-        first.send_signal(signal.SIGSTOP)
+        os.kill(first.pid, signal.SIGSTOP)
         for again in ([f"resume={folder}"], [*OPTIONS, f"hydra.run.dir={folder}"]):
             line = error_line(*suite("run", *again), 2)
             assert f"run folder {folder}: in use by process {first.pid} on {os.uname().nodename}; expected" in line
