@@ -62,8 +62,8 @@ def run(
     python: another interpreter, which finds the suite by itself. apart: standard error is `Finished.errors`, not part of its
     output. variables: of the environment.
     """
-    found = {"PYTHONPATH": str(folder / "src")} if python == sys.executable else {}
-    own = environment() | found | {"COLUMNS": "100"} | variables
+    found = str(folder / "src") if python == sys.executable else ""
+    own = environment() | {"PYTHONPATH": found, "COLUMNS": "100"} | variables
     codes = _servers.setdefault(python, Server(python)).run(folder, commands, own, apart, timeout)
     texts = [[file.read_text(errors="replace") for file in output_files(folder, n, apart)] for n in range(len(codes))]
     return [Finished(code, output, errors if apart else "") for code, (output, errors) in zip(codes, texts, strict=True)]
