@@ -36,8 +36,8 @@ def content(rows: pd.DataFrame, csv: str, metrics: Metrics, settings: Record) ->
 def write(folder: RunFolder, rows: pd.DataFrame, metrics: Metrics, settings: Record, evaluated: Record) -> Record:
     """Write the table, the figure and, last, the summary; return the summary.
 
-    Each replaces that of an earlier probe atomically, when all three are complete. An equal result keeps its stamp. evaluated: the
-    stamp of this one (`records.stamp`).
+    Each replaces that of an earlier probe atomically, when all three are complete. An equal result keeps its stamp.
+    evaluated: the stamp of this one (`records.stamp`).
     """
     csv = rows.to_csv(index=False, float_format="%.9g", lineterminator="\n")
     found, before = content(rows, csv, metrics, settings), folder.read_json(FILE, default={})

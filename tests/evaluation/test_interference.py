@@ -1,0 +1,357 @@
+"""suite=interference: what is measured, in which situations, and what stays as it is."""
+
+import functools
+import hashlib
+import json
+import shutil
+from collections import defaultdict
+
+import gymnasium
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from checkout import checkout, run, tables
+from envs.fragile import Fragile
+from evaluation_tools import composed
+from torch import nn
+
+import twosome.envs  # noqa: F401  (registers the environments)
+from twosome.algorithms.algorithm import Algorithm
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.ppo import PPO
+from twosome.decision import Decision
+from twosome.envs.optimum import best_play
+from twosome.errors import UserError
+from twosome.evaluation.interference import report, summary
+from twosome.evaluation.interference.config import InterferenceConfig
+from twosome.evaluation.interference.probe import Probe
+from twosome.evaluation.records import LATER
+from twosome.language import norms
+from twosome.language.config import ModelConfig
+from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
+from twosome.language.scorer import Scorer
+from twosome.policies.agent import Evaluation, LearningAgent
+from twosome.policies.language import LanguageAgent
+from twosome.policies.value_heads import Frozen
+from twosome.runs import evaluate
+
+FILES = ("interference.json", "interference.csv", "interference.png")
+SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
+RUNS = {
+    "twosome": f"{SMALL} retention.drift=false ppo.learning_rate=0.01",
+    "ppo": f"{SMALL} baseline=ppo env=virtualhome env.task=food_preparation",
+    "random": "baseline=random evaluation.gif=false evaluation.episodes=1",
+}
+KITCHEN = functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad")
+ACTIONS = int(KITCHEN().action_space.n)
+CONFIG = PPOConfig(2, 8, 2, 1, 1, 1, 1, 1e-2, 1e-2, target_kl=None)
+
+
+class Recording(PPO):
+    """PPO that remembers its last rollout."""
+
+    def collect(self, *rest):
+        self.batch = super().collect(*rest)
+        return self.batch
+
+
+class Still(Recording):
+    """Changes nothing."""
+
+    def update(self, *rest):
+        return {}
+
+
+class Other(Algorithm):
+    """Not PPO; its rollout is no Batch."""
+
+    num_envs, batch_size = 1, 1
+
+    def optimizers(self, agent):
+        return []
+
+    def collect(self, agent, runner, generator):
+        return 0
+
+    def update(self, *rest):
+        return {}
+
+
+class Tabular(LearningAgent):
+    """A logit for each action of each situation, and a value for each situation: nothing is shared."""
+
+    def __init__(self, actions):
+        super().__init__()
+        self.rows, self.logits = {}, nn.Parameter(torch.zeros(500, actions))
+        self.critic = nn.Parameter(torch.zeros(500))
+
+    def _rows(self, decisions):
+        return torch.tensor([self.rows.setdefault(self.identify(each), len(self.rows)) for each in decisions])
+
+    def log_policy(self, decisions):
+        with torch.no_grad():
+            return torch.log_softmax(self.logits[self._rows(decisions)], 1)
+
+    def evaluate(self, decisions, choices=None):
+        yield list(range(len(decisions))), Evaluation(torch.log_softmax(self.logits[self._rows(decisions)], 1))
+
+    def value_function(self, decisions):
+        rows = self._rows(decisions)
+        return lambda index: self.critic[rows[index]]
+
+    def parameter_groups(self):
+        return {"policy": [self.logits], "value": [self.critic]}
+
+
+def language_agent(head=None):
+    language = load_language_model(ModelConfig(source="tiny_random", device="cpu"), Lora())
+    value_head = head or Frozen(hidden_sizes=[16])
+    return LanguageAgent(Scorer(language, norms.word), value_head, torch.Generator().manual_seed(1))
+
+
+def probe(agent, algorithm, make_env=KITCHEN, seed=5, **options):
+    given = InterferenceConfig(**{"critic_rollouts": 0, "situations": 20, **options})
+    return Probe(agent, algorithm, make_env, 0.99, 4, seed, given)
+
+
+def decisions(rows):
+    """The decisions of rows, for agents that read texts, one for each situation."""
+    for _, own in rows.groupby("situation"):
+        phrases = tuple(own.action)
+        yield Decision(np.zeros(1, np.float32), own.prompt.iloc[0], tuple(range(len(phrases))), phrases)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The folders of finished runs, by baseline."""
+    folder = checkout(tmp_path_factory.mktemp("interference"))
+    for outcome in run(folder, [["src/run.py", *words.split(), f"hydra.run.dir={name}"] for name, words in RUNS.items()]):
+        assert outcome.code == 0, outcome.output
+    return folder
+
+
+@pytest.fixture
+def copies(folders, tmp_path):
+    """Copies of the runs, one for each call."""
+    return lambda name: shutil.copytree(folders / name, tmp_path / name, dirs_exist_ok=True)
+
+
+def asked(folder, *words):
+    options = (f"run={folder}", "suite=interference", "interference.critic_rollouts=1", "interference.situations=6")
+    return evaluate.run(composed("evaluate", *options, *words))
+
+
+def content(folder, own=True):
+    """The bytes of the files that the suite writes or, with own=False, of the others."""
+    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {str(path): text for path, text in files.items() if (str(path) in FILES) == own}
+
+
+def test_the_numbers_are_the_agents_own_before_and_after():
+    made, unchanged = language_agent(), language_agent()
+    rows, _ = probe(made, PPO(CONFIG)).measure()
+    each = list(decisions(rows))
+    for agent, name in ((unchanged, "before"), (made, "after")):
+        policy, scores = agent.log_policy(each), agent.engine.score([decision.text for decision in each]).logprobs.detach()
+        assert rows[f"log_policy_{name}"].to_numpy() == pytest.approx(policy.flatten().numpy(), abs=1e-5)
+        assert rows[f"log_prob_{name}"].to_numpy() == pytest.approx(scores.flatten().numpy(), abs=1e-4)
+    for measure in summary.MEASURES:
+        assert summary.changes(rows, measure).abs().min() > 0
+
+
+def test_samples_and_advantages_are_the_rollouts():
+    algorithm = Recording(CONFIG)
+    agent = Tabular(ACTIONS)
+    rows, metrics = probe(agent, algorithm, critic_rollouts=3).measure()
+    batch, taken = algorithm.batch, defaultdict(list)
+    assert agent.critic.any()
+    assert rows.log_policy_before.to_numpy() == pytest.approx(-np.log(ACTIONS))  # of the warm-up, the critic alone learned
+    assert metrics["policy_steps"] == 2
+    for decision, choice, advantage in zip(batch.decisions, batch.choices.tolist(), batch.advantages.tolist(), strict=True):
+        taken[decision.prompt, decision.action_prompts[choice]].append(advantage)
+    found = rows[rows.samples > 0]
+    assert rows.samples.sum() == len(batch.decisions) == 16
+    assert found.in_update.all()
+    assert rows[rows.samples == 0].advantage.isna().all()
+    for (prompt, action), own in found.groupby(["prompt", "action"]):
+        assert own.samples.sum() == len(taken[prompt, action])
+        assert (own.samples * own.advantage).sum() == pytest.approx(sum(taken[prompt, action]), abs=1e-6)
+    inside = {(decision.obs.tobytes(), decision.action_ids) for decision in batch.decisions}
+    assert rows[rows.in_update].situation.nunique() == len(inside)
+
+
+def test_where_nothing_is_shared_nothing_changes_outside():
+    rows, _ = probe(Tabular(ACTIONS), PPO(CONFIG)).measure()
+    changed = summary.changes(rows, "log_policy")
+    assert (changed[~rows.in_update] == 0).all()
+    assert changed[rows.in_update].abs().min() > 0
+    assert summary.carried_over(rows, "log_policy") == 0
+    assert rows.log_prob_before.isna().all()
+    assert summary.measured(rows) == ["log_policy"]
+
+
+def test_what_changes_nothing_is_measured_as_nothing():
+    rows, _ = probe(language_agent(), Still(CONFIG)).measure()
+    for measure in summary.MEASURES:
+        assert (summary.changes(rows, measure) == 0).all()
+        assert summary.carried_over(rows, measure) is None
+
+
+def test_the_first_update_of_the_policy_is_the_one_that_is_measured():
+    waits = PPOConfig(**vars(CONFIG) | {"value_warmup_updates": 2})
+    _, metrics = probe(Tabular(ACTIONS), PPO(waits)).measure()
+    assert metrics["policy_steps"] == 2
+    assert metrics["policy_lr"] == pytest.approx(1e-2 * (1 - 2 / 4))
+
+
+def test_the_best_path_is_that_of_the_best_play():
+    env = KITCHEN()
+    best = best_play(env, 0.99).actions
+    rows, _ = probe(Tabular(ACTIONS), PPO(CONFIG), situations=3).measure()
+    names, (_, info) = env.unwrapped.action_names, env.reset()
+    steps = []
+    for action in best:
+        steps.append((info["prompt"], f"{action} {names[action]}"))
+        *_, info = env.step(action)
+    found = rows[rows.best_action]
+    assert set(zip(found.prompt, found.kind, strict=True)) == set(steps)
+    assert set(rows[rows.on_best_path].prompt) == {prompt for prompt, _ in steps}
+    assert (~rows.in_update & ~rows.on_best_path).sum() == 3 * ACTIONS
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_an_environment_without_a_best_play_or_names(limit):
+    rows, _ = probe(Tabular(3), PPO(CONFIG), Fragile, situations=limit).measure()
+    assert not rows.on_best_path.any()
+    assert set(rows.kind) == {"0", "1", "2"}
+    assert summary.situations(rows) == {"in_update": 8, "outside": limit, "on_best_path": 0}
+
+
+def test_means_by_kind():
+    rows = pd.DataFrame(
+        [(0, "10 b", True, False, False, -1.0), (1, "10 b", False, True, True, -0.25), (2, "10 b", False, False, False, 0.75),
+         (0, "2 a", True, False, False, 0.0), (1, "2 a", False, True, False, 0.5)],
+        columns=["situation", "kind", "in_update", "on_best_path", "best_action", "log_policy_after"],
+    ).assign(log_policy_before=0.0)  # fmt: skip
+    none = {"situations": 0, "mean": None}
+    found = summary.by_kind(rows, "log_policy")
+    assert list(found) == ["2 a", "10 b"]
+    assert found["10 b"] == {
+        "in_update": {"situations": 1, "mean": -1.0}, "outside": {"situations": 2, "mean": 0.25},
+        "on_best_path": {"situations": 1, "mean": -0.25}, "best_action": {"situations": 1, "mean": -0.25}, "carried_over": -0.25,
+    }  # fmt: skip
+    assert (found["2 a"]["best_action"], found["2 a"]["carried_over"]) == (none, None)
+    assert summary.carried_over(rows, "log_policy") == pytest.approx(0.5 / 0.5)
+
+
+@pytest.mark.parametrize("name", ["twosome", "ppo"])
+def test_the_files_of_a_run(name, copies, capsys):
+    folder = copies(name)
+    others, settings = content(folder, own=False), dict(matplotlib.rcParams)
+    share = asked(folder)
+    assert dict(matplotlib.rcParams) == settings
+    assert content(folder, own=False) == others
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines()[:-4])) <= 80
+    rows, found = pd.read_csv(folder / "interference.csv"), json.loads((folder / "interference.json").read_text())
+    assert list(rows) == tables("docs/methods.md", "### Columns of interference.csv")
+    assert rows.log_prob_after.isna().all() == (name == "ppo")
+    assert found["settings"] | {"when": "before", "critic_rollouts": 1, "seed": 1000, "samples": 16} == found["settings"]
+    assert found["table_sha256"] == hashlib.sha256((folder / "interference.csv").read_bytes()).hexdigest()
+    assert (set(found[LATER]), found[LATER]["suite"]) == ({"at", "by", "suite", "trust"}, "interference")
+    measure = summary.measured(rows)[0]
+    assert share == found["carried_over"][measure] == pytest.approx(summary.carried_over(rows, measure), rel=1e-5)
+    for kind, entry in found["changes"][measure].items():
+        assert f"│ {' '.join(kind.split()[:2])} " in output  # a long one is on two lines
+        inside = rows[(rows.kind == kind) & rows.in_update]
+        assert entry["in_update"]["situations"] == len(inside)
+        if len(inside):
+            assert f"{summary.changes(inside, measure).mean():+.3f}" in output
+
+
+def test_the_same_seed_writes_the_same_bytes_and_keeps_the_stamp(copies):
+    folder = copies("twosome")
+    asked(folder)
+    summary_file = folder / "interference.json"
+    summary_file.write_text(summary_file.read_text().replace('"at": "2', '"at": "1'))  # a thousand years ago
+    first = content(folder)
+    assert set(first) == set(FILES)
+    asked(folder)
+    assert content(folder) == first
+    asked(folder, "seed=7")
+    assert [name for name, text in content(folder).items() if text == first[name]] == []
+
+
+def test_the_trained_agent_is_measured_where_it_is_asked_for(copies, folders):
+    folder = copies("ppo")
+    asked(folder, "interference.when=after")
+    rows = pd.read_csv(folder / "interference.csv")
+    found = evaluate.finished(composed("evaluate", f"run={folders / 'ppo'}"))
+    env = found.make_env()
+    start = Decision.from_step(*env.reset(seed=0))
+    own = rows[rows.prompt == start.prompt]
+    measured = own[own.situation == own.situation.iloc[0]].log_policy_before.to_numpy()
+    untrained = found.agent.log_policy([start])[0].numpy()
+    found.folder.load(found.agent)
+    trained = found.agent.log_policy([start])[0].numpy()
+    assert measured == pytest.approx(trained, abs=1e-6)
+    assert abs(measured - untrained).max() > 1e-4
+
+
+def test_a_probe_that_fails_leaves_the_files_of_the_last(copies, monkeypatch):
+    folder = copies("ppo")
+    asked(folder)
+    first = content(folder)
+    monkeypatch.setattr(report, "draw", None)
+    with pytest.raises(TypeError):
+        asked(folder, "seed=7")
+    assert content(folder) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("random", [], "suite=interference: expected a run of an agent that learns; that of "),
+        ("twosome", ["++env.gamma=0.5"], "env.gamma=0.5: expected the run's own with suite=interference; leave it out"),
+    ],
+)
+def test_runs_and_options_that_do_not_fit_are_one_line(folders, name, words, said):
+    with pytest.raises(UserError) as error:
+        asked(folders / name, *words)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_summary_is_told_before_anything_is_computed(copies, monkeypatch):
+    folder = copies("ppo")
+    (folder / "interference.json").write_text("{")
+    monkeypatch.setattr(evaluate.parts, "agent", None)
+    with pytest.raises(UserError, match=r"interference\.json: expected readable JSON"):
+        asked(folder)
+
+
+def joint():
+    head = Frozen(hidden_sizes=[16])
+    head.joint = True
+    return language_agent(head)
+
+
+@pytest.mark.parametrize(
+    ("agent", "algorithm", "rollouts", "said"),
+    [
+        (lambda: Tabular(ACTIONS), Other(), 1, "interference.critic_rollouts=1: expected 0 with Other, since only PPO"),
+        (
+            lambda: Tabular(ACTIONS),
+            Other(),
+            0,
+            "expected an algorithm that learns from a twosome.algorithms.rollout.Batch; Other",
+        ),
+        (joint, PPO(CONFIG), 2, "interference.critic_rollouts=2: expected 0 where values learn together with the policy"),
+    ],
+)
+def test_algorithms_and_agents_that_do_not_fit_are_refused(agent, algorithm, rollouts, said):
+    with pytest.raises(UserError, match=said):
+        probe(agent(), algorithm, critic_rollouts=rollouts).measure()
