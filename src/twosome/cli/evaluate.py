@@ -4,7 +4,6 @@ Examples:
   python src/evaluate.py run=outputs/2026-01-31/12-00-00 env.task=lettuce_salad gif=true
   python src/evaluate.py run=outputs/2026-01-31/12-00-00 suite=unseen
   python src/evaluate.py run=outputs/2026-01-31/12-00-00 suite=retention retention.limit=300
-  python src/evaluate.py run=outputs/2026-01-31/12-00-00 suite=interference
 """
 
 from typing import TYPE_CHECKING

@@ -42,7 +42,7 @@ def draw(rows: pd.DataFrame, measure: str, title: str) -> bytes:
     axes.set_axisbelow(True)
     sns.despine(ax=axes)
     handles, labels = axes.get_legend_handles_labels()
-    axes.get_legend().remove()
+    axes.legend().remove()
     figure.legend(handles, labels, loc="outside lower center", ncol=len(LABELS), frameon=False, fontsize=7.5, labelcolor=INK)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
