@@ -132,6 +132,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "box_of_actions": {"action_space": Box(0, 1, (2,), dtype=np.float32)},
     "actions_from_1": {"action_space": Discrete(3, start=1)},
     "tasks_in_a_word": {"tasks": "bus"},
+    "fewer_action_names": {"action_names": ("drive", "stop")},
 }
 """By name, attributes of the environment."""
 

@@ -85,6 +85,7 @@ FOUND_FIRST = {
     "box_of_actions": "its action_space is Box(0.0, 1.0, (2,), float32), expected a Discrete that starts at 0",
     "actions_from_1": "its action_space is Discrete(3, start=1), expected a Discrete that starts at 0",
     "tasks_in_a_word": "its tasks are 'bus', expected a tuple of str",
+    "fewer_action_names": "its action_names are ('drive', 'stop'), expected a tuple of 3 str",
 }
 AT_RESET = {
     "obs_alone": "its reset() gave array([0.], dtype=float32), expected 2: obs, info",

@@ -52,6 +52,9 @@ class Contract:
         tasks = getattr(env.unwrapped, "tasks", ())
         if not _listed(tasks) or not all(isinstance(task, str) for task in tasks):
             raise ContractError(f"its tasks are {shown(tasks)}, expected a tuple of str")
+        names = getattr(env.unwrapped, "action_names", None)
+        if names is not None and not (_listed(names) and [*map(type, names)] == [str] * self._actions):
+            raise ContractError(f"its action_names are {shown(names)}, expected a tuple of {self._actions} str")
         self._primitive_steps = 0
         self._known = {} if known is None else known
 

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from statistics import mean
 from typing import Any
@@ -17,6 +17,7 @@ from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
 from twosome.evaluation import records
+from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.records import Record
 from twosome.evaluation.retention import benchmarks, results
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
@@ -26,7 +27,7 @@ from twosome.evaluation.retention.report import FILE, add_later, measured, print
 from twosome.evaluation.summary import LEGEND, print_added, print_files, print_records
 from twosome.evaluation.video import record
 from twosome.language.loading import LanguageModel
-from twosome.policies.agent import Agent
+from twosome.policies.agent import Agent, LearningAgent
 from twosome.policies.context import MakeEnv
 from twosome.policies.random import RandomAgent
 from twosome.storage.folder import RunFolder
@@ -40,8 +41,8 @@ class Finished:
 
     config: its configuration, with the requested environment. changes: the environment's options that differ from the run's own.
     make_env: makes the requested environment. evaluation: the number of episodes, the seed, and whether to make a film.
-    benchmarks: the options of suite=retention. evaluated: the stamp of everything that is added to the run's folder
-    (`records.stamp`).
+    benchmarks, interference: the options of suite=retention and suite=interference. evaluated: the stamp of everything that is
+    added to the run's folder (`records.stamp`).
     """
 
     folder: RunFolder
@@ -50,6 +51,7 @@ class Finished:
     make_env: MakeEnv
     evaluation: EvaluationConfig
     benchmarks: BenchmarkConfig
+    interference: InterferenceConfig
     evaluated: Record
 
     @cached_property
@@ -134,8 +136,35 @@ def retention(run: Finished) -> float:
     return mean(next(iter(entry["metrics"].values()))["difference"] for entry in entries.values())
 
 
+def interference(run: Finished) -> float:
+    """Measure how far one update moves actions in situations that it did not contain.
+
+    Returns the mean absolute change outside the update over that in it; nan without a value. The run's weights stay as they are.
+    Raises UserError for bad options, and if the run's agent does not learn.
+    """
+    from twosome.evaluation.interference import probe, report  # seaborn takes a second to import
+
+    if "gamma" in run.changes:
+        raise UserError(f"env.gamma={run.config.env.gamma}: expected the run's own with suite=interference; leave it out")
+    algorithm, asked, seed = parts.algorithm(run.config), run.interference, run.evaluation.seed
+    probe.check_algorithm(algorithm, asked)
+    run.folder.read_json(report.FILE, default={})  # raises UserError for a damaged file before anything is computed
+    agent = run.agent
+    if not isinstance(agent, LearningAgent):
+        raise UserError(f"suite=interference: expected a run of an agent that learns; that of {run.folder.path} does not")
+    (run.folder.load if asked.when == "after" else run.folder.check_model)(agent)
+    num_updates = -(-run.config.total_steps // algorithm.batch_size)
+    rows, metrics = probe.Probe(agent, algorithm, run.make_env, run.config.env.gamma, num_updates, seed, asked).measure()
+    settings = {**asdict(asked), **records.setting_of(run.config.env, run.changes), "seed": seed, "samples": algorithm.batch_size}
+    found = report.write(run.folder, rows, metrics, settings, run.evaluated)
+    report.print_interference(found)
+    print_files(run.folder, report.FILES)
+    share = next(iter(found["carried_over"].values()))
+    return float("nan") if share is None else float(share)
+
+
 Suite = Callable[[Finished], float]
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift, retention)}
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift, retention, interference)}
 
 
 def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:

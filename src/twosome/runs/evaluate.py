@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import parts
 from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
 from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
 from twosome.policies.context import MakeEnv
@@ -22,7 +23,7 @@ from twosome.storage.lock import locked
 if TYPE_CHECKING:
     from twosome.evaluation.suites import Finished
 
-SUITES = ("episodes", "unseen", "cross", "drift", "retention")
+SUITES = ("episodes", "unseen", "cross", "drift", "retention", "interference")
 """The functions of twosome.evaluation.suites, by name. That module takes seconds to import, so suite= is checked without it."""
 
 
@@ -39,6 +40,7 @@ class EvaluateConfig:
     trust: bool
     env: dict[str, Any]
     retention: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    interference: InterferenceConfig = field(default_factory=InterferenceConfig)
 
     def __post_init__(self) -> None:
         if not self.run:
@@ -80,20 +82,25 @@ def finished(asked: DictConfig) -> "Finished":
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
-    for line in resource_notes(config, evaluation, make_env, folder):
+    for line in resource_notes(config, evaluation, make_env, folder, trains=options.suite == "interference"):
         print(f"note: {line}", file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
-    return suites.Finished(folder, config, changes, make_env, evaluation, options.retention, evaluated)
+    return suites.Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated)
 
 
-def resource_notes(config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder) -> list[str]:
-    """Return notes on the memory and time of the evaluation; raise UserError if it does not fit into memory."""
+def resource_notes(
+    config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder, trains: bool = False
+) -> list[str]:
+    """Return notes on the memory and time of the evaluation; raise UserError if it does not fit into memory.
+
+    trains: whether it includes an update.
+    """
     from twosome.estimates.estimate import Estimate  # its imports take a second
     from twosome.estimates.feasible import check_resources
 
-    played: Any = OmegaConf.merge(config, {"evaluation": {"episodes": evaluation.episodes}})
+    played: Any = OmegaConf.merge(config, {"evaluation": {"episodes": evaluation.episodes}, "total_steps": 1})
     try:
-        lines = list(check_resources(replace(Estimate.of(played, make_env), trains=False), folder.path))
+        lines = list(check_resources(replace(Estimate.of(played, make_env), trains=trains), folder.path))
     except UserError as error:
         raise UserError(str(error).replace("evaluation.episodes=", "episodes=")) from None
     return [line.replace("evaluation.episodes=", "episodes=") for line in lines]

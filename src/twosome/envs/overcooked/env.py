@@ -186,6 +186,11 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         }
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        """The macro-actions' names, by id."""
+        return tuple(action.name for action in self._automaton.macro_actions)
+
+    @property
     def initial_state(self) -> State:
         """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
         return self.kitchen.start

@@ -135,6 +135,11 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._over = True
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        """The actions' lines of script in lower case, by id."""
+        return tuple(" ".join(action.script).lower() for action in self.task.actions)
+
+    @property
     def observation_names(self) -> tuple[str, ...]:
         """The names of the observation's fields."""
         return tuple(name for name, _ in self.task.bits)
