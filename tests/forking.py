@@ -162,9 +162,9 @@ class Server:
     def _answer(self, request: dict[str, Any], timeout: float) -> Any:
         """Ask for something."""
         if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                [self.python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=True
-            )
+            own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # a request's counts
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            self.process = subprocess.Popen([self.python, __file__], text=True, cwd="/", env=own, start_new_session=True, **pipes)
             atexit.register(self.close)
         assert self.process.stdin
         assert self.process.stdout
