@@ -80,8 +80,9 @@ def write_training(folder: Path, curve: Callable[[int], float] | Sequence[float]
         value = curve(end) if callable(curve) else curve[number]
         rows += [f"{end},{env},{value!r},1.0,{EPISODE},40,True,{value > 0.4}" for env in range(NUM_ENVS)]
     (folder / "episodes.csv").write_text("\n".join(rows) + "\n")
-    updates = [f"{n},{n * steps // 4},1.5,0.5" for n in (1, 2, 3, 4)]
-    (folder / "metrics.csv").write_text("\n".join(["update,env_steps,rollout_seconds,update_seconds", *updates]) + "\n")
+    updates = [f"{n},{n * steps // 4},{6 * n},1.5,0.5" for n in (1, 2, 3, 4)]
+    head = "update,env_steps,optimizer_steps,rollout_seconds,update_seconds"
+    (folder / "metrics.csv").write_text("\n".join([head, *updates]) + "\n")
 
 
 def record(task: str, when: str, mode: str, value: float) -> dict[str, Any]:
