@@ -30,7 +30,7 @@ def read_progress(file: Path) -> pd.DataFrame:
     for name, least in (("env_steps", 1), ("optimizer_steps", 0)):
         falls = np.flatnonzero(np.diff(metrics[name], prepend=0) < least)
         if len(falls):
-            expected = f"{'more than' if least else 'at least'} in the row before"
+            expected = f"{'more' if least else 'no less'} than in the row before"
             found = metrics[name].iloc[falls[0]]
             raise UserError(f"{file}: row {falls[0] + 1}: {name}: expected {expected}, found {found:.0f}; {AGAIN}")
     seconds = (metrics.rollout_seconds + metrics.update_seconds).cumsum()

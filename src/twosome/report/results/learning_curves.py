@@ -129,14 +129,14 @@ def _limits(x: pd.Series, axis: Axis) -> tuple[float, float]:
 
 def _explain(axes: Sequence[Axes], windows: Sequence[int], shown: Shown, notes: Sequence[str]) -> None:
     """Say below the panels what lines and bands are. windows: of the panels, shown above each panel where they differ."""
-    band = "IQM, 95 % bootstrap interval" if shown.stat == "iqm" else "mean, population std"
-    looks_back = f"the last {windows[0]:,}"
+    band = "IQM, 95 % interval" if shown.stat == "iqm" else "mean, population std"
+    last = f"{windows[0]:,}"
     if len(set(windows)) > 1:
-        looks_back = "as many as panels say, the last"
+        last = "(see panels)"
         for each, window in zip(axes, windows, strict=True):
             each.set_title(f"last {window:,}", fontsize=7.5, color=style.INK, loc="right")
-    unit = "" if shown.axis is x_axes.STEPS else " environment steps"
-    label = f"{shown.axis.label}\nmean of the episodes that began in {looks_back}{unit}\nover seeds: {band}"
+    unit = "" if shown.axis is x_axes.STEPS else "environment steps; "
+    label = f"{shown.axis.label}\nmean of the episodes that began in the last {last}\n{unit}over seeds: {band}"
     axes[-1].set_xlabel("\n".join([label, *notes]), fontsize=7.5, color=style.INK)
 
 

@@ -107,17 +107,17 @@ class Summary:
 def _spent(runs: Sequence[Run], window: int) -> dict[str, float]:
     """Return what it took to 90 % of the optimum, along each axis, and what the runs took: medians over seeds.
 
-    reached: how many seeds got there. curve_...: how far their curves go, at most. steps: the most environment steps of a run.
+    reached: how many seeds got there. curve_...: how far their curves go. steps: the most environment steps of a run.
     """
     found: dict[str, float] = {}
-    end = [np.array([run.end]) for run in runs]
     for axis in AXES.values():
         name = "" if axis is STEPS else f"{axis.name}_"
         good = np.array([measures.steps_to_good(run, window, axis) for run in runs])
         found[f"{name or 'steps_'}to_good"] = float(np.median(good))
         if axis is STEPS:
             found["reached"] = np.isfinite(good).sum() if not np.isnan(good).any() else math.nan
-        found[f"curve_{axis.name}"] = max(float(along(run, axis, at)[0]) for run, at in zip(runs, end, strict=True))
+        ends = [along(run, axis, np.array([run.end])) for run in runs]
+        found[f"curve_{axis.name}"] = float(np.median(ends))
     found["steps"] = max(run.steps for run in runs)
     return found | {axis.name: float(np.median([total(run, axis) for run in runs])) for axis in (OPTIMIZER_STEPS, SECONDS)}
 
