@@ -52,8 +52,7 @@ def make_all(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out
 def _against(axis: Axis, runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     tasks, bootstrap = by_task(runs), commands.bootstrap(options)
     windows = smoothing.of_tasks(tasks, options.window)
-    lacking = notes.left_out(tasks, axis)
-    for note in lacking:
+    for note in notes.left_out(tasks, axis):
         warn(note.removesuffix("."))
     rows = pd.concat([plotted(task, methods, windows[task], axis, options.stat, bootstrap) for task, methods in tasks.items()])
     if rows.empty:
@@ -63,10 +62,11 @@ def _against(axis: Axis, runs: Sequence[Run], paper: Paper, options: argparse.Na
         _warn_of_nothing(rows, tasks)
     optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}
     points = paper if options.paper and axis is STEPS else None
-    remarks = [*notes.counted(tasks), *lacking]
     for name, shows in FIGURES.items():
         chosen = rows[rows.method.map(shows)]
         if len(chosen):
+            here = {task: {method: own for method, own in methods.items() if shows(method)} for task, methods in tasks.items()}
+            remarks = notes.of_figure(here, axis)
             shown = Shown(axis, optima, windows, options.stat, sorted(set(rows.method)), points, remarks)
             out.figure(f"curves_{name}{axis.suffix}", draw(chosen, shown))
 

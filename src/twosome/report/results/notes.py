@@ -13,7 +13,15 @@ CHANGED = "2026-11-22"
 
 def counted(tasks: Grouped) -> list[str]:
     """Return the note where episodes count where they ended."""
-    named = _named(tasks, lambda run: run.binned == ENDED)
+    return _counted(_named(tasks, lambda run: run.binned == ENDED))
+
+
+def of_figure(tasks: Grouped, axis: Axis) -> list[str]:
+    """Return the notes of a figure that shows tasks and methods against an axis: on what it draws and on what it leaves out."""
+    return [*_counted(_named(tasks, lambda run: run.binned == ENDED and known(run, axis))), *left_out(tasks, axis)]
+
+
+def _counted(named: str) -> list[str]:
     return [f"{named}: episodes count where they ended (runs published before {CHANGED})."] if named else []
 
 
@@ -44,10 +52,10 @@ def _named(tasks: Grouped, chosen: Callable[[Run], bool]) -> str:
         whole = {method: some for method, some in found.items() if len(some) == len(trained[method])}
         names = [style.label(method) + ("" if method in whole else _seeds(some)) for method, some in found.items()]
         if names:
-            said = "all trained methods" if len(whole) == len(trained) > 1 else ", ".join(names)
+            said = "all trained methods" if len(whole) == len(trained) > 1 else "; ".join(names)
             by_methods.setdefault(said, []).append(style.title(task))
-    return "; ".join(f"{', '.join(titles)}, {methods}" for methods, titles in by_methods.items())
+    return "; ".join(f"{', '.join(titles)} ({methods})" for methods, titles in by_methods.items())
 
 
 def _seeds(runs: list[Run]) -> str:
-    return f" (seed {', '.join(str(run.seed) for run in runs)})"
+    return f", seed {', '.join(str(run.seed) for run in runs)}"
