@@ -200,6 +200,8 @@ def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
     for script, names in WRITES.items():
         if script not in ("generalization", "retention", "report"):  # of which the first two are of evaluations alone
             assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
+    for axis, names in AGAINST.items():  # dvc.yaml lists them
+        assert set(made("curves", tmp_path / "runs", "--out", tmp_path, "--against", axis)) == names
     assert "| — | — | > 0 (0 of 2) | > 0 | > 0 s | 32 | 24 | 8 s | — |" in (tmp_path / "summary.md").read_text()
 
 

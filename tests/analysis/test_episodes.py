@@ -84,8 +84,7 @@ def test_time_outs_in_step_make_no_zigzag(tmp_path):
     by_beginning, by_end = (total[count >= 200] / count[count >= 200] for total, count in np.moveaxis(sums, 2, 1))
     assert by_beginning == pytest.approx(np.full(len(by_beginning), 0.2), abs=0.07)
     assert len(by_beginning) >= 4
-    assert by_end.min() < 0.1
-    assert by_end.max() == 1
+    assert np.ptp(by_end) > 0.5
 
 
 def test_bins_by_hand(tmp_path):
