@@ -58,8 +58,8 @@ def test_panels_say_their_windows_where_these_differ(tmp_path, monkeypatch):
     make_run(tmp_path / "short", curve=rising(0.8, 500), steps=1024)
     make_run(tmp_path / "long", curve=rising(0.8, 500), steps=8192, task="tomato_lettuce_salad")
     short, long = drawn(monkeypatch, tmp_path)["curves_norms"].axes
-    assert (short.get_title("right"), long.get_title("right")) == ("last 512", "last 4,096")
-    assert "in the last (see panels)\n" in long.get_xlabel()
+    assert (short.get_title("right"), long.get_title("right")) == ("N = 512", "N = 4,096")
+    assert "in the last N\n" in long.get_xlabel()
 
 
 def test_runs_of_a_task_share_the_window_of_the_shortest(tmp_path):

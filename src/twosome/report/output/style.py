@@ -106,10 +106,10 @@ def decorate(axes: Axes) -> None:
         axes.spines[side].set(color=INK, linewidth=0.6)
 
 
-def logarithmic(axes: Axes) -> None:
-    """Make the x-axis of decorated axes logarithmic, with labels at 1, 2, 5, ... or, of long ones, at powers of ten."""
+def logarithmic(axes: Axes, start: float, end: float) -> None:
+    """Make the x-axis of decorated axes logarithmic, with labels at 1, 2, 5, 10, ... or, of long ones, at powers of ten."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if end < 300 * start else (1.0,), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
     axes.xaxis.set_minor_locator(LogLocator(subs="auto", numticks=20))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -21,7 +21,7 @@ from twosome.report.statistics.axes import Axis
 from twosome.report.statistics.estimates import Bootstrap, Estimate, over_runs
 
 NOTHING = "nothing to draw yet"
-LINE = 48  # characters of a note on a figure
+LINE = 46  # characters of a note on a figure
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def draw(rows: pd.DataFrame, shown: Shown) -> Figure:
     figure, axes = style.panels(len(limits), -(-len(handles) // 2) + 2 + any(points.values()) + len(notes))
     for each, (task, (start, end)) in zip(axes, limits.items(), strict=True):
         if shown.axis.log:
-            style.logarithmic(each)
+            style.logarithmic(each, start, end)
         each.set_xlim(start, end)
         _draw_methods(each, _stretches(rows[rows.task == task], x, start, end), x, colors)
         for method in methods:
@@ -132,9 +132,9 @@ def _explain(axes: Sequence[Axes], windows: Sequence[int], shown: Shown, notes: 
     band = "IQM, 95 % interval" if shown.stat == "iqm" else "mean, population std"
     last = f"{windows[0]:,}"
     if len(set(windows)) > 1:
-        last = "(see panels)"
+        last = "N"
         for each, window in zip(axes, windows, strict=True):
-            each.set_title(f"last {window:,}", fontsize=7.5, color=style.INK, loc="right")
+            each.set_title(f"N = {window:,}", fontsize=7.5, color=style.INK, loc="right")
     unit = "" if shown.axis is x_axes.STEPS else "environment steps; "
     label = f"{shown.axis.label}\nmean of the episodes that began in the last {last}\n{unit}over seeds: {band}"
     axes[-1].set_xlabel("\n".join([label, *notes]), fontsize=7.5, color=style.INK)
