@@ -1,8 +1,8 @@
-"""Learning curves: discounted return against environment steps, a panel per task.
+"""Learning curves: discounted return against environment steps, optimiser steps or seconds, a panel per task.
 
 Two figures, as in the paper: norms against each other, and word against the baselines. With the plotted numbers as CSV.
 
-python analysis/curves.py multirun --out results
+python analysis/curves.py multirun --against seconds --out results
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -19,13 +19,15 @@ from pathlib import Path
 import pandas as pd
 
 from twosome.report import commands, drawing
-from twosome.report.data.collection import by_task
-from twosome.report.data.run import Run
+from twosome.report.data.collection import Grouped, by_task
+from twosome.report.data.run import BIN, Run
 from twosome.report.messages import warn
 from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
-from twosome.report.results.learning_curves import draw, plotted
+from twosome.report.results import notes
+from twosome.report.results.learning_curves import Shown, draw, plotted
 from twosome.report.statistics import smoothing
+from twosome.report.statistics.axes import AXES, STEPS, Axis
 
 PAPER = Path(__file__).with_name("paper.yaml")
 LANGUAGE = "twosome-"  # what the names of the norms' methods begin with
@@ -37,23 +39,46 @@ FIGURES = {
 
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    """Draw both figures and write the numbers of runs that were read."""
+    """Draw the figures against one x-axis and write the numbers, of runs that were read."""
+    _against(AXES[options.against], runs, paper, options, out)
+
+
+def make_all(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
+    """Draw them against each x-axis."""
+    for axis in AXES.values():
+        _against(axis, runs, paper, options, out)
+
+
+def _against(axis: Axis, runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     tasks, bootstrap = by_task(runs), commands.bootstrap(options)
     windows = smoothing.of_tasks(tasks, options.window)
-    rows = pd.concat([plotted(task, methods, windows[task], options.stat, bootstrap) for task, methods in tasks.items()])
-    out.csv("curves", rows)
-    for task, methods in tasks.items():
-        for method in methods:
-            if rows[(rows.task == task) & (rows.method == method)].center.isna().all():
-                why = "no training episode has ended" if any(run.steps for run in methods[method]) else "it was not evaluated"
-                warn(f"{task}, {method}: not drawn, since {why}")
+    for note in notes.left_out(tasks, axis):
+        warn(note.removesuffix("."))
+    rows = pd.concat([plotted(task, methods, windows[task], axis, options.stat, bootstrap) for task, methods in tasks.items()])
+    if rows.empty:
+        return
+    out.csv(f"curves{axis.suffix}", rows)
+    if axis is STEPS:
+        _warn_of_nothing(rows, tasks)
     optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}
+    points = paper if options.paper and axis is STEPS else None
     for name, shows in FIGURES.items():
         chosen = rows[rows.method.map(shows)]
         if len(chosen):
-            points = paper if options.paper else None
-            figure = draw(chosen, optima, windows, options.stat, sorted(set(rows.method)), points)
-            out.figure(f"curves_{name}", figure)
+            here = {task: {method: own for method, own in methods.items() if shows(method)} for task, methods in tasks.items()}
+            remarks = notes.of_figure(here, axis)
+            shown = Shown(axis, optima, windows, options.stat, sorted(set(rows.method)), points, remarks)
+            out.figure(f"curves_{name}{axis.suffix}", draw(chosen, shown))
+
+
+def _warn_of_nothing(rows: pd.DataFrame, tasks: Grouped) -> None:
+    """Warn of methods that have no curve."""
+    for task, methods in tasks.items():
+        for method in methods:
+            if rows[(rows.task == task) & (rows.method == method)].center.isna().all():
+                trained = any(run.steps for run in methods[method])
+                why = f"not all episodes of its first {BIN} steps have ended" if trained else "it was not evaluated"
+                warn(f"{task}, {method}: not drawn, since {why}")
 
 
 make = drawing.of_options(make_of, PAPER)
@@ -64,6 +89,7 @@ def parser() -> commands.Parser:
     made = commands.parser(__doc__)
     commands.add_statistics(made)
     add_options(made)
+    made.add_argument("--against", choices=AXES, default=STEPS.name, help="the x-axis")
     return made
 
 

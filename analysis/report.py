@@ -32,7 +32,7 @@ from twosome.report.results.page import Page, written
 PAPER = Path(__file__).with_name("paper.yaml")
 STYLES = Path(__file__).with_name("report.css")
 PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace, Folder], None]] = {
-    "curves": curves.make_of,
+    "curves": curves.make_all,
     "summary": summary.make_of,
     "generalization": generalization.make_of,
     "retention": retention.make_of,

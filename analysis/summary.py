@@ -19,16 +19,13 @@ from twosome.report.data.run import Run
 from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results.summary_table import Summary
-from twosome.report.statistics import smoothing
 
 PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Write the table of runs that were read."""
-    tasks = by_task(runs)
-    summary = Summary(smoothing.of_tasks(tasks, options.window), paper, options)
-    out.table("summary", summary.table(summary.rows(tasks)))
+    out.table("summary", Summary(by_task(runs), paper, options).table())
 
 
 make = drawing.of_options(make_of, PAPER)

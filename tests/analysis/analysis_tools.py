@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from checkout import ROOT
 
+from twosome.report.data import published
+from twosome.report.data.run import PROGRESS
 from twosome.report.paper import Paper
 from twosome.report.statistics import claims, measures
 
@@ -80,8 +83,9 @@ def write_training(folder: Path, curve: Callable[[int], float] | Sequence[float]
         value = curve(end) if callable(curve) else curve[number]
         rows += [f"{end},{env},{value!r},1.0,{EPISODE},40,True,{value > 0.4}" for env in range(NUM_ENVS)]
     (folder / "episodes.csv").write_text("\n".join(rows) + "\n")
-    updates = [f"{n},{n * steps // 4},1.5,0.5" for n in (1, 2, 3, 4)]
-    (folder / "metrics.csv").write_text("\n".join(["update,env_steps,rollout_seconds,update_seconds", *updates]) + "\n")
+    updates = [f"{n},{n * steps // 4},{6 * n},1.5,0.5" for n in (1, 2, 3, 4)]
+    head = "update,env_steps,optimizer_steps,rollout_seconds,update_seconds"
+    (folder / "metrics.csv").write_text("\n".join([head, *updates]) + "\n")
 
 
 def record(task: str, when: str, mode: str, value: float) -> dict[str, Any]:
@@ -149,6 +153,15 @@ def add_retention(folder: Path, outcomes: dict[str, str], kl: float = 0.1, probe
                 for n in range(1, probes + 1)]  # fmt: skip
         head = "update,env_steps,return,success_rate,kl,perplexity_ratio,top1_agreement,acc,acc_norm"
         (folder / "retention.csv").write_text("\n".join([head, *rows]) + "\n")
+    return folder
+
+
+def as_format_1(folder: Path) -> Path:
+    """Make published tables those of format 1, as if their bins were by the episodes' end; returns the folder."""
+    runs, curves = (pd.read_csv(folder / name, dtype=str, keep_default_na=False) for name in ("runs.csv", "curves.csv"))
+    runs.drop(columns=[*published.LATER]).assign(format="1").to_csv(folder / "runs.csv", index=False)
+    curves = curves[curves.episodes != "0"]
+    curves.drop(columns=[*PROGRESS]).to_csv(folder / "curves.csv", index=False)
     return folder
 
 

@@ -20,11 +20,20 @@ from twosome.report.output import tables
 from twosome.report.output.files import DPI
 from twosome.report.output.folder import Folder
 from twosome.report.results.summary_table import ALL
+from twosome.report.statistics.axes import AXES
 
 VARIABLES = environment() | {"PYTHONPATH": str(ROOT / "src")}  # this checkout, whichever one is installed
 FEW = ["--bootstrap-samples", "50", "--window", "512"]
+AGAINST = {
+    axis.name: {
+        f"curves{axis.suffix}.csv",
+        *(f"curves_{name}{axis.suffix}.{kind}" for name in ("norms", "baselines") for kind in ("png", "pdf")),
+    }
+    for axis in AXES.values()
+}
+"""What curves.py writes, by the value of --against."""
 WRITES = {
-    "curves": {"curves.csv", "curves_norms.png", "curves_norms.pdf", "curves_baselines.png", "curves_baselines.pdf"},
+    "curves": AGAINST["env_steps"],
     "summary": {"summary.md", "summary.csv", "summary.tex"},
     "generalization": {
         f"{name}.{suffix}" for name in ("generalization", "transfer") for suffix in ("csv", "md", "tex", "pdf", "png")
@@ -35,7 +44,7 @@ WRITES = {
     },
     "claims": {"claims.md", "claims.csv"},
 }
-WRITES["report"] = {"report.html", *set.union(*WRITES.values())}
+WRITES["report"] = {"report.html", *set.union(*WRITES.values(), *AGAINST.values())}
 
 
 def made(script, *words):
@@ -105,8 +114,12 @@ def test_script_runs_from_the_root(study, tmp_path):
 def test_published_tables_give_the_same_bytes(study, results, tmp_path):
     """And so does a second time."""
     made("publish", study, "--out", tmp_path / "published")
-    for script in ("curves", "summary", "generalization", "retention", "claims"):
-        for name, path in made(script, tmp_path / "published", "--out", tmp_path / "results").items():
+    commands = [
+        *(["curves", "--against", axis] for axis in AXES),
+        *([name] for name in WRITES if name not in ("curves", "report")),
+    ]
+    for script, *words in commands:
+        for name, path in made(script, tmp_path / "published", *words, "--out", tmp_path / "results").items():
             assert path.read_bytes() == (results / name).read_bytes(), name
     again = made("publish", tmp_path / "published", "--out", tmp_path / "again")
     assert sorted(again) == ["accuracies.csv", "curves.csv", "drift.csv", "evaluations.csv", "forgetting.csv", "runs.csv"]
@@ -134,7 +147,7 @@ def test_unfinished_runs_are_drawn_as_far_as_all_of_them_are(tmp_path):
         folder = make_run(tmp_path / str(seed), seed=seed, curve=lambda step: step / 10_000, steps=steps, total_steps=8192)
     (folder / "DONE").unlink()
     rows = pd.read_csv(made("curves", tmp_path, "--out", tmp_path, "--unfinished")["curves.csv"])
-    assert rows.env_steps.max() == 5120
+    assert rows.env_steps.max() == 4864  # the last whole bin
     assert rows.center.notna().all()
     assert rows.center.to_numpy() == pytest.approx((rows.env_steps - 224).to_numpy() / 10_000, abs=0.005)
 
@@ -168,7 +181,7 @@ def test_mean_and_std_as_the_paper_draws_them(study, tmp_path):
 
 
 def test_figures_are_a_column_wide_and_have_no_date(results):
-    for name in ("curves_norms", "curves_baselines", "generalization", "transfer", "retention", "forgetting"):
+    for name in (path.stem for path in results.glob("*.png")):
         picture = Image.open(results / f"{name}.png")
         assert (picture.width, picture.info["dpi"][0]) == (round(3.3 * DPI), pytest.approx(DPI, abs=0.1))
         assert "Software" not in picture.info
@@ -207,7 +220,9 @@ def test_runs_in_which_no_episode_ended_are_drawn(tmp_path):
     for script, names in WRITES.items():
         if script not in ("generalization", "retention", "report"):  # of which the first two are of evaluations alone
             assert set(made(script, tmp_path / "runs", "--out", tmp_path)) == names
-    assert "| — | — | > 32 (0 of 2) | — |" in (tmp_path / "summary.md").read_text()
+    for axis, names in AGAINST.items():  # dvc.yaml lists them
+        assert set(made("curves", tmp_path / "runs", "--out", tmp_path, "--against", axis)) == names
+    assert "| — | — | > 0 (0 of 2) | > 0 | > 0 s | 32 | 24 | 8 s | — |" in (tmp_path / "summary.md").read_text()
 
 
 def test_a_method_has_one_colour_and_the_optimum_a_line(study, tmp_path, monkeypatch):
@@ -276,7 +291,7 @@ def test_report_is_one_file_with_working_links(study, results):
     page, text = Links(), (results / "report.html").read_text()
     page.feed(text)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert len(page.sources) == 6
+    assert len(page.sources) == 10
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert not re.search(r"url\(|@import|https?://", text)
     for link in page.links:
@@ -297,12 +312,13 @@ def test_report_says_what_cannot_be_made_and_shows_nothing_of_other_runs(study, 
     make_run(tmp_path / "runs" / "0", "ppo", steps=1024)
     capsys.readouterr()
     written = made("report", tmp_path / "runs", "--out", tmp_path)
-    drawn = {"curves.csv", "curves_baselines.png", "curves_baselines.pdf"}
+    drawn = {name for names in AGAINST.values() for name in names if "norms" not in name}
     assert set(written) == drawn | WRITES["summary"] | WRITES["claims"] | {"report.html"}
     page, text = Links(), written["report.html"].read_text()
     page.feed(text)
-    (source,) = page.sources
-    assert base64.b64decode(source.partition(",")[2]) == written["curves_baselines.png"].read_bytes()
+    for source, axis in zip(page.sources, AXES.values(), strict=True):
+        picture = written[f"curves_baselines{axis.suffix}.png"]
+        assert base64.b64decode(source.partition(",")[2]) == picture.read_bytes()
     assert "generalization.csv" not in text
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
@@ -316,6 +332,7 @@ def test_report_has_the_options_of_what_it_makes():
     own = vars(import_module("report").parser().parse_args(["x"]))
     for script in WRITES:
         others = vars(import_module(script).parser().parse_args(["x"]))
+        others.pop("against", None)  # the report shows all
         assert others.items() <= own.items()
 
 
@@ -336,6 +353,7 @@ def test_report_escapes_what_runs_say(tmp_path):
         (["STUDY", "--seeds", "one"], "argument --seeds: 'one': expected integers with commas"),
         (["STUDY", "--seeds", "0,9"], "--seeds 0,9: tomato_salad, ppo has no run with seed 9"),
         (["STUDY", "--stat", "median"], "argument --stat: invalid choice"),
+        (["STUDY", "--against", "time"], "argument --against: invalid choice: 'time'"),
         (["STUDY", "--evaluations", "mine"], "argument --evaluations: invalid choice"),
         (["STUDY", "--windo", "1", "--colour"], "unrecognized arguments: --colour"),
     ],

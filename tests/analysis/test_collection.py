@@ -83,19 +83,26 @@ def test_published_runs_are_the_same_runs(study, tmp_path):
 
 def test_real_run_is_read(tmp_path):
     """Whatever changes in the run folders has to be followed here."""
-    small = "model=tiny_random norm=token seed=3 total_steps=256 ppo.num_envs=4 ppo.num_steps=32 evaluation.episodes=2"
+    small = "model=tiny_random norm=token seed=3 total_steps=768 ppo.num_envs=4 ppo.num_steps=32 evaluation.episodes=2"
     words = ["src/run.py", *small.split(), "env.kwargs.max_primitive_steps=30", "retention.limit=2", "hydra.run.dir=runs/it"]
     (ended,) = run(checkout(tmp_path), [words])
     assert ended.code == 0, ended.output
     (found,) = collection.read([tmp_path / "runs"])
     episodes = pd.read_csv(tmp_path / "runs" / "it" / "episodes.csv")
     after = [r for r in json.loads((tmp_path / "runs" / "it" / "evaluation.json").read_text()) if r["when"] == "after"]
-    assert (found.method, found.seed, found.task, found.steps) == ("twosome-token", 3, "tomato_salad", 256)
+    assert (found.method, found.seed, found.task, found.steps) == ("twosome-token", 3, "tomato_salad", 768)
     assert found.model == "tiny_random/llama"
     assert found.finished
     assert found.seconds > 0
-    assert found.bins.episodes.sum() == len(episodes) > 0
-    assert found.bins.return_sum.sum() == pytest.approx(episodes.discounted_return.sum(), rel=1e-4)
+    began = episodes.env_step - 4 * episodes.decisions
+    covered = episodes.groupby("env").env_step.max().min()
+    binned = episodes[began < covered // 256 * 256]
+    assert found.covered == covered >= 256
+    assert found.bins.episodes.sum() == len(binned) > 0
+    assert found.bins.return_sum.sum() == pytest.approx(binned.discounted_return.sum(), rel=1e-4)
+    metrics = pd.read_csv(tmp_path / "runs" / "it" / "metrics.csv").set_index("env_steps")
+    assert found.optimizer_steps == metrics.optimizer_steps.iloc[-1] > 0
+    assert found.bins.optimizer_steps[0] == metrics.optimizer_steps[256]
     assert found.evaluation("after", "greedy")["return_mean"] == pytest.approx(after[1]["return_mean"], rel=1e-4)
     assert found.optimum == pytest.approx(0.920518)
     assert collection.read(published_folder([found], tmp_path / "published"))[0].bins.equals(found.bins)
@@ -135,10 +142,10 @@ def test_unfinished_run_is_refused_unless_asked_for(tmp_path):
         ("evaluation.json", "{}", "evaluation.json: expected a readable file .it holds dict, expected a list."),
         ("choices.json", None, "choices.json: expected a readable file .it is not there."),
         ("provenance.json", "{", "provenance.json: expected a readable file"),
-        ("episodes.csv", "env_step,reward\n1,2\n", "episodes.csv: expected a column discounted_return; the run is"),
+        ("episodes.csv", "env_step,reward\n1,2\n", "episodes.csv: expected a column env; the run is"),
         (
             "episodes.csv",
-            "env_step,discounted_return,success\nx,2,True\n",
+            "env_step,env,decisions,discounted_return,success\nx,0,1,2,True\n",
             "episodes.csv: row 1: env_step: expected a whole number",
         ),
         ("metrics.csv", "update\n1\n", "metrics.csv: expected a column env_steps"),
@@ -168,13 +175,25 @@ def test_run_that_lost_its_results_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "match"),
     [
-        ("runs.csv", "\n1,tomato", "\n2,tomato", "expected format 1, found 2; publish the runs again"),
+        ("runs.csv", "\n2,tomato", "\n3,tomato", "expected format 2, or 1, in all rows, found 3; publish the runs again"),
         ("runs.csv", "format,", "version,", "runs.csv: expected a column format"),
         ("runs.csv", ',"{', ',"<', "runs.csv: tomato_salad/twosome-word/0: config: expected JSON .Expecting value"),
         ("runs.csv", '""seed"":0', '""seed"":""x""', "word/0: config: seed: expected a whole number .*, found 'x'; publish"),
         ("runs.csv", '""env"":""overcooked""', '""env"":5', "word/0: choices: env: expected a name .*, found 5; publish"),
         ("runs.csv", ",True,", ",maybe,", "runs.csv: row 1: finished: expected True or False, found 'maybe'"),
-        ("runs.csv", ",8192,", ",9999999999,", "row 1: steps: expected a whole .* to 100000000, found '9999999999'"),
+        (
+            "runs.csv",
+            ",began,",
+            ",middled,",
+            "word/0: expected began or ended as binned, .* found 'middled' and 8192 of 8192 steps",
+        ),
+        (
+            "runs.csv",
+            ",8192,began,",
+            ",8193,began,",
+            "word/0: .* at most all steps covered, found 'began' and 8193 of 8192 steps",
+        ),
+        ("runs.csv", ",8192,24,", ",9999999999,24,", "row 1: steps: expected a whole .* to 100000000, found '9999999999'"),
         ("curves.csv", ",return_sum", ",sum", "curves.csv: expected a column return_sum"),
         ("evaluations.csv", ",sampled,1000", ",sampled,many", "evaluations.csv: row 1: seed: expected a whole number"),
         ("evaluations.csv", ",0.75,", ",,", "row 1: success_rate: expected a number from 0 to 1, found ''; publish"),

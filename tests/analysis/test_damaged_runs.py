@@ -95,6 +95,12 @@ WRONG = {
     },
     ("config.yaml", "baseline"): {"twosome": ": baseline: expected options of a baseline, found 'twosome'"},
     ("config.yaml", "baseline", "affordance"): {"a\nb": r": baseline.affordance: expected a name of one line"},
+    ("config.yaml", "ppo", "num_envs"): {
+        None: ": ppo.num_envs: expected how many environments stepped together, a whole number from 1 to 100000000, by which",
+        "many": ": ppo.num_envs: expected how many environments stepped together",
+        0: ": ppo.num_envs: expected how many environments stepped together",
+        True: ": ppo.num_envs: expected how many environments stepped together",
+    },
     ("choices.json", "norm"): {None: ": norm: expected a name", ("a",): ": norm: expected a name"},
     ("choices.json", "affordance"): {"a\nb": ": affordance: expected a name of one line"},
     ("provenance.json", "model"): {7: ": model: expected a name", "a\nb": ": model: expected a name of one line"},
@@ -141,13 +147,27 @@ WHOLE = {
     ("metrics.csv", "env_steps,rollout_seconds,update_seconds\n5,-inf,1\n"): ": row 1: rollout_seconds: expected a number from 0",
     (
         "episodes.csv",
-        "env_step,discounted_return,success\n5,1,maybe\n",
+        "env_step,env,decisions,discounted_return,success\n5,0,1,1,maybe\n",
     ): ": row 1: success: expected True or False, found 'maybe'",
     (
         "episodes.csv",
-        "env_step,discounted_return,success\n5,1,True\n5,nan,True\n",
+        "env_step,env,decisions,discounted_return,success\n5,0,1,1,True\n5,1,1,nan,True\n",
     ): ": row 2: discounted_return: expected a number",
-    ("episodes.csv", "env_step,discounted_return,success\n-5,1,True\n"): ": row 1: env_step: expected a whole number from 1",
+    ("episodes.csv", "env_step,env,decisions,discounted_return,success\n-5,0,1,1,True\n"): ": row 1: env_step: expected a whole",
+    ("episodes.csv", "env_step,env,decisions,discounted_return,success\n64,0,17,1,True\n"): (
+        ": row 1: expected an episode of one of 4 environments (num_envs) that began at step 0 or later, found env 0 and 17 "
+    ),
+    (
+        "episodes.csv",
+        "env_step,env,decisions,discounted_return,success\n64,4,1,1,True\n",
+    ): ": row 1: expected an episode of one of 4",
+    ("metrics.csv", "env_steps,rollout_seconds,update_seconds\n5,1,1\n5,1,1\n"): (
+        ": row 2: env_steps: expected more than in the row before, found 5; run it again"
+    ),
+    ("metrics.csv", "env_steps,optimizer_steps,rollout_seconds,update_seconds\n5,3,1,1\n6,2,1,1\n"): (
+        ": row 2: optimizer_steps: expected no less than in the row before, found 2; run it again"
+    ),
+    ("metrics.csv", "env_steps,optimizer_steps,rollout_seconds,update_seconds\n5,,1,1\n"): ": row 1: optimizer_steps: expected a",
     ("episodes.csv", "env_step,discounted_return,success\n1,2\n1,2,3,4,5\n"): ": expected a readable table (",
     ("retention.csv", "update\n"): ": expected a column env_steps; the run is of another version, run it again",
 }
@@ -251,7 +271,7 @@ def test_names_are_shown_as_they_are(tmp_path, task):
 
 def test_a_setting_is_told_in_a_line(tmp_path):
     for seed in (0, 1):
-        make_run(tmp_path / str(seed), seed=seed, ppo={"schedule": f"{seed}\n" * 100})
+        make_run(tmp_path / str(seed), seed=seed, ppo={"num_envs": 4, "schedule": f"{seed}\n" * 100})
     line = refusal(tmp_path)
     assert r"found ppo.schedule='0\n0\n" in line
     assert r"ppo.schedule='1\n1\n" in line

@@ -13,6 +13,7 @@ output/               how results look and are written
 statistics/estimates.py   interquartile means, bootstrap and Wilson intervals: of numbers, not of runs
 data/                 what runs left behind
   run.py                one run: its options, learning curve and evaluations
+  episodes.py           bins a run's training episodes by where they began
   run_folder.py         reads a run from its folder
   published.py          writes runs as a few tables and reads them back
   collection.py         finds the runs below folders and checks that they can be compared
@@ -22,6 +23,7 @@ data/                 what runs left behind
   validation.py         checks types and ranges of what files hold
 statistics/           numbers computed from runs
   smoothing.py          smoothed learning curves, and the window that a task's runs share
+  axes.py               what curves are drawn against: environment steps, optimiser steps, seconds
   measures.py           the measures of one run by name: final return, quickness, ...
   transfer.py           success on tasks that were not trained on, pooled over seeds
   retention.py          change of accuracy on benchmarks, pooled over seeds
@@ -29,6 +31,7 @@ statistics/           numbers computed from runs
 commands.py           options, exit codes and error lines that the commands share
 drawing.py            from the runs that a command line names to the paths of what was drawn
 results/              one module per figure or table: its rows, its table, its picture
+  notes.py              what is said of runs whose episodes count otherwise, and of those that are left out
   learning_curves.py, summary_table.py, generalization_tables.py, generalization_figures.py, retention_tables.py,
   retention_figures.py, claims_table.py
   page.py               the HTML page with all of them

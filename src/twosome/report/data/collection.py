@@ -10,12 +10,14 @@ import pandas as pd
 from twosome.errors import UserError, shown
 from twosome.report.data import published, repeats
 from twosome.report.data.repeats import COUNTED
-from twosome.report.data.run import Run
+from twosome.report.data.run import BEGAN, Run
 from twosome.report.data.run_folder import read_folder
 from twosome.report.messages import warn
 
 ADDED = ("accuracies", "drift")
 """Tables of Run.retained to which src/evaluate.py adds."""
+CURVE = ("bins", "binned", "covered", "optimizer_steps", "seconds")
+"""Fields of Run that belong together."""
 Grouped = dict[str, dict[str, list[Run]]]
 """Runs by task, then by method, then by seed."""
 
@@ -93,12 +95,13 @@ def _check_finished(run: Run) -> None:
 def _fuller(run: Run, first: Run) -> Run:
     """Return the one of two copies of a run that was evaluated further; both must have the same results.
 
-    They agree in what the run itself wrote. What src/evaluate.py added to either of them counts as added to the run.
+    They agree in what the run itself wrote, the time apart; where one was published with its episodes binned by their end, the
+    bins of the other count. What src/evaluate.py added to either of them counts as added to the run.
     """
     _check_setting(run.task, run.method, [first, run])
     few, many = sorted((first, run), key=_extent)
     tables = list(zip(_own(few), _own(many), strict=True))
-    if not run.bins.equals(first.bins) or any(len(less.merge(more)) != len(less) for less, more in tables):
+    if not _same_bins(run, first) or any(len(less.merge(more)) != len(less) for less, more in tables):
         raise UserError(
             f"{run.source}: the same setting and seed as {first.source} ({run.name}), "
             "with different results; name only one of them"
@@ -106,7 +109,16 @@ def _fuller(run: Run, first: Run) -> Run:
     fuller, other = (many, few) if _extent(many) > _extent(few) else (first, run)
     known = {name: repeats.together(getattr(fuller.retained, name), getattr(other.retained, name)) for name in ADDED}
     evaluations = repeats.together(fuller.evaluations, other.evaluations)
-    return replace(fuller, evaluations=evaluations, retained=replace(fuller.retained, **known))
+    binned = next((each for each in (fuller, other) if each.binned == BEGAN), fuller)
+    curve = {name: getattr(binned, name) for name in CURVE}
+    return replace(fuller, evaluations=evaluations, retained=replace(fuller.retained, **known), **curve)
+
+
+def _same_bins(run: Run, other: Run) -> bool:
+    """Return whether two copies of a run have the same learning curve, as far as that can be told."""
+    if run.binned != other.binned:
+        return run.steps == other.steps
+    return run.bins.drop(columns="seconds").equals(other.bins.drop(columns="seconds"))
 
 
 def _extent(run: Run) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Read files of runs; each error names the file, the reason and the remedy."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,19 @@ def _read(file: Path, read: Callable[[Path], Any], remedy: str) -> Any:
         raise UserError(f"{file}: expected a readable file ({_reason(error)}); {remedy}") from None
 
 
-def read_table(file: Path, columns: Mapping[str, type], missing: Collection[str] = ()) -> pd.DataFrame:
-    """Read these columns of a run's CSV file. missing: those that may lack a number. Raises UserError."""
+def read_table(
+    file: Path, columns: Mapping[str, type], missing: Collection[str] = (), optional: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read these columns of a run's CSV file. Raises UserError.
+
+    missing: those that may lack a number. optional: those that may not be there, and are then nan.
+    """
     given = read_csv(file, AGAIN)
-    if absent := [name for name in columns if name not in given]:
-        raise UserError(f"{file}: expected a column {absent[0]}; the run is of another version, {AGAIN}")
-    return validation.table(given, columns, str(file), AGAIN, text=True, missing=missing)
+    absent = [name for name in columns if name not in given]
+    if needed := [name for name in absent if name not in optional]:
+        raise UserError(f"{file}: expected a column {needed[0]}; the run is of another version, {AGAIN}")
+    given = given.assign(**dict.fromkeys(absent, math.nan))
+    return validation.table(given, columns, str(file), AGAIN, text=True, missing=(*missing, *absent))
 
 
 def read_csv(file: Path, remedy: str, **options: Any) -> pd.DataFrame:

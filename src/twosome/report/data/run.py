@@ -19,7 +19,10 @@ from twosome.report.data.repeats import COUNTED, EVALUATED
 from twosome.report.data.retention import Retained
 
 BIN = 256
-"""Environment steps in a bin; a bin's step is its end, so that bin 256 holds the episodes that ended in steps 1 to 256."""
+"""Environment steps in a bin; a bin's step is its end, so that bin 256 holds the episodes whose first decision is in steps 1 to
+256; or, of runs that were published in format 1, those whose last decision is."""
+BEGAN, ENDED = "began", "ended"
+"""Values of Run.binned: where in a run an episode counts."""
 
 SETTING = ("env", "norm", "baseline", "engine", "tuning", "value_head", "model", "ppo", "algorithm", "total_steps")
 """Entries of the configuration that say what is computed, besides the seed."""
@@ -33,7 +36,9 @@ INCIDENTAL = (
 )
 """Options that say how something is computed, not what."""
 
-BINS = {"step": int, "episodes": int, "return_sum": float, "successes": int}
+PROGRESS = ("optimizer_steps", "seconds")
+"""Columns of BINS that say what a run had spent by a bin's end. They may lack a number."""
+BINS = {"step": int, "episodes": int, "return_sum": float, "successes": int, **dict.fromkeys(PROGRESS, float)}
 KEY = ("when", "env", "task", "prompt", "options", "mode")
 """Columns that say what was evaluated, and how."""
 EVALUATIONS = {
@@ -52,8 +57,11 @@ class Run:
 
     source: the run's folder, or the folder of published tables. config, choices, provenance: the folder's files.
     finished: whether it was. steps: environment steps that it trained for, 0 for a policy that is only evaluated.
-    seconds: time that these took. bins: a row per bin in which an episode ended, columns BINS. evaluations: columns EVALUATIONS,
-    options as JSON. retained: what the language model still knows. which: of several evaluations counts (repeats.COUNTED).
+    optimizer_steps: of the policy, in these; nan where the run is of a version that did not count them. seconds: time that these
+    took. binned: BEGAN or ENDED. covered: environment steps up to which every episode that began has ended, or steps where
+    episodes are binned by their end. bins: columns BINS; where episodes are binned by their beginning, a row for each whole bin
+    up to covered, else a row for each bin in which an episode ended. evaluations: columns EVALUATIONS, options as JSON. retained:
+    what the language model still knows. which: of several evaluations counts (repeats.COUNTED).
     """
 
     source: Path
@@ -62,11 +70,19 @@ class Run:
     provenance: dict[str, Any]
     finished: bool
     steps: int
+    optimizer_steps: float
     seconds: float
+    covered: int
+    binned: str
     bins: pd.DataFrame
     evaluations: pd.DataFrame
     retained: Retained = field(default_factory=Retained)
     which: str = COUNTED[0]
+
+    @property
+    def end(self) -> int:
+        """Where the learning curve ends: the last whole bin up to covered, or the bin that holds the last step if ENDED."""
+        return (self.covered if self.binned == BEGAN else self.covered + BIN - 1) // BIN * BIN
 
     @property
     def seed(self) -> int:

@@ -2,17 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from twosome.errors import UserError, shown
 from twosome.former import upgraded
-from twosome.report.data import repeats, retention, validation
+from twosome.report.data import episodes, repeats, retention, validation
 from twosome.report.data.reading import AGAIN, read_list, read_map, read_table
 from twosome.report.data.repeats import EVALUATED
 from twosome.report.data.retention import Retained
-from twosome.report.data.run import BIN, BINS, EVALUATIONS, MISSING, Run
-from twosome.report.data.validation import rounded, significant
+from twosome.report.data.run import BEGAN, BINS, EVALUATIONS, MISSING, Run
+from twosome.report.data.validation import rounded
 
 EVALUATE_AGAIN = "evaluate the run again"
 FILES = {"config": "config.yaml", "choices": "choices.json", "provenance": "provenance.json"}
@@ -25,22 +26,27 @@ def read_folder(folder: Path) -> Run:
         if group not in contents["config"]:
             raise UserError(f"{folder / 'config.yaml'}: expected an entry {group}; it is of another version, {AGAIN}")
     validation.check_origin(contents, {name: str(folder / file) for name, file in FILES.items()}, AGAIN)
-    steps, seconds = 0, 0.0
+    config = upgraded(contents["config"])
+    spent: dict[str, Any] = {"steps": 0, "optimizer_steps": 0.0, "seconds": 0.0}
+    bins, covered = retention.empty(BINS), 0
     if (folder / "metrics.csv").exists():
-        metrics = read_table(folder / "metrics.csv", {"env_steps": int, "rollout_seconds": float, "update_seconds": float})
-        steps = int(metrics.env_steps.max()) if len(metrics) else 0
-        seconds = float(metrics.rollout_seconds.sum() + metrics.update_seconds.sum())
+        progress = episodes.read_progress(folder / "metrics.csv")
+        spent = episodes.totals(progress)
+        if (folder / "episodes.csv").exists():
+            envs = episodes.num_envs(config, str(folder / FILES["config"]))
+            bins, covered = episodes.read_bins(folder / "episodes.csv", envs, progress)
     elif not (folder / "evaluation.json").exists():
         raise UserError(f"{folder}: expected a metrics.csv or an evaluation.json, found neither; {AGAIN}")
     return Run(
         source=folder,
-        config=upgraded(contents["config"]),
+        config=config,
         choices=contents["choices"],
         provenance=contents["provenance"],
         finished=(folder / "DONE").exists(),
-        steps=steps,
-        seconds=significant(seconds),
-        bins=_bins(folder),
+        **spent,
+        covered=covered,
+        binned=BEGAN,
+        bins=bins,
         evaluations=_evaluations(folder),
         retained=_retained(folder),
     )
@@ -55,18 +61,6 @@ def _retained(folder: Path) -> Retained:
         probes = read_table(folder / "retention.csv", retention.FORGETTING, retention.MISSING["forgetting"])
         tables["forgetting"] = rounded(probes, retention.FORGETTING)
     return Retained(**tables)
-
-
-def _bins(folder: Path) -> pd.DataFrame:
-    """Read the training episodes of a folder and bin them."""
-    if not (folder / "episodes.csv").exists():  # nothing was trained, or no episode has ended
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in BINS.items()})
-    episodes = read_table(folder / "episodes.csv", {"env_step": int, "discounted_return": float, "success": bool})
-    step = -(-episodes.env_step // BIN) * BIN
-    binned = episodes.groupby(step.rename("step")).agg(
-        episodes=("success", "size"), return_sum=("discounted_return", "sum"), successes=("success", "sum")
-    )
-    return rounded(binned.reset_index(), BINS)
 
 
 def _evaluations(folder: Path) -> pd.DataFrame:

@@ -16,8 +16,11 @@ LARGEST_INT = 2**32 - 1
 STEPS = 10**8  # for each window of which memory is needed
 
 SHARES = ("success_rate", "before", "after", "acc", "acc_norm", "p_value", "top1_agreement")
-FROM_0 = ("seconds", "rollout_seconds", "update_seconds", "return_std", "decisions_mean", "primitive_steps_mean")
-FROM_1 = ("step", "env_step", "episodes", "items")
+FROM_0 = (
+    *("seconds", "rollout_seconds", "update_seconds", "optimizer_steps"),
+    *("return_std", "decisions_mean", "primitive_steps_mean"),
+)
+FROM_1 = ("step", "env_step", "decisions", "episodes", "items")
 ANY_LENGTH = ("config", "choices", "provenance", "options", "outcomes")
 """Columns, by what they may hold besides what their type says."""
 TRUTH = {True: True, False: False, "True": True, "False": False}
@@ -94,15 +97,17 @@ def table(
     remedy: str,
     text: bool = False,
     missing: Collection[str] = (),
+    zero: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return a table's columns, each converted to its type. Raises UserError that names the first entry of another type or range.
 
     where: the file. remedy: what to do. text: whether numbers may be written as text. missing: columns that may lack a number,
-    which is then nan. Rows are called by their index: by its labels where these are text, otherwise by their number.
+    which is then nan. zero: those of FROM_1 that may be 0 in this table. Rows are called by their index: by its labels where
+    these are text, otherwise by their number.
     """
     found = {}
     for name, kind in columns.items():
-        found[name], good, expected = _column(given[name], name, kind, text, name in missing)
+        found[name], good, expected = _column(given[name], name, kind, text, name in missing, name in zero)
         bad = np.flatnonzero(~good.to_numpy(bool))
         if len(bad):
             label = given.index[bad[0]]
@@ -111,7 +116,7 @@ def table(
     return pd.DataFrame(found, index=given.index).reset_index(drop=True).astype(columns)
 
 
-def _column(values: pd.Series, name: str, kind: type, text: bool, missing: bool) -> tuple[pd.Series, pd.Series, str]:
+def _column(values: pd.Series, name: str, kind: type, text: bool, missing: bool, zero: bool) -> tuple[pd.Series, pd.Series, str]:
     """Return the values converted, which of them are good, and what was expected."""
     if kind is bool:
         truths = values.map(TRUTH)
@@ -121,6 +126,7 @@ def _column(values: pd.Series, name: str, kind: type, text: bool, missing: bool)
         longest = 10**7 if name in ANY_LENGTH else NAME
         return names, names.map(partial(is_name, longest=longest)), f"text of one line and at most {longest:,} characters"
     low, high = _range(name, kind)
+    low = 0 if zero else low
     numbers = values if values.dtype.kind in "iuf" else values.map(partial(_number, text=text))
     numbers = numbers.astype(float)
     good = numbers.between(low, high) | (numbers.isna() if missing else False)

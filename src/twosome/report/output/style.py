@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 WIDTH, PANEL = 3.3, 2.15  # inches: a column, the height of a panel in it
 INK, GRID = "#333a45", "#e4e7ec"
@@ -104,6 +104,15 @@ def decorate(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
     for side in ("bottom", "left"):
         axes.spines[side].set(color=INK, linewidth=0.6)
+
+
+def logarithmic(axes: Axes, start: float, end: float) -> None:
+    """Make the x-axis of decorated axes logarithmic, with labels at 1, 2, 5, 10, ... or, of long ones, at powers of ten."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if end < 300 * start else (1.0,), numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(thousands))
+    axes.xaxis.set_minor_locator(LogLocator(subs="auto", numticks=20))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def thousands(value: float, position: int | None = None) -> str:

@@ -13,6 +13,7 @@ from twosome.report.data.collection import Grouped
 from twosome.report.output import style
 from twosome.report.output.tables import NONE, Table, bracketed
 from twosome.report.paper import Curve, Paper, decimal
+from twosome.report.results import notes
 from twosome.report.statistics import claims, measures, smoothing
 from twosome.report.statistics.claims import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
 
@@ -96,7 +97,8 @@ def table(found: Sequence[Claim], tasks: Grouped, windows: Mapping[str, int], pa
             papers = shown_by_paper(check, task, paper)
             shown.append(_shown(claim, task, check, outcome, papers))
             data.append(_data(claim, task, check, outcome, papers))
-    return Table("Claims", COLUMNS, shown, _notes(options, windows, paper), len(COLUMNS), pd.DataFrame(data))
+    remarks = [*_notes(options, windows, paper), *notes.counted(tasks)]
+    return Table("Claims", COLUMNS, shown, remarks, len(COLUMNS), pd.DataFrame(data))
 
 
 def _shown(claim: Claim, task: str, check: Check, outcome: Outcome, papers: str) -> list[str]:
@@ -125,8 +127,9 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         f"and that it is about, {CONTRADICTED} where any is.",
         "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
         f"Measures of a run, from its curve smoothed over {smoothing.described(windows)} steps: final return (of what is not "
-        "trained, its evaluation); quickness, by the step at which 90 % of the optimum is first reached; early return, the mean "
-        "over the first 15 % of the steps; fall, the largest below an earlier value; steadiness, the same, negative.",
+        "trained, its evaluation); quickness, by the environment step at which 90 % of the optimum is first reached (the summary "
+        "says after how many optimiser steps and how long that was); early return, the mean over the first 15 % of the steps; "
+        "fall, the largest below an earlier value; steadiness, the same, negative. Episodes count where they began.",
         "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
         "untrained model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",
         "Change on benchmarks: accuracy (acc) after training less before, on the same items, each benchmark counting the same; "

@@ -17,6 +17,8 @@ from twosome.report.messages import one_line
 from twosome.report.output import style
 from twosome.report.output.folder import Folder
 from twosome.report.output.tables import Table, to_html
+from twosome.report.results import notes as curve_notes
+from twosome.report.statistics.axes import AXES
 from twosome.report.statistics.claims import CONTRADICTED, SUPPORTED
 
 
@@ -38,13 +40,18 @@ class Page:
 
 
 def learning_curves(page: Page) -> str:
-    """Write the section of learning curves."""
-    return (
-        '<div class="figures">'
-        + page.figure("curves_norms", "Norms against each other: discounted return of the training episodes.")
-        + page.figure("curves_baselines", "TWOSOME with word norm against the baselines.")
-        + '</div><p class="soft">The plotted numbers: <a href="curves.csv">curves.csv</a>.</p>'
-    )
+    """Write the section of learning curves: a row of figures for each x-axis, and how the episodes count."""
+    parts, tasks = [], by_task(page.runs)
+    for axis in AXES.values():
+        if page.out.wrote(f"curves{axis.suffix}.csv"):
+            parts += [
+                f'<h3>Against {axis.label}</h3><div class="figures">',
+                page.figure(f"curves_norms{axis.suffix}", "Norms against each other: discounted return of training episodes."),
+                page.figure(f"curves_baselines{axis.suffix}", "TWOSOME with word norm against the baselines."),
+                f'</div><p class="soft">The plotted numbers: <a href="curves{axis.suffix}.csv">curves{axis.suffix}.csv</a>.</p>',
+            ]
+    remarks = [*curve_notes.counted(tasks), *(note for axis in AXES.values() for note in curve_notes.left_out(tasks, axis))]
+    return "".join(parts) + listed(remarks)
 
 
 def summary(page: Page) -> str:
@@ -95,7 +102,12 @@ def retention(page: Page) -> str:
 
 def notes(table: Table) -> str:
     """Write a table's notes as a list."""
-    return '<ul class="notes">' + "".join(f"<li>{html.escape(note)}</li>" for note in table.notes) + "</ul>"
+    return listed(table.notes)
+
+
+def listed(sentences: Sequence[str]) -> str:
+    """Write notes as a list."""
+    return '<ul class="notes">' + "".join(f"<li>{html.escape(note)}</li>" for note in sentences) + "</ul>" if sentences else ""
 
 
 def claims(page: Page) -> str:

@@ -15,48 +15,51 @@ from twosome.report.data.run import Run
 from twosome.report.output import style
 from twosome.report.output.tables import NONE, Table, bracketed, number
 from twosome.report.paper import Paper
+from twosome.report.results import notes
 from twosome.report.statistics import measures, smoothing
+from twosome.report.statistics.axes import AXES, OPTIMIZER_STEPS, SECONDS, STEPS, along, total
 from twosome.report.statistics.estimates import Estimate, improvement, over_runs, pooled_iqm
 
 REFERENCE = "ppo"
 """The method that the others are compared with."""
 ALL = "all tasks"
 COLUMNS = (
-    *("task", "method", "seeds", "final return", "success", "steps to 90 %", "area", "evaluated, sampled", "evaluated, greedy"),
-    *("P(better than PPO)", "paper"),
+    *("task", "method", "seeds", "final return", "success"),
+    *("steps to 90 %", "optimiser steps to 90 %", "time to 90 %", "steps", "optimiser steps", "time"),
+    *("area", "evaluated, sampled", "evaluated, greedy", "P(better than PPO)", "paper"),
 )
 
 
 class Summary:
-    """Computes the rows and shows them. windows: of each task."""
+    """Computes the rows and shows them."""
 
-    def __init__(self, windows: Mapping[str, int], paper: Paper, options: argparse.Namespace) -> None:
+    def __init__(self, tasks: Grouped, paper: Paper, options: argparse.Namespace) -> None:
+        windows = smoothing.of_tasks(tasks, options.window)
+        self.tasks, self.remarks = tasks, [*notes.counted(tasks), *notes.unrecorded(tasks)]
         self.windows, self.paper, self.options, self.stat = windows, paper, options, options.stat
         self.bootstrap = commands.bootstrap(options)
 
-    def rows(self, tasks: Grouped) -> pd.DataFrame:
+    def rows(self) -> pd.DataFrame:
         """Compute a row for each task and method, then those over all tasks."""
-        rows = [self.row(task, method, methods) for task, methods in tasks.items() for method in style.order(list(methods))]
-        return pd.DataFrame(rows + self.aggregate(tasks))
+        rows = [self.row(task, method, methods) for task, methods in self.tasks.items() for method in style.order(list(methods))]
+        return pd.DataFrame(rows + self.aggregate(self.tasks))
 
-    def table(self, rows: pd.DataFrame) -> Table:
-        """Make the table of the rows."""
+    def table(self) -> Table:
+        """Make the table."""
+        rows = self.rows()
         shown = [_shown(dict(row), self.paper) for _, row in rows.iterrows()]
-        return Table("Summary", COLUMNS, shown, _notes(self.options, self.windows, self.paper), data=rows)
+        return Table("Summary", COLUMNS, shown, [*_notes(self.options, self.windows, self.paper), *self.remarks], data=rows)
 
     def row(self, task: str, method: str, methods: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         """Compute the row of one method on one task."""
         runs, window = methods[method], self.windows[task]
-        steps = np.array([measures.steps_to_good(run, window) for run in runs])
         return {
             "task": task,
             "method": method,
             "seeds": len(runs),
             **_columns("final_return", measures.level(runs, window, self.stat, self.bootstrap)),
             "success": self._mean(measures.final_success(run, window) for run in runs),
-            "steps_to_good": np.median(steps),
-            "reached": np.isfinite(steps).sum() if not np.isnan(steps).any() else math.nan,
-            "steps": max(run.steps for run in runs),
+            **_spent(runs, window),
             **_columns("area", self._over([measures.area(run, window) for run in runs])),
             "evaluated_sampled": self._mean(measures.evaluated(run, "return_mean", "sampled") for run in runs),
             "evaluated_greedy": self._mean(measures.evaluated(run, "return_mean", "greedy") for run in runs),
@@ -101,6 +104,24 @@ class Summary:
         return float(np.mean(list(values)))
 
 
+def _spent(runs: Sequence[Run], window: int) -> dict[str, float]:
+    """Return what it took to 90 % of the optimum, along each axis, and what the runs took: medians over seeds.
+
+    reached: how many seeds got there. curve_...: how far their curves go. steps: the most environment steps of a run.
+    """
+    found: dict[str, float] = {}
+    for axis in AXES.values():
+        name = "" if axis is STEPS else f"{axis.name}_"
+        good = np.array([measures.steps_to_good(run, window, axis) for run in runs])
+        found[f"{name or 'steps_'}to_good"] = float(np.median(good))
+        if axis is STEPS:
+            found["reached"] = np.isfinite(good).sum() if not np.isnan(good).any() else math.nan
+        ends = [along(run, axis, np.array([run.end])) for run in runs]
+        found[f"curve_{axis.name}"] = float(np.median(ends))
+    found["steps"] = max(run.steps for run in runs)
+    return found | {axis.name: float(np.median([total(run, axis) for run in runs])) for axis in (OPTIMIZER_STEPS, SECONDS)}
+
+
 def _columns(name: str, estimate: Estimate) -> dict[str, float]:
     center, low, high = (float(value) for value in (estimate.center, estimate.low, estimate.high))
     return {name: center, f"{name}_low": low, f"{name}_high": high}
@@ -120,7 +141,7 @@ def _shown(row: dict[Any, Any], paper: Paper) -> list[str]:
         f"{row['seeds']:.0f}",
         bracketed(_ends(row, "final_return"), 3),
         number(row["success"]),
-        _steps(row),
+        *_effort(row),
         number(row["area"], 3),
         number(row["evaluated_sampled"], 3),
         number(row["evaluated_greedy"], 3),
@@ -133,12 +154,28 @@ def _ends(row: dict[Any, Any], name: str) -> list[float]:
     return [row[f"{name}{end}"] for end in ("", "_low", "_high")]
 
 
-def _steps(row: dict[Any, Any]) -> str:
-    """Show the median over seeds, and how many seeds reached it."""
-    if pd.isna(row["steps_to_good"]):
-        return NONE
-    median = f"{row['steps_to_good']:,.0f}" if math.isfinite(row["steps_to_good"]) else f"> {row['steps']:,.0f}"
-    return f"{median} ({row['reached']:.0f} of {row['seeds']:.0f})"
+def _effort(row: dict[Any, Any]) -> list[str]:
+    """Show the median over seeds of what 90 % of the optimum took, and how many seeds reached it; then what training took."""
+    reached = "" if pd.isna(row["reached"]) else f" ({row['reached']:.0f} of {row['seeds']:.0f})"
+    steps, optimizer_steps, seconds = (
+        ("> " if math.isinf(row[good]) else "") + show(min(row[good], row[end])) if not pd.isna(row[good]) else NONE
+        for good, end, show in (
+            ("steps_to_good", "curve_env_steps", _whole),
+            ("optimizer_steps_to_good", "curve_optimizer_steps", _whole),
+            ("seconds_to_good", "curve_seconds", _time),
+        )
+    )
+    trained = row["steps"] > 0
+    totals = [_whole(row["steps"]), _whole(row["optimizer_steps"]), _time(row["seconds"])] if trained else [NONE] * 3
+    return [steps + reached, optimizer_steps, seconds, *totals]
+
+
+def _whole(value: float) -> str:
+    return NONE if pd.isna(value) else f"{value:,.0f}"
+
+
+def _time(seconds: float) -> str:
+    return NONE if pd.isna(seconds) else f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper) -> list[str]:
@@ -150,12 +187,16 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         else "mean over seeds and mean ± one population standard deviation"
     )
     return [
-        f"Final return: mean discounted return of the episodes of the last {window} environment steps of training; "
+        f"Final return: mean discounted return of the episodes that began in the last {window} environment steps of the curve, "
+        "which ends where the first episode began that training did not finish; "
         f"{interval}. Where nothing is trained: return of the evaluation; of a single one, the interval of its episodes' mean. "
         f"In rows of {ALL}: as a share of each task's optimum, over tasks and seeds, always with the bootstrap interval.",
-        f"Success: of the last {window} steps. Success and evaluated returns are means over seeds.",
+        "Success: of the same episodes. Success and evaluated returns are means over seeds.",
         "Steps to 90 %: environment steps until the smoothed return first reaches 90 % of the optimum, median over seeds; a seed "
-        "that never does counts as later than all others. In brackets: how many seeds did.",
+        "that never does counts as later than all others. In brackets: how many seeds did. Beside it, the optimiser steps of the "
+        "policy and the time that it took to get there.",
+        "Steps, optimiser steps, time: of the whole training; the longest run's environment steps, medians over seeds. Time is "
+        "spent on rollouts and updates, on each run's machine with whatever else ran there.",
         "Area: under the smoothed learning curve, divided by the steps: the mean return during training.",
         "P(better than PPO): share of pairs of runs, one of the method and one of PPO, in which the method's final return is "
         "higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",

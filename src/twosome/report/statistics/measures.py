@@ -9,6 +9,7 @@ import numpy as np
 from twosome.report.data.run import Run
 from twosome.report.paper import Paper
 from twosome.report.statistics import retention, transfer
+from twosome.report.statistics.axes import STEPS, Axis, along, known
 from twosome.report.statistics.estimates import Z95, Bootstrap, Estimate, over_runs
 from twosome.report.statistics.smoothing import smoothed
 
@@ -19,25 +20,31 @@ EARLY = 0.15
 
 
 def final_return(run: Run, window: int) -> float:
-    """Return the mean discounted return of the last window of training; of the evaluation where nothing was trained."""
-    return float(smoothed(run, window)[1][-1]) if run.steps else evaluated(run, "return_mean", "sampled")
+    """Return the mean discounted return of the last window of the curve; of the evaluation where nothing was trained."""
+    return _last(run, window, "return_sum") if run.steps else evaluated(run, "return_mean", "sampled")
 
 
 def final_success(run: Run, window: int) -> float:
-    """Return the success rate of the last window of training; of the evaluation where nothing was trained."""
-    return float(smoothed(run, window, "successes")[1][-1]) if run.steps else evaluated(run, "success_rate", "sampled")
+    """Return the success rate of the last window of the curve; of the evaluation where nothing was trained."""
+    return _last(run, window, "successes") if run.steps else evaluated(run, "success_rate", "sampled")
 
 
-def steps_to_good(run: Run, window: int) -> float:
+def _last(run: Run, window: int, column: str) -> float:
+    """Return the last value of the smoothed curve; nan where it has none."""
+    return float([math.nan, *smoothed(run, window, column)[1]][-1])
+
+
+def steps_to_good(run: Run, window: int, axis: Axis = STEPS) -> float:
     """Return the environment steps until the smoothed return first reaches 90 % of the optimum; infinite where it never does.
 
-    nan where the optimum is not known or nothing was trained. A later fall does not count.
+    nan where the optimum is not known or nothing was trained. A later fall does not count. axis: what is counted in place of
+    environment steps; nan where the run does not say it.
     """
-    if not run.steps or math.isnan(run.optimum):
+    if not run.steps or math.isnan(run.optimum) or not known(run, axis):
         return math.nan
     at, values = smoothed(run, window)
     reached = at[values >= GOOD * run.optimum]  # nan reaches nothing
-    return float(reached[0]) if len(reached) else math.inf
+    return float(along(run, axis, reached[:1])[0]) if len(reached) else math.inf
 
 
 def area(run: Run, window: int, share: float = 1.0) -> float:
@@ -45,7 +52,7 @@ def area(run: Run, window: int, share: float = 1.0) -> float:
     if not run.steps:
         return math.nan
     at, values = smoothed(run, window)
-    there = ~np.isnan(values) & (at <= share * at[-1])
+    there = ~np.isnan(values) & (at <= share * max(run.steps, run.end))
     at, values = at[there], values[there]
     if len(at) < 2:
         return float(values[0]) if len(at) else math.nan

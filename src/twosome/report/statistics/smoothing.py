@@ -15,15 +15,15 @@ Methods = Mapping[str, Sequence[Run]]
 
 
 def of_task(methods: Methods, asked: int) -> int:
-    """Return the window of all runs of a task: at most half of the shortest run that was trained.
+    """Return the window of all runs of a task: at most half of the shortest curve.
 
-    So a curve has two points or more, unless its run lasted for a single bin.
+    So a curve has two points or more, unless it is a single bin.
     """
-    return min(asked, max(BIN, -(-_shortest(methods, asked) // BIN) // 2 * BIN))
+    return min(asked, max(BIN, _shortest(methods, asked) // BIN // 2 * BIN))
 
 
 def _shortest(methods: Methods, asked: int) -> int:
-    steps = [run.steps for runs in methods.values() for run in runs if run.steps]
+    steps = [run.end for runs in methods.values() for run in runs if run.end]
     return min(steps, default=2 * asked)
 
 
@@ -38,7 +38,7 @@ def warn_of_shorter(tasks: Mapping[str, Methods], asked: int) -> None:
     for window in sorted(set(found.values()) - {asked}):
         names = [task for task in tasks if found[task] == window]
         named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        shortest = f"the shortest run has {min(_shortest(tasks[task], asked) for task in names):,}"
+        shortest = f"the shortest curve has {min(_shortest(tasks[task], asked) for task in names):,}"
         warn(f"{named}: means look back over {window:,} environment steps instead of --window {asked}, since {shortest}")
 
 
@@ -56,7 +56,7 @@ def notes(windows: Mapping[str, int], asked: int) -> list[str]:
     if set(windows.values()) == {asked}:
         return []
     return [
-        f"Window: a task whose shortest run has fewer than twice the {asked:,} steps of --window is given half of that run, "
+        f"Window: a task whose shortest curve has fewer than twice the {asked:,} steps of --window is given half of it, "
         f"{BIN} steps at least."
     ]
 
@@ -67,22 +67,22 @@ def check_window(window: int) -> None:
         raise UserError(f"--window {window}: expected a multiple of {BIN} environment steps, as {-(-window // BIN) * BIN}")
 
 
-def grid(steps: int, window: int) -> np.ndarray:
-    """Return the environment steps at which a curve is computed: four in each window, the last one at the end of the run.
+def grid(end: int, window: int) -> np.ndarray:
+    """Return the environment steps at which a curve is computed: four in each window, the last one at its end (Run.end).
 
-    The first is one window after the start, if the run is that long: the first episodes to end are the short, lucky ones.
+    The first is one window after the start, if the curve is that long.
     """
-    end = -(-steps // BIN) * BIN
     at = np.arange(end, 0, -max(BIN, window // 4 // BIN * BIN))[::-1]
     return at[at >= min(window, end)]
 
 
 def smoothed(run: Run, window: int, column: str = "return_sum") -> tuple[np.ndarray, np.ndarray]:
-    """Return steps and, at each, the mean over the episodes that ended in the last window steps; nan where none did.
+    """Return steps and, at each, the mean over the episodes that began in the last window steps; nan where none did.
 
-    column: return_sum for discounted returns, successes for the success rate.
+    Of runs that are binned by their end, over those that ended there. column: return_sum for discounted returns, successes for
+    the success rate.
     """
-    at, steps = grid(run.steps, window), run.bins.step.to_numpy()
+    at, steps = grid(run.end, window), run.bins.step.to_numpy()
     last, first = np.searchsorted(steps, at, side="right"), np.searchsorted(steps, at - window, side="right")
 
     def within(name: str) -> np.ndarray:
