@@ -20,7 +20,7 @@ ADDED = ("env=corridor", "norm=characters", "algorithm=reinforce", "model=my_mod
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
 SMALL = {
     "src/run.py": "model=tiny_random ppo.num_envs=2 ppo.num_steps=16 total_steps=32 evaluation.episodes=2 "
-    "retention.limit=2 retention.every=1 env.kwargs.max_primitive_steps=10",
+    "retention.limit=2 retention.every=1 env.kwargs.max_primitive_steps=10 evaluation.gif=false",
     "src/evaluate.py": "episodes=2",
     "src/probe.py": "model=tiny_random",
     "src/benchmark.py": "model=tiny_random",
