@@ -8,8 +8,9 @@ from pathlib import Path
 from checkout import Finished, at_work, checkout
 
 OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "ppo.num_envs=5", "ppo.num_steps=16", "ppo.num_minibatches=2",
-           "ppo.value_num_minibatches=2", "ppo.target_kl=0.05", "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2",
-           "evaluation.gif=false", "retention.limit=1", "retention.every=2"]  # fmt: skip
+           "ppo.value_num_minibatches=2", "ppo.target_kl=0.05", "ppo.minibatch=decisions", "ppo.base_kl_coef=0.1",
+           "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2", "evaluation.gif=false", "retention.limit=1",
+           "retention.every=2"]  # fmt: skip
 TWO = ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
 FAILING_YAML = """
 # Fails.
