@@ -68,7 +68,7 @@ class LanguageAgent(LearningAgent):
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """See Agent; each distinct decision is scored once per state of the weights, as far as POLICIES goes."""
         rows = [policy for policy, _ in self._remembered(decisions)]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=MASKED)
+        return _padded(rows)
 
     def _remembered(self, decisions: Sequence[Decision]) -> list[tuple[Tensor, Tensor | None]]:
         """The log-policy of each decision, (actions,), and its value, (), where the value head is joint."""
@@ -104,8 +104,7 @@ class LanguageAgent(LearningAgent):
             states = zip(texts, scores.prompt_states, strict=True)
             self._features.keep({prompt: state.clone() for (prompt, _), state in states if prompt not in self._features})
         values = self.critic(scores.prompt_states).unbind() if self.joint_values else [None] * len(texts)
-        policies = [row[: len(text[1])].clone() for text, row in zip(texts, scores.log_policy(), strict=True)]
-        return list(zip(policies, values, strict=True))
+        return list(zip(_own_rows(scores, texts), values, strict=True))
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
@@ -141,12 +140,11 @@ class LanguageAgent(LearningAgent):
         """See LearningAgent; each distinct decision is scored once in a run, as far as POLICIES goes."""
         texts = [decision.text for decision in decisions]
         rows = self._base.of(texts, self._base_policies)
-        return nn.utils.rnn.pad_sequence([rows[text] for text in texts], batch_first=True, padding_value=MASKED)
+        return _padded([rows[text] for text in texts])
 
     def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
         with self.engine.lm.reference():
-            policies = self.engine.score(texts).log_policy()
-        return [row[: len(actions)].clone() for row, (_, actions) in zip(policies, texts, strict=True)]
+            return _own_rows(self.engine.score(texts), texts)
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
@@ -216,6 +214,16 @@ class LanguageAgent(LearningAgent):
         return tuple(
             parameter._version for parameter in (*self._learned, *(self.critic.parameters() if self.joint_values else ()))
         )
+
+
+def _own_rows(scores: Scores, texts: Sequence[DecisionText]) -> list[Tensor]:
+    """Return the log-policy of each decision, (its actions,), as a tensor of its own."""
+    return [row[: len(actions)].clone() for row, (_, actions) in zip(scores.log_policy(), texts, strict=True)]
+
+
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    """Return log-policies as one tensor, (n, A)."""
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=MASKED)
 
 
 def build(context: AgentContext) -> LanguageAgent:

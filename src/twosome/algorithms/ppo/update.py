@@ -1,6 +1,7 @@
 """One PPO update: the policy's optimiser steps, then the value function's where it learns apart."""
 
 from collections import defaultdict
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,8 @@ from twosome.algorithms.rollout import Batch
 from twosome.policies.agent import LearningAgent
 
 Diagnostics = dict[str, float]
+TERMS = ("policy_loss", "entropy", "approx_kl", "clipfrac")
+"""The names of PolicyTerms in metrics.csv."""
 CHECKED = ("policy_loss", "value_loss", "approx_kl", "grad_norm")
 
 
@@ -23,12 +26,14 @@ class Targets(NamedTuple):
     """What the policy's update needs of a rollout besides the batch; tensors are (samples,).
 
     advantages: normalised over the rollout where minibatches are decisions. weights: of the samples, with mean 1; None: all 1.
-    log_base: (samples, actions), the policy before training; None without the term of the loss that needs it.
+    log_base: (samples, actions), the policy before training; None without the term of the loss that needs it. keys: of the
+    samples' decisions (LearningAgent.identify); empty where samples are not treated by their decision.
     """
 
     advantages: Tensor
     weights: Tensor | None
     log_base: Tensor | None
+    keys: list[Hashable]
 
     @classmethod
     def of(cls, agent: LearningAgent, batch: Batch, config: PPOConfig) -> "Targets":
@@ -36,12 +41,13 @@ class Targets(NamedTuple):
         advantages, weights, log_base = batch.advantages, None, None
         if config.norm_adv and config.minibatch is Minibatch.decisions:
             advantages = clipped(normalize(advantages), config.clip_adv)
+        by_decision = config.count_exponent or config.minibatch is Minibatch.decisions
+        keys = [agent.identify(decision) for decision in batch.decisions] if by_decision else []
         if config.count_exponent:
-            keys = [agent.identify(decision) for decision in batch.decisions]
             weights = count_weights(keys, config.count_exponent).to(advantages.device)
         if config.base_kl_coef:
             log_base = agent.base_log_policy(batch.decisions)
-        return cls(advantages, weights, log_base)
+        return cls(advantages, weights, log_base, keys)
 
 
 def clipped(advantages: Tensor, most: float | None) -> Tensor:
@@ -61,7 +67,7 @@ def update_policy(
     targets, taken, per_step = Targets.of(agent, batch, config), 0, config.gradient_accumulation_steps
     learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.update_epochs):
-        parts = minibatches(agent, batch, config, generator)
+        parts = minibatches(agent, batch, config, targets, generator)
         for first in range(0, len(parts), per_step):
             steps.append(policy_gradient(agent, batch, parts[first : first + per_step], config, targets))
             if config.target_kl is not None and steps[-1]["approx_kl"] > config.target_kl:
@@ -79,16 +85,17 @@ def update_policy(
 
 def no_steps(config: PPOConfig) -> Diagnostics:
     """Return the diagnostics of an update in which the policy stays as it is."""
-    names = ("policy_loss", "entropy", "approx_kl", "clipfrac", *(("base_kl",) if config.base_kl_coef else ()))
+    names = (*TERMS, *(("base_kl",) if config.base_kl_coef else ()))
     return dict.fromkeys(names, float("nan")) | {"policy_steps": 0, "kl_stop": 0, "grad_norm": 0.0}
 
 
-def minibatches(agent: LearningAgent, batch: Batch, config: PPOConfig, generator: torch.Generator) -> list[Tensor]:
+def minibatches(
+    agent: LearningAgent, batch: Batch, config: PPOConfig, targets: Targets, generator: torch.Generator
+) -> list[Tensor]:
     """Return the samples of each minibatch of a pass of the policy."""
     if config.minibatch is Minibatch.samples:
         return of_samples(config.batch_size, config.num_minibatches, generator)
-    keys = [agent.identify(decision) for decision in batch.decisions]
-    return of_decisions(keys, agent.sizes(batch.decisions), config.num_minibatches, generator)
+    return of_decisions(targets.keys, agent.sizes(batch.decisions), config.num_minibatches, generator)
 
 
 def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], config: PPOConfig, targets: Targets) -> Diagnostics:
@@ -111,7 +118,7 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
             config.clip_coef, config.clip_coef_high,
         )  # fmt: skip
         loss = terms.loss - config.ent_coef * terms.entropy
-        named = dict(zip(("policy_loss", "entropy", "approx_kl", "clipfrac"), terms, strict=True))
+        named = dict(zip(TERMS, terms, strict=True))
         if found.values is not None:
             named["value_loss"] = value_terms(
                 found.values, batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss
