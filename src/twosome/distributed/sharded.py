@@ -25,6 +25,7 @@ from twosome.language.config import ModelConfig
 from twosome.language.engine import Scores, widened
 from twosome.language.engines import DecoderOnly
 from twosome.language.loading import LanguageModel, load_language_model
+from twosome.language.lower_layers import decoder_layers
 from twosome.language.norms import Normalization
 from twosome.language.scorer import Scorer, decisions_of
 from twosome.language.tokens import TokenizedDecision
@@ -89,8 +90,8 @@ class ShardedScorer(Scorer):
     """
 
     def __init__(self, lm: LanguageModel, norm: Normalization, *, processes: Processes, **engine: Any) -> None:
-        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig."""
-        super().__init__(lm, norm, **engine)
+        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig, without a cache."""
+        super().__init__(lm, norm, **{**engine, "cache_mb": 0})
         self.processes = processes
         self.learned = lm.learned()
         shard(lm, processes)
@@ -193,8 +194,7 @@ def shard(lm: LanguageModel, processes: Processes) -> None:
         whole.add(head.weight)
     else:
         fully_shard(head, mesh=mesh, reshard_after_forward=True)
-    depth = base.config.get_text_config().num_hidden_layers
-    (layers,) = (each for each in backbone.children() if isinstance(each, nn.ModuleList) and len(each) == depth)
+    _, layers = decoder_layers(backbone)
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
     fully_shard(backbone, mesh=mesh, reshard_after_forward=True, ignored_params=whole)

@@ -37,8 +37,11 @@ class EngineConfig:
 
     row_tokens: int | None = None  # nodes per token tree; null: batch_tokens on a CPU, ROW_TOKENS with dense attention
     batch_tokens: int | None = None  # tokens per forward pass, which bounds the memory; null: BATCH_TOKENS of the device
+    cache_mb: int = 512  # for hidden states below the first layer that learns (see tuning.layers); 0: compute all layers
 
     def __post_init__(self) -> None:
+        if self.cache_mb < 0:
+            raise UserError(f"engine.cache_mb={self.cache_mb}: expected a number of MB, 0 or more; leave it out")
         for option in ("row_tokens", "batch_tokens"):
             value = getattr(self, option)
             if value is not None and value < 1:

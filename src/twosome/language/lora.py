@@ -30,12 +30,14 @@ class LoraConfig:
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
     dropout: float = 0.0  # dropout probability of the adapter's input in training
     target_modules: list[str] | None = None  # last parts of the layers' names; null: the architecture's default
+    layers: int | None = None  # the number of layers with an adapter, counted from the output; null: all
 
     def __post_init__(self) -> None:
         for option, valid, expected in (
             ("rank", self.rank > 0, "an integer above 0"),
             ("alpha", self.alpha > 0, "a positive number"),
             ("dropout", 0 <= self.dropout < 1, "a probability below 1"),
+            ("layers", self.layers is None or self.layers > 0, "a number of layers above 0, or null for all"),
         ):
             if not valid:
                 raise UserError(f"tuning.{option}={getattr(self, option)}: expected {expected}")
@@ -62,6 +64,7 @@ class Lora(Tuning):
             lora_dropout=self.options.dropout,
             target_modules=targets,
             fan_in_fan_out=transposed,
+            layers_to_transform=self._layers(base),
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft 0.21 on transformers 5.23
@@ -85,6 +88,15 @@ class Lora(Tuning):
                     f"expected some of {', '.join(candidates)}"
                 )
         return targets, any(isinstance(layer, Conv1D) for layer in layers.values())
+
+    def _layers(self, base: "PreTrainedModel") -> list[int] | None:
+        """Return the numbers of the layers that get an adapter; None: all."""
+        depth, wanted = base.config.get_text_config().num_hidden_layers, self.options.layers
+        if wanted is not None and wanted > depth:
+            raise UserError(
+                f"tuning.layers={wanted}: {base.config.model_type} has {depth} layers; set at most that, or null for all"
+            )
+        return None if wanted is None else list(range(depth - wanted, depth))
 
     def reference(self, model: "PeftModel") -> AbstractContextManager[Any]:
         """Disable the adapter within the context; see Tuning."""

@@ -12,8 +12,9 @@ from twosome.decision import DecisionText
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.language.layout import flat, padded, padded_size
+from twosome.language.layout import Layout, flat, padded, padded_size
 from twosome.language.loading import LanguageModel
+from twosome.language.lower_layers import LowerLayers, frozen_depth
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack, starts_of
@@ -25,8 +26,9 @@ class Scorer(Engine):
 
     Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions.
 
-    tokens_computed: the number of input tokens so far. tokens_projected: the number of positions that were projected onto the
-    vocabulary. Both include padding.
+    tokens_computed: the number of input tokens so far; where the lower layers are cached (lower_layers.py), a token counts by the
+    share of the layers that compute it. tokens_projected: the number of positions that were projected onto the vocabulary. Both
+    include padding.
     """
 
     def __init__(
@@ -35,10 +37,11 @@ class Scorer(Engine):
         norm: Normalization,
         row_tokens: int | None = EngineConfig.row_tokens,
         batch_tokens: int | None = EngineConfig.batch_tokens,
+        cache_mb: int = EngineConfig.cache_mb,
     ) -> None:
-        """row_tokens, batch_tokens: as in EngineConfig."""
+        """row_tokens, batch_tokens, cache_mb: as in EngineConfig."""
         super().__init__(lm, norm)
-        self.options = EngineConfig(row_tokens, batch_tokens)
+        self.options = EngineConfig(row_tokens, batch_tokens, cache_mb)
         self.tokens_projected = 0
         causal_lm = lm.base
         config = causal_lm.config.get_text_config()
@@ -47,6 +50,8 @@ class Scorer(Engine):
         self.head: Any = causal_lm.get_output_embeddings()
         self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
         self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
+        depth = frozen_depth(lm) if cache_mb else 0
+        self.lower = LowerLayers(lm, depth, cache_mb, self._layout) if depth else None
 
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
         """See Engine; each batch is one forward pass."""
@@ -101,9 +106,18 @@ class Scorer(Engine):
 
     def hidden(self, rows: Sequence[PackedRow]) -> Tensor:
         """Compute the last hidden states of the nodes of a batch of trees, tree by tree, (nodes, hidden)."""
-        self.tokens_computed += self.input_tokens(rows)
-        layout = (flat if self.in_blocks else padded)(rows, self.head.weight.dtype)
-        return layout.run(self.backbone, self.device)
+        layout = self._layout(rows)
+        if self.lower is None:
+            self.tokens_computed += self.input_tokens(rows)
+            return layout.run(self.backbone, self.device)
+        before = self.lower.tokens
+        hidden = self.lower.run(rows, layout, self.device)
+        upper, lower = self.input_tokens(rows), self.lower.tokens - before
+        self.tokens_computed += round(self.lower.share * upper + (1 - self.lower.share) * lower)
+        return hidden
+
+    def _layout(self, rows: Sequence[PackedRow]) -> Layout:
+        return (flat if self.in_blocks else padded)(rows, self.head.weight.dtype)
 
     def input_tokens(self, rows: Sequence[PackedRow]) -> int:
         """Return the number of tokens that the model computes for a batch of trees, padding included."""

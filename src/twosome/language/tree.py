@@ -24,6 +24,8 @@ class PackedRow:
     edges: the distinct predictions, as (node, next token id).
     paths: for each decision and action, the indices of the edges whose log-probabilities sum to the action's.
     decisions: the row's decisions, as indices into the caller's list.
+    members: the same, tokenised.
+    nodes: for each decision, its nodes: those of its prompt, then those of its actions. (Their order does not depend on the row.)
     """
 
     ids: list[int] = field(default_factory=list)
@@ -33,6 +35,8 @@ class PackedRow:
     edges: list[tuple[int, int]] = field(default_factory=list)
     paths: list[list[list[int]]] = field(default_factory=list)
     decisions: list[int] = field(default_factory=list)
+    members: list[TokenizedDecision] = field(default_factory=list)
+    nodes: list[list[int]] = field(default_factory=list)
     _children: dict[tuple[int, int], int] = field(default_factory=dict)
     _edge_numbers: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -53,18 +57,24 @@ class PackedRow:
     def add(self, index: int, decision: TokenizedDecision) -> None:
         """Add a decision to the tree. index: into the caller's list."""
         end = -1
+        nodes: dict[int, None] = {}
         for token in decision.prompt:
             end = self._child(end, token)
+            nodes[end] = None
         self.decisions.append(index)
+        self.members.append(decision)
         self.prompt_ends.append(end)
-        self.paths.append([self._path(end, action) for action in decision.actions])
+        self.paths.append([self._path(end, action, nodes) for action in decision.actions])
+        self.nodes.append(list(nodes))
 
-    def _path(self, node: int, action: Sequence[int]) -> list[int]:
+    def _path(self, node: int, action: Sequence[int], nodes: dict[int, None]) -> list[int]:
+        """Add an action below a node; return its edges. nodes: gets the action's nodes."""
         path = []
         for position, token in enumerate(action):
             path.append(self._edge(node, token))
             if position + 1 < len(action):
                 node = self._child(node, token)
+                nodes[node] = None
         return path
 
     def _edge(self, node: int, token: int) -> int:

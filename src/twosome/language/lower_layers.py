@@ -1,0 +1,162 @@
+"""The layers below the first one that learns. What they compute for a token in its context never changes: compute it once."""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from twosome.errors import UserError
+from twosome.language.layout import Layout
+from twosome.language.loading import LanguageModel
+from twosome.language.tokens import TokenizedDecision
+from twosome.language.tree import PackedRow, pack, starts_of
+
+MEGABYTE = 2**20
+TOLERANCE = 1e-3
+"""Of the check that the model computes the same from cached hidden states, relative to its largest hidden state."""
+CHECKED = TokenizedDecision((0, 1, 2), ((3, 4), (3, 5, 1), (2,)))
+
+
+class LowerLayers:
+    """An LRU cache of what the lower layers compute for the tokens of a decision.
+
+    The lower layers compute each decision alone. So its hidden states do not depend on the batch that it is in, and a value that
+    was evicted, or that a resumed run does not have, is computed again to the same bytes. The upper layers compute batches of
+    token trees from these hidden states.
+
+    depth: the number of lower layers. share: of the layers, the share that is above them. tokens: computed by the lower layers
+    so far, padding included.
+    """
+
+    def __init__(self, lm: LanguageModel, depth: int, size: int, lay_out: Callable[[Sequence[PackedRow]], Layout]) -> None:
+        """size: of the cache, in MB. lay_out: makes the input of a batch of trees.
+
+        Raises UserError for a model that does not compute the same with the cache.
+        """
+        self.backbone, self.depth, self.size, self.lay_out = lm.base.base_model, depth, size * MEGABYTE, lay_out
+        name, layers = decoder_layers(self.backbone)
+        self.share = 1 - depth / len(layers)
+        self.tokens = 0
+        self._known: OrderedDict[TokenizedDecision, Tensor] = OrderedDict()
+        self._bytes = 0
+        self._stopping = False
+        self._given: Tensor | None = None
+        layers[depth].register_forward_pre_hook(self._enter, with_kwargs=True)
+        self.upper = copy.copy(self.backbone)  # shares all weights
+        self.upper._modules = {
+            **self.backbone._modules,
+            name: nn.ModuleList([*(_Skipped() for _ in range(depth)), *layers[depth:]]),
+        }
+        self._check(lm)
+
+    def run(self, rows: Sequence[PackedRow], layout: Layout, device: torch.device) -> Tensor:
+        """Compute what layout.run(backbone, device) computes; layout: of these rows."""
+        states = self._states(rows)
+        given = states.new_zeros(layout.ids.numel(), states.shape[1])
+        given[layout.nodes.to(device)] = states
+        self._given = given.view(*layout.ids.shape, -1)
+        try:
+            return layout.run(self.upper, device)
+        finally:
+            self._given = None
+
+    @torch.no_grad()
+    def _states(self, rows: Sequence[PackedRow]) -> Tensor:
+        """Return the lower layers' output for the nodes of all trees, tree by tree, (nodes, hidden).
+
+        A node that several decisions share gets the value of the first one.
+        """
+        places = [start + torch.tensor(nodes) for start, row in zip(starts_of(rows), rows, strict=True) for nodes in row.nodes]
+        values = [self._value(decision) for row in rows for decision in row.members]
+        states = values[0].new_empty(sum(map(len, rows)), values[0].shape[1])
+        for place, value in zip(reversed(places), reversed(values), strict=True):
+            states[place.to(value.device)] = value
+        return states
+
+    def _value(self, decision: TokenizedDecision) -> Tensor:
+        value = self._known.get(decision)
+        if value is None:
+            value = self._known[decision] = self._computed(decision)
+            self._bytes += value.nbytes
+            while self._bytes > self.size:
+                self._bytes -= self._known.popitem(last=False)[1].nbytes
+        else:
+            self._known.move_to_end(decision)
+        return value
+
+    def _computed(self, decision: TokenizedDecision) -> Tensor:
+        """Return the lower layers' output for the decision's own tree, (nodes, hidden)."""
+        layout = self.lay_out(pack([decision], row_tokens=1))
+        self.tokens += layout.ids.numel()
+        device = next(self.backbone.parameters()).device
+        self._stopping = True
+        try:
+            layout.run(self.backbone, device)
+        except _Reached as reached:
+            return reached.hidden.flatten(0, 1)[layout.nodes.to(device)].clone()
+        finally:
+            self._stopping = False
+        raise self._unable()
+
+    def _enter(
+        self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Before the first upper layer: replace its input, or stop there, or let it be."""
+        if self._stopping:
+            raise _Reached(args[0])
+        return None if self._given is None else ((self._given, *args[1:]), kwargs)
+
+    @torch.no_grad()
+    def _check(self, lm: LanguageModel) -> None:
+        rows = pack([CHECKED], row_tokens=1)
+        layout, device = self.lay_out(rows), next(self.backbone.parameters()).device
+        with lm.reference():
+            expected, found = layout.run(self.backbone, device), self.run(rows, layout, device)
+        if not (expected - found).abs().max() <= TOLERANCE * expected.abs().max():
+            raise self._unable()
+        self._known.clear()
+        self._bytes = self.tokens = 0
+
+    def _unable(self) -> UserError:
+        return UserError(
+            f"engine.cache_mb={self.size // MEGABYTE}: {type(self.backbone).__name__} does not compute the same from cached hidden "
+            "states; set engine.cache_mb=0"
+        )
+
+
+class _Skipped(nn.Module):
+    """Stands in for a lower layer: hands its input on."""
+
+    def forward(self, hidden: Tensor, *_: Any, **__: Any) -> Tensor:
+        return hidden
+
+
+class _Reached(Exception):
+    """Ends a forward pass before the first upper layer. hidden: the lower layers' output."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+
+def decoder_layers(backbone: Any) -> tuple[str, nn.ModuleList]:
+    """Return the model's decoder layers and their name in backbone."""
+    depth = backbone.config.get_text_config().num_hidden_layers
+    ((name, layers),) = (
+        (name, each) for name, each in backbone.named_children() if isinstance(each, nn.ModuleList) and len(each) == depth
+    )
+    return name, layers
+
+
+def frozen_depth(lm: LanguageModel) -> int:
+    """Return the number of layers below the first one that learns; 0 if nothing learns, or if something outside of them does."""
+    backbone = lm.base.base_model
+    learned = {id(parameter) for parameter in lm.learned()}
+    _, layers = decoder_layers(backbone)
+    learns = [any(id(parameter) in learned for parameter in layer.parameters()) for layer in layers]
+    inside = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    outside = any(id(parameter) in learned - inside for parameter in backbone.parameters())
+    return learns.index(True) if any(learns) and not outside else 0
