@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import pad
@@ -90,7 +90,7 @@ class ShardedScorer(Scorer):
     """
 
     def __init__(self, lm: LanguageModel, norm: Normalization, *, processes: Processes, **engine: Any) -> None:
-        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig, without a cache."""
+        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig; no cache."""
         super().__init__(lm, norm, **{**engine, "cache_mb": 0})
         self.processes = processes
         self.learned = lm.learned()

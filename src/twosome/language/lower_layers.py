@@ -122,8 +122,8 @@ class LowerLayers:
 
     def _unable(self) -> UserError:
         return UserError(
-            f"engine.cache_mb={self.size // MEGABYTE}: {type(self.backbone).__name__} does not compute the same from cached hidden "
-            "states; set engine.cache_mb=0"
+            f"engine.cache_mb={self.size // MEGABYTE}: {type(self.backbone).__name__} does not compute the same from cached "
+            "hidden states; set engine.cache_mb=0"
         )
 
 
