@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome.config import check_groups, shown, typed
 from twosome.errors import ContractError, RunError, UserError, folded, import_hint, is_interruption, raised, unknown_choice
-from twosome.language.config import ModelConfig, check_options
+from twosome.language.config import ModelConfig, check_options, resolve_dtype
 from twosome.language.norms import Normalization, check_norm
 from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
 
@@ -138,6 +138,7 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
     if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
         model.device = "cpu" if accelerator == "cpu" else "cuda"
     check_options(model)
+    model.dtype = resolve_dtype(model.dtype, model.device)
     return model
 
 

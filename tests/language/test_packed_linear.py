@@ -4,11 +4,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scoring_tools import DECISIONS, disturb_adapter
 from torch import nn
 
-from twosome.language.config import ModelConfig
+from twosome.language import norms
+from twosome.language.config import ModelConfig, resolve_dtype
+from twosome.language.engine import MASKED
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.language.packed_linear import PackedLinear, pack_frozen_layers, plain_products
+from twosome.language.scorer import Scorer
 
 
 def frozen(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
@@ -70,3 +75,47 @@ def test_plain_products_are_pytorch_s_own() -> None:
     with plain_products(packed):
         assert torch.equal(packed(x), layer(x))
     assert not packed[0].plain
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 9), st.booleans())
+def test_a_bfloat16_layer_rounds_its_input_and_its_product(inputs: int, outputs: int, rows: int, bias: bool) -> None:
+    layer = frozen(inputs, outputs, bias)
+    layer.weight.data = layer.weight.bfloat16()
+    x = torch.randn(rows, inputs, requires_grad=True)
+    direction = torch.randn(rows, outputs)
+    exact = x.bfloat16().float() @ layer.weight.float().t() + (layer.bias if bias else 0)
+    packed = PackedLinear(layer)
+    found = packed(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, atol=0.03, rtol=0.01)
+    (gradient,) = torch.autograd.grad(found, x, direction)
+    torch.testing.assert_close(gradient, direction.bfloat16().float() @ layer.weight.float(), atol=0.05, rtol=0.01)
+    packed.plain = True
+    torch.testing.assert_close(packed(x), found, atol=0.03, rtol=0.01)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma", "gpt_neox"])
+def test_a_bfloat16_model_scores_nearly_as_a_float32_one(architecture: str) -> None:
+    policies, gradients = [], []
+    for dtype in ("float32", "bfloat16"):
+        config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu", dtype=dtype)
+        language = load_language_model(config, Lora())
+        disturb_adapter(language.model)
+        log_policy = Scorer(language, norms.token).score(DECISIONS).log_policy()
+        log_policy[:, 0].sum().backward()
+        policies.append(log_policy.detach())
+        gradients.append(torch.cat([weight.grad.flatten() for weight in language.learned()]))
+        head = language.base.get_output_embeddings()
+        assert head.weight.dtype == torch.float32
+        assert sum(isinstance(each, PackedLinear) for each in language.model.modules()) > 1
+    real = policies[0] > MASKED
+    assert 0 < (policies[0] - policies[1])[real].abs().max() < 0.1
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+@pytest.mark.parametrize(("amx", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_is_bfloat16_where_the_cpu_has_amx(amx: bool, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert load_language_model(ModelConfig(source="tiny_random", device="cpu", dtype="auto")).dtype == dtype
+    assert resolve_dtype("float16", "cpu") == "float16"

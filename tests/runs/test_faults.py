@@ -325,6 +325,8 @@ def test_a_model_other_than_the_runs_is_refused(suite, undisturbed, tmp_path):
     assert "the run needs the weights that it began with" in error_line(*suite("evaluate", f"run={folder}", "episodes=2"), 2)
     (folder / "DONE").unlink()
     assert "the run needs the weights that it began with" in error_line(*suite("run", f"resume={folder}"), 2)
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"model_dtype": "bfloat16"}))
+    assert "computes in float32, expected bfloat16" in error_line(*suite("run", f"resume={folder}"), 2)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "choices.json", "provenance.json"])

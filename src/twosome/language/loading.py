@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from twosome import seeding
 from twosome.errors import UserError
 from twosome.language import checkpoints, smollm2, tiny
 from twosome.language.attention import use_tree_attention
-from twosome.language.config import ModelConfig, check_options, resolve_device
+from twosome.language.config import ModelConfig, check_options, resolve_device, resolve_dtype
 from twosome.language.packed_linear import pack_frozen_layers
 from twosome.language.tuning import Frozen, Tuning
 
@@ -30,6 +30,7 @@ class LanguageModel:
     checksum: str  # sha256 (hex) of the distributed weights, or of a random model's config and seed
     name: str  # for messages and provenance.json
     tuning: Tuning = field(default_factory=Frozen)
+    dtype: str = "float32"  # of the frozen weights
 
     @property
     def base(self) -> Any:
@@ -54,6 +55,7 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
         UserError: the model cannot be loaded as an option of config demands.
     """
     check_options(config)
+    config = replace(config, dtype=resolve_dtype(config.dtype, config.device))
     tuning = tuning or Frozen()
     device = resolve_device(config.device)
     # Built on the CPU, so that a seed gives the same weights on every device.
@@ -72,8 +74,8 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
         model = tuning.apply(base)
     model.to(device)
     if config.packed_weights:
-        pack_frozen_layers(model)
-    return LanguageModel(model.eval(), tokenizer, checksum, name, tuning)
+        pack_frozen_layers(model, base.get_output_embeddings())
+    return LanguageModel(model.eval(), tokenizer, checksum, name, tuning, config.dtype)
 
 
 @contextmanager

@@ -4,11 +4,14 @@ On CPUs, PyTorch multiplies float32 matrices by MKL. MKL packs the weight for ea
 processors. A frozen weight can be packed once. Measured on an AMD EPYC with SmolLM2-135M's shapes: 2 to 2.5 times the
 speed from 16 to 1024 tokens, 4 times for 2 tokens (docs/benchmark.json has the whole engine's). The operators are those that
 PyTorch's own compiler uses for frozen weights on CPUs (torch/_inductor/mkldnn_ir.py).
+
+A layer whose weight is in bfloat16 multiplies in bfloat16: its input is rounded, its output is float32 again. This is faster
+only on CPUs that multiply bfloat16 natively and well (see config.resolve_dtype).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +23,12 @@ SLICE = 8192
 class PackedLinear(nn.Linear):
     """A linear layer x W^T + b with a frozen weight; only x gets a gradient.
 
-    It shares the weight of the layer that it replaces. The first product adds a packed copy of the weight, the first backward
-    pass a packed copy of the transposed weight.
+    Inputs and outputs are float32. It shares the weight of the layer that it replaces, in float32 or bfloat16. The first product
+    adds a packed copy of the weight, the first backward pass a packed copy of the transposed weight.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
-        """layer: a float32 layer on the CPU."""
+        """layer: on the CPU, with a weight in float32 or bfloat16."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.weight, self.bias = layer.weight, layer.bias
         self.plain = False  # use PyTorch's ordinary product instead
@@ -35,7 +38,10 @@ class PackedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in features) to (..., out features)."""
-        return super().forward(x) if self.plain else _Product.apply(x, self)
+        if not self.plain:
+            return _Product.apply(x, self)
+        out = nn.functional.linear(x.to(self.weight.dtype), self.weight).float()
+        return out if self.bias is None else out + self.bias
 
     def product(self, x: Tensor) -> Tensor:
         """Compute the layer's output, (..., out features), without autograd."""
@@ -70,18 +76,21 @@ class _Product(torch.autograd.Function):
         return ctx.layer.product_of_gradient(gradients[0]), None
 
 
-def pack_frozen_layers(model: nn.Module) -> int:
-    """Replace the model's frozen float32 linear layers on the CPU by packed ones; return their number.
+def pack_frozen_layers(model: nn.Module, head: nn.Module | None = None) -> int:
+    """Replace the model's frozen linear layers on the CPU by packed ones; return their number.
 
+    In a bfloat16 model, all but the packed weights become float32. So does the output layer, head: rounding of the logits would
+    change log-probabilities by hundredths. A bfloat16 model without such layers (GPT-2 has none) stays as it is.
     Layers on a GPU or of another dtype are left as they are, and all layers if this PyTorch has no oneDNN.
     """
     if not torch.backends.mkldnn.is_available():
         return 0
+    _widen(model, head)
     found = [
         (parent, name, layer)
         for parent in model.modules()
         for name, layer in parent.named_children()
-        if type(layer) is nn.Linear and _is_frozen(layer)
+        if _packable(layer) and (layer is not head or layer.weight.dtype == torch.float32)
     ]
     for parent, name, layer in found:
         setattr(parent, name, PackedLinear(layer))
@@ -101,9 +110,18 @@ def plain_products(model: nn.Module) -> Iterator[None]:
             layer.plain = False
 
 
-def _is_frozen(layer: nn.Linear) -> bool:
-    weight = layer.weight
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and not any(p.requires_grad for p in layer.parameters())
+def _widen(model: nn.Module, head: nn.Module | None) -> None:
+    """Convert a bfloat16 model on the CPU to float32, except the weights of its frozen linear layers but head."""
+    narrow = {id(layer.weight) for layer in model.modules() if layer is not head and _packable(layer)}
+    for tensor in (*model.parameters(), *model.buffers()):
+        if narrow and tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu" and id(tensor) not in narrow:
+            tensor.data = tensor.data.float()
+
+
+def _packable(layer: nn.Module) -> TypeGuard[nn.Linear]:
+    if type(layer) is not nn.Linear or any(parameter.requires_grad for parameter in layer.parameters()):
+        return False
+    return layer.weight.device.type == "cpu" and layer.weight.dtype in (torch.float32, torch.bfloat16)
 
 
 def _pack(weight: Tensor) -> Tensor:
@@ -111,4 +129,7 @@ def _pack(weight: Tensor) -> Tensor:
 
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    if packed.dtype == torch.bfloat16:
+        out = torch.ops.mkldnn._linear_pointwise(x.bfloat16().contiguous(), packed, None, "none", [], "").float()
+        return out if bias is None else out.add_(bias)
     return torch.ops.mkldnn._linear_pointwise(x.contiguous(), packed, bias, "none", [], "")

@@ -56,7 +56,7 @@ class Scorer(Engine):
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
         """See Engine; each batch is one forward pass."""
         tokenized = self.tokenize(texts)
-        for rows in batches(pack(tokenized, self.row_tokens), self.batch_tokens):
+        for rows in batches(self._pack(tokenized), self.batch_tokens):
             yield decisions_of(rows), self._scores(rows, texts, tokenized)
 
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
@@ -71,7 +71,7 @@ class Scorer(Engine):
         """
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
         with self.lm.reference():
-            for rows in batches(pack(self._ends(prompts), self.row_tokens), self.batch_tokens):
+            for rows in batches(self._pack(self._ends(prompts)), self.batch_tokens):
                 out[decisions_of(rows)] = self._prompt_states(rows, self.hidden(rows))
         return out
 
@@ -99,6 +99,9 @@ class Scorer(Engine):
         """Tokenise prompts as decisions without actions."""
         return [TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]
 
+    def _pack(self, tokenized: Sequence[TokenizedDecision]) -> list[PackedRow]:
+        return pack(tokenized, self.row_tokens, even=not self.in_blocks)
+
     def _scores(self, rows: Sequence[PackedRow], texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]) -> Scores:
         """Score a batch, in the order of decisions_of. texts, tokenized: of all decisions."""
         indices = decisions_of(rows)
@@ -117,7 +120,7 @@ class Scorer(Engine):
         return hidden
 
     def _layout(self, rows: Sequence[PackedRow]) -> Layout:
-        return (flat if self.in_blocks else padded)(rows, self.head.weight.dtype)
+        return (flat if self.in_blocks else padded)(rows, self.lm.base.get_input_embeddings().weight.dtype)
 
     def input_tokens(self, rows: Sequence[PackedRow]) -> int:
         """Return the number of tokens that the model computes for a batch of trees, padding included."""

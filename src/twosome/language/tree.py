@@ -101,15 +101,18 @@ class PackedRow:
         return mask
 
 
-def pack(decisions: Sequence[TokenizedDecision], row_tokens: int) -> list[PackedRow]:
+def pack(decisions: Sequence[TokenizedDecision], row_tokens: int, even: bool = True) -> list[PackedRow]:
     """Pack decisions greedily into rows of at most row_tokens nodes (a row of one decision may have more).
 
     The decisions are sorted by their tokens, so that neighbours share long prefixes. The bound exists because attention is
-    quadratic in the nodes of a row. A batch is padded to its longest row, so a binary search finds the smallest bound that
-    gives no more rows.
+    quadratic in the nodes of a row.
+
+    even: for batches that are padded to their longest row; a binary search finds the smallest bound that gives no more rows.
     """
     order = sorted(range(len(decisions)), key=lambda i: decisions[i])
     best = _fill(decisions, order, row_tokens)
+    if not even:
+        return best
     low, high = max(map(len, best)) // 2, min(max(map(len, best)) - 1, row_tokens)
     while low <= high:
         bound = (low + high) // 2

@@ -177,8 +177,8 @@ class LanguageAgent(LearningAgent):
         return {"distinct_decisions": distinct, "model_tokens": tokens}
 
     def provenance(self) -> dict[str, Any]:
-        """The language model's name and checksum."""
-        return {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum}
+        """The language model's name, checksum and dtype."""
+        return {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum, "model_dtype": self.engine.lm.dtype}
 
     def export(self, folder: Path) -> None:
         """What of the language model was learned; see its Tuning."""

@@ -127,14 +127,22 @@ class RunFolder:
         return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def check_model(self, agent: Exported) -> None:
-        """Raise UserError if the agent's language model is not the one that the run began with, by its checksum."""
-        name, found = "model_checksum", agent.provenance()
-        recorded = self.read_json("provenance.json", {}).get(name, found.get(name))
-        if found.get(name) != recorded:
-            raise UserError(
-                f"run folder {self.path}: {found.get('model')} has the sha256 {found.get(name)}, expected {recorded} as in "
-                "provenance.json; the run needs the weights that it began with"
-            )
+        """Raise UserError if the agent's language model is not the one that the run began with, by its checksum.
+
+        A run that is not finished needs the same dtype as well: model.dtype=auto depends on the CPU.
+        """
+        began, found = self.read_json("provenance.json", {}), agent.provenance()
+        checks = [("model_checksum", "has the sha256", "the run needs the weights that it began with")]
+        if not self.done:
+            remedy = "model.dtype=auto depends on the CPU: resume the run on one like that which it began on"
+            checks.append(("model_dtype", "computes in", remedy))
+        for name, meaning, remedy in checks:
+            recorded = began.get(name, found.get(name))
+            if found.get(name) != recorded:
+                raise UserError(
+                    f"run folder {self.path}: {found.get('model')} {meaning} {found.get(name)}, expected {recorded} as in "
+                    f"provenance.json; {remedy}"
+                )
 
     def table(self, name: str) -> Table:
         """Return a table of the folder, such as metrics.csv."""
