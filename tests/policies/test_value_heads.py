@@ -1,61 +1,21 @@
-"""A value head and a tuning of one's own: what GLAM has, values with gradient into a model of which all weights learn."""
+"""GLAM's value head and tuning: values with gradient into a model of which all weights learn."""
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from test_language_agent import ALL, FEWER, KITCHEN, TABLE
+from transformers import AutoModelForCausalLM
 
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.config import ModelConfig
+from twosome.language.full import Full
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
-from twosome.language.tuning import Frozen, Tuning
+from twosome.language.tuning import Frozen
 from twosome.policies import value_heads
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import ValueHead
-
-
-class State(ValueHead):
-    """A linear layer on the states of the model as it is."""
-
-    joint = True
-
-    def __init__(self, detached=False):
-        super().__init__()
-        self.detached = detached
-
-    def initialise(self, hidden_size, generator):
-        self.weight = torch.nn.Parameter(torch.randn(hidden_size, generator=generator) / hidden_size)
-
-    def forward(self, states):
-        return (states.detach() if self.detached else states) @ self.weight
-
-
-class Full(Tuning):
-    """All weights learn; a copy of them is the reference."""
-
-    export_folder = "model"
-
-    def apply(self, base):
-        self.before = {name: weight.clone() for name, weight in base.named_parameters()}
-        return base.requires_grad_(True)
-
-    def reference(self, model):
-        return torch.nn.utils.stateless._reparametrize_module(model, self.before)
-
-    def is_reference(self, model):
-        return all(torch.equal(weight, self.before[name]) for name, weight in model.named_parameters())
-
-    def export(self, model, folder):
-        folder.mkdir()
-        save_file({name: weight.detach().clone() for name, weight in model.named_parameters()}, folder / "model.safetensors")
-
-    def load(self, model, folder):
-        with torch.no_grad():
-            for name, weight in load_file(folder / "model.safetensors").items():
-                model.get_parameter(name).copy_(weight)
+from twosome.policies.value_heads import State
 
 
 def agent(head, tuning):
@@ -75,12 +35,12 @@ def gradients(language):
 
 
 def test_values_of_a_joint_head_reach_the_model_unless_it_detaches_the_states():
-    assert gradients(agent(State(), Full())) == {"policy": True, "value": True}
-    assert gradients(agent(State(detached=True), Full())) == {"policy": False, "value": True}
+    assert gradients(agent(State(hidden_sizes=[8]), Full())) == {"policy": True, "value": True}
+    assert gradients(agent(State(hidden_sizes=[8], detached=True), Full())) == {"policy": False, "value": True}
 
 
 def test_joint_values_are_the_same_for_acting_and_for_learning_and_cost_nothing_more():
-    language = agent(State(), Full())
+    language = agent(State(hidden_sizes=[8]), Full())
     language.log_policy(ALL)
     computed = language.engine.tokens_computed
     values = language.values(ALL)
@@ -91,17 +51,17 @@ def test_joint_values_are_the_same_for_acting_and_for_learning_and_cost_nothing_
 
 
 def test_remembered_values_are_forgotten_when_a_weight_of_the_head_changes():
-    language = agent(State(), Full())
+    language = agent(State(hidden_sizes=[8]), Full())
     before = language.values([TABLE])
     with torch.no_grad():
-        language.critic.weight.mul_(2)
-    torch.testing.assert_close(language.values([TABLE]), 2 * before)
+        language.critic.layers[-1].bias.add_(2)
+    torch.testing.assert_close(language.values([TABLE]), 2 + before)
 
 
 def test_all_weights_learn_and_the_reference_stays(tmp_path):
-    language = agent(State(), Full())
+    language = agent(State(hidden_sizes=[8]), Full())
     assert len(language.parameter_groups()["policy"]) == len(list(language.lm.parameters()))
-    reference, other = language.engine.features(["You see the sofa"]), agent(State(), Full())
+    reference, other = language.engine.features(["You see the sofa"]), agent(State(hidden_sizes=[8]), Full())
     before = language.log_policy([KITCHEN, FEWER])
     optimizer = torch.optim.Adam([parameter for group in language.parameter_groups().values() for parameter in group], 1e-2)
     for _, found in language.evaluate([KITCHEN, FEWER]):
@@ -111,6 +71,8 @@ def test_all_weights_learn_and_the_reference_stays(tmp_path):
     torch.testing.assert_close(language.engine.features(["You see the sofa"]), reference)
     language.export(tmp_path / "model")
     other.load(tmp_path / "model")
+    alone = AutoModelForCausalLM.from_pretrained(tmp_path / "model").state_dict()
+    assert all(torch.equal(weight, alone[name]) for name, weight in language.lm.named_parameters())
     torch.testing.assert_close(other.log_policy([KITCHEN, FEWER]), language.log_policy([KITCHEN, FEWER]))
 
 
@@ -128,3 +90,34 @@ def test_a_frozen_head_reads_the_reference():
             parameter.add_(0.3)
     language.begin_rollout()
     assert torch.equal(language.values([TABLE]), before)
+
+
+def test_weights_in_half_precision_do_not_all_learn():
+    config = ModelConfig(source="tiny_random", device="cpu", packed_weights=False, dtype="bfloat16")
+    with pytest.raises(UserError, match=r"tuning=full: expected model\.dtype=float32"):
+        load_language_model(config, Full())
+
+
+def test_the_reference_is_left_as_it_was_found():
+    language = agent(State(hidden_sizes=[8]), Full())
+    tuning, model = language.tuning, language.lm
+    assert tuning.is_reference(model)
+    with torch.no_grad():
+        weight = next(model.parameters())
+        weight.add_(1)
+    assert not tuning.is_reference(model)
+    changed = weight.clone()
+    with tuning.reference(model):
+        assert tuning.is_reference(model)
+    assert torch.equal(weight, changed)
+
+
+def test_layers_of_a_joint_head_are_drawn_as_pytorch_draws_them():
+    head = State(hidden_sizes=[64])
+    head.initialise(100, torch.Generator().manual_seed(0))
+    first, second = head.layers[0], head.layers[2]
+    assert isinstance(head.layers[1], torch.nn.Sigmoid)
+    for layer, bound in ((first, 0.1), (second, 0.125)):
+        for parameter in layer.parameters():
+            assert 0 < parameter.abs().max() <= bound
+    assert first.weight.abs().max() > 0.099

@@ -146,10 +146,13 @@ def _language_model(run: Estimate) -> Iterator[Part]:
     assert shape is not None  # run.uses_language_model is true
     copies = run.here if run.device == "cpu" else 1
     frozen = shape.frozen_bytes(run.processes) * copies
-    if run.device == "cpu" and run.processes == 1 and run.options.get("model.packed_weights") and shape.dtype == "float32":
-        frozen += BYTES["float32"] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)  # packed copies: forward, backward
+    full = str(run.options.get("tuning._target_")).endswith(".Full")
+    if run.device == "cpu" and run.processes == 1 and run.options.get("model.packed_weights") and not full:
+        frozen += BYTES[shape.dtype] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)  # packed copies: forward, backward
     yield Part("the language model's weights", frozen, place, ())
     per_weight = TRAINED if run.learns else BYTES["float32"]
+    if full:  # frozen_bytes counts the reference
+        yield Part("all weights, gradients and moments", copies * per_weight * shape.frozen, place, ("tuning",))
     adapter = per_weight * shape.adapter_of(run.number("tuning.rank"))
     yield Part("the adapter's weights", copies * adapter, place, ("tuning.rank",))
     if critic := run.numbers("value_head.hidden_sizes"):

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from twosome.config import typed
 from twosome.errors import UserError
-from twosome.language.tuning import Tuning
+from twosome.language.tuning import Tuning, read_weights
 
 if TYPE_CHECKING:  # these imports take seconds; options are checked first
     from peft import PeftModel
@@ -119,25 +119,9 @@ class Lora(Tuning):
         Raises UserError if the file is missing or damaged, or if its names or shapes differ from the adapter's.
         """
         from peft.utils.save_and_load import get_peft_model_state_dict, set_peft_model_state_dict
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        file = folder / WEIGHTS
-        if not file.is_file():
-            raise UserError(f"adapter {folder}: expected {WEIGHTS} in it; train the run again, or name another")
-        try:
-            found = load_file(file)
-        except SafetensorError as error:
-            raise UserError(f"adapter {file}: expected a safetensors file ({error}); train the run again") from error
         own = get_peft_model_state_dict(model, save_embedding_layers=False)
-        expected = {name: tuple(value.shape) for name, value in own.items()}
-        shapes = {name: tuple(value.shape) for name, value in found.items()}
-        for name in sorted(expected.keys() | shapes.keys()):
-            if expected.get(name) != shapes.get(name):
-                raise UserError(
-                    f"adapter {file}: {name} has shape {shapes.get(name)}, expected {expected.get(name)}; the run's "
-                    "tuning and model settings must be those that it was trained with"
-                )
+        found = read_weights(folder / WEIGHTS, {name: tuple(value.shape) for name, value in own.items()})
         set_peft_model_state_dict(model, found)
 
     def train(self, model: "PeftModel", mode: bool) -> None:

@@ -5,15 +5,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twosome.errors import UserError
+
 if TYPE_CHECKING:  # these imports take seconds; options are checked first
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 
 class Tuning(ABC):
     """A method of tuning a language model. Each file of conf/tuning configures one.
 
-    A tuning holds no weights. ``model`` below is the result of `apply`.
+    ``model`` below is the result of `apply`. A tuning is applied once; the weights that it trains are the model's.
     """
 
     export_folder: str
@@ -70,3 +72,28 @@ class Frozen(Tuning):
 
     def load(self, model: Any, folder: Path) -> None:
         """Read nothing."""
+
+
+def read_weights(file: Path, expected: "dict[str, tuple[int, ...]]") -> "dict[str, Tensor]":
+    """Return the weights of a safetensors file by name. expected: the shapes that they must have.
+
+    Raises UserError if the file is missing or damaged, or if its names or shapes are others.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    kind = file.parent.name
+    if not file.is_file():
+        raise UserError(f"{kind} {file.parent}: expected {file.name} in it; train the run again, or name another")
+    try:
+        found = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{kind} {file}: expected a safetensors file ({error}); train the run again") from error
+    shapes = {name: tuple(value.shape) for name, value in found.items()}
+    for name in sorted(expected.keys() | shapes.keys()):
+        if expected.get(name) != shapes.get(name):
+            raise UserError(
+                f"{kind} {file}: {name} has shape {shapes.get(name)}, expected {expected.get(name)}; the run's "
+                "tuning and model settings must be those that it was trained with"
+            )
+    return found

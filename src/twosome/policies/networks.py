@@ -13,11 +13,14 @@ def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) ->
 
     Weights are drawn from generator, uniformly within 1 / sqrt(fan-in), as PyTorch does by default.
     """
-    layers: list[nn.Module] = []
     sizes = [inputs, *hidden_sizes, 1]
-    for fan_in, fan_out in pairwise(sizes):
-        linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=False)
-        bound = 1 / math.sqrt(fan_in)
-        nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
-        layers += [linear, nn.ReLU()]
+    layers = [layer for pair in pairwise(sizes) for layer in (drawn(*pair, generator), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
+
+
+def drawn(fan_in: int, fan_out: int, generator: torch.Generator, bias: bool = False) -> nn.Linear:
+    """Return a float32 linear layer whose weights are drawn from generator, as `mlp` says; so is its bias, if it has one."""
+    linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=bias)
+    for parameter in linear.parameters():
+        nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+    return linear

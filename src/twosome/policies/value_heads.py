@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from twosome.config import typed
 from twosome.errors import UserError
-from twosome.policies.networks import mlp
+from twosome.policies.networks import drawn, mlp
 
 
 class ValueHead(nn.Module, ABC):
@@ -61,4 +62,41 @@ class Frozen(ValueHead):
     def forward(self, states: Tensor) -> Tensor:
         """See ValueHead."""
         values: Tensor = self.layers(states).squeeze(-1)
+        return values
+
+
+@dataclass
+class StateConfig:
+    """The options of conf/value_head/state.yaml and detached.yaml."""
+
+    hidden_sizes: list[int]
+    detached: bool = False  # whether the gradient of the values stops at the hidden state
+
+    def __post_init__(self) -> None:
+        FrozenConfig(self.hidden_sizes)
+
+
+class State(ValueHead):
+    """GLAM's value head: an MLP with sigmoids on the model's own hidden state (section 3.2; hidden layers of 1024 and 1024).
+
+    The state is that of the prompt's last token. The gradient of the values flows into the model unless detached is true.
+    """
+
+    joint = True
+
+    def __init__(self, **options: Any) -> None:
+        """options: as in StateConfig. Raises UserError."""
+        super().__init__()
+        self.options: StateConfig = typed(StateConfig, OmegaConf.create(options), "value_head")
+        self.layers = nn.Sequential()
+
+    def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
+        """See ValueHead. Weights and biases are drawn as PyTorch does by default."""
+        sizes = [hidden_size, *self.options.hidden_sizes, 1]
+        layers = [layer for pair in pairwise(sizes) for layer in (drawn(*pair, generator, bias=True), nn.Sigmoid())]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, states: Tensor) -> Tensor:
+        """See ValueHead."""
+        values: Tensor = self.layers(states.detach() if self.options.detached else states).squeeze(-1)
         return values
