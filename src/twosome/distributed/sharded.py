@@ -4,6 +4,7 @@ Every rank passes the same arguments and gets the same results, for all environm
 split. So the code that uses these classes is the same as for one process.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -25,7 +26,7 @@ from twosome.language.config import ModelConfig
 from twosome.language.engine import Scores, widened
 from twosome.language.engines import DecoderOnly
 from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lower_layers import decoder_layers
+from twosome.language.lower_layers import decoder_layers, frozen_depth
 from twosome.language.norms import Normalization
 from twosome.language.scorer import Scorer, decisions_of
 from twosome.language.tokens import TokenizedDecision
@@ -166,7 +167,12 @@ def load_sharded_engine(
     if not isinstance(make, DecoderOnly):
         raise UserError("trainer=fsdp: expected engine=decoder_only, the only one that is sharded; use another trainer")
     unpacked = replace(model, device="cpu", packed_weights=False)
-    return ShardedScorer(load_language_model(unpacked, tuning), norm, processes=processes, **vars(make.options))
+    lm = load_language_model(unpacked, tuning)
+    if make.options.cache_mb and frozen_depth(lm) and processes.rank == 0:
+        print(
+            f"note: trainer=fsdp: all layers are computed; engine.cache_mb={make.options.cache_mb} is not used", file=sys.stderr
+        )
+    return ShardedScorer(lm, norm, processes=processes, **vars(make.options))
 
 
 def _in_turn(turn: list[list[PackedRow]]) -> list[int]:

@@ -148,7 +148,9 @@ def _language_model(run: Estimate) -> Iterator[Part]:
     frozen = shape.frozen_bytes(run.processes) * copies
     full = str(run.options.get("tuning._target_")).endswith(".Full")
     if run.device == "cpu" and run.processes == 1 and run.options.get("model.packed_weights") and not full:
-        frozen += BYTES[shape.dtype] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)  # packed copies: forward, backward
+        frozen += (
+            BYTES[shape.dtype] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)
+        )  # packed copies: forward, backward
     yield Part("the language model's weights", frozen, place, ())
     per_weight = TRAINED if run.learns else BYTES["float32"]
     if full:  # frozen_bytes counts the reference
