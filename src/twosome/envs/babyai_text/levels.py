@@ -11,11 +11,13 @@ from minigrid.core.world_object import WorldObj
 from minigrid.envs.babyai.core.roomgrid_level import RejectSampling, RoomGridLevel
 from minigrid.envs.babyai.core.verifier import AfterInstr, BeforeInstr, Instr, ObjDesc, OpenInstr, PickupInstr
 
+from twosome.envs.babyai_text.draws import Draws
+
 HELD_OUT: Final = frozenset({("box", "yellow"), ("key", "red"), ("ball", "green")})
 """The kinds of objects that no mission of the split train names, and all missions of the split test."""
 DOORS: Final = {"train": ("yellow", "green", "blue", "purple"), "test": ("red", "grey")}
 """The colours of locked doors, by split."""
-ATTEMPTS: Final = 10_000
+ATTEMPTS: Final = 1_000_000
 
 Make = Callable[["Level", Sequence[ObjDesc]], Instr]
 """A mission of the descriptions of its objects; it may draw from the level's generator."""
@@ -25,6 +27,7 @@ class Level(RoomGridLevel):
     """A level that is drawn again, from an empty grid, until it is valid."""
 
     instrs: Instr
+    _draws: Draws
 
     def __init__(self, num_objects: int, room_size: int, num_cols: int = 1) -> None:
         """num_objects: loose objects, without a door's key. room_size: in cells, with the walls. num_cols: rooms side by side."""
@@ -32,7 +35,14 @@ class Level(RoomGridLevel):
         super().__init__(room_size=room_size, num_rows=1, num_cols=num_cols)
 
     def _gen_grid(self, width: int, height: int) -> None:
-        """Draw a level as RoomGridLevel does, but without printing a line for each rejected one."""
+        """Draw a level as RoomGridLevel does, but faster and without printing a line for each rejected one."""
+        self._draws = Draws(self.np_random)
+        try:
+            self._attempts(width, height)
+        finally:
+            self._draws.close()
+
+    def _attempts(self, width: int, height: int) -> None:
         RoomGrid._gen_grid(self, width, height)  # the reference draws an empty grid once more before the first attempt
         for _ in range(ATTEMPTS):
             RoomGrid._gen_grid(self, width, height)
@@ -46,6 +56,12 @@ class Level(RoomGridLevel):
         raise RuntimeError(
             f"no valid level in {ATTEMPTS:,} attempts with {self.num_objects} objects in rooms of {self.room_size}"
         )
+
+    def _rand_int(self, low: int, high: int) -> int:
+        return self._draws.integer(low, high)
+
+    def _rand_bool(self) -> bool:
+        return self._rand_int(0, 2) == 0
 
     def gen_obs(self) -> dict[str, Any]:
         """Return nothing, since `view.look` computes the agent's view in less time."""

@@ -8,6 +8,7 @@ from twosome.errors import UserError, unknown_choice
 
 NUM_ACTIONS = (3, 6, 9)
 ROOM_SIZES = range(5, 51)
+MOST_OBJECTS = 16
 
 
 def check_levels(tasks: Mapping[str, Task], split: str, num_actions: int, num_objects: int | None, room_size: int) -> None:
@@ -29,11 +30,15 @@ def check_levels(tasks: Mapping[str, Task], split: str, num_actions: int, num_ob
 
 
 def _check_num_objects(name: str, task: Task, num_objects: int | None, room_size: int) -> None:
-    """Check that at most half of a room's cells get objects, so that the agent can reach all of them in most of the draws."""
+    """Check the number of objects.
+
+    The agent must be able to reach all of them. In dense rooms few draws are such: of 16 objects in a room of 8, one of 250. So
+    at most half of a room's cells get objects.
+    """
     if num_objects is not None and (not _whole(num_objects) or num_objects < task.targets):
         raise UserError(f"num_objects={num_objects}: expected a whole number from {task.targets} on with task={name}, or null")
     count = task.num_objects if num_objects is None else num_objects
-    most = (room_size - 2) ** 2 // 2 - task.has_key
+    most = min(MOST_OBJECTS, (room_size - 2) ** 2 // 2 - task.has_key)
     if count > most:
         raise UserError(
             f"num_objects={count}: expected at most {most} with task={name} and room_size={room_size}; take fewer objects or a "
