@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from minigrid.core.roomgrid import RoomGrid
-from minigrid.core.world_object import WorldObj
+from minigrid.core.world_object import Ball, Box, Key
 from minigrid.envs.babyai.core.roomgrid_level import RejectSampling, RoomGridLevel
 from minigrid.envs.babyai.core.verifier import AfterInstr, BeforeInstr, Instr, ObjDesc, OpenInstr, PickupInstr
 
 from twosome.envs.babyai_text.draws import Draws
+from twosome.envs.babyai_text.sketch import Sketch, sketch
 
-HELD_OUT: Final = frozenset({("box", "yellow"), ("key", "red"), ("ball", "green")})
+HELD_OUT: Final = (("box", "yellow"), ("key", "red"), ("ball", "green"))
 """The kinds of objects that no mission of the split train names, and all missions of the split test."""
 DOORS: Final = {"train": ("yellow", "green", "blue", "purple"), "test": ("red", "grey")}
 """The colours of locked doors, by split."""
+OBJECTS: Final = {"key": Key, "ball": Ball, "box": Box}
 ATTEMPTS: Final = 1_000_000
 
 Make = Callable[["Level", Sequence[ObjDesc]], Instr]
@@ -80,30 +82,37 @@ class SingleRoom(Level):
         super().__init__(num_objects, room_size)
 
     def gen_mission(self) -> None:
-        """Draw the agent's place, the objects and the mission; raise RejectSampling if they are not valid.
+        """Draw the agent's place, the objects and the mission."""
+        room = None
+        while room is None:
+            room = self._attempt()
+        self.agent_pos, self.agent_dir = room.place(room.agent), room.direction
+        for (name, color), cell in zip(room.kinds, room.cells, strict=True):
+            self.put_obj(OBJECTS[name](color), *room.place(cell))
 
-        The draws of a rejected attempt count, so the places of the checks matter.
-        """
-        self.place_agent()
-        objects = self.add_distractors(num_distractors=self.num_objects, all_unique=False)
+    def _attempt(self) -> Sketch | None:
+        """Draw a room and its mission; return None if they are not valid. The draws count then too, so the checks' order matters."""
+        room = sketch(self._rand_int, self.room_size, self.num_objects)
+        if self.split is None and not room.reachable:
+            return None
+        chosen = [room.kinds[number] for number in self._targets(room)]
+        self.instrs = self.make(self, [ObjDesc(*each) for each in chosen])
         if self.split is None:
-            self.check_objs_reachable()
-        chosen = [self._rand_elem(objects)]
-        if self.targets == 2:
-            chosen.append(self._another(objects, chosen[0]))
-        self.instrs = self.make(self, [ObjDesc(*kind(each)) for each in chosen])
-        if self.split is not None:
-            self.check_objs_reachable()
-            if any((kind(each) in HELD_OUT) != (self.split == "test") for each in chosen):
-                raise RejectSampling("a kind of object of the other split")
+            return room
+        fitting = all((each in HELD_OUT) == (self.split == "test") for each in chosen)
+        return room if fitting and room.reachable else None
 
-    def _another(self, objects: Sequence[WorldObj], first: WorldObj) -> WorldObj:
-        """Draw an object; it is not the first one if that is the only one of its kind."""
-        alone = sum(kind(each) == kind(first) for each in objects) == 1
-        while True:
-            second: WorldObj = self._rand_elem(objects)
-            if not (alone and second is first):
-                return second
+    def _targets(self, room: Sketch) -> list[int]:
+        """Draw the mission's objects; the second is not the first if that is the only one of its kind."""
+        count = len(room.kinds)
+        chosen = [self._rand_int(0, count)]
+        if self.targets == 2:
+            alone = room.kinds.count(room.kinds[chosen[0]]) == 1
+            second = self._rand_int(0, count)
+            while alone and second == chosen[0]:
+                second = self._rand_int(0, count)
+            chosen.append(second)
+        return chosen
 
 
 class Unlock(Level):
@@ -132,11 +141,6 @@ class Unlock(Level):
         named = self.split == "test" or not self._rand_bool()
         self.instrs = OpenInstr(ObjDesc("door", color if named else None))
         self.check_objs_reachable()
-
-
-def kind(thing: WorldObj) -> tuple[str, str]:
-    """Return type and colour."""
-    return thing.type, thing.color
 
 
 def one(instruction: Callable[[ObjDesc], Instr]) -> Make:
