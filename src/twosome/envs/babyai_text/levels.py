@@ -91,7 +91,10 @@ class SingleRoom(Level):
             self.put_obj(OBJECTS[name](color), *room.place(cell))
 
     def _attempt(self) -> Sketch | None:
-        """Draw a room and its mission; return None if they are not valid. The draws count then too, so the checks' order matters."""
+        """Draw a room and its mission; return None if they are not valid.
+
+        The draws of a rejected attempt are the reference's only if the checks have its order.
+        """
         room = sketch(self._rand_int, self.room_size, self.num_objects)
         if self.split is None and not room.reachable:
             return None
