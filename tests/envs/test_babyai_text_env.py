@@ -112,8 +112,8 @@ def test_the_prompt_has_as_much_of_the_episode_as_asked_for():
     assert prompts["one"] == f"Observation 0: {texts[4]}\n Action 0:"
     assert prompts["two"] == f"Observation 0: {texts[3]}\n Observation 1: {texts[4]}\n Action 1:"
     assert prompts["four"] == (
-        f"Observation 0: {texts[1]}\n Observation 1: {texts[2]}\n Action 1: pick up \n Observation 2: {texts[3]}\n Action 2: drop \n "
-        f"Observation 3: {texts[4]}\n Action 3:"
+        f"Observation 0: {texts[1]}\n Observation 1: {texts[2]}\n Action 1: pick up \n Observation 2: {texts[3]}\n "
+        f"Action 2: drop \n Observation 3: {texts[4]}\n Action 3:"
     )
     again = env.reset()[1]["prompt"]
     assert "Observation 0" in again

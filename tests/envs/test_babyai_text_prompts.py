@@ -4,7 +4,7 @@ import pytest
 from babyai_text_tools import make
 
 from twosome.envs.babyai_text.language import FRENCH
-from twosome.envs.babyai_text.prompts import PROMPTERS, Wording
+from twosome.envs.babyai_text.prompts import PROMPTERS
 
 ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle", "sleep", "do nothing", "think")
 

@@ -148,6 +148,11 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """The actions' English words, by id."""
         return ENGLISH.actions[: len(self._action_ids)]
 
+    @property
+    def mission(self) -> str:
+        """The current mission, in English."""
+        return self.level.mission
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -159,7 +164,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.level = self._made[self.task]
         self.level.np_random = self.np_random
         self.level.reset()
-        self._tokens, self._over = mission_tokens(self.level.mission), False
+        self._tokens, self._over = mission_tokens(self.mission), False
         self._observations.clear()
         self._actions.clear()
         return self._decision(duration=0, success=False)
@@ -183,7 +188,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         descriptions = describe(view, self._language)
         self._observations.append(descriptions)
         situation = Situation(
-            self._language, self.level.mission, len(self._action_ids), tuple(self._observations), tuple(self._actions)
+            self._language, self.mission, len(self._action_ids), tuple(self._observations), tuple(self._actions)
         )
         prompt, action_prompts = self._prompter(situation)
         info = {
@@ -192,7 +197,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "action_prompts": action_prompts,
             "affordances": affordances(view, len(self._action_ids)),
             "descriptions": list(descriptions),
-            "mission": self.level.mission,
+            "mission": self.mission,
             "duration": duration,
             "primitive_steps": self.level.step_count,
             "success": success,
