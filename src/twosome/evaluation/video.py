@@ -87,7 +87,7 @@ def _ending(player: Player) -> str:
 
 
 def _title(env: gymnasium.Env) -> str:
-    """Return the current mission, if the environment has an attribute ``mission``, or else the name of the task or environment."""
+    """Return the environment's ``mission``, if it has one, or else the name of the task or of the environment."""
     if isinstance(mission := getattr(env.unwrapped, "mission", None), str):
         return mission
     if env.spec is None:

@@ -18,6 +18,7 @@ class Draws:
 
     def __init__(self, generator: np.random.Generator) -> None:
         """generator: of PCG64, as gymnasium's are."""
+        assert isinstance(generator.bit_generator, np.random.PCG64)
         self._bits = generator.bit_generator
         self._start = dict(self._bits.state)
         held = [self._start["uinteger"]] if self._start["has_uint32"] else []
