@@ -4,7 +4,7 @@ A level takes hundreds of single integers per attempt, and a dense one hundreds 
 ``Generator.integers``: Lemire's method on the 32-bit halves of PCG64's numbers, the lower half first.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Draws:
     def __init__(self, generator: np.random.Generator) -> None:
         """generator: of PCG64, as gymnasium's are."""
         assert isinstance(generator.bit_generator, np.random.PCG64)
-        self._bits = generator.bit_generator
+        self._bits: Any = generator.bit_generator
         self._start = dict(self._bits.state)
         held = [self._start["uinteger"]] if self._start["has_uint32"] else []
         self._halves: list[int] = held  # the next one is the last
