@@ -18,9 +18,9 @@ class Draws:
 
     def __init__(self, generator: np.random.Generator) -> None:
         """generator: of PCG64, as gymnasium's are."""
-        assert isinstance(generator.bit_generator, np.random.PCG64)
         self._bits: Any = generator.bit_generator
         self._start: dict[str, Any] = self._bits.state
+        assert self._start["bit_generator"] == "PCG64"
         held = [self._start["uinteger"]] if self._start["has_uint32"] else []
         self._halves: list[int] = held  # the next one is the last
         self._held, self._fetched = len(held), len(held)
