@@ -19,7 +19,7 @@ class Draws:
     def __init__(self, generator: np.random.Generator) -> None:
         """generator: of PCG64, as gymnasium's are."""
         self._bits: Any = generator.bit_generator
-        self._start: dict[str, Any] = self._bits.state
+        self._start: Any = self._bits.state
         assert self._start["bit_generator"] == "PCG64"
         held = [self._start["uinteger"]] if self._start["has_uint32"] else []
         self._halves: list[int] = held  # the next one is the last
