@@ -83,9 +83,10 @@ def look(level: MiniGridEnv) -> View:
     codes, clear = [], [0] * SIZE
     for index, (right, down) in enumerate(_offsets(level.agent_dir)):
         column, row = x + right, y + down
-        thing = grid[row * width + column] if 0 <= column < width and 0 <= row < height else None
-        outside = not (0 <= column < width and 0 <= row < height)
-        code = WALL if outside else EMPTY if thing is None else thing.encode()
+        code = WALL  # also outside of the grid
+        if 0 <= column < width and 0 <= row < height:
+            thing = grid[row * width + column]
+            code = EMPTY if thing is None else thing.encode()
         codes.append(code)
         if code != WALL and (code[0] != DOOR or code[2] == 0):
             clear[index % SIZE] |= 1 << index // SIZE
