@@ -88,10 +88,10 @@ def test_it_holds_the_code_the_configuration_and_nothing_else(wheel):
     expected |= {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").glob("*/**/*.py")}
     assert expected | {"twosome/py.typed"} <= names
     data = names - expected - {"twosome/py.typed"}
-    assert {
-        name for name in data if not name.startswith(("twosome/envs/virtualhome/", "twosome/evaluation/retention/data/"))
-    } == set()
+    folders = ("twosome/envs/babyai_text/", "twosome/envs/virtualhome/", "twosome/evaluation/retention/data/")
+    assert {name for name in data if not name.startswith(folders)} == set()
     assert {"twosome/envs/virtualhome/scene.yaml", "twosome/evaluation/retention/data/questions.jsonl"} <= data
+    assert "twosome/envs/babyai_text/wordings.yaml" in data
 
 
 def test_its_commands_run_its_own_code(ended, installed):

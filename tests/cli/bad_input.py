@@ -104,7 +104,7 @@ RUN = {
 
 MORE = {
     "nrom=word": "nrom: no such option; did you mean norm?",
-    "env=overcook": "env=overcook: expected one of overcooked, virtualhome; did you mean env=overcooked?",
+    "env=overcook": "env=overcook: expected one of babyai_text, overcooked, virtualhome; did you mean env=overcooked?",
     "preset=papers": "preset=papers: expected one of paper, ppo, wide; did you mean preset=paper?",
     "trainer=gpus": "did you mean trainer=gpu?",
     "logger=wandbb": "logger=wandbb: expected one of tensorboard, wandb; did you mean logger=wandb?",

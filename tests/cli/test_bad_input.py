@@ -37,7 +37,7 @@ def assert_told(command, code, output):
     assert code == 2, output
     assert len(output.splitlines()) == 1, output
     assert output.startswith("error: ")
-    assert ALL_COMMANDS[command].replace("overcooked, virtualhome", "fragile, overcooked, virtualhome") in output
+    assert ALL_COMMANDS[command].replace("babyai_text, overcooked", "babyai_text, fragile, overcooked") in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)

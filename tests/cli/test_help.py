@@ -190,7 +190,10 @@ def without_times(text: str) -> str:
 def test_wrong_words_are_one_line_with_help_too():
     done = command("env=virtualhom", "--help")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: env=virtualhom: expected one of overcooked, virtualhome; did you mean env=virtualhome?\nFalse\n"
+    assert (
+        done.stderr
+        == "error: env=virtualhom: expected one of babyai_text, overcooked, virtualhome; did you mean env=virtualhome?\nFalse\n"
+    )
 
 
 def test_hydras_own_help_stays():

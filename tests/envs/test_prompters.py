@@ -9,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twosome.envs  # noqa: F401 - registers the environments
+from twosome.envs.babyai_text.prompts import PROMPTERS as BABYAI_TEXT
 from twosome.envs.overcooked.prompts import PROMPTERS as OVERCOOKED
 from twosome.envs.virtualhome.prompts import PROMPTERS as VIRTUALHOME
 from twosome.language import tiny
 from twosome.language.tokens import DecisionTokenizer
 
-PROMPTERS = {"twosome/Overcooked-v0": OVERCOOKED, "twosome/VirtualHome-v0": VIRTUALHOME}
+LINES = {name: BABYAI_TEXT[name] for name in ("default", "invented_words", "action_synonyms")}  # the others exchange words, too
+PROMPTERS = {"twosome/BabyAIText-v0": LINES, "twosome/Overcooked-v0": OVERCOOKED, "twosome/VirtualHome-v0": VIRTUALHOME}
+FRENCH = ("twosome/BabyAIText-v0", "go_to_french")
+"""A task that has the prompter "default" only."""
 WORDINGS = [(name, prompt) for name, prompters in PROMPTERS.items() for prompt in prompters]
 
 
@@ -28,8 +32,8 @@ def made(name: str, task: str | None, prompt: str) -> gymnasium.Env:
 
 
 @cache
-def tasks(name: str) -> tuple[str, ...]:
-    return made(name, None, "default").unwrapped.tasks
+def tasks(name: str, prompt: str) -> tuple[str, ...]:
+    return tuple(task for task in made(name, None, "default").unwrapped.tasks if prompt == "default" or (name, task) != FRENCH)
 
 
 @cache
@@ -43,7 +47,7 @@ def check(info: dict) -> None:
     assert len(actions) == len(info["action_ids"]) > 0
     assert len(set(info["action_ids"])) == len(actions)
     assert len(set(actions)) == len(actions), actions  # otherwise no policy could tell them apart
-    for text in (prompt, *actions):
+    for text in (prompt.replace(" \n ", " "), *actions):  # BabyAI-Text's prompts have lines
         assert text == text.strip() != ""
         assert text.isprintable()
         assert "  " not in text
@@ -59,7 +63,7 @@ def check(info: dict) -> None:
 @settings(max_examples=25)
 @given(data=st.data())
 def test_any_walk_is_well_worded(name: str, prompt: str, data: st.DataObject) -> None:
-    env = made(name, data.draw(st.sampled_from(tasks(name))), prompt)
+    env = made(name, data.draw(st.sampled_from(tasks(name, prompt))), prompt)
     _, info = env.reset(seed=data.draw(st.integers(0, 2**32 - 1)))
     check(info)
     for choice in data.draw(st.lists(st.integers(0, 99), max_size=25)):

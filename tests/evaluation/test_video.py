@@ -144,3 +144,24 @@ def test_a_fitted_text_keeps_both_ends():
     cut = [fit(f"put the chopped tomato on the {number} cutting board", 15, 306) for number in ("first", "second")]
     assert all(re.fullmatch("put the chopped.*….* cutting board", text) for text in cut)
     assert cut[0] != cut[1]
+
+
+@pytest.mark.parametrize(
+    ("title", "lines"),
+    [
+        ("tomato lettuce onion salad", ["tomato lettuce onion salad"]),
+        ("put a red box next to a grey key", ["put a red box next to a grey key"]),
+        (
+            "go to the yellow ball after you pick up the purple key",
+            ["go to the yellow ball after you pick up the", "purple key"],
+        ),
+    ],
+)
+def test_a_long_title_has_two_lines(title, lines):
+    assert [line for _, _, line in storyboard.title_lines(title, 372)] == lines
+
+
+@given(st.text(max_size=200), st.integers(20, 400))
+def test_a_titles_lines_fit(title, width):
+    for _, size, line in storyboard.title_lines(title, width):
+        assert line == "…" or font(size, bold=True).getlength(line) <= width

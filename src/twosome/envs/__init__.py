@@ -20,3 +20,10 @@ register(
     disable_env_checker=True,
 )
 """VirtualHome: one agent, an apartment, household tasks. The specification is the docstring of `env.VirtualHomeEnv`."""
+
+register(
+    id="twosome/BabyAIText-v0",
+    entry_point="twosome.envs.babyai_text.env:BabyAITextEnv",
+    order_enforce=False,
+    disable_env_checker=True,
+)

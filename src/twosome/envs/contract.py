@@ -65,6 +65,8 @@ class Contract:
         obs, info = given
         self._check_obs(obs, "reset")
         info = self._decision(info)
+        if not isinstance(info.get("task", ""), str):
+            raise ContractError(f"its info['task'] is {shown(info['task'])}, expected the name of the episode's task")
         if info["primitive_steps"] != 0:
             raise ContractError(f"its info['primitive_steps'] is {info['primitive_steps']}, expected 0 at reset")
         self._primitive_steps = 0

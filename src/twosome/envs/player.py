@@ -38,15 +38,18 @@ class Player:
     decision: Decision
 
     def __init__(self, env: gymnasium.Env, gamma: float, number: int = 0) -> None:
-        """env: follows the contract of environments (CONTRIBUTING.md). number: the environment's index."""
+        """env: follows the contract of environments (CONTRIBUTING.md). number: the environment's index, its ``env_index``."""
         self.env, self.gamma, self.number = env, gamma, number
+        if hasattr(env.unwrapped, "env_index"):
+            env.unwrapped.env_index = number
         self.episode = Episode(env=number)
         self.ended = False
 
     def reset(self, seed: int | None = None) -> Decision:
         """Start an episode. seed: of the environment; None continues with its generator."""
-        self.episode, self.ended = Episode(env=self.number), False
-        self.decision = Decision.from_step(*self.env.reset(seed=seed))
+        obs, info = self.env.reset(seed=seed)
+        self.episode, self.ended = Episode(env=self.number, task=info.get("task", "")), False
+        self.decision = Decision.from_step(obs, info)
         return self.decision
 
     def step(self, action_id: int) -> Outcome:

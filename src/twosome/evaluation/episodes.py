@@ -57,13 +57,43 @@ def play(
 
 
 def summarize(episodes: list[Episode]) -> dict[str, Any]:
-    """Return mean and population standard deviation of the discounted return, success rate and mean lengths."""
-    returns = [episode.discounted_return for episode in episodes]
+    """Return mean and population standard deviation of the discounted return, success rate and mean lengths.
+
+    If the environment mixes tasks, also the entries of `by_task`.
+    """
     return {
         "episodes": len(episodes),
-        "success_rate": float(np.mean([episode.success for episode in episodes])),
-        "return_mean": float(np.mean(returns)),
-        "return_std": float(np.std(returns)),
-        "decisions_mean": float(np.mean([episode.decisions for episode in episodes])),
-        "primitive_steps_mean": float(np.mean([episode.primitive_steps for episode in episodes])),
+        "success_rate": _mean(episodes, "success"),
+        "return_mean": _mean(episodes, "discounted_return"),
+        "return_std": float(np.std([episode.discounted_return for episode in episodes])),
+        "decisions_mean": _mean(episodes, "decisions"),
+        "primitive_steps_mean": _mean(episodes, "primitive_steps"),
+        **by_task(episodes),
     }
+
+
+def by_task(episodes: list[Episode]) -> dict[str, Any]:
+    """Return the scores of each task ("tasks") and the success rate of a training curve; {} if the environment mixes no tasks.
+
+    The episodes of each task are about as many here, so success_rate weighs tasks equally. A training curve counts episodes as
+    they end, those of short tasks more often: "success_rate_as_ended" weighs tasks by 1 / decisions_mean.
+    """
+    parts = {name: [each for each in episodes if each.task == name] for name in sorted({each.task for each in episodes} - {""})}
+    if not parts:
+        return {}
+    tasks = {
+        name: {
+            "episodes": len(part),
+            "success_rate": _mean(part, "success"),
+            "return_mean": _mean(part, "discounted_return"),
+            "decisions_mean": _mean(part, "decisions"),
+        }
+        for name, part in parts.items()
+    }
+    rates = [task["success_rate"] for task in tasks.values()]
+    ended = np.average(rates, weights=[1 / task["decisions_mean"] for task in tasks.values()])
+    return {"tasks": tasks, "success_rate_as_ended": float(ended)}
+
+
+def _mean(episodes: list[Episode], name: str) -> float:
+    return float(np.mean([getattr(episode, name) for episode in episodes]))

@@ -32,10 +32,10 @@ NUMBER, MAYBE_TEXT = (int, float), (str, NoneType)
 FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("when", "env", "mode"), (str,)),
     **dict.fromkeys(("task", "prompt"), MAYBE_TEXT),
-    **dict.fromkeys(("options", LATER), (dict, NoneType)),
+    **dict.fromkeys(("options", "tasks", LATER), (dict, NoneType)),
     **dict.fromkeys(("seed", "episodes"), (int,)),
     **dict.fromkeys(("success_rate", "return_mean", "return_std", "decisions_mean", "primitive_steps_mean"), NUMBER),
-    "optimum": (*NUMBER, NoneType),
+    **dict.fromkeys(("success_rate_as_ended", "optimum"), (*NUMBER, NoneType)),
 }
 """A record's fields and their types. A field that may be None may be missing."""
 Record = dict[str, Any]

@@ -50,7 +50,8 @@ def compose(picture: np.ndarray, scene: Scene) -> Image.Image:
     canvas.paste(stage, (MARGIN + (STAGE - stage.width) // 2, MARGIN + (STAGE - stage.height) // 2))
     draw = ImageDraw.Draw(canvas)
     right = WIDTH - MARGIN
-    draw.text((PANEL, 20), fit(scene.title, 21, right - PANEL, bold=True), INK, font(21, bold=True))
+    for y, size, line in title_lines(scene.title, right - PANEL):
+        draw.text((PANEL, y), line, INK, font(size, bold=True))
     facts = (("step", str(scene.step)), ("decision", str(scene.decisions)), ("return", f"{scene.total:+.3f}"))
     for column, (name, value) in enumerate(facts):
         left = PANEL + column * (right - PANEL) // 3
@@ -63,6 +64,17 @@ def compose(picture: np.ndarray, scene: Scene) -> Image.Image:
         draw.text((PANEL, 119), "probability of each action", FAINT, font(13))
     _bars(draw, scene, top=146, bottom=HEIGHT - MARGIN, right=right)
     return canvas
+
+
+def title_lines(title: str, width: int) -> list[tuple[int, int, str]]:
+    """Return height, size and text of a title's lines, each at most width pixels wide: one line, or two if it is too long."""
+    words = title.split()
+    for size in (21, 18, 15):
+        if fit(title, size, width, bold=True) == " ".join(words):
+            return [(20, size, " ".join(words))]
+    first = max(cut for cut in range(len(words)) if font(15, bold=True).getlength(" ".join(words[:cut])) <= width)
+    lines = " ".join(words[:first]), " ".join(words[first:])
+    return [(y, 15, fit(line, 15, width, bold=True)) for y, line in zip((12, 32), lines, strict=True)]
 
 
 def _bars(draw: ImageDraw.ImageDraw, scene: Scene, top: int, bottom: int, right: int) -> None:

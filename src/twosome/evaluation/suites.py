@@ -84,12 +84,15 @@ def unseen(run: Finished) -> float:
 
 
 def cross(run: Finished) -> float:
-    """Play every task of every environment of the suite, to measure transfer from the trained task to others."""
+    """Play every task of every environment of the suite, to measure transfer from the trained task to others.
+
+    Environments whose YAML has ``cross: false`` are left out, except the run's own.
+    """
     own = run.config.env
     settings = [(own, run.changes)] + [(env, run.changes) for env in other_tasks(own)]
     for choice in GlobalHydra.instance().config_loader().get_group_options("env"):
         env = compose("config", overrides=[f"env={choice}"]).env
-        if env.id != own.id:
+        if env.id != own.id and env.get("cross", True):
             settings += [(env, {}), *((other, {}) for other in other_tasks(env))]
     return play_all(run, "cross", settings)
 

@@ -1,6 +1,6 @@
 """Print a run's evaluations and the list of its files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -59,11 +59,22 @@ def print_records(found: Sequence[Record], seed: int, evaluated: Record | None =
             f"{record['return_mean']:.4f} ± {record['return_std']:.4f}",
             f"{record['decisions_mean']:.1f}",
         )
+        for row in _by_task(record):
+            table.add_row(*row, style="dim")
     optimum = found[-1].get("optimum")
     if optimum is not None:
         table.add_section()
         table.add_row("", "optimum", "", "", f"{optimum:.4f}" + " " * len(" ± 0.0000"), "", style="dim")
     Console().print(table)
+
+
+def _by_task(record: Record) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each task's scores, if the environment mixes tasks, and of the success rate as training counts it."""
+    for name, task in (record.get("tasks") or {}).items():
+        mean = f"{task['return_mean']:.4f}"
+        yield name, "", f"{task['episodes']:,}", f"{task['success_rate']:.2f}", mean, f"{task['decisions_mean']:.1f}"
+    if record.get("success_rate_as_ended") is not None:
+        yield "as they end", "", "", f"{record['success_rate_as_ended']:.2f}"
 
 
 def print_added(file: str, added: bool, legend: str = "") -> None:

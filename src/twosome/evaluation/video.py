@@ -87,7 +87,9 @@ def _ending(player: Player) -> str:
 
 
 def _title(env: gymnasium.Env) -> str:
-    """Return the name of the task, or else of the environment."""
+    """Return the environment's ``mission``, if it has one, or else the name of the task or of the environment."""
+    if isinstance(mission := getattr(env.unwrapped, "mission", None), str):
+        return mission
     if env.spec is None:
         return type(env.unwrapped).__name__
     return task_of({"id": env.spec.id, **env.spec.kwargs}).replace("_", " ")

@@ -4,7 +4,6 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
@@ -52,7 +51,7 @@ class Recorder(TableWriter):
         """Write the update's rows."""
         metrics: dict[str, float] = outputs["metrics"]
         episodes: list[Episode] = outputs["episodes"]
-        self.tables["episodes"].extend(asdict(episode) for episode in episodes)
+        self.tables["episodes"].extend(episode.row() for episode in episodes)
         self.tables["metrics"].extend([metrics])
         for logger in trainer.loggers:
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}

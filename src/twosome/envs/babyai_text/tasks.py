@@ -1,0 +1,81 @@
+"""The tasks by name: GLAM's five, their mixture, and the levels of its other experiments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, PutNextInstr
+
+from twosome.envs.babyai_text.language import ENGLISH, FRENCH, Language
+from twosome.envs.babyai_text.levels import Level, Make, SingleRoom, Unlock, one, sequence
+from twosome.errors import unknown_choice
+
+SPLITS: Final = ("train", "test")
+MIXED: Final = "mixed"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task.
+
+    num_objects: GLAM's number of loose objects. make: the mission; None: the locked door. targets: the number of objects that the
+    mission names. least_actions: the number of actions that it needs. holds_out: whether it has the split test.
+    """
+
+    num_objects: int
+    make: Make | None
+    targets: int = 1
+    least_actions: int = 6
+    holds_out: bool = True
+    language: Language = ENGLISH
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a door's key besides the loose objects."""
+        return self.make is None
+
+    def level(self, split: str, num_objects: int | None, room_size: int) -> Level:
+        """Return the task's level, with checked options. num_objects: None for the task's."""
+        count = self.num_objects if num_objects is None else num_objects
+        if self.make is None:
+            return Unlock(count, room_size, split)
+        return SingleRoom(count, room_size, split if self.holds_out else None, self.targets, self.make)
+
+
+MIXTURE: Final = {
+    "go_to": Task(9, one(GoToInstr), least_actions=3),
+    "pick_up": Task(9, one(PickupInstr)),
+    "put_next_to": Task(10, lambda level, objects: PutNextInstr(*objects), targets=2),
+    "pick_up_go_to": Task(10, sequence(GoToInstr), targets=2),
+    "unlock": Task(8, None),
+}
+"""The tasks of the mixture, in the order in which they are assigned."""
+
+SINGLE: Final = {
+    **MIXTURE,
+    "pick_up_pick_up": Task(10, sequence(PickupInstr), targets=2),
+    "go_to_local": Task(8, one(GoToInstr), least_actions=3, holds_out=False),
+    "go_to_french": Task(8, one(GoToInstr), least_actions=3, holds_out=False, language=FRENCH),
+}
+"""All tasks but the mixture."""
+
+TASKS: Final = (MIXED, *SINGLE)
+"""The values of the option task."""
+
+
+def tasks_of(task: str) -> Mapping[str, Task]:
+    """Return the tasks that the option task stands for, by name; raise UserError for an unknown one."""
+    if task not in TASKS:
+        raise unknown_choice("task", task, TASKS)
+    return MIXTURE if task == MIXED else {task: SINGLE[task]}
+
+
+def assigned(tasks: Mapping[str, Task], index: int, mixture_seed: int | None) -> str:
+    """Return the name of the task, one of several, that the environment with this index plays.
+
+    mixture_seed: None assigns the tasks in turn; a number draws a task for each index independently.
+    """
+    names = list(tasks)
+    number = index if mixture_seed is None else int(np.random.default_rng((mixture_seed, index)).integers(len(names)))
+    return names[number % len(names)]
