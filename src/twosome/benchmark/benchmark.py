@@ -16,6 +16,7 @@ from twosome.benchmark.config import BenchmarkConfig
 from twosome.benchmark.contestants import Contestants
 from twosome.benchmark.cost import Cost, Weights
 from twosome.benchmark.limit import Limit, Speeds, cpu_name, measured
+from twosome.benchmark.memory import measure_memory
 from twosome.benchmark.table import show
 from twosome.benchmark.workloads import Workload, workloads
 from twosome.files import write_atomic
@@ -23,11 +24,33 @@ from twosome.policies.context import MakeEnv
 from twosome.storage.provenance import provenance
 
 FORMAT = 2
-"""Of the file. 1 had neither this key nor rounds: seconds of one run of the engine, and of the opponent that is now "repeat"."""
+"""Of the file: "speed" and "memory", each with its "machine". Format 1 had no "format", one round, and only the opponent "repeat", as
+"oracle"."""
+SETTINGS = ("rounds", "num_envs", "num_steps", "synthetic_steps", "repeat_tokens")
 
 
 def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, MakeEnv]) -> None:
-    """Time the workloads; print a table and write the file options.output. makers: makes the environment of each source."""
+    """Measure speed or memory; print a table and write the file. makers: makes the environment of each source."""
+    output = Path(options.output)
+    if options.memory:
+        write(output, "memory", {"machine": machine(options.seed), "runs": measure_memory(options)})
+    else:
+        write(output, "speed", measure_speed(config, options, makers))
+    print(f"written to {output}")
+
+
+def write(output: Path, part: str, found: dict[str, Any]) -> None:
+    """Write one part of the file, speed or memory. The other part is kept if the file has this format."""
+    try:
+        before = json.loads(output.read_text())
+        parts = before if before["format"] == FORMAT else {}
+    except (OSError, ValueError, TypeError, KeyError):  # no such file, or another format
+        parts = {}
+    write_atomic(output, json.dumps({"format": FORMAT} | parts | {part: found}, indent=2) + "\n")
+
+
+def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str, MakeEnv]) -> dict[str, Any]:
+    """Time the workloads; print a table and return the figures."""
     baseline = HydraConfig.get().runtime.choices["baseline"]
     contestants = Contestants.of(config, next(iter(makers.values())), str(baseline))
     rows, speeds = [], []
@@ -42,10 +65,9 @@ def benchmark(config: DictConfig, options: BenchmarkConfig, makers: dict[str, Ma
             found = [measured_round(contestants, workload) for _ in range(options.rounds)]
             speeds += [speed for speed, _ in found]
             rows.append(row(workload, found, contestants, sizes[learns]))
-    head = {"format": FORMAT, "machine": machine(contestants, speeds)}
-    write_atomic(Path(options.output), json.dumps(head | {"results": rows}, indent=2) + "\n")
-    show(head["machine"], rows)
-    print(f"written to {options.output}")
+    found = machine(options.seed) | reached(contestants, speeds)
+    show(found, rows)
+    return {"machine": found, "options": {name: getattr(options, name) for name in SETTINGS}, "results": rows}
 
 
 def measured_round(contestants: Contestants, workload: Workload) -> tuple[Speeds, dict[str, Cost]]:
@@ -97,13 +119,16 @@ def spread(values: Iterable[float]) -> dict[str, float]:
     return {"minimum": min(every), "median": median(every), "maximum": max(every)}
 
 
-def machine(contestants: Contestants, speeds: list[Speeds]) -> dict[str, Any]:
-    """Return what the figures depend on: the machine, its measured speeds, the libraries, the model."""
-    flops = {name: spread(speed.flops[name] / 1e9 for speed in speeds) for name in speeds[0].flops}
-    lm = contestants.scorer.lm
+def reached(contestants: Contestants, speeds: list[Speeds]) -> dict[str, Any]:
+    """Return the measured speeds, and the model that was timed."""
     return {
-        "cpu": cpu_name(), "threads": torch.get_num_threads(), "matmul_gflops": flops,
+        "matmul_gflops": {name: spread(speed.flops[name] / 1e9 for speed in speeds) for name in speeds[0].flops},
         "bandwidth_gb_per_second": spread(speed.bandwidth / 1e9 for speed in speeds),
         "dtype": str(contestants.scorer.head.weight.dtype).removeprefix("torch."),
-        **provenance(0, contestants.agent.provenance()), "model": lm.name,
-    }  # fmt: skip
+        **contestants.agent.provenance(),
+    }
+
+
+def machine(seed: int) -> dict[str, Any]:
+    """Return the machine's CPU, the versions of the libraries, and the time."""
+    return {"cpu": cpu_name(), **provenance(seed, {})}

@@ -13,6 +13,14 @@ from twosome.parts import environment, model_config
 from twosome.policies.context import MakeEnv
 
 WORKS = ("first_rollout", "later_rollout", "update")
+MEMORY_RUNS = {
+    "tomato_salad": ("env=overcooked", "env.task=tomato_salad"),
+    "tomato_lettuce_salad": ("env=overcooked", "env.task=tomato_lettuce_salad"),
+    "food_preparation": ("env=virtualhome", "env.task=food_preparation"),
+    "entertainment": ("env=virtualhome", "env.task=entertainment"),
+    "nothing_recurs": ("env=overcooked",),
+}
+"""The runs whose memory is measured, and their options; nothing_recurs has synthetic.py's environment."""
 
 
 @dataclass
@@ -31,7 +39,7 @@ class BenchmarkConfig:
     repeat_tokens: int
     memory: bool
     memory_updates: int
-    memory_rollout: str
+    memory_runs: list[str]
     output: str
 
     def __post_init__(self) -> None:
@@ -42,14 +50,14 @@ class BenchmarkConfig:
                 raise UserError(f"{name}={getattr(self, name)}: expected an integer from {least} on")
         if not self.cached_sizes or min(self.cached_sizes) < 1:
             raise UserError(f"cached_sizes={self.cached_sizes}: expected numbers of decisions above 0, as in [4,8,16]")
-        if self.memory_updates < 2:
-            raise UserError(f"memory_updates={self.memory_updates}: expected 2 or more, so that growth can be seen")
+        if self.memory_updates < 8:
+            raise UserError(f"memory_updates={self.memory_updates}: expected 8 or more, since their quarters are compared")
         if Path(self.output).is_dir() or not Path(self.output).absolute().parent.is_dir():
             raise UserError(f"output={self.output}: expected a file in a folder that is there; make the folder first")
 
     def _check_choices(self) -> None:
         """Check the lists of workloads."""
-        for name, choices in (("synthetic", synthetic.TASKS), ("works", WORKS)):
+        for name, choices in (("synthetic", synthetic.TASKS), ("works", WORKS), ("memory_runs", MEMORY_RUNS)):
             for chosen in getattr(self, name):
                 if chosen not in choices:
                     raise unknown_choice(name, chosen, choices)
