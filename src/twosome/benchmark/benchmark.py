@@ -8,8 +8,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from twosome.benchmark.config import BenchmarkConfig
@@ -24,8 +22,8 @@ from twosome.policies.context import MakeEnv
 from twosome.storage.provenance import provenance
 
 FORMAT = 2
-"""Of the file: "speed" and "memory", each with its "machine". Format 1 had no "format", one round, and only the opponent "repeat", as
-"oracle"."""
+"""Of the file: "speed" and "memory", each with its "machine". Format 1 has no "format", and one round of one opponent, "oracle",
+which is now "repeat"."""
 SETTINGS = ("rounds", "num_envs", "num_steps", "synthetic_steps", "repeat_tokens")
 
 
@@ -51,8 +49,7 @@ def write(output: Path, part: str, found: dict[str, Any]) -> None:
 
 def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str, MakeEnv]) -> dict[str, Any]:
     """Time the workloads; print a table and return the figures."""
-    baseline = HydraConfig.get().runtime.choices["baseline"]
-    contestants = Contestants.of(config, next(iter(makers.values())), str(baseline))
+    contestants = Contestants.of(config, next(iter(makers.values())))
     rows, speeds = [], []
     for source, make_env in makers.items():
         steps = options.synthetic_steps if source in options.synthetic else options.num_steps
@@ -62,9 +59,9 @@ def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str
             learns = workload.batch is not None
             if learns not in sizes:
                 sizes[learns] = contestants.choose_size(workload.distinct, learns, options.cached_sizes)
-            found = [measured_round(contestants, workload) for _ in range(options.rounds)]
-            speeds += [speed for speed, _ in found]
-            rows.append(row(workload, found, contestants, sizes[learns]))
+            rounds = [measured_round(contestants, workload) for _ in range(options.rounds)]
+            speeds += [speed for speed, _ in rounds]
+            rows.append(row(workload, rounds, contestants, sizes[learns]))
     found = machine(options.seed) | reached(contestants, speeds)
     show(found, rows)
     return {"machine": found, "options": {name: getattr(options, name) for name in SETTINGS}, "results": rows}
@@ -85,8 +82,8 @@ def row(
     is. Its ratio to the limit is the engine's time over the limit.
     """
     costs: dict[str, list[Cost]] = defaultdict(list)
-    for _, each in rounds:
-        for name, cost in each.items():
+    for _, by_name in rounds:
+        for name, cost in by_name.items():
             costs[name].append(cost)
     learns, tokenize = workload.batch is not None, contestants.scorer.tokenize
     limit = Limit.of(map(tokenize, workload.passes()), Weights.of(contestants.scorer), learns)

@@ -120,7 +120,6 @@ class CachedEngine(Engine):
     ) -> Scores:
         """Return the scores. states: of the prompts' last tokens. terms: log-probabilities of each action's tokens."""
         counts = [len(decision.actions) for decision in tokenized]
-        width, row = max(counts), 0
         tokens = pad_sequence(terms, batch_first=True, padding_value=torch.nan)
         totals = tokens.nansum(dim=1)
         prompts = [words for _, phrases in texts for words in phrases]

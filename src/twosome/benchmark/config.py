@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.benchmark import synthetic
@@ -61,8 +62,9 @@ class BenchmarkConfig:
             for chosen in getattr(self, name):
                 if chosen not in choices:
                     raise unknown_choice(name, chosen, choices)
-        if not self.works:
-            raise UserError(f"works=[]: expected one of {', '.join(WORKS)} or more")
+        for name, choices in (("works", WORKS), ("memory_runs", MEMORY_RUNS)):
+            if not getattr(self, name):
+                raise UserError(f"{name}=[]: expected one of {', '.join(choices)} or more")
         if not self.tasks and not self.synthetic:
             raise UserError("tasks=[] synthetic=[]: expected one task of the environment or more, as in tasks=[tomato_salad]")
 
@@ -72,7 +74,21 @@ def checked_benchmark(config: DictConfig) -> tuple[BenchmarkConfig, dict[str, Ma
     options = own_settings(BenchmarkConfig, config)
     check_path(model_config(config.model, config.trainer.accelerator))
     if options.memory:
+        _check_forwarded(options)
         return options, {}
     makers = {task: environment(OmegaConf.merge(config, {"env": {"task": task}}).env) for task in options.tasks}
     home = f"{synthetic.__name__}:{synthetic.ID}"
     return options, makers | {task: environment(OmegaConf.create({"id": home, "task": task})) for task in options.synthetic}
+
+
+def _check_forwarded(options: BenchmarkConfig) -> None:
+    """Raise UserError for options of the environment, which the runs have their own of."""
+    for word in forwarded(options):
+        if word.lstrip("+~").startswith(("env=", "env.")):
+            raise UserError(f"{word}: expected none with memory=true, whose runs are memory_runs; leave it out")
+
+
+def forwarded(options: BenchmarkConfig) -> list[str]:
+    """Return the words of the command line that are a run's options as well, such as model=tiny_random."""
+    words = HydraConfig.get().overrides.task
+    return [word for word in words if word.lstrip("+~").split("=")[0] not in vars(options) or word.startswith("seed=")]

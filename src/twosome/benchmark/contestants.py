@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from twosome import parts
@@ -40,12 +41,13 @@ class Contestants:
     repeat_tokens: int
 
     @classmethod
-    def of(cls, config: DictConfig, make_env: MakeEnv, baseline: str) -> "Contestants":
+    def of(cls, config: DictConfig, make_env: MakeEnv) -> "Contestants":
         """Load the model of a configuration; raise UserError if its agent does not train a decoder-only language model."""
         agent = parts.agent(config, make_env)
         if not (isinstance(agent, LanguageAgent) and isinstance(agent.engine, Scorer)):
+            chosen = HydraConfig.get().runtime.choices["baseline"]
             raise UserError(
-                f"baseline={baseline}: expected an agent that trains a decoder-only language model; leave the option out"
+                f"baseline={chosen}: expected an agent that trains a decoder-only language model; leave the option out"
             )
         lm = agent.engine.lm
         other = parts.agent(config, make_env, lambda model, tuning, norm, make: CachedEngine(lm, norm, 1))

@@ -1,12 +1,13 @@
 """The time that a machine needs at least for the distinct tokens of a piece of work.
 
-A pass is work that cannot begin before the one before it has ended: a step of a rollout, or an optimiser step. It takes the longer
-of its FLOPs at the measured peak of a matrix product, and of the weights' bytes at the measured bandwidth of the memory. A token
-in its context is computed once, as is each prediction. Activations and attention are not counted.
+A pass is work that begins when the one before it has ended: a step of a rollout, or an optimiser step. It takes the longer of its
+FLOPs at the measured peak of a matrix product, and of the weights' bytes at the measured bandwidth of the memory. A token in its
+context is computed once, as is each prediction. Activations and attention are not counted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,8 +18,12 @@ from twosome.language.packed_linear import PackedLinear
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow
 
+SIZE = 2048
+"""Rows and columns of the matrices of the measurement of the peak."""
 TRIAD = 2**26
 """Numbers per array of the measurement of the bandwidth. Its three float32 arrays of 0.3 GB are larger than the caches."""
+REPEATS = 3
+"""Of each measurement; the shortest time counts."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,7 @@ class Limit:
 
     def seconds(self, speeds: Speeds) -> float:
         """Return the least time on a machine."""
-        return sum(
-            max(flops / speeds.peak, read / speeds.bandwidth) for flops, read in zip(self.flops, self.bytes, strict=True)
-        )
+        return sum(max(flops / speeds.peak, read / speeds.bandwidth) for flops, read in zip(self.flops, self.bytes, strict=True))
 
 
 def _predicting(tree: PackedRow) -> set[int]:
@@ -78,27 +81,27 @@ def measured(dtype: torch.dtype, device: torch.device) -> Speeds:
     return Speeds(_matmul(dtype, device), _triad(device))
 
 
-def _matmul(dtype: torch.dtype, device: torch.device, size: int = 2048, repeats: int = 3) -> dict[str, float]:
+def _matmul(dtype: torch.dtype, device: torch.device) -> dict[str, float]:
     """Return the best FLOP/s of a few products of square matrices: by PyTorch, and on a CPU by oneDNN with a packed weight."""
-    x = torch.randn(size, size, device=device, dtype=dtype)
-    layer = nn.Linear(size, size, bias=False, device=device, dtype=dtype).requires_grad_(False)
+    x = torch.randn(SIZE, SIZE, device=device, dtype=dtype)
+    layer = nn.Linear(SIZE, SIZE, bias=False, device=device, dtype=dtype).requires_grad_(False)
     products: dict[str, nn.Module] = {"PyTorch": layer}
     if device.type == "cpu" and torch.backends.mkldnn.is_available():
         products["oneDNN"] = PackedLinear(layer)
-    return {name: 2 * size**3 / _fastest(lambda product=product: product(x), repeats) for name, product in products.items()}
+    return {name: 2 * SIZE**3 / _fastest(partial(product, x)) for name, product in products.items()}
 
 
-def _triad(device: torch.device, size: int = TRIAD, repeats: int = 3) -> float:
+def _triad(device: torch.device) -> float:
     """Return the best bytes per second of a = b + 2 c. Two arrays are read and one is written."""
-    b, c = torch.ones(size, device=device), torch.ones(size, device=device)
+    b, c = torch.ones(TRIAD, device=device), torch.ones(TRIAD, device=device)
     a = torch.empty_like(b)
-    return 3 * a.numel() * a.element_size() / _fastest(lambda: torch.add(b, c, alpha=2, out=a), repeats)
+    return 3 * a.numel() * a.element_size() / _fastest(lambda: torch.add(b, c, alpha=2, out=a))
 
 
-def _fastest(work: Callable[[], object], repeats: int) -> float:
+def _fastest(work: Callable[[], object]) -> float:
     """Return the shortest of the times in seconds of several calls."""
     times = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         start = now()
         work()
         times.append(now() - start)

@@ -11,21 +11,22 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 from rich.table import Table
 
 from twosome.benchmark import synthetic
-from twosome.benchmark.config import MEMORY_RUNS, BenchmarkConfig
+from twosome.benchmark.config import MEMORY_RUNS, BenchmarkConfig, forwarded
 from twosome.errors import RunError
 
 PEAK = ("total_steps=1", "ppo.update_epochs=1", "evaluation.episodes=1")
 """One rollout, which a run rounds its steps up to, and one pass. More passes or episodes repeat the same."""
-SMALL = ("ppo.num_envs=2", "ppo.num_steps=2", "ppo.update_epochs=1", "evaluation.episodes=0", "retention.drift=false", "evaluation.gif=false")
+SMALL = ("ppo.num_envs=2", "ppo.num_steps=2", "ppo.update_epochs=1",
+         "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false")  # fmt: skip
 RANDOM = (f"env.id={synthetic.__name__}:{synthetic.ID}", "env.task=nothing_recurs", "~env.prompt", "~env.kwargs")
 FEWER = ("ppo.num_steps=2",)
 """Steps of the default rollout of nothing_recurs. Each of its decisions is computed, so 32 steps would take long."""
@@ -68,15 +69,9 @@ def growth(found: Readings, updates: int) -> dict[str, Any]:
     Readings after the last update are left out: the run ends then, and loads other libraries.
     """
     bounds = [*(updates * quarter // 4 for quarter in range(4)), updates - 1]
-    quarters = [found.between(first + 1, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    quarters = [found.between(first + 1, last) for first, last in pairwise(bounds)]
     largest = max(value for update, values in found.by_update.items() if update < updates for value in values)
     return {"updates": updates, "quarters": quarters, "largest": largest}
-
-
-def forwarded(options: BenchmarkConfig) -> list[str]:
-    """Return the words of the command line that are a run's options as well, such as model=tiny_random."""
-    words = HydraConfig.get().overrides.task
-    return [word for word in words if word.lstrip("+~").split("=")[0] not in vars(options) or word.startswith("seed=")]
 
 
 def run_process(words: Sequence[str]) -> Readings:

@@ -5,6 +5,7 @@
 The counts are those of SmolLM2's tokenizer.
 """
 
+import math
 from typing import Any
 
 import gymnasium
@@ -17,11 +18,13 @@ ID = "benchmark/Synthetic-v0"
 STEPS = 32
 """Decisions per episode."""
 MOVES = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle")
-VERBS = ("take", "move", "open", "clean", "find", "bring", "hold", "push", "drop", "turn", "use", "cut", "fill", "shake", "wash", "lift")
+VERBS = ("take", "move", "open", "clean", "find", "bring", "hold", "push",
+         "drop", "turn", "use", "cut", "fill", "shake", "wash", "lift")  # fmt: skip
 COLOURS = ("red", "green", "blue", "yellow", "grey", "purple", "white", "brown")
 OBJECTS = ("ball", "box", "key", "door", "plate", "book", "cup", "lamp")
 PLACES = ("here", "inside", "outside", "upstairs", "forward", "back", "away", "again")
-MANY = len(VERBS) * len(COLOURS) * len(OBJECTS) * len(PLACES)
+PARTS = (VERBS, COLOURS, OBJECTS, PLACES)
+SHAPE = tuple(map(len, PARTS))
 
 
 class Synthetic(gymnasium.Env):
@@ -38,7 +41,7 @@ class Synthetic(gymnasium.Env):
         if task not in self.tasks:
             raise unknown_choice("task", task, self.tasks)
         self.task, self.render_mode, self.steps = task, render_mode, 0
-        self.action_space = gymnasium.spaces.Discrete(len(MOVES) if task == "nothing_recurs" else MANY)
+        self.action_space = gymnasium.spaces.Discrete(len(MOVES) if task == "nothing_recurs" else math.prod(SHAPE))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode."""
@@ -56,11 +59,12 @@ class Synthetic(gymnasium.Env):
 
     def _info(self, duration: int) -> dict[str, Any]:
         if self.task == "nothing_recurs":
-            prompt, ids, words = self._situation(20), tuple(range(len(MOVES))), MOVES
+            ids, words = list(range(len(MOVES))), list(MOVES)
         else:
-            ids = tuple(sorted(self.np_random.choice(MANY, 50, replace=False).tolist()))
-            prompt, words = self._situation(4), tuple(map(_phrase, ids))
-        return {"prompt": prompt, "action_ids": ids, "action_prompts": words, "duration": duration,
+            ids = sorted(self.np_random.choice(math.prod(SHAPE), 50, replace=False).tolist())
+            words = list(map(_phrase, ids))
+        prompt = self._situation(20 if self.task == "nothing_recurs" else 4)
+        return {"prompt": prompt, "action_ids": tuple(ids), "action_prompts": tuple(words), "duration": duration,
                 "primitive_steps": self.steps, "success": False}  # fmt: skip
 
     def _situation(self, objects: int) -> str:
@@ -78,12 +82,8 @@ class Synthetic(gymnasium.Env):
 
 def _phrase(number: int) -> str:
     """Return the words of an action of many_actions."""
-    parts = []
-    for words in (PLACES, OBJECTS, COLOURS, VERBS):
-        number, place = divmod(number, len(words))
-        parts.append(words[place])
-    place, thing, colour, verb = parts
+    verb, colour, thing, place = (words[index] for words, index in zip(PARTS, np.unravel_index(number, SHAPE), strict=True))
     return f"{verb} the {colour} {thing} {place}"
 
 
-gymnasium.register(ID, Synthetic)
+gymnasium.register(ID, f"{__name__}:Synthetic")

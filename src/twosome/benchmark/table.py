@@ -38,5 +38,6 @@ def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
 
 def ratio(found: Mapping[str, float]) -> str:
     """Return the median, and the minimum and maximum in brackets."""
-    low, middle, high = (format(found[name], ".1f" if found["maximum"] < 100 else ".0f") for name in ("minimum", "median", "maximum"))
+    digits = ".1f" if found["maximum"] < 100 else ".0f"
+    low, middle, high = (format(found[name], digits) for name in ("minimum", "median", "maximum"))
     return f"{middle} ({low}-{high})"

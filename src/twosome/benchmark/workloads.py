@@ -95,7 +95,7 @@ def workloads(source: str, make_env: MakeEnv, agent: LanguageAgent, options: Ben
     """
     ppo = one_pass(options.num_envs, steps)
     sample = random_rollout(make_env, options.num_envs, steps, options.seed)
-    fresh = {"decisions": [], "again": None, "features": {}, "base": {}}
+    fresh: dict[str, Any] = {"decisions": [], "again": None, "features": {}, "base": {}}
 
     def workload(name: str, memories: dict[str, Any], adapter: float, batch: Batch | None = None) -> Workload:
         return Workload(source, name, sample, batch, ppo, memories, adapter, options.seed)
