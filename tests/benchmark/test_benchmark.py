@@ -25,7 +25,7 @@ def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         benchmark(config, *checked_benchmark(config))
     printed = capsys.readouterr()
     assert "tomato_salad" in printed.out
-    assert printed.err.splitlines()[0] == "tomato_salad: first_rollout"
+    assert [text.split(":")[0] for text in printed.err.splitlines()][:2] == ["tomato_salad first_rollout", "tomato_salad update"]
     found = json.loads(file.read_text())
     assert found["format"] == 2
     speed = found["speed"]

@@ -90,10 +90,11 @@ def test_what_is_repeated_is_a_part_of_the_rows(of_task: dict[str, Workload], co
 
 def test_the_batch_of_the_cached_opponent_is_the_fastest(of_task: dict[str, Workload], contestants: Contestants) -> None:
     distinct = of_task["update"].distinct
-    seconds = contestants.choose_size(distinct, True, [1, 3, 1_000])
-    assert list(seconds) == [1, 3, len(distinct)]
-    assert seconds[contestants.cached.size] == min(seconds.values())
-    assert contestants.difference(distinct) < 1e-4
+    found = contestants.choose_size(distinct, True, [1, 3, 1_000])
+    assert list(found["seconds_by_batch"]) == [1, 3, len(distinct)]
+    assert found["seconds_by_batch"][contestants.cached.size] == min(found["seconds_by_batch"].values())
+    assert contestants.cached.size == found["decisions_per_batch"]
+    assert found["largest_difference"] < 1e-4
 
 
 @pytest.mark.parametrize(("task", "actions"), [("nothing_recurs", 6), ("many_actions", 50)])

@@ -15,7 +15,7 @@ from twosome.benchmark.contestants import Contestants
 from twosome.benchmark.cost import Cost, Weights
 from twosome.benchmark.limit import Limit, Speeds, cpu_name, measured
 from twosome.benchmark.memory import measure_memory
-from twosome.benchmark.table import show
+from twosome.benchmark.table import line, show
 from twosome.benchmark.workloads import Workload, workloads
 from twosome.files import write_atomic
 from twosome.policies.context import MakeEnv
@@ -53,15 +53,16 @@ def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str
     rows, speeds = [], []
     for source, make_env in makers.items():
         steps = options.synthetic_steps if source in options.synthetic else options.num_steps
-        sizes: dict[bool, dict[int, float]] = {}
+        trials: dict[bool, dict[str, Any]] = {}
         for workload in workloads(source, make_env, contestants.agent, options, steps):
-            print(f"{source}: {workload.name}", file=sys.stderr, flush=True)
             learns = workload.batch is not None
-            if learns not in sizes:
-                sizes[learns] = contestants.choose_size(workload.distinct, learns, options.cached_sizes)
+            if learns not in trials:
+                trials[learns] = contestants.choose_size(workload.distinct, learns, options.cached_sizes)
             rounds = [measured_round(contestants, workload) for _ in range(options.rounds)]
             speeds += [speed for speed, _ in rounds]
-            rows.append(row(workload, rounds, contestants, sizes[learns]))
+            rows.append(row(workload, rounds, contestants))
+            rows[-1]["cached"] |= trials[learns]
+            print(line(rows[-1]), file=sys.stderr, flush=True)
     found = machine(options.seed) | reached(contestants, speeds)
     show(found, rows)
     return {"machine": found, "options": {name: getattr(options, name) for name in SETTINGS}, "results": rows}
@@ -73,9 +74,7 @@ def measured_round(contestants: Contestants, workload: Workload) -> tuple[Speeds
     return measured(weight.dtype, weight.device), dict(contestants.round(workload))
 
 
-def row(
-    workload: Workload, rounds: list[tuple[Speeds, dict[str, Cost]]], contestants: Contestants, sizes: dict[int, float]
-) -> dict[str, Any]:
+def row(workload: Workload, rounds: list[tuple[Speeds, dict[str, Cost]]], contestants: Contestants) -> dict[str, Any]:
     """Return the result of one workload.
 
     The engine's ratio to an opponent is the opponent's time over the engine's in the same round: how many times faster the engine
@@ -96,8 +95,6 @@ def row(
     for name, each in costs.items():
         ratios = (cost.seconds / ours for cost, ours in zip(each, engine, strict=True))
         result[name] = described(each) | {"ratio": spread(ratios)}
-    result["cached"] |= {"decisions_per_batch": min(sizes, key=lambda size: sizes[size]), "seconds_by_batch": sizes,
-                         "largest_difference": contestants.difference(workload.distinct[: max(sizes)])}  # fmt: skip
     result["limit"] = {"seconds": least, "tokens": sum(limit.tokens), "projected": sum(limit.projected),
                        "flops": sum(limit.flops), "bytes": sum(limit.bytes),
                        "ratio": spread(ours / limit for ours, limit in zip(engine, least, strict=True))}  # fmt: skip

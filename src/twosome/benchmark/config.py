@@ -50,7 +50,7 @@ class BenchmarkConfig:
             if getattr(self, name) < least:
                 raise UserError(f"{name}={getattr(self, name)}: expected an integer from {least} on")
         if not self.cached_sizes or min(self.cached_sizes) < 1:
-            raise UserError(f"cached_sizes={self.cached_sizes}: expected numbers of decisions above 0, as in [4,8,16]")
+            raise UserError(f"cached_sizes={self.cached_sizes}: expected numbers of decisions above 0, as in [2,4,8]")
         if self.memory_updates < 8:
             raise UserError(f"memory_updates={self.memory_updates}: expected 8 or more, since their quarters are compared")
         if Path(self.output).is_dir() or not Path(self.output).absolute().parent.is_dir():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -125,10 +126,11 @@ class Contestants:
         (tokens,) = self.scorer.tokenize([decision.text])
         return [len(tokens.prompt) + len(action) for action in tokens.actions]
 
-    def choose_size(self, texts: Sequence[DecisionText], learns: bool, sizes: Sequence[int]) -> dict[int, float]:
-        """Set the opponent's batch to the fastest of these numbers of decisions, timed on as many of texts as the largest.
+    def choose_size(self, texts: Sequence[DecisionText], learns: bool, sizes: Sequence[int]) -> dict[str, Any]:
+        """Set the cached opponent's batch to the fastest of these numbers of decisions.
 
-        Return the seconds by size.
+        They are timed on as many of texts as the largest. Return the size, the seconds by size, and the largest difference in
+        nats between this opponent's log-probabilities and the engine's.
         """
         few = list(texts[: max(sizes)])
         seconds = {}
@@ -142,10 +144,6 @@ class Contestants:
                 seconds[self.cached.size] = now() - start
         self.agent.zero_grad()
         self.cached.size = min(seconds, key=lambda size: seconds[size])
-        return seconds
-
-    @torch.no_grad()
-    def difference(self, texts: Sequence[DecisionText]) -> float:
-        """Return the largest difference in nats between the engine's and the cached opponent's log-probabilities of actions."""
-        ours, theirs = (engine.score(texts).logprobs for engine in (self.scorer, self.cached))
-        return float((ours - theirs).abs().max())
+        with torch.no_grad():
+            difference = float((self.cached.score(few).logprobs - self.scorer.score(few).logprobs).abs().max())
+        return {"decisions_per_batch": self.cached.size, "seconds_by_batch": seconds, "largest_difference": difference}

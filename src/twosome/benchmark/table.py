@@ -1,12 +1,19 @@
 """The benchmark's results as a table for people."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 OPPONENTS = ("repeat", "cached", "remembered")
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """Return one workload's result as a line."""
+    ratios = (f"{name} {ratio(row[name]['ratio'])}" for name in (*OPPONENTS, "limit") if name in row)
+    return f"{row['source']} {row['work']}: {median(row['engine']['seconds']):.2f} s; {', '.join(ratios)}"
 
 
 def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -20,7 +27,7 @@ def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
             table.add_section()
         table.add_row(
             row["source"] if row["source"] != source else "", row["work"], f"{row['decisions']} ({row['distinct']})",
-            f"{sorted(row['engine']['seconds'])[len(row['engine']['seconds']) // 2]:.2f}",
+            f"{median(row['engine']['seconds']):.2f}",
             f"{row['engine']['utilisation']['median']:.0%}",
             *(ratio(row[name]["ratio"]) if name in row else "" for name in (*OPPONENTS, "limit")),
         )  # fmt: skip
