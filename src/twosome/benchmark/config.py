@@ -40,7 +40,7 @@ class BenchmarkConfig:
     repeat_tokens: int
     memory: bool
     memory_updates: int
-    memory_runs: list[str]
+    memory_runs: list[str] | None
     output: str
 
     def __post_init__(self) -> None:
@@ -58,13 +58,13 @@ class BenchmarkConfig:
 
     def _check_choices(self) -> None:
         """Check the lists of workloads."""
-        for name, choices in (("synthetic", synthetic.TASKS), ("works", WORKS), ("memory_runs", MEMORY_RUNS)):
-            for chosen in getattr(self, name):
-                if chosen not in choices:
-                    raise unknown_choice(name, chosen, choices)
-        for name, choices in (("works", WORKS), ("memory_runs", MEMORY_RUNS)):
-            if not getattr(self, name):
+        for name, choices in (("synthetic", synthetic.TASKS), ("works", WORKS), ("memory_runs", tuple(MEMORY_RUNS))):
+            chosen = getattr(self, name)
+            if chosen == [] and name != "synthetic":
                 raise UserError(f"{name}=[]: expected one of {', '.join(choices)} or more")
+            for each in chosen or ():
+                if each not in choices:
+                    raise unknown_choice(name, each, choices)
         if not self.tasks and not self.synthetic:
             raise UserError("tasks=[] synthetic=[]: expected one task of the environment or more, as in tasks=[tomato_salad]")
 

@@ -52,7 +52,7 @@ class Readings:
 def measure_memory(options: BenchmarkConfig) -> list[dict[str, Any]]:
     """Make the runs; print a table and return its rows. Sizes are in MB."""
     given, rows = forwarded(options), []
-    for name in options.memory_runs:
+    for name in options.memory_runs or MEMORY_RUNS:
         print(f"memory: {name}", file=sys.stderr, flush=True)
         recurs = name != "nothing_recurs"
         words = (*MEMORY_RUNS[name], *(() if recurs else RANDOM), *given)
