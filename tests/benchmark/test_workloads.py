@@ -38,7 +38,7 @@ def contestants(config: DictConfig, makers: dict[str, MakeEnv]) -> Contestants:
 @pytest.fixture(scope="module")
 def of_task(config: DictConfig, makers: dict[str, MakeEnv], contestants: Contestants) -> dict[str, Workload]:
     options, _ = checked_benchmark(config)
-    found = workloads("tomato_salad", makers["tomato_salad"], contestants.agent, options, options.num_steps)
+    found = workloads("tomato_salad", makers["tomato_salad"], contestants.agent, contestants.fresh, options, options.num_steps)
     return {workload.name: workload for workload in found}
 
 

@@ -54,7 +54,7 @@ def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str
     for source, make_env in makers.items():
         steps = options.synthetic_steps if source in options.synthetic else options.num_steps
         trials: dict[bool, dict[str, Any]] = {}
-        for workload in workloads(source, make_env, contestants.agent, options, steps):
+        for workload in workloads(source, make_env, contestants.agent, contestants.fresh, options, steps):
             learns = workload.batch is not None
             if learns not in trials:
                 trials[learns] = contestants.choose_size(workload.distinct, learns, options.cached_sizes)

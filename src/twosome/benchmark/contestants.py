@@ -35,10 +35,12 @@ class Contestants:
     remembered: cached, in an agent that remembers a rollout's policies and what the last rollout met, as it does with the
     engine. For updates the two are the same.
     The opponents multiply as PyTorch does by itself, without packed weights.
+    agent, other: with the engine, and with the cached opponent in its place. fresh: the memories of a new agent.
     """
 
     agent: LanguageAgent
     other: LanguageAgent
+    fresh: dict[str, Any]
     repeat_tokens: int
 
     @classmethod
@@ -53,7 +55,7 @@ class Contestants:
         lm = agent.engine.lm
         other = parts.agent(config, make_env, lambda model, tuning, norm, make: CachedEngine(lm, norm, 1))
         assert isinstance(other, LanguageAgent)
-        return cls(agent, other, config.repeat_tokens)
+        return cls(agent, other, agent.get_extra_state(), config.repeat_tokens)
 
     @property
     def scorer(self) -> Scorer:

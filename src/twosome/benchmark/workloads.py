@@ -87,15 +87,18 @@ class Workload:
         update_critic(agent, batch, self.ppo, torch.optim.Adam(groups["value"], lr=0.0), generator)
 
 
-def workloads(source: str, make_env: MakeEnv, agent: LanguageAgent, options: BenchmarkConfig, steps: int) -> Iterator[Workload]:
+def workloads(
+    source: str, make_env: MakeEnv, agent: LanguageAgent, fresh: dict[str, Any], options: BenchmarkConfig, steps: int
+) -> Iterator[Workload]:
     """Yield the workloads of a source, each with the agent's memories and adapter that it begins with.
+
+    fresh: the memories of a new agent. steps: of a rollout.
 
     first_rollout: the first of a run. later_rollout: after two other rollouts of the same random policy and updates, as in
     training. update: one pass over the samples of that rollout as one minibatch.
     """
     ppo = one_pass(options.num_envs, steps)
     sample = random_rollout(make_env, options.num_envs, steps, options.seed)
-    fresh: dict[str, Any] = {"decisions": [], "again": None, "features": {}, "base": {}}
 
     def workload(name: str, memories: dict[str, Any], adapter: float, batch: Batch | None = None) -> Workload:
         return Workload(source, name, sample, batch, ppo, memories, adapter, options.seed)
