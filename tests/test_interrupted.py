@@ -41,7 +41,7 @@ PHASES = {  # of a run: which call of which function the signal comes in
 COMMANDS = {
     "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),
     "probe": ("twosome.runs.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
-    "benchmark": ("twosome.benchmark.benchmark:language_agent", 1, "src/benchmark.py model=tiny_random"),
+    "benchmark": ("twosome.benchmark.benchmark:measured_round", 1, "src/benchmark.py model=tiny_random"),
     "curves": (
         "twosome.report.output.files:write_figure",
         2,

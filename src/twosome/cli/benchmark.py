@@ -1,9 +1,9 @@
-"""Compare the engine's speed with plain scoring, which computes every action of every sample separately.
+"""Compare the engine's speed with its opponents' and with the machine's limit, or measure the memory of runs.
 
 Examples:
   python src/benchmark.py
-  python src/benchmark.py tasks=[tomato_salad] output=engine.json
-  python src/benchmark.py model=llama_7b trainer=gpu oracle_decisions=4
+  python src/benchmark.py tasks=[tomato_salad] synthetic=[] works=[update] rounds=5 output=engine.json
+  python src/benchmark.py memory=true
 """
 
 from typing import TYPE_CHECKING
