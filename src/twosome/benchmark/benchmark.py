@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from twosome.benchmark.config import BenchmarkConfig
@@ -15,6 +16,7 @@ from twosome.benchmark.contestants import Contestants
 from twosome.benchmark.cost import Cost, Weights
 from twosome.benchmark.limit import Limit, Speeds, cpu_name, measured
 from twosome.benchmark.memory import measure_memory
+from twosome.benchmark.precision import precision
 from twosome.benchmark.table import line, show
 from twosome.benchmark.workloads import Workload, workloads
 from twosome.files import write_atomic
@@ -62,6 +64,8 @@ def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str
             speeds += [speed for speed, _ in rounds]
             rows.append(row(workload, rounds, contestants))
             rows[-1]["cached"] |= trials[learns]
+            if contestants.exact is not None and learns:  # now both have this workload's adapter
+                rows[-1]["float32"] |= precision(contestants.agent, contestants.exact, workload.distinct)
             print(line(rows[-1]), file=sys.stderr, flush=True)
     found = machine(options.seed) | reached(contestants, speeds)
     show(found, rows)
@@ -70,8 +74,8 @@ def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str
 
 def measured_round(contestants: Contestants, workload: Workload) -> tuple[Speeds, dict[str, Cost]]:
     """Measure the machine, then time each contestant once."""
-    weight = contestants.scorer.head.weight
-    return measured(weight.dtype, weight.device), dict(contestants.round(workload))
+    scorer = contestants.scorer
+    return measured(getattr(torch, scorer.lm.dtype), scorer.device), dict(contestants.round(workload))
 
 
 def row(workload: Workload, rounds: list[tuple[Speeds, dict[str, Cost]]], contestants: Contestants) -> dict[str, Any]:
@@ -118,7 +122,6 @@ def reached(contestants: Contestants, speeds: list[Speeds]) -> dict[str, Any]:
     return {
         "matmul_gflops": {name: spread(speed.flops[name] / 1e9 for speed in speeds) for name in speeds[0].flops},
         "bandwidth_gb_per_second": spread(speed.bandwidth / 1e9 for speed in speeds),
-        "dtype": str(contestants.scorer.head.weight.dtype).removeprefix("torch."),
         **contestants.agent.provenance(),
     }
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from twosome import parts
 from twosome.algorithms.ppo.losses import policy_terms
@@ -35,11 +36,14 @@ class Contestants:
     remembered: cached, in an agent that remembers a rollout's policies and what the last rollout met, as it does with the
     engine. For updates the two are the same.
     The opponents multiply as PyTorch does by itself, without packed weights.
-    agent, other: with the engine, and with the cached opponent in its place. fresh: the memories of a new agent.
+    float32: the engine with the same model in float32, where it computes in another dtype.
+    agent, other: with the engine, and with the cached opponent in its place. exact: of float32, or None. fresh: the memories of a
+    new agent.
     """
 
     agent: LanguageAgent
     other: LanguageAgent
+    exact: LanguageAgent | None
     fresh: dict[str, Any]
     repeat_tokens: int
 
@@ -54,8 +58,10 @@ class Contestants:
             )
         lm = agent.engine.lm
         other = parts.agent(config, make_env, lambda model, tuning, norm, make: CachedEngine(lm, norm, 1))
+        exact = None if lm.dtype == "float32" else parts.agent(OmegaConf.merge(config, {"model": {"dtype": "float32"}}), make_env)
         assert isinstance(other, LanguageAgent)
-        return cls(agent, other, agent.get_extra_state(), config.repeat_tokens)
+        assert isinstance(exact, LanguageAgent | None)
+        return cls(agent, other, exact, agent.get_extra_state(), config.repeat_tokens)
 
     @property
     def scorer(self) -> Scorer:
@@ -72,9 +78,12 @@ class Contestants:
     def round(self, workload: Workload) -> Iterator[tuple[str, Cost]]:
         """Do the work once by each contestant; yield its name and cost."""
         learns = workload.batch is not None
-        set_adapter(self.agent, workload.adapter, workload.seed)
-        self.agent.set_extra_state(workload.memories)
-        yield "engine", timed(self.scorer, lambda: workload.do(self.agent), learns)
+        for name, agent in (("engine", self.agent), ("float32", self.exact)):
+            if agent is not None:
+                set_adapter(agent, workload.adapter, workload.seed)
+                agent.set_extra_state(workload.memories)
+                forget_lower_layers(agent)
+                yield name, timed(agent.engine, partial(workload.do, agent), learns)
         with plain_products(self.agent.lm):
             for name in ("cached",) if learns else ("cached", "remembered"):
                 self.other.set_extra_state(workload.memories)
@@ -149,3 +158,9 @@ class Contestants:
         with torch.no_grad():
             difference = float((self.cached.score(few).logprobs - self.scorer.score(few).logprobs).abs().max())
         return {"decisions_per_batch": self.cached.size, "seconds_by_batch": seconds, "largest_difference": difference}
+
+
+def forget_lower_layers(agent: LanguageAgent) -> None:
+    """Empty the cache of the layers below the first that learns, so that every round does the same work."""
+    if isinstance(agent.engine, Scorer) and agent.engine.lower is not None:
+        agent.engine.lower.clear()

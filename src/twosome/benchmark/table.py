@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-OPPONENTS = ("repeat", "cached", "remembered")
+OPPONENTS = ("repeat", "cached", "remembered", "float32")
 
 
 def line(row: Mapping[str, Any]) -> str:
@@ -18,8 +18,9 @@ def line(row: Mapping[str, Any]) -> str:
 
 def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a row per workload."""
-    table = Table(title=f"{machine['model']} in {machine['dtype']} on {machine['cpu']}, {machine['threads']} threads")
-    for column in ("source", "work", "decisions (distinct)", "seconds", "of peak", *OPPONENTS, "limit"):
+    table = Table(title=f"{machine['model']} in {machine['model_dtype']} on {machine['cpu']}, {machine['threads']} threads")
+    ratios = [name for name in (*OPPONENTS, "limit") if any(name in row for row in rows)]
+    for column in ("source", "work", "decisions (distinct)", "seconds", "of peak", *ratios):
         table.add_column(column, justify="left" if column in ("source", "work") else "right")
     source = None
     for row in rows:
@@ -29,7 +30,7 @@ def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
             row["source"] if row["source"] != source else "", row["work"], f"{row['decisions']} ({row['distinct']})",
             f"{median(row['engine']['seconds']):.2f}",
             f"{row['engine']['utilisation']['median']:.0%}",
-            *(ratio(row[name]["ratio"]) if name in row else "" for name in (*OPPONENTS, "limit")),
+            *(ratio(row[name]["ratio"]) if name in row else "" for name in ratios),
         )  # fmt: skip
         source = row["source"]
     Console(width=130).print(table)
@@ -40,6 +41,11 @@ def show(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     print("  repeat: a row per prompt and action for every sample; timed on a part and scaled")
     print("  cached: transformers' key-value cache, shared by a decision's actions; no duplicates within a step or minibatch")
     print("  remembered: the same, and an agent that remembers policies until the weights change")
+    if "float32" in ratios:
+        print("  float32: the engine with the same model in float32")
+        for row in rows:
+            if "from_float32" in row.get("float32", {}):
+                print(f"{row['source']}: {differences(row['float32'])}")
     print("limit: the engine's time over the least that the distinct tokens take at the measured peak and bandwidth")
 
 
@@ -48,3 +54,12 @@ def ratio(found: Mapping[str, float]) -> str:
     digits = ".1f" if found["maximum"] < 100 else ".0f"
     low, middle, high = (format(found[name], digits) for name in ("minimum", "median", "maximum"))
     return f"{middle} ({low}-{high})"
+
+
+def differences(found: Mapping[str, Any]) -> str:
+    """Return what `precision.precision` found, in words."""
+    nats = {name: f"{found[name]['mean']:.4f} ({found[name]['maximum']:.4f})" for name in ("from_float32", "alone_and_together")}
+    return (
+        f"log-probabilities differ from float32's by {nats['from_float32']} nats on average (at most), of a decision alone "
+        f"and in a batch by {nats['alone_and_together']}; the gradients' cosine is {found['gradient_cosine']:.5f}"
+    )
