@@ -154,10 +154,12 @@ def test_log_likelihoods_agree_with_hflm(architecture, capsys):
 
 def test_what_several_items_begin_with_is_computed_once():
     """As the examples of a few-shot task."""
-    scorer = Harness(model(), 2048).scorer
+    lm = model()
+    scorer = Harness(lm, 2048).scorer
     examples = tuple(range(5, 305))
     items = [((*examples, item), (9, end, 3)) for item in (20, 21, 22) for end in (30, 31)]
-    loglikelihoods(scorer, items)
+    found = loglikelihoods(scorer, items)
+    assert_agree(found, hflm(lm)._loglikelihood_tokens([(None, *map(list, item)) for item in items], disable_tqdm=True))
     assert scorer.tokens_computed == padded_size(300 + 3 * (1 + 1 + 2))  # an item's token, the 9, and the two ends
 
 
