@@ -1,22 +1,18 @@
-"""suite=retention: answers against lm-eval's own evaluation and against plain log-probabilities; files, limits, cache, errors."""
+"""suite=retention: files, limits, cache, errors. What the answers are: test_harness.py."""
 
 import json
 
 import numpy as np
 import pytest
-import torch
-from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
+from benchmark_tools import write_benchmarks
 from checkout import checkout, run
 from hypothesis import given
 from hypothesis import strategies as st
-from test_drift import model, plain_log_probs
 
 from twosome.errors import UserError
 from twosome.evaluation.retention import local, results
-from twosome.evaluation.retention.benchmarks import BenchmarkConfig, choose, load, quiet
-from twosome.evaluation.retention.harness import Harness
+from twosome.evaluation.retention.benchmarks import BenchmarkConfig, choose, load
 from twosome.evaluation.retention.paired import compare
-from twosome.language.tiny import ARCHITECTURES
 
 
 @pytest.fixture(scope="module")
@@ -27,112 +23,6 @@ def data(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path / "cache"))
-
-
-def plain(lm, context, continuation, adapter):
-    """log P(continuation | context) by the whole model on the joined text, and whether it is the greedy continuation."""
-    start, ids = len(lm.tokenizer(context)["input_ids"]), torch.tensor(lm.tokenizer(context + continuation)["input_ids"])
-    log_probs = plain_log_probs(lm, ids)[int(adapter)][start - 1 : -1]
-    return float(log_probs.gather(1, ids[start:, None]).sum()), bool((log_probs.argmax(-1) == ids[start:]).all())
-
-
-def expected(lm, task, adapter):
-    """acc and acc_norm as lm-eval's documentation defines them, by plain log-probabilities."""
-    right = {"acc": [], "acc_norm": []}
-    for item in ITEMS[task]:
-        if task == "arc_challenge":
-            context, choices = f"Question: {item['question']}\nAnswer:", item["choices"]["text"]
-            gold = item["choices"]["label"].index(item["answerKey"])
-        elif task == "piqa":
-            context, choices, gold = f"Question: {item['goal']}\nAnswer:", [item["sol1"], item["sol2"]], item["label"]
-        else:
-            context = f"{item['activity_label']}: {item['ctx'].replace('the person', 'The person')}"
-            choices = [ending.replace("[small]", "").replace("  ", " ") for ending in item["endings"]]
-            choices = [choice.replace("  ", " ") for choice in choices]
-            gold = int(item["label"])
-        scores = np.array([plain(lm, context, f" {choice}", adapter)[0] for choice in choices])
-        right["acc"].append(scores.argmax() == gold)
-        right["acc_norm"].append((scores / [len(choice) for choice in choices]).argmax() == gold)
-    return right
-
-
-@pytest.mark.parametrize("task", ["arc_challenge", "hellaswag", "piqa"])
-def test_answers_agree_with_plain_log_probabilities(task, data):
-    lm = model()
-    (benchmark,) = load(BenchmarkConfig([task], str(data)))
-    for adapter in (False, True):
-        found = Harness(lm, 2048).ask(benchmark, adapter)
-        wanted = expected(lm, task, adapter)
-        assert {name: own.tolist() for name, own in found.items()} == wanted
-
-
-def test_mmlu_asks_each_subject_by_letters(data):
-    lm = model()
-    (benchmark,) = load(BenchmarkConfig(["mmlu"], str(data)))
-    assert list(benchmark.tasks) == [f"mmlu_{subject}" for subject in SUBJECTS]
-    wanted = []
-    for subject in SUBJECTS:
-        for item in (item for item in ITEMS["mmlu"] if item["subject"] == subject):
-            head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
-            choices = "".join(f"{letter}. {choice}\n" for letter, choice in zip("ABCD", item["choices"], strict=True))
-            scores = [
-                plain(lm, f"{head}{item['question'].strip()}\n{choices}Answer:", f" {letter}", True)[0] for letter in "ABCD"
-            ]
-            wanted.append(np.argmax(scores) == item["answer"])
-    found = Harness(lm, 2048).ask(benchmark, adapter=True)
-    assert {name: own.tolist() for name, own in found.items()} == {"acc": wanted}
-
-
-def test_accuracies_are_those_of_lm_evals_own_evaluation(data):
-    """lm-eval's simple_evaluate with its own HFLM, on the same files by its own loader."""
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
-
-    lm, tasks = model(), ["arc_challenge", "piqa"]
-    asked = load(BenchmarkConfig(tasks, str(data)))
-    with quiet():
-        import lm_eval.tasks as package
-
-        folders = [f"{next(iter(package.__path__))}/{name}" for name in ("arc", "piqa")]
-        manager = TaskManager(include_defaults=False, include_path=folders)
-        files = [
-            {"task": name, "dataset_path": "json", "dataset_name": None, "training_split": None, "validation_split": None,
-             "test_split": "test", "dataset_kwargs": {"data_files": {"test": str(data / f"{name}.jsonl")}}}
-            for name in tasks
-        ]  # fmt: skip
-        group = manager.load({"group": "files", "task": files})["tasks"]
-        theirs = simple_evaluate(
-            model=HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=3),
-            tasks=list(group.values()), task_manager=manager, bootstrap_iters=0,
-        )["results"]  # fmt: skip
-    for benchmark in asked:
-        for metric, right in Harness(lm, 2048).ask(benchmark, adapter=True).items():
-            assert right.mean() == pytest.approx(theirs[benchmark.name][f"{metric},none"])
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_log_probabilities_agree_with_hflm(architecture, capsys):
-    from lm_eval.models.huggingface import HFLM
-
-    lm = model(architecture)
-    with quiet():
-        theirs = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=2, max_length=40)
-    texts = ["Question: what is in the kitchen?\nAnswer:", "To serve the dish you should first", "Next, " * 30]
-    ends = [" a tomato", " a lettuce", " take", " take the bowl, walk to the living room"]
-    requests = [((), lm.tokenizer(text)["input_ids"], lm.tokenizer(end)["input_ids"]) for text in texts for end in ends]
-    greedy = lm.model(input_ids=torch.tensor([requests[0][1]])).logits[0, -1].argmax()
-    requests.append(((), requests[0][1], [int(greedy)]))
-    wanted = theirs._loglikelihood_tokens(requests, disable_tqdm=True)
-    harness = Harness(lm, 64)
-    harness.hflm._max_length = 40  # the third text is too long for it: its beginning is left out
-    found = harness.hflm._loglikelihood_tokens(requests, disable_tqdm=True)
-    assert [one for one, _ in found] == pytest.approx([one for one, _ in wanted], abs=2e-4)
-    assert [one for _, one in found] == [one for _, one in wanted]
-    assert found[-1][1]
-    cut = sum(len(context) + len(end) > 41 for _, context, end in requests)
-    assert 4 <= cut < len(requests)
-    assert f"warning: {cut} of {len(requests)} texts are longer than the model's context" in capsys.readouterr().err
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), st.integers(0, 9), min_size=1), st.none() | st.integers(1, 60))

@@ -27,12 +27,12 @@ def model(architecture: str = "llama", disturbed: bool = True, dropout: float = 
 
 
 @torch.no_grad()
-def disturb(lm: LanguageModel) -> None:
-    """Give the adapter an effect: LoRA's B is 0 at first."""
+def disturb(lm: LanguageModel, size: float = 0.2) -> None:
+    """Give the adapter an effect: LoRA's B is 0 at first. size: the standard deviation of its new values."""
     generator = torch.Generator().manual_seed(0)
     for name, parameter in lm.model.named_parameters():
         if "lora_B" in name:
-            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+            parameter.copy_(size * torch.randn(parameter.shape, generator=generator))
 
 
 @torch.no_grad()

@@ -67,7 +67,12 @@ class Benchmark:
 
     @classmethod
     def of(cls, name: str, tasks: dict[str, Any], limit: int | None) -> "Benchmark":
-        """Return the benchmark, or limit items of it."""
+        """Return the benchmark, or limit items of it; raise UserError for a task that has no right or wrong answers."""
+        if any(task.OUTPUT_TYPE == "loglikelihood_rolling" for task in tasks.values()):
+            raise UserError(
+                f"retention.tasks={name}: expected a task whose answers are right or wrong; this one measures perplexity, which "
+                "suite=drift does on bundled texts"
+            )
         documents = {task: tasks[task].eval_docs for task in sorted(tasks)}
         chosen = choose({task: len(own) for task, own in documents.items()}, limit)
         digest = hashlib.sha256()

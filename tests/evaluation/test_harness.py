@@ -1,0 +1,232 @@
+"""The engine under lm-eval: its answers and log-likelihoods against HFLM's and against plain log-probabilities."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
+from test_drift import disturb, model, plain_log_probs
+
+from twosome.errors import UserError
+from twosome.evaluation.retention import texts
+from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, load, quiet
+from twosome.evaluation.retention.harness import Harness, loglikelihoods
+from twosome.language.config import ModelConfig
+from twosome.language.layout import padded_size
+from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
+from twosome.language.tiny import ARCHITECTURES
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_benchmarks(tmp_path_factory.mktemp("data"))
+
+
+def hflm(lm, **options):
+    """lm-eval's own model around the same weights."""
+    from lm_eval.models.huggingface import HFLM
+
+    with quiet():
+        return HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, **options)
+
+
+def instances(kind, arguments):
+    """Requests as lm-eval's tasks make them."""
+    from lm_eval.api.instance import Instance
+
+    return [Instance(request_type=kind, doc={}, arguments=one, idx=0) for one in arguments]
+
+
+def assert_agree(found, wanted):
+    """Log-likelihoods are equal within 1e-4, and the same continuations are greedy."""
+    assert [one for one, _ in found] == pytest.approx([one for one, _ in wanted], abs=1e-4, rel=0)
+    assert [one for _, one in found] == [one for _, one in wanted]
+
+
+def plain(lm, context, continuation, adapter):
+    """log P(continuation | context) by the whole model on the joined text, and whether it is the greedy continuation."""
+    start, ids = len(lm.tokenizer(context)["input_ids"]), torch.tensor(lm.tokenizer(context + continuation)["input_ids"])
+    log_probs = plain_log_probs(lm, ids)[int(adapter)][start - 1 : -1]
+    return float(log_probs.gather(1, ids[start:, None]).sum()), bool((log_probs.argmax(-1) == ids[start:]).all())
+
+
+def expected(lm, task, adapter):
+    """acc and acc_norm as lm-eval's documentation defines them, by plain log-probabilities."""
+    right = {"acc": [], "acc_norm": []}
+    for item in ITEMS[task]:
+        if task == "arc_challenge":
+            context, choices = f"Question: {item['question']}\nAnswer:", item["choices"]["text"]
+            gold = item["choices"]["label"].index(item["answerKey"])
+        elif task == "piqa":
+            context, choices, gold = f"Question: {item['goal']}\nAnswer:", [item["sol1"], item["sol2"]], item["label"]
+        else:
+            context = f"{item['activity_label']}: {item['ctx'].replace('the person', 'The person')}"
+            choices = [ending.replace("[small]", "").replace("  ", " ") for ending in item["endings"]]
+            choices = [choice.replace("  ", " ") for choice in choices]
+            gold = int(item["label"])
+        scores = np.array([plain(lm, context, f" {choice}", adapter)[0] for choice in choices])
+        right["acc"].append(scores.argmax() == gold)
+        right["acc_norm"].append((scores / [len(choice) for choice in choices]).argmax() == gold)
+    return right
+
+
+@pytest.mark.parametrize("task", ["arc_challenge", "hellaswag", "piqa"])
+def test_answers_agree_with_plain_log_probabilities(task, data):
+    lm = model()
+    (benchmark,) = load(BenchmarkConfig([task], str(data)))
+    for adapter in (False, True):
+        found = Harness(lm, 2048).ask(benchmark, adapter)
+        wanted = expected(lm, task, adapter)
+        assert {name: own.tolist() for name, own in found.items()} == wanted
+
+
+def test_mmlu_asks_each_subject_by_letters(data):
+    lm = model()
+    (benchmark,) = load(BenchmarkConfig(["mmlu"], str(data)))
+    assert list(benchmark.tasks) == [f"mmlu_{subject}" for subject in SUBJECTS]
+    wanted = []
+    for subject in SUBJECTS:
+        for item in (item for item in ITEMS["mmlu"] if item["subject"] == subject):
+            head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
+            choices = "".join(f"{letter}. {choice}\n" for letter, choice in zip("ABCD", item["choices"], strict=True))
+            scores = [
+                plain(lm, f"{head}{item['question'].strip()}\n{choices}Answer:", f" {letter}", True)[0] for letter in "ABCD"
+            ]
+            wanted.append(np.argmax(scores) == item["answer"])
+    found = Harness(lm, 2048).ask(benchmark, adapter=True)
+    assert {name: own.tolist() for name, own in found.items()} == {"acc": wanted}
+
+
+def test_accuracies_are_those_of_lm_evals_own_evaluation(data):
+    """lm-eval's simple_evaluate with its own HFLM, on the same files by its own loader."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    lm, tasks = model(), ["arc_challenge", "piqa"]
+    asked = load(BenchmarkConfig(tasks, str(data)))
+    with quiet():
+        import lm_eval.tasks as package
+
+        folders = [f"{next(iter(package.__path__))}/{name}" for name in ("arc", "piqa")]
+        manager = TaskManager(include_defaults=False, include_path=folders)
+        files = [
+            {"task": name, "dataset_path": "json", "dataset_name": None, "training_split": None, "validation_split": None,
+             "test_split": "test", "dataset_kwargs": {"data_files": {"test": str(data / f"{name}.jsonl")}}}
+            for name in tasks
+        ]  # fmt: skip
+        group = manager.load({"group": "files", "task": files})["tasks"]
+        theirs = simple_evaluate(
+            model=HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=3),
+            tasks=list(group.values()), task_manager=manager, bootstrap_iters=0,
+        )["results"]  # fmt: skip
+    for benchmark in asked:
+        for metric, right in Harness(lm, 2048).ask(benchmark, adapter=True).items():
+            assert right.mean() == pytest.approx(theirs[benchmark.name][f"{metric},none"])
+
+
+CONTEXTS = ["Question: what is in the kitchen?\nAnswer:", "To serve the dish you should first ", "Next, " * 30, ""]
+ENDS = [" a tomato", " a lettuce", " take", " take the bowl, walk to the living room"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_log_likelihoods_agree_with_hflm(architecture, capsys):
+    """One context ends in a space, one is too long for the model (40 tokens), one is empty."""
+    lm = model(architecture)
+    theirs, harness = hflm(lm, batch_size=2, max_length=40), Harness(lm, 64)
+    harness.hflm._max_length = 40
+    pairs = [(context, end) for context in CONTEXTS for end in ENDS]
+    requests = instances("loglikelihood", pairs)
+    for adapter in (False, True):
+        with nullcontext() if adapter else lm.reference():
+            found, wanted = (one.loglikelihood(requests, disable_tqdm=True) for one in (harness.hflm, theirs))
+        assert_agree(found, wanted)
+    tokens = lm.tokenizer(CONTEXTS[0])["input_ids"]
+    greedy = int(lm.model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax())
+    ((_, is_greedy),) = harness.hflm._loglikelihood_tokens([(None, tokens, [greedy])], disable_tqdm=True)
+    assert is_greedy
+    cut = sum(sum(map(len, theirs._encode_pair(*pair))) > 41 for pair in pairs if pair[0])
+    assert 4 <= cut < len(pairs)
+    assert f"warning: {cut} of {len(pairs)} texts are longer than the model's context" in capsys.readouterr().err
+
+
+def test_what_several_items_begin_with_is_computed_once():
+    """As the examples of a few-shot task."""
+    lm = model()
+    scorer = Harness(lm, 2048).scorer
+    examples = tuple(range(5, 305))
+    items = [((*examples, item), (9, end, 3)) for item in (20, 21, 22) for end in (30, 31)]
+    found = loglikelihoods(scorer, items)
+    assert_agree(found, hflm(lm)._loglikelihood_tokens([(None, *map(list, item)) for item in items], disable_tqdm=True))
+    assert scorer.tokens_computed == padded_size(300 + 3 * (1 + 1 + 2))  # an item's token, the 9, and the two ends
+
+
+@pytest.mark.parametrize(("answer", "tokens"), [("", "0"), (" go" * 50, "150")])
+def test_an_answer_that_hflm_cannot_score_is_one_line(answer, tokens):
+    harness = Harness(model(), 64)
+    harness.hflm._max_length = 40
+    requests = instances("loglikelihood", [("Next, you should", " stop"), ("Next, you should", answer)])
+    with pytest.raises(UserError, match=rf"^retention.tasks: an answer '.*' has {tokens} tokens, expected 1 to 40 \(") as error:
+        harness.hflm.loglikelihood(requests, disable_tqdm=True)
+    assert "\n" not in str(error.value)
+    assert harness.scorer.tokens_computed == 0
+
+
+def test_whole_texts_agree_with_hflm():
+    lm = model()
+    requests = instances("loglikelihood_rolling", [("Take the bowl. " * 9,), ("Walk to the living room.",)])
+    found, wanted = (one.loglikelihood_rolling(requests, disable_tqdm=True) for one in (Harness(lm, 64).hflm, hflm(lm)))
+    assert found == pytest.approx(wanted, abs=2e-4, rel=0)
+
+
+def test_texts_are_generated_by_hflm_and_a_note_says_so(capsys):
+    lm = model()
+    until = {"until": ["."], "max_gen_toks": 6, "do_sample": False}
+    requests = instances("generate_until", [("Next, you should", dict(until)), ("Take the", dict(until))])
+    found, wanted = (one.generate_until(requests, disable_tqdm=True) for one in (Harness(lm, 64).hflm, hflm(lm)))
+    assert found == wanted
+    assert any(found)
+    assert "note: 2 texts are generated by lm-eval's HFLM, 8 at a time and without token trees" in capsys.readouterr().err
+
+
+def test_a_task_of_perplexity_is_refused():
+    from lm_eval.api.task import ConfigurableTask
+
+    with quiet():
+        from datasets import Dataset
+
+        rows = Dataset.from_list([{"text": "Take the bowl."}])
+        config = {"task": "prose", "custom_dataset": lambda **_: {"test": rows}, "test_split": "test",
+                  "output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}"}  # fmt: skip
+        task = ConfigurableTask(config=config)
+    with pytest.raises(UserError, match=r"^retention.tasks=prose: expected a task whose answers are right or wrong"):
+        Benchmark.of("prose", {"prose": task}, None)
+
+
+@pytest.mark.slow
+def test_default_model_agrees_with_hflm(data):
+    """All four benchmarks and bundled questions with real words: log-likelihoods, greediness and accuracies."""
+    lm = load_language_model(ModelConfig(source="smollm2", device="cpu"), Lora())
+    disturb(lm, 0.02)
+    harness, theirs, compared = Harness(lm, 2048), hflm(lm, batch_size=8), []
+    own = harness.hflm._loglikelihood_tokens
+
+    def both(requests, disable_tqdm=False, override_bs=None):
+        found = own(requests, disable_tqdm)
+        assert_agree(found, theirs._loglikelihood_tokens(requests, disable_tqdm=True))
+        compared.append(len(found))
+        return found
+
+    harness.hflm._loglikelihood_tokens = both
+    for adapter in (False, True):
+        for benchmark in load(BenchmarkConfig(data_dir=str(data))):
+            harness.hflm, engine = theirs, harness.hflm
+            wanted = harness.ask(benchmark, adapter)
+            harness.hflm = engine
+            found = harness.ask(benchmark, adapter)
+            assert {name: own.tolist() for name, own in found.items()} == {name: own.tolist() for name, own in wanted.items()}
+    pairs = [(question.prompt, f" {option}") for question in texts.questions(40) for option in question.options]
+    harness.hflm.loglikelihood(instances("loglikelihood", pairs), disable_tqdm=True)
+    assert len(compared) == 9
