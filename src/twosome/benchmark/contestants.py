@@ -58,7 +58,12 @@ class Contestants:
             )
         lm = agent.engine.lm
         other = parts.agent(config, make_env, lambda model, tuning, norm, make: CachedEngine(lm, norm, 1))
-        exact = None if lm.dtype == "float32" else parts.agent(OmegaConf.merge(config, {"model": {"dtype": "float32"}}), make_env)
+        exact = None
+        if lm.dtype != "float32":
+            same = OmegaConf.create(
+                OmegaConf.to_container(config, resolve=True) | {"model": {**config.model, "dtype": "float32"}}
+            )
+            exact = parts.agent(same, make_env)
         assert isinstance(other, LanguageAgent)
         assert isinstance(exact, LanguageAgent | None)
         return cls(agent, other, exact, agent.get_extra_state(), config.repeat_tokens)
@@ -80,9 +85,11 @@ class Contestants:
         learns = workload.batch is not None
         for name, agent in (("engine", self.agent), ("float32", self.exact)):
             if agent is not None:
+                assert isinstance(agent.engine, Scorer)  # checked by of
                 set_adapter(agent, workload.adapter, workload.seed)
                 agent.set_extra_state(workload.memories)
-                forget_lower_layers(agent)
+                if agent.engine.lower is not None:
+                    agent.engine.lower.clear()  # so that every round does the same work
                 yield name, timed(agent.engine, partial(workload.do, agent), learns)
         with plain_products(self.agent.lm):
             for name in ("cached",) if learns else ("cached", "remembered"):
@@ -158,9 +165,3 @@ class Contestants:
         with torch.no_grad():
             difference = float((self.cached.score(few).logprobs - self.scorer.score(few).logprobs).abs().max())
         return {"decisions_per_batch": self.cached.size, "seconds_by_batch": seconds, "largest_difference": difference}
-
-
-def forget_lower_layers(agent: LanguageAgent) -> None:
-    """Empty the cache of the layers below the first that learns, so that every round does the same work."""
-    if isinstance(agent.engine, Scorer) and agent.engine.lower is not None:
-        agent.engine.lower.clear()
