@@ -1,13 +1,14 @@
 """What is timed: the engine, and three ways to do without it. All do the same work with the same model."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from twosome import parts
 from twosome.algorithms.ppo.losses import policy_terms
@@ -60,9 +61,8 @@ class Contestants:
         other = parts.agent(config, make_env, lambda model, tuning, norm, make: CachedEngine(lm, norm, 1))
         exact = None
         if lm.dtype != "float32":
-            same = OmegaConf.create(
-                OmegaConf.to_container(config, resolve=True) | {"model": {**config.model, "dtype": "float32"}}
-            )
+            same = deepcopy(config)
+            same.model.dtype = "float32"
             exact = parts.agent(same, make_env)
         assert isinstance(other, LanguageAgent)
         assert isinstance(exact, LanguageAgent | None)
