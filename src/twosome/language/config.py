@@ -23,7 +23,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt_neox": {**ROTARY, "rotary_pct": 0.5},
 }
 ENCODER_DECODERS: dict[str, dict[str, Any]] = {
-    "t5": {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "feed_forward_proj": "gated-gelu"},
+    "t5": {
+        **{"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
+        **{"feed_forward_proj": "gated-gelu", "initializer_factor": 0.5},
+    },
     "bart": {
         "d_model": 32,
         **{f"{part}_layers": 2 for part in ("encoder", "decoder")},

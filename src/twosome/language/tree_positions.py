@@ -20,7 +20,7 @@ class TreePositions:
 
     def __init__(self, decoder: nn.Module) -> None:
         self._depths: Tensor | None = None
-        relative = [module for module in decoder.modules() if getattr(module, "has_relative_attention_bias", False)]
+        relative: list[Any] = [module for module in decoder.modules() if getattr(module, "has_relative_attention_bias", False)]
         for module in relative:
             module.compute_bias = self._relative(module.compute_bias)
         absolute = getattr(decoder, "embed_positions", None)
