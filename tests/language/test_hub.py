@@ -10,6 +10,7 @@ from checkout import ROOT, environment
 from loading_tools import save
 
 from twosome.language import checkpoints
+from twosome.language.config import ENCODER_DECODERS
 
 USER = """
 import json, os, sys
@@ -27,7 +28,7 @@ def load(name):
 
 with local_hub(Path(sys.argv[1])) as address:
     os.environ["HF_ENDPOINT"] = address
-    for name in ("open/llama", "gated/llama", "open/absent", "open/pickled"):
+    for name in ("open/t5", "open/bart", "open/llama", "gated/llama", "open/absent", "open/pickled"):
         load(name)
     os.environ["HF_TOKEN"] = TOKEN
     load("gated/llama")
@@ -38,7 +39,9 @@ load("open/other")
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Path:
-    """A folder of repositories: open/llama, in shards; gated/llama; open/pickled, which has no safetensors."""
+    """A folder of repositories: open/llama, in shards; open/t5 and open/bart; gated/llama; open/pickled, without safetensors."""
+    for architecture in ENCODER_DECODERS:
+        save(tmp_path / "open" / architecture, architecture)
     save(tmp_path / "open/llama", max_shard_size="100KB")
     save(tmp_path / "gated/llama")
     pickled = save(tmp_path / "open/pickled")
@@ -51,10 +54,11 @@ def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: P
     ours |= {"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests/language'}"}
     done = subprocess.run([sys.executable, "-c", USER, hub], env=ours, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    named, gated, absent, pickled, allowed, again, other = map(json.loads, done.stdout.splitlines())
+    *of_two_stacks, named, gated, absent, pickled, allowed, again, other = map(json.loads, done.stdout.splitlines())
 
     shards = sorted((hub / "open/llama").glob("*.safetensors"))
     assert len(shards) > 1
+    assert of_two_stacks == [checkpoints.checksum([hub / "open" / name / "model.safetensors"]) for name in ("t5", "bart")]
     assert named == again == checkpoints.checksum(shards)
     assert allowed == checkpoints.checksum([hub / "gated/llama/model.safetensors"])
     told = {"gated/llama": gated, "open/absent": absent, "open/pickled": pickled, "open/other": other}

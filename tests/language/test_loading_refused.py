@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from loading_tools import load, logits, save
-from transformers import AutoModelForCausalLM, BertConfig, T5Config
+from transformers import AutoModelForCausalLM, BertConfig, WhisperConfig
 
 from twosome.errors import UserError
 from twosome.language import smollm2
@@ -111,7 +111,7 @@ def remote_code(folder: Path) -> None:
         (smaller_vocabulary, ["tokenizer has", "embeds 100"]),
         (remote_code, ["model.trust_remote_code=true"]),
         (lambda folder: (folder / "config.json").write_text("{"), ["config.json"]),
-        (lambda folder: T5Config(architectures=["T5"]).save_pretrained(folder), ["t5", "decoder-only"]),
+        (lambda folder: WhisperConfig().save_pretrained(folder), ["whisper", "nor an encoder-decoder language model"]),
         (
             lambda folder: BertConfig(architectures=["BertForMaskedLM"]).save_pretrained(folder),
             ["bert", "decoder-only"],

@@ -23,12 +23,13 @@ from twosome.distributed.processes import Processes
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
-from twosome.language.engine import Scores, widened
+from twosome.language.engine import Scores, check_kind, widened
 from twosome.language.engines import DecoderOnly
+from twosome.language.gather import decisions_of
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lower_layers import decoder_layers, frozen_depth
 from twosome.language.norms import Normalization
-from twosome.language.scorer import Scorer, decisions_of
+from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack
 from twosome.language.tuning import Tuning
@@ -168,6 +169,7 @@ def load_sharded_engine(
         raise UserError("trainer=fsdp: expected engine=decoder_only, the only one that is sharded; use another trainer")
     unpacked = replace(model, device="cpu", packed_weights=False)
     lm = load_language_model(unpacked, tuning)
+    check_kind(lm, "decoder_only")
     if make.options.cache_mb and frozen_depth(lm) and processes.rank == 0:
         print(
             f"note: trainer=fsdp: all layers are computed; engine.cache_mb={make.options.cache_mb} is not used", file=sys.stderr

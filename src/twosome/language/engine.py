@@ -9,9 +9,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
+from twosome.errors import UserError
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
 
+KINDS = {"decoder_only": "a decoder-only model", "encoder_decoder": "an encoder-decoder model"}
+"""The files of conf/engine, and the models that they compute."""
 MASKED = -1e9
 """The score of a padding slot (no action). It is finite, so that probability times log-probability is 0 and not nan."""
 
@@ -21,7 +24,8 @@ class Scores(NamedTuple):
 
     logprobs: (D, A), log P(action | prompt), the sum over the action's tokens.
     scores: (D, A), logprobs divided by the norm's divisor.
-    prompt_states: (D, hidden), float32, the last hidden state at the last token of each prompt, computed by the current model.
+    prompt_states: (D, hidden), float32, the last hidden state at the last token of each prompt, computed by the current model;
+    of an encoder-decoder model the decoder's, at the position that predicts the first token of every action.
     tokens: (D, A, T), the terms of logprobs: log P(token | prompt, earlier tokens of the action); nan in padding slots.
     """
 
@@ -80,6 +84,17 @@ class Engine(ABC):
         rows = torch.tensor([place[text] for text in texts], device=self.device)
         every = concatenate(parts)
         return Scores(every.logprobs[rows], every.scores[rows], every.prompt_states[rows], every.tokens[rows])
+
+
+def check_kind(lm: LanguageModel, engine: str) -> None:
+    """Raise UserError if the model is of another kind than the engine computes. engine: one of KINDS."""
+    config = lm.base.config
+    kind = "encoder_decoder" if config.is_encoder_decoder else "decoder_only"
+    if kind != engine:
+        raise UserError(
+            f"engine={engine}: the model {lm.name} ({config.model_type}) is {KINDS[kind]}, expected {KINDS[engine]}; "
+            f"set engine={kind}, or choose another model=..."
+        )
 
 
 def concatenate(parts: Sequence[Scores]) -> Scores:

@@ -58,20 +58,26 @@ class Full(Tuning):
         return self._before
 
     def export(self, model: "PreTrainedModel", folder: Path) -> None:
-        """Write config.json and model.safetensors, which AutoModelForCausalLM.from_pretrained loads."""
+        """Write config.json and model.safetensors, which AutoModelForCausalLM or AutoModelForSeq2SeqLM.from_pretrained loads."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True)
         model.config.save_pretrained(folder)
-        weights = {name: weight.detach().contiguous() for name, weight in model.named_parameters()}
+        weights = {name: weight.detach().contiguous() for name, weight in _stored(model).items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
     def load(self, model: "PreTrainedModel", folder: Path) -> None:
         """See Tuning. Raises UserError if the file is missing or damaged, or if its names or shapes differ from the model's."""
         import torch
 
-        weights = dict(model.named_parameters())
+        weights = _stored(model)
         found = read_weights(folder / WEIGHTS, {name: tuple(weight.shape) for name, weight in weights.items()})
         with torch.no_grad():
             for name, weight in found.items():
                 weights[name].copy_(weight)
+
+
+def _stored(model: "PreTrainedModel") -> "dict[str, Tensor]":
+    """Return the weights and the persistent buffers by name, shared ones once. (BART has a buffer: the bias of its logits.)"""
+    stored = model.state_dict().keys()
+    return {**dict(model.named_parameters()), **{name: each for name, each in model.named_buffers() if name in stored}}

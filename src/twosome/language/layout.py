@@ -60,12 +60,12 @@ def flat(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
     return Layout(ids, depths, torch.empty(1, 1, 0, 0), blocks_of(rows, dtype, size), torch.arange(nodes))
 
 
-def padded(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
+def padded(rows: Sequence[PackedRow], dtype: torch.dtype, length: int | None = None) -> Layout:
     """Put each tree in a row of its own, padded to the longest, with dense masks. dtype: of the model's hidden states.
 
-    A padding position attends to itself only.
+    A padding position attends to itself only. length: of the rows, if more than the longest tree.
     """
-    length = max(map(len, rows))
+    length = length or max(map(len, rows))
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     depths, real = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
     visible = np.broadcast_to(np.eye(length, dtype=bool), (len(rows), length, length)).copy()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from twosome import seeding
 from twosome.errors import UserError
@@ -69,7 +69,8 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
                 "expected the tokenizer that the model was trained with"
             )
         base.requires_grad_(False)
-        use_tree_attention(base)
+        if not base.config.is_encoder_decoder:
+            use_tree_attention(base)
         base.name_or_path = name  # not a path into the suite's cache
         model = tuning.apply(base)
     model.to(device)
@@ -96,7 +97,7 @@ def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenize
     if config.source == "tiny_random":
         tokenizer = tiny.build_tokenizer(config.architecture)
         architecture = tiny.build_config(config.architecture, tokenizer)
-        model = tiny.spread(AutoModelForCausalLM.from_config(architecture, **options))
+        model = tiny.spread(checkpoints.model_class(architecture).from_config(architecture, **options))
         return model, tokenizer, _recipe_checksum(config, architecture), f"tiny_random/{config.architecture}"
     if config.source == "smollm2":
         folder, checksum = smollm2.folder_and_checksum()
@@ -106,7 +107,7 @@ def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenize
     if config.random:
         architecture = checkpoints.read_config(folder, str(config.path), config.trust_remote_code)
         options["trust_remote_code"] = config.trust_remote_code
-        model = AutoModelForCausalLM.from_config(architecture, **options)
+        model = checkpoints.model_class(architecture).from_config(architecture, **options)
         tokenizer = checkpoints.read_tokenizer(folder, str(config.path), config.trust_remote_code)
         return model, tokenizer, _recipe_checksum(config, architecture), str(config.path)
     files = checkpoints.weight_files(folder, str(config.path), config.allow_pickle)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # these imports take seconds; options are checked first
 WEIGHTS = "adapter_model.safetensors"
 # By default LoRA adapts the projections of queries and values (Hu et al. 2021, section 4.2; TWOSOME does the same).
 # GPT-2 and GPT-NeoX compute queries, keys and values with one matrix, which is adapted instead.
-DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"]}
+DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"], "t5": ["q", "v"]}
 
 
 @dataclass
@@ -92,6 +92,11 @@ class Lora(Tuning):
     def _layers(self, base: "PreTrainedModel") -> list[int] | None:
         """Return the numbers of the layers that get an adapter; None: all."""
         depth, wanted = base.config.get_text_config().num_hidden_layers, self.options.layers
+        if wanted is not None and base.config.is_encoder_decoder:
+            raise UserError(
+                f"tuning.layers={wanted}: {base.config.model_type} has an encoder and a decoder, expected null for all layers; "
+                "leave the option out"
+            )
         if wanted is not None and wanted > depth:
             raise UserError(
                 f"tuning.layers={wanted}: {base.config.model_type} has {depth} layers; set at most that, or null for all"

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from twosome.decision import DecisionText
-from twosome.language.scorer import MASKED, Scorer, Scores
+from twosome.language.engine import MASKED, Scores
+from twosome.language.scorer import Scorer
 
 
 def score(scorer: Scorer, texts: Sequence[DecisionText], padding_side: str = "right") -> Scores:

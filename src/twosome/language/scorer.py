@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
-from twosome.language.engine import MASKED, Engine, Scores
+from twosome.language.engine import Engine, Scores, check_kind
+from twosome.language.gather import decisions_of, edges_of, scores_of
 from twosome.language.layout import Layout, flat, padded, padded_size
 from twosome.language.loading import LanguageModel
 from twosome.language.lower_layers import LowerLayers, frozen_depth
@@ -39,7 +38,8 @@ class Scorer(Engine):
         batch_tokens: int | None = EngineConfig.batch_tokens,
         cache_mb: int = EngineConfig.cache_mb,
     ) -> None:
-        """row_tokens, batch_tokens, cache_mb: as in EngineConfig."""
+        """row_tokens, batch_tokens, cache_mb: as in EngineConfig. Raises UserError for an encoder-decoder model."""
+        check_kind(lm, "decoder_only")
         super().__init__(lm, norm)
         self.options = EngineConfig(row_tokens, batch_tokens, cache_mb)
         self.tokens_projected = 0
@@ -135,8 +135,7 @@ class Scorer(Engine):
         self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]
     ) -> Scores:
         """Project the nodes that predict a token onto the vocabulary, and sum log-probabilities along each action's path."""
-        starts = starts_of(rows)
-        edges = [(start + node, token) for start, row in zip(starts, rows, strict=True) for node, token in row.edges]
+        edges = edges_of(rows)
         nodes = sorted({node for node, _ in edges})
         place_of = {node: place for place, node in enumerate(nodes)}
         if self.in_blocks:
@@ -146,36 +145,9 @@ class Scorer(Engine):
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
         target = torch.tensor([token for _, token in edges], device=self.device)
         edge_logprobs = edge_log_probs(self.head, states, source, target, self.softcap)
-
-        actions = max(len(decision.actions) for decision in tokenized)
-        steps = max(len(action) for decision in tokenized for action in decision.actions)
-        index = np.full((len(texts), actions, steps), len(edges))  # index len(edges) is a padding slot with value 0
-        divisor = np.ones((len(texts), actions), dtype=np.float32)
-        offsets = np.cumsum([0, *(len(row.edges) for row in rows)])
-        paths = [(offset, path) for offset, row in zip(offsets, rows, strict=False) for path in row.paths]
-        for d, ((offset, path), (_, prompts), decision) in enumerate(zip(paths, texts, tokenized, strict=True)):
-            for a, (edge_numbers, words, tokens) in enumerate(zip(path, prompts, decision.actions, strict=True)):
-                index[d, a, : len(edge_numbers)] = offset + np.array(edge_numbers)
-                divisor[d, a] = self.norm(words, len(tokens))
-        places = torch.from_numpy(index).to(self.device)
-        absent = places == len(edges)
-        missing = absent[:, :, 0]
-        terms = pad(edge_logprobs, (0, 1))[places]
-        logprobs = terms.sum(dim=-1)
-        scores = logprobs / torch.from_numpy(divisor).to(self.device)
-        return Scores(
-            logprobs.masked_fill(missing, MASKED),
-            scores.masked_fill(missing, MASKED),
-            self._prompt_states(rows, hidden),
-            terms.masked_fill(absent, torch.nan),
-        )
+        return scores_of(edge_logprobs, self._prompt_states(rows, hidden), rows, texts, tokenized, self.norm)
 
     def _prompt_states(self, rows: Sequence[PackedRow], hidden: Tensor) -> Tensor:
         """Return the hidden states at the last token of each prompt, (decisions, hidden), float32."""
         ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
         return hidden[torch.tensor(ends, device=self.device)].float()
-
-
-def decisions_of(rows: Sequence[PackedRow]) -> list[int]:
-    """Return the indices of the decisions of a batch, row by row."""
-    return [index for row in rows for index in row.decisions]

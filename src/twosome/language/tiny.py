@@ -2,7 +2,7 @@
 
 They cover features that an engine must handle: absolute positions (gpt2), rotary embeddings of a part of each head (gpt_neox),
 grouped keys and values (llama, qwen2, gemma), biases (qwen2), embeddings scaled by sqrt(hidden size) (gemma), a token
-at the beginning of every text (llama, gemma).
+at the beginning of every text (llama, gemma). Of the encoder-decoder models, t5 has relative positions and bart absolute ones.
 """
 
 import json
@@ -19,10 +19,13 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from twosome.language.config import ARCHITECTURES
+from twosome.language.config import ARCHITECTURES, ENCODER_DECODERS
 
 POSITIONS = 2048
-BEGINS = ("llama", "gemma")  # their tokenizers add a token before the text
+TEMPLATES = {"llama": "<bos> $A", "gemma": "<bos> $A", "t5": "$A <eos>", "bart": "<bos> $A <eos>"}
+"""The tokens that tokenizers add to a text, by architecture."""
+STARTS = {"t5": "pad_token_id", "bart": "eos_token_id"}
+"""The token that the decoder starts with."""
 
 # The merges learned from this text give words of one token and of several, as in real vocabularies. Any text round-trips.
 CORPUS = """
@@ -48,16 +51,20 @@ def build_tokenizer(architecture: str) -> PreTrainedTokenizerBase:
         trained = json.loads(backend.to_str())["model"]
         merges: Any = [tuple(pair) for pair in trained["merges"]]
         return Qwen2Tokenizer(trained["vocab"], merges, unk_token="<eos>", **names)
-    if architecture in BEGINS:
-        names["bos_token"] = "<bos>"
-        begin = ("<bos>", backend.token_to_id("<bos>"))
-        backend.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[begin])
+    if template := TEMPLATES.get(architecture):
+        added = [(name, backend.token_to_id(name)) for name in specials if name in template]
+        names |= {"bos_token": "<bos>"} if "<bos>" in template else {}
+        backend.post_processor = processors.TemplateProcessing(single=template, special_tokens=added)
     return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **names)
 
 
 def build_config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
     """Return the architecture's config with hidden size 32, two layers, `POSITIONS` positions and the tokenizer's vocabulary."""
     positions = "n_positions" if architecture == "gpt2" else "max_position_embeddings"
+    options = dict((ARCHITECTURES | ENCODER_DECODERS)[architecture])
+    if architecture in ENCODER_DECODERS:
+        options |= {"decoder_start_token_id": getattr(tokenizer, STARTS[architecture]), "init_std": 0.2}
+        options["tie_word_embeddings"] = architecture != "t5"  # as in Flan-T5, where this says that logits are not scaled
     return AutoConfig.for_model(
         architecture,
         vocab_size=len(tokenizer),
@@ -66,7 +73,7 @@ def build_config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PreTr
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         **{positions: POSITIONS},
-        **ARCHITECTURES[architecture],
+        **options,
     )
 
 

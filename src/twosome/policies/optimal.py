@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from twosome.decision import Decision
 from twosome.envs.optimum import MAX_STATES, best_actions
 from twosome.errors import UserError
-from twosome.language.scorer import MASKED
+from twosome.language.engine import MASKED
 from twosome.policies.agent import Agent
 from twosome.policies.context import AgentContext
 

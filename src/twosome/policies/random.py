@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.decision import Decision
-from twosome.language.scorer import MASKED
+from twosome.language.engine import MASKED
 from twosome.policies.agent import Agent
 from twosome.policies.context import AgentContext
 

@@ -14,7 +14,7 @@ from twosome.decision import Decision
 from twosome.envs.contract import spaces
 from twosome.errors import UserError
 from twosome.language.config import resolve_device
-from twosome.language.scorer import MASKED
+from twosome.language.engine import MASKED
 from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.context import AgentContext
 from twosome.policies.weights import load_weights, save_weights

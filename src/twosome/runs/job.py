@@ -3,6 +3,7 @@
 PyTorch and the libraries that use it take seconds to import. They are imported in functions, after the options are checked.
 """
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -122,11 +123,17 @@ class Job:
 
     def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
         """Return the drift probe of the agent's language model; None if it trains none or the configuration requests no probe."""
-        if agent.language_model is None or not (self.retention.drift or self.retention.every):
+        model = agent.language_model
+        if model is None or not (self.retention.drift or self.retention.every):
             return None
-        from twosome.evaluation.retention.drift import DriftProbe
+        from twosome.evaluation.retention.drift import UNMEASURED, DriftProbe
 
-        return DriftProbe(agent.language_model, self.retention.limit)
+        if model.base.config.is_encoder_decoder:
+            if self.retention.every:
+                raise UserError(f"retention.every={self.retention.every}: {model.name} {UNMEASURED}; set retention.every=0")
+            print(f"note: retention.drift=true: {model.name} {UNMEASURED}; there is no drift probe", file=sys.stderr)
+            return None
+        return DriftProbe(model, self.retention.limit)
 
     def evaluate(self, agent: "Agent", when: str) -> None:
         """Evaluate if the configuration requests it. when: "before" or "after" training."""

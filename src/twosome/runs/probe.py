@@ -13,8 +13,10 @@ from twosome import parts
 from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language.config import check_path
+from twosome.language.engines import engine_of
 
 if TYPE_CHECKING:
+    from twosome.language.encoder_decoder import EncoderDecoderScorer
     from twosome.language.scorer import Scorer
 
 FORMATS = ("table", "json")
@@ -90,9 +92,8 @@ def run(config: DictConfig) -> None:
     model, norm = parts.model_config(config.model), parts.normalization(config.norm)
     check_path(model)
     from twosome.language.loading import load_language_model  # takes seconds to import; the input is checked first
-    from twosome.language.scorer import Scorer
 
-    scorer = Scorer(load_language_model(model), norm)
+    scorer = engine_of(load_language_model(model), norm)
     probes, pieces = probe(scorer, str(options.prompt), options.actions)
     if options.format == "json":
         print(json.dumps([asdict(each) for each in probes], indent=2))
@@ -100,7 +101,7 @@ def run(config: DictConfig) -> None:
         _print_table(probes, pieces, f"{scorer.lm.name}: {options.prompt}")
 
 
-def probe(scorer: "Scorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
+def probe(scorer: "Scorer | EncoderDecoderScorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
     """Score the actions of one decision; return the results and each action's tokens as text."""
     text = (prompt, tuple(actions))
     scores = scorer.score([text])

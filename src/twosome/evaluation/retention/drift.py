@@ -19,6 +19,7 @@ from twosome.language.scorer import Scorer
 WINDOW = 512  # tokens of prose in one context
 BATCH_TOKENS = 2048  # prose in one forward pass
 PREDICTIONS = 256  # positions projected onto the vocabulary at once: 50 MB in float32 for a vocabulary of 49,152
+UNMEASURED = "is an encoder-decoder model, whose retention is not measured: it gives no probability to prose alone"
 SUMS = ("tokens", "nats_before", "nats_after", "kl", "agreed")
 
 

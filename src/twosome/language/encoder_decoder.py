@@ -1,0 +1,145 @@
+"""Score actions with an encoder-decoder model: a prompt once in the encoder, its actions as a token tree in the decoder."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+
+from twosome.decision import DecisionText
+from twosome.errors import UserError
+from twosome.language.config import BATCH_TOKENS
+from twosome.language.engine import Engine, Scores, check_kind
+from twosome.language.gather import decisions_of, edges_of, scores_of
+from twosome.language.layout import padded, padded_size
+from twosome.language.loading import LanguageModel
+from twosome.language.norms import Normalization
+from twosome.language.tokens import SeparateTokenizer, TokenizedDecision
+from twosome.language.tree import PackedRow
+from twosome.language.tree_positions import TreePositions
+
+
+class Work(NamedTuple):
+    """A distinct prompt's tokens, and the tree of all actions that are scored after it. The tree's root is the start token."""
+
+    prompt: tuple[int, ...]
+    tree: PackedRow
+
+
+class EncoderDecoderScorer(Engine):
+    """The engine of encoder-decoder models of the T5 and BART families.
+
+    A distinct prompt is a row of the encoder. All its actions are one row of the decoder: a token tree below the decoder's start
+    token, in which a node attends to its ancestors, itself and the prompt. The score of an action is the sum of its tokens'
+    log-probabilities, without an end token (SeparateTokenizer). The state of a prompt is the decoder's last hidden state at its
+    first position, as in GLAM; where the tokenizer begins texts with a token, it is that token's.
+    """
+
+    def __init__(self, lm: LanguageModel, norm: Normalization, batch_tokens: int | None = None) -> None:
+        """batch_tokens: as in EncoderDecoderConfig. Raises UserError for a model that the engine cannot compute."""
+        check_kind(lm, "encoder_decoder")
+        super().__init__(lm, norm)
+        config = lm.base.config
+        self._batch_tokens = batch_tokens
+        self.hidden_size: int = config.hidden_size
+        self.tokenize = SeparateTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
+        self.positions = TreePositions(lm.base.get_decoder())
+        start = config.decoder_start_token_id
+        if start is None or not self.positions.known:
+            lacking = "decoder_start_token_id in its config.json" if start is None else "positions that can be set"
+            raise UserError(
+                f"engine=encoder_decoder: the model {lm.name} ({config.model_type}) has no {lacking}; expected one of the T5 "
+                "or BART family; choose another model=..."
+            )
+        self.given = (start, *self.tokenize.begin)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        return self.lm.base.get_input_embeddings().weight.device
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens per forward pass. The default depends on the model's current device."""
+        return self._batch_tokens or BATCH_TOKENS[self.device.type]
+
+    def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
+        """See Engine; each batch is one forward pass."""
+        tokenized = self.tokenize(texts)
+        for batch in self._batches(tokenized):
+            rows = [tree for _, tree in batch]
+            indices = decisions_of(rows)
+            logits, states = self._computed(batch)
+            edges = edges_of(rows)
+            source, target = torch.tensor(edges, device=self.device).unbind(dim=1)
+            logprobs = logits[source, target] - torch.logsumexp(logits, dim=-1)[source]
+            own = [texts[index] for index in indices], [tokenized[index] for index in indices]
+            yield indices, scores_of(logprobs, states, rows, *own, self.norm)
+
+    def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
+        """See Engine: tokens."""
+        return [len(each.prompt) + sum(map(len, each.actions)) for each in self.tokenize(texts)]
+
+    @torch.no_grad()
+    def features(self, prompts: Sequence[str]) -> Tensor:
+        """Return the decoder's last hidden state at its first position; see Engine."""
+        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
+        with self.lm.reference():
+            for batch in self._batches([TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]):
+                out[decisions_of([tree for _, tree in batch])] = self._computed(batch)[1]
+        return out
+
+    def _batches(self, tokenized: Sequence[TokenizedDecision]) -> list[list[Work]]:
+        """Group decisions by prompt, and prompts of similar length into batches.
+
+        A batch has a number of prompts that is a power of two. So there are few sizes of batches (see padded_size).
+        """
+        trees: defaultdict[tuple[int, ...], PackedRow] = defaultdict(PackedRow)
+        for index, decision in enumerate(tokenized):
+            trees[decision.prompt].add(index, TokenizedDecision(self.given, decision.actions))
+        every = sorted(map(Work._make, trees.items()), key=lambda work: (len(work.prompt), len(work.tree)), reverse=True)
+        grouped = []
+        while every:
+            number = 1
+            while 2 * number <= len(every) and sum(self._sizes(every[: 2 * number])) * 2 * number <= self.batch_tokens:
+                number *= 2
+            grouped.append(every[:number])
+            every = every[number:]
+        return grouped
+
+    def _computed(self, batch: Sequence[Work]) -> tuple[Tensor, Tensor]:
+        """Run the model on a batch.
+
+        Returns the logits of the trees' nodes, (nodes, vocabulary), tree by tree, and the states of decisions_of, (D, hidden).
+        Both are float32.
+        """
+        width, length = self._sizes(batch)
+        self.tokens_computed += len(batch) * (width + length)
+        ids, mask = torch.zeros(2, len(batch), width, dtype=torch.long)
+        for row, (prompt, _) in enumerate(batch):
+            ids[row, : len(prompt)], mask[row, : len(prompt)] = torch.tensor(prompt), 1
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        model: Any = self.lm.base
+        encoded = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        rows = [tree for _, tree in batch]
+        trees = padded(rows, model.get_input_embeddings().weight.dtype, length)
+        with self.positions.at(trees.positions.to(self.device)):
+            output = model(
+                encoder_outputs=BaseModelOutput(encoded),
+                attention_mask=mask,
+                decoder_input_ids=trees.ids.to(self.device),
+                decoder_attention_mask=trees.mask.to(self.device),
+                output_hidden_states=True,
+                use_cache=False,
+            )
+        places = [place * length + end for place, row in enumerate(rows) for end in row.prompt_ends]
+        hidden = output.decoder_hidden_states[-1].flatten(0, 1)
+        nodes = trees.nodes.to(self.device)
+        return output.logits.flatten(0, 1)[nodes].float(), hidden[torch.tensor(places, device=self.device)].float()
+
+    def _sizes(self, batch: Sequence[Work]) -> tuple[int, int]:
+        """Return the number of columns of a batch in the encoder and in the decoder, padded to few sizes."""
+        longest, largest = max(len(work.prompt) for work in batch), max(len(work.tree) for work in batch)
+        return min(padded_size(longest), self.tokenize.max_length or padded_size(longest)), padded_size(largest)
