@@ -153,6 +153,13 @@ class SlurmLauncher(ReportingLauncher):
 
     _EXECUTOR = "slurm"
 
+    def __call__(self, *args: Any) -> JobReturn:
+        """See ReportingLauncher. Where a process is gone there is no result: SLURM queues the job again if its node is down."""
+        result = super().__call__(*args)
+        if isinstance(result.return_value, Failure) and result.return_value.lost:
+            raise SystemExit(1)
+        return result
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raise UserError if jobs cannot be submitted or monitored from this machine."""
         if missing := [name for name in ("sbatch", "srun", "scontrol", "sacct") if shutil.which(name) is None]:
