@@ -6,6 +6,7 @@ is killed, all its processes are. The first machine has the switch that joins th
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import ExitStack
@@ -18,7 +19,11 @@ FIRST = "sleep infinity & wait"  # the shell takes over processes whose parents 
 
 def possible() -> bool:
     """Return whether machines can be made here."""
-    return os.geteuid() == 0 and all(map(shutil.which, TOOLS)) and subprocess.run(["unshare", *NAMESPACES[:2], "true"]).returncode == 0
+    return (
+        os.geteuid() == 0
+        and all(map(shutil.which, TOOLS))
+        and subprocess.run(["unshare", *NAMESPACES[:2], "true"]).returncode == 0
+    )
 
 
 class Machines(ExitStack):
@@ -28,6 +33,7 @@ class Machines(ExitStack):
         super().__init__()
         self.addresses = {name: f"10.1.1.{number}" for number, name in enumerate(names, start=1)}
         self.switch = names[0]
+        self.holders: dict[str, subprocess.Popen[bytes]] = {}
         self.first: dict[str, int] = {}
         self.hosts = folder / "hosts"
 
@@ -51,10 +57,12 @@ class Machines(ExitStack):
     def boot(self, name: str) -> None:
         """Begin a machine and join it to the switch."""
         options = (*NAMESPACES, "--fork", "--kill-child", "--mount-proc")
-        holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", *options, "sh", "-c", FIRST], stderr=subprocess.DEVNULL)
+        holder = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", *options, "sh", "-c", FIRST], stderr=subprocess.DEVNULL
+        )
         self.callback(holder.wait)
         self.callback(holder.kill)
-        self.first[name] = _first_process(holder)
+        self.holders[name], self.first[name] = holder, _first_process(holder)
         self._do(name, "hostname", name)
         self._do(name, "mount", "--bind", str(self.hosts), "/etc/hosts")
         self._do(name, "ip", "link", "set", "lo", "up")
@@ -71,9 +79,12 @@ class Machines(ExitStack):
 
     def crash(self, name: str, unplugged: bool = False) -> None:
         """Kill all processes of a machine. unplugged: off the network, so that nobody is told that its connections have ended."""
+        unplug = self.on(self.switch, "ip", "link", "delete", f"to-{name}")
         if unplugged:
-            self._do(self.switch, "ip", "link", "delete", f"to-{name}")
-        os.kill(self.first.pop(name), 9)
+            subprocess.run(unplug, check=True)
+        os.kill(self.first.pop(name), signal.SIGKILL)
+        self.holders.pop(name).wait(20)
+        subprocess.run(unplug, stderr=subprocess.DEVNULL)
 
     def _do(self, name: str, *words: str) -> None:
         subprocess.run(self.on(name, *words), check=True)

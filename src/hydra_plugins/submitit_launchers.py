@@ -38,6 +38,7 @@ from twosome.failures import Failure, note
 
 if TYPE_CHECKING:
     from submitit import Job
+    from submitit.slurm.slurm import SlurmInfoWatcher
 
 
 @dataclass
@@ -176,6 +177,13 @@ class SlurmLauncher(ReportingLauncher):
         self.params["python"] = _python_ignoring_signal()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
+    def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> "list[Job[JobReturn]]":
+        """See ReportingLauncher."""
+        from submitit.slurm.slurm import SlurmJob
+
+        SlurmJob.watcher = watcher()
+        return super()._submit(job_overrides, first)
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """See ReportingLauncher; the jobs continue when this process is interrupted."""
         sweep = signals.hint()
@@ -202,6 +210,29 @@ def requeue_handler(handler: Handler) -> Handler:
             raise SystemExit(255) from None
 
     return handle
+
+
+def watcher() -> "SlurmInfoWatcher":
+    """Return what asks SLURM for the states of jobs. A job whose node is lost has not ended if SLURM has queued it again.
+
+    Until it starts, sacct may say NODE_FAIL of it, which submitit takes for its end.
+    """
+    from submitit.slurm.slurm import SlurmInfoWatcher
+
+    class Watcher(SlurmInfoWatcher):
+        def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
+            found = super().read_info(string)
+            for job, info in found.items():
+                if info["State"] == "NODE_FAIL" and _in_queue(job):
+                    info["State"] = "REQUEUED"
+            return found
+
+    return Watcher(delay_s=600)
+
+
+def _in_queue(job: str) -> bool:
+    """Return whether a job waits or runs."""
+    return bool(subprocess.run(["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True).stdout.strip())
 
 
 def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:

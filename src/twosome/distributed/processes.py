@@ -195,8 +195,10 @@ def _explained(error: BaseException, config: FSDPConfig) -> BaseException:
     """Return LostProcess for what a collective operation raises without an answer of the other ranks, otherwise the error."""
     if not isinstance(error, dist.DistError) and not (type(error) is RuntimeError and "gloo" in str(error)):
         return error
-    if closed := re.search(r"Connection (?:closed|reset) by peer \[(.+?)\]:\d+", str(error)):
-        return LostProcess(f"another process, on {closed[1]}, is gone: it was killed, or its machine is down")
+    if re.search("by peer|Broken pipe", str(error)):
+        address = re.search(r"\[([\d.]+|[\da-f:]+)\]:\d+", str(error))
+        where = f", on {address[1]}," if address else ""
+        return LostProcess(f"another process{where} is gone: it was killed, or its machine is down")
     return LostProcess(
         f"no answer from another process within trainer.timeout={config.timeout:g} seconds, or it is gone ({folded(error)}); "
         "look at what it does, or set a longer trainer.timeout"
