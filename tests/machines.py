@@ -1,7 +1,7 @@
-"""Machines for tests: each has a name, a network address and processes of its own, and shares this machine's disks and processors.
+"""Machines for tests: each has a name, a network address and processes of its own, and this machine's disks and processors.
 
-A machine is a set of Linux namespaces, so that nothing changes outside of them, and needs root. Its first process holds it: when that
-is killed, all its processes are. The first machine has the switch that joins the others.
+A machine is a set of Linux namespaces, so that nothing changes outside of them, and needs root. Its first process holds it: when
+that is killed, all its processes are. The first machine has the switch that joins the others.
 """
 
 import os
@@ -19,11 +19,9 @@ FIRST = "sleep infinity & wait"  # the shell takes over processes whose parents 
 
 def possible() -> bool:
     """Return whether machines can be made here."""
-    return (
-        os.geteuid() == 0
-        and all(map(shutil.which, TOOLS))
-        and subprocess.run(["unshare", *NAMESPACES[:2], "true"]).returncode == 0
-    )
+    if os.geteuid() != 0 or not all(map(shutil.which, TOOLS)):
+        return False
+    return subprocess.run(["unshare", *NAMESPACES[:2], "true"], capture_output=True).returncode == 0
 
 
 class Machines(ExitStack):

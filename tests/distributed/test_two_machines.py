@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def torchrun(machines: Machines, folder: Path, words: list[str], lost: str = "", during: str = "") -> dict[str, Finished]:
-    """Run a command on both machines; returns how it ended on each. lost: a machine that is lost during the first updates of a run."""
+    """Run a command on both machines; returns how it ended on each. lost: a machine that is lost in the middle of a run."""
     with ExitStack() as stack:
         processes = {}
         for name in NAMES:

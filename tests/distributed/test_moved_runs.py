@@ -1,4 +1,4 @@
-"""A run on each device: resumed there it ends with the same bytes, on another one with the same numbers; and FSDP of one process."""
+"""A run on each device: resumed there it ends with the same bytes, on another one with the same numbers. FSDP of one process."""
 
 from pathlib import Path
 
