@@ -12,7 +12,8 @@ import pytest
 from checkout import Finished, checkout, result, run, started_script
 from forking import Started
 
-from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, requeue_handler, watcher
+from hydra_plugins._slurm import requeue_handler, watcher
+from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 

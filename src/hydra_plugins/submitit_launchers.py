@@ -10,16 +10,14 @@ import contextlib
 import dataclasses
 import logging
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -32,13 +30,13 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, LocalQue
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import DictConfig
 
+from hydra_plugins._slurm import python_ignoring_signal, requeue_handler, watcher
 from twosome import signals
 from twosome.errors import UserError
 from twosome.failures import Failure, note
 
 if TYPE_CHECKING:
     from submitit import Job
-    from submitit.slurm.slurm import SlurmInfoWatcher
 
 
 @dataclass
@@ -66,7 +64,6 @@ class Launchers(SearchPathPlugin):
 
 
 log = logging.getLogger(__name__)
-Handler = Callable[[int, FrameType | None], Any]
 
 
 class ReportingLauncher(BaseSubmititLauncher):
@@ -174,7 +171,7 @@ class SlurmLauncher(ReportingLauncher):
                 f"hydra/launcher=slurm: expected accounting by SLURM; sacct says: {' '.join(asked.stderr.split())}; "
                 "ask who runs the cluster, or use hydra/launcher=submitit_local within an allocation"
             )
-        self.params["python"] = _python_ignoring_signal()
+        self.params["python"] = python_ignoring_signal()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> "list[Job[JobReturn]]":
@@ -191,48 +188,6 @@ class SlurmLauncher(ReportingLauncher):
         returned = super().launch(job_overrides, initial_job_idx)
         signals.set_hint(lambda: sweep, instead=True)
         return returned
-
-
-def requeue_handler(handler: Handler) -> Handler:
-    """Wrap submitit's handler of the signal before a job's end, which requeues the job by `scontrol`.
-
-    When SLURM requeues a job it kills the job's processes, which may include `scontrol` itself. submitit takes that for a failure
-    of the job; here it counts as success.
-    """
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        print(f"\n{signal.Signals(signum).name}: preempted, or soon out of time", file=sys.stderr, flush=True)
-        try:
-            handler(signum, frame)
-        except subprocess.CalledProcessError as error:
-            if error.returncode >= 0:
-                raise
-            raise SystemExit(255) from None
-
-    return handle
-
-
-def watcher() -> "SlurmInfoWatcher":
-    """Return what asks SLURM for the states of jobs. A job whose node is lost has not ended if SLURM has queued it again.
-
-    Until it starts, sacct may say NODE_FAIL of it, which submitit takes for its end.
-    """
-    from submitit.slurm.slurm import SlurmInfoWatcher
-
-    class Watcher(SlurmInfoWatcher):
-        def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
-            found = super().read_info(string)
-            for job, info in found.items():
-                if info["State"] == "NODE_FAIL" and _in_queue(job):
-                    info["State"] = "REQUEUED"
-            return found
-
-    return Watcher(delay_s=600)
-
-
-def _in_queue(job: str) -> bool:
-    """Return whether a job waits or runs."""
-    return bool(subprocess.run(["squeue", "--noheader", f"--jobs={job}"], capture_output=True, text=True).stdout.strip())
 
 
 def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
@@ -258,17 +213,6 @@ def _descendants(pid: int) -> list[int]:
     except FileNotFoundError:  # the process has ended
         return []
     return [*children, *(each for child in children for each in _descendants(child))]
-
-
-def _python_ignoring_signal() -> str:
-    """Return a shell command for this Python that ignores the signal before a job's end until submitit installs its handler.
-
-    Without it the signal would end the process while it imports libraries, and SLURM would count that as a failure of the job.
-    """
-    import submitit
-
-    ignore = f'trap "" {submitit.JobEnvironment.USR_SIG}; exec {shlex.quote(sys.executable)} "$@"'
-    return shlex.join(["sh", "-c", ignore, "sh"])
 
 
 def _prepare_environment(cpus_per_task: int | None) -> None:
