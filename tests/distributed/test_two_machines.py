@@ -75,10 +75,12 @@ def test_the_other_machine_says_how_to_go_on_and_the_run_is_as_if_nothing_had_ha
     (left,) = set(NAMES) - {lost}
     ended = torchrun(machines, folder, words, lost=lost, during=name)
     assert ended[left].code == 1
-    (line,) = [line for line in ended[left].output.splitlines() if line.startswith("error: ")]
-    hint = rf"; then go on, started on every node as before, with: .*run\.py resume={folder}/{name}"
-    assert re.fullmatch(rf"error: {re.escape(message)}{hint}", line)
-    assert "frame #" not in ended[left].output
+    (line,) = [line for line in ended[left].output.splitlines() if line.startswith(("error: ", "interrupted by "))]
+    hint = rf"go on, started on every node as before, with: .*run\.py resume={folder}/{name}"
+    assert re.fullmatch(
+        rf"(error: {re.escape(message)}; then|interrupted by SIGTERM;) {hint}", line
+    )  # by torchrun, if it is faster
+    assert "[rank1]:[W" not in ended[left].output  # a stack trace of the store; torchrun prints one of its own
     machines.boot(lost)
     again = torchrun(machines, folder, ["src/run.py", f"resume={name}"])
     assert [finished.code for finished in again.values()] == [0, 0], again

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, FailureMonitor, ProcessFailure
+from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, STORE_GONE, FailureMonitor, ProcessFailure
 from twosome.errors import ContractError, LostProcess, RunError, UserError, folded
 from twosome.signals import Interrupted
 
@@ -212,9 +212,12 @@ def _fail(monitor: FailureMonitor, error: BaseException, cause: BaseException) -
     """
     known = isinstance(error, UserError | RunError)
     own = (known and error is cause) or not isinstance(error, Exception)
-    until = time.monotonic() + (0 if own else 5 * POLL)
-    while time.monotonic() < until and not monitor.published():
+    found, until = None, time.monotonic() + (0 if own else 5 * POLL)
+    while time.monotonic() < until and not (found := monitor.published()):
         time.sleep(POLL)
+    if monitor.rank > 0 and found is STORE_GONE:
+        monitor.over.set()
+        monitor.end(1, found)
     message, code = str(error) if known else f"{type(error).__name__}: {error}", _exit_code(error)
     resumable, lost = code != 2 or isinstance(error, ContractError), isinstance(error, LostProcess)
     first = monitor.publish(ProcessFailure(monitor.rank, code, message, resumable, lost))
