@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo reproduce test test-slow test-slurm lint
+.PHONY: help install demo reproduce test test-slow test-slurm test-gpu lint
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do \
@@ -33,9 +33,13 @@ test: $(STAMP) ## the test suite
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-test-slurm: $(STAMP) ## a sweep on a real SLURM, which root installs (Debian) and starts for some minutes
+test-slurm: $(STAMP) ## sweeps on a real SLURM, which root installs (Debian) and starts for some minutes
 	tests/slurm/install
 	$(BIN)/python -m pytest -m slow tests/slurm
+
+# make's own exit code is 2 where the script's is not 0. STEPS="tests demo": those only.
+test-gpu: $(STAMP) ## what is to be checked and measured on a machine with a GPU; results in outputs/gpu
+	PYTHON=$(BIN)/python STEPS="$(STEPS)" tests/gpu/check
 
 lint: $(STAMP) ## ruff, mypy and the layers of the architecture
 	$(BIN)/ruff check $(wildcard src tests analysis examples)

@@ -28,7 +28,8 @@ DECISIONS: list[DecisionText] = [
 def scorer(architecture: str = "llama", norm: str = "none", disturbed: bool = True, **options: Any) -> Scorer:
     """A scorer of a tiny random model; disturbed: with an adapter that matters; options: of Scorer and ModelConfig."""
     engine = {name: options.pop(name) for name in ("row_tokens", "batch_tokens") if name in options}
-    model = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu", **options), Lora())
+    config = ModelConfig(**{"source": "tiny_random", "architecture": architecture, "device": "cpu"} | options)
+    model = load_language_model(config, Lora())
     if disturbed:
         disturb_adapter(model.model)
     return Scorer(model, getattr(norms, norm), **engine)

@@ -12,7 +12,8 @@ import pytest
 from checkout import Finished, checkout, result, run, started_script
 from forking import Started
 
-from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher, requeue_handler
+from hydra_plugins._slurm import requeue_handler, watcher
+from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
@@ -110,6 +111,15 @@ def test_what_cannot_be_launched_is_one_line(afterwards, words):
     assert afterwards[words].code == 2
     assert len(afterwards[words].output.splitlines()) == 1, afterwards[words].output
     assert WRONG[words] in afterwards[words].output
+
+
+@pytest.mark.parametrize(("queue", "state"), [("117 ci twosome root PD", "REQUEUED"), ("", "NODE_FAIL")])
+def test_a_job_of_a_lost_node_has_not_ended_if_it_is_queued_again(tmp_path, monkeypatch, queue, state):
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\n[ $2 = --jobs=117_2 ] && echo '{queue}'\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    info = watcher().read_info("JobID|State|NodeList\n117_2|NODE_FAIL|node1\n117_3|FAILED|node1\n")
+    assert {job: info[job]["State"] for job in info} == {"117_2": state, "117_3": "FAILED"}
 
 
 def test_a_slurm_without_accounting_is_refused(tmp_path, monkeypatch):

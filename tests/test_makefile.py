@@ -83,7 +83,7 @@ def test_without_python_one_line_says_so(make):
 
 def test_help_lists_every_target():
     done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
-    targets = {"help", "install", "demo", "reproduce", "test", "test-slow", "test-slurm", "lint"}
+    targets = {"help", "install", "demo", "reproduce", "test", "test-slow", "test-slurm", "test-gpu", "lint"}
     assert {line.split()[1] for line in done.stdout.splitlines()} == targets
 
 

@@ -109,6 +109,7 @@ def test_make_target_runs_its_command(target):
         "test": "-m pytest",
         "test-slow": "-m pytest -m slow",
         "test-slurm": "-m pytest -m slow tests/slurm",
+        "test-gpu": "tests/gpu/check",
         "lint": "ruff check src tests",
         "install": "-r requirements.lock",
     }

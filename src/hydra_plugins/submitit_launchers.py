@@ -10,16 +10,14 @@ import contextlib
 import dataclasses
 import logging
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -32,6 +30,7 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, LocalQue
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import DictConfig
 
+from hydra_plugins._slurm import python_ignoring_signal, requeue_handler, watcher
 from twosome import signals
 from twosome.errors import UserError
 from twosome.failures import Failure, note
@@ -65,7 +64,6 @@ class Launchers(SearchPathPlugin):
 
 
 log = logging.getLogger(__name__)
-Handler = Callable[[int, FrameType | None], Any]
 
 
 class ReportingLauncher(BaseSubmititLauncher):
@@ -153,6 +151,13 @@ class SlurmLauncher(ReportingLauncher):
 
     _EXECUTOR = "slurm"
 
+    def __call__(self, *args: Any) -> JobReturn:
+        """See ReportingLauncher. Where a process is gone there is no result: SLURM queues the job again if its node is down."""
+        result = super().__call__(*args)
+        if isinstance(result.return_value, Failure) and result.return_value.lost:
+            raise SystemExit(1)
+        return result
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raise UserError if jobs cannot be submitted or monitored from this machine."""
         if missing := [name for name in ("sbatch", "srun", "scontrol", "sacct") if shutil.which(name) is None]:
@@ -166,8 +171,15 @@ class SlurmLauncher(ReportingLauncher):
                 f"hydra/launcher=slurm: expected accounting by SLURM; sacct says: {' '.join(asked.stderr.split())}; "
                 "ask who runs the cluster, or use hydra/launcher=submitit_local within an allocation"
             )
-        self.params["python"] = _python_ignoring_signal()
+        self.params["python"] = python_ignoring_signal()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> "list[Job[JobReturn]]":
+        """See ReportingLauncher."""
+        from submitit.slurm.slurm import SlurmJob
+
+        SlurmJob.watcher = watcher()
+        return super()._submit(job_overrides, first)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """See ReportingLauncher; the jobs continue when this process is interrupted."""
@@ -176,25 +188,6 @@ class SlurmLauncher(ReportingLauncher):
         returned = super().launch(job_overrides, initial_job_idx)
         signals.set_hint(lambda: sweep, instead=True)
         return returned
-
-
-def requeue_handler(handler: Handler) -> Handler:
-    """Wrap submitit's handler of the signal before a job's end, which requeues the job by `scontrol`.
-
-    When SLURM requeues a job it kills the job's processes, which may include `scontrol` itself. submitit takes that for a failure
-    of the job; here it counts as success.
-    """
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        print(f"\n{signal.Signals(signum).name}: preempted, or soon out of time", file=sys.stderr, flush=True)
-        try:
-            handler(signum, frame)
-        except subprocess.CalledProcessError as error:
-            if error.returncode >= 0:
-                raise
-            raise SystemExit(255) from None
-
-    return handle
 
 
 def _result(task: "Job[JobReturn]", overrides: list[str]) -> JobReturn:
@@ -220,17 +213,6 @@ def _descendants(pid: int) -> list[int]:
     except FileNotFoundError:  # the process has ended
         return []
     return [*children, *(each for child in children for each in _descendants(child))]
-
-
-def _python_ignoring_signal() -> str:
-    """Return a shell command for this Python that ignores the signal before a job's end until submitit installs its handler.
-
-    Without it the signal would end the process while it imports libraries, and SLURM would count that as a failure of the job.
-    """
-    import submitit
-
-    ignore = f'trap "" {submitit.JobEnvironment.USR_SIG}; exec {shlex.quote(sys.executable)} "$@"'
-    return shlex.join(["sh", "-c", ignore, "sh"])
 
 
 def _prepare_environment(cpus_per_task: int | None) -> None:

@@ -17,6 +17,10 @@ class RunError(RuntimeError):
     """A fault during a run with valid options; exit code 1. The message is one line with what happened and what to look at."""
 
 
+class LostProcess(RunError):
+    """Another process of the run is gone, or its machine is, or it does not answer."""
+
+
 class ContractError(UserError):
     """An invalid return value of an environment or a norm. Its code has to change, not the run's options; the run can be resumed
     afterwards."""

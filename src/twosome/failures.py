@@ -9,13 +9,15 @@ from pathlib import Path
 class Failure:
     """A job that failed, described by texts, since an exception from another machine may not be unpickled.
 
-    job: its overrides in a sweep. message: one line. bad_input: whether the user can fix it. log: the job's log file.
+    job: its overrides in a sweep. message: one line. bad_input: whether the user can fix it. log: the job's log file. lost:
+    whether the job failed because one of its processes is gone.
     """
 
     job: str
     message: str
     bad_input: bool = False
     log: Path | None = None
+    lost: bool = False
 
     def __str__(self) -> str:
         job = f"job {self.job}: " if self.job else ""

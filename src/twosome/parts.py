@@ -4,6 +4,7 @@ Libraries that take seconds to import are imported in functions, after the optio
 """
 
 import inspect
+import os
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -130,6 +131,8 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
     model = typed(ModelConfig, config, "model")
     if accelerator not in (None, *ACCELERATORS):
         raise unknown_choice("trainer.accelerator", accelerator, ACCELERATORS)
+    if accelerator not in (None, "cpu"):  # before cuBLAS computes anything: Lightning, which asks for determinism, sets it later
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if accelerator in ("gpu", "cuda"):
         import torch
 

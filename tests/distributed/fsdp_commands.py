@@ -1,4 +1,4 @@
-"""What the tests of ``trainer=fsdp`` share: commands, an environment that fails, and how its runs should end."""
+"""What the tests of ``trainer=fsdp`` on one machine share: an environment that fails, and how its runs should end."""
 
 import re
 import signal
@@ -6,11 +6,8 @@ import time
 from pathlib import Path
 
 from checkout import Finished, at_work, checkout
+from fsdp_tools import OPTIONS
 
-OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "ppo.num_envs=5", "ppo.num_steps=16", "ppo.num_minibatches=2",
-           "ppo.value_num_minibatches=2", "ppo.target_kl=0.05", "ppo.minibatch=decisions", "ppo.base_kl_coef=0.1",
-           "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2", "evaluation.gif=false", "retention.limit=1",
-           "retention.every=2"]  # fmt: skip
 TWO = ["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2"]
 FAILING_YAML = """
 # Fails.
@@ -39,11 +36,6 @@ def failing_checkout(folder: Path) -> Path:
     (folder / "src/twosome/envs/failing.py").write_text(Path(__file__).with_name("failing_env.py").read_text())
     (folder / "conf/env/failing.yaml").write_text(FAILING_YAML)
     return folder
-
-
-def command(folder: str, *options: str) -> list[str]:
-    """What starts a run in a folder."""
-    return ["src/run.py", *OPTIONS, f"hydra.run.dir={folder}", *options]
 
 
 def failing(how: str, who: int) -> list[str]:

@@ -51,7 +51,7 @@ def test_a_rank_that_hangs_is_one_line_and_is_ended(tmp_path: Path) -> None:
 
     (code, said), (other, _) = both(tmp_path, work)
     assert (code, other) == (ENDED, 1)
-    assert said.startswith("RunError: no answer from another process within trainer.timeout=2 seconds, or it is gone (")
+    assert said.startswith("LostProcess: no answer from another process within trainer.timeout=2 seconds, or it is gone (")
     assert said.endswith("); look at what it does, or set a longer trainer.timeout")
     assert "\n" not in said
     assert not (tmp_path / "scratch").exists()

@@ -1,7 +1,5 @@
 """``trainer=fsdp``, for real: two processes that share a run do what one process does, and end together."""
 
-import csv
-import math
 import os
 import subprocess
 import sys
@@ -10,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT, Finished, environment, run
-from fsdp_commands import IN_CI, TWO, assert_failed, assert_no_process_is_left, command, failing, failing_checkout
+from checkout import ROOT, TIMING, Finished, environment, run
+from fsdp_commands import IN_CI, TWO, assert_failed, assert_no_process_is_left, failing, failing_checkout
+from fsdp_tools import LOSE_THE_LAST_UPDATE, TOLERANCE, assert_same_run, command, learned, table
 from peft import PeftModel
 from safetensors.torch import load_file
 
@@ -22,22 +21,6 @@ from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
-
-TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")
-PADDED = "model_tokens"  # counts padding, which depends on how the work is cut
-TOLERANCE = 1e-5
-LAST = "checkpoints/update=000003.ckpt"
-
-
-LOSE_THE_LAST_UPDATE = """
-import shutil
-from pathlib import Path
-
-for name in ("again", "alone"):
-    shutil.copytree("two", name)
-    (Path(name) / "DONE").unlink()
-    (Path(name) / "checkpoints/update=000003.ckpt").unlink()
-"""
 
 BAD = {
     "trainer.devices=0": "trainer.devices=0: expected an integer above 0",
@@ -76,7 +59,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """
     folder = failing_checkout(tmp_path_factory.mktemp("fsdp"))
     (folder / "lose.py").write_text(LOSE_THE_LAST_UPDATE)
-    commands = {"one": command("one"), "two": command("two", *TWO), "lose": ["lose.py"]}
+    commands = {"one": command("one"), "two": command("two", *TWO), "lose": ["lose.py", "two", "again", "alone"]}
     commands |= {"again": ["src/run.py", "resume=again"], "alone": ["src/run.py", "resume=alone", "trainer=cpu"]}
     finished = run(folder, [*commands.values(), failing(*IN_CI), *map(bad, BAD)])
     ended = dict(zip([*commands, "failing", *BAD], finished, strict=True))
@@ -89,38 +72,9 @@ def folder(runs: Runs) -> Path:
     return runs.folder
 
 
-def table(file: Path) -> list[dict[str, str]]:
-    with file.open() as opened:
-        return list(csv.DictReader(opened))
-
-
-def learned(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights in the last checkpoint: adapter and critic."""
-    state = torch.load(folder / LAST, weights_only=True)["state_dict"]
-    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-
-
-def assert_same_metrics(one: Path, other: Path) -> None:
-    """Every column but timing, to within float summation."""
-    rows = table(one / "metrics.csv"), table(other / "metrics.csv")
-    assert [len(each) for each in rows] == [3, 3]
-    for expected, found in zip(*rows, strict=True):
-        assert expected.keys() == found.keys()
-        for name in expected.keys() - {*TIMING, PADDED}:
-            assert math.isclose(float(found[name]), float(expected[name]), rel_tol=1e-4, abs_tol=TOLERANCE), name
-
-
 @pytest.mark.parametrize("name", ["two", "alone"])
 def test_two_processes_learn_what_one_learns(folder: Path, name: str) -> None:
-    one, other = learned(folder / "one"), learned(folder / name)
-    assert one.keys() == other.keys()
-    assert {key.split(".")[1] for key in one} == {"lm", "critic"}
-    for key, weight in one.items():
-        assert type(other[key]) is torch.Tensor
-        torch.testing.assert_close(other[key], weight, rtol=0, atol=TOLERANCE)
-    assert any(weight.abs().max() > 1e-4 for key, weight in one.items() if "lora_B" in key), "nothing was learned"
-    assert_same_metrics(folder / "one", folder / name)
-    assert (folder / "one" / "episodes.csv").read_bytes() == (folder / name / "episodes.csv").read_bytes()
+    assert_same_run(folder / "one", folder / name)
 
 
 def test_two_processes_go_on_to_the_same_bytes(folder: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from checkout import Finished, result, run, started
-from fsdp_commands import FAILURES, IN_CI, TWO, assert_failed, assert_no_process_is_left, command, failing, failing_checkout
+from fsdp_commands import FAILURES, IN_CI, TWO, assert_failed, assert_no_process_is_left, failing, failing_checkout
+from fsdp_tools import command
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkout import Finished, checkout, environment, result, run
+from checkout import Finished, checkout, result, run
 from slurm_cluster import SlurmCluster, installed
 
 pytestmark = [
@@ -58,10 +58,8 @@ def cluster(tmp_path_factory) -> Iterator[SlurmCluster]:
 
 
 def sweep(folder: Path, cluster: SlurmCluster, *words: str) -> subprocess.Popen[bytes]:
-    """Start the sweep on the cluster; it prints into a file."""
-    variables = cluster.environment | environment()
-    with (folder / "output").open("w") as file:
-        return subprocess.Popen([sys.executable, *SWEEP, *SLURM, *words], cwd=folder, env=variables, stdout=file, stderr=file)
+    """Start the sweep on the cluster."""
+    return cluster.started(folder, sys.executable, *SWEEP, *SLURM, *words)
 
 
 def finish(process: subprocess.Popen[bytes], folder: Path) -> Finished:

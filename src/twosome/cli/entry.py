@@ -23,7 +23,7 @@ from twosome.called import adapt_commands
 from twosome.cli.commandline import hydra_words
 from twosome.cli.help import help_text
 from twosome.config import CONFIGS, expected
-from twosome.errors import RunError, UserError, disk_error, folded, unknown_choice
+from twosome.errors import LostProcess, RunError, UserError, disk_error, folded, unknown_choice
 from twosome.failures import Failure, note, report
 
 Task = Callable[[DictConfig], Any]
@@ -120,7 +120,8 @@ def failure(error: Exception) -> Failure:
     """Convert this job's error to a Failure."""
     job, shown = " ".join(HydraConfig.get().overrides.task) if in_sweep() else "", line_error(error)
     message = one_line(shown or error)
-    return Failure(job, message if shown else f"{type(error).__name__}: {message}", isinstance(shown, BAD_INPUT))
+    text = message if shown else f"{type(error).__name__}: {message}"
+    return Failure(job, text, isinstance(shown, BAD_INPUT), lost=isinstance(shown, LostProcess))
 
 
 def _no_folder(error: Any) -> UserError:

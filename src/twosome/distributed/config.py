@@ -1,6 +1,7 @@
 """The options of ``trainer``."""
 
 import logging
+import os
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -59,6 +60,7 @@ def fsdp_config(trainer: DictConfig) -> FSDPConfig | None:
     if trainer.get("strategy") != "fsdp":
         check_trainer(trainer)
         return None
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # otherwise its store warns with stack traces when a process is gone
     names = [field.name for field in fields(FSDPConfig)]
     return typed(FSDPConfig, OmegaConf.masked_copy(trainer, names), "trainer")
 

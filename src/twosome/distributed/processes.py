@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,8 +18,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from twosome.distributed.config import FSDPConfig
-from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, FailureMonitor, ProcessFailure
-from twosome.errors import ContractError, RunError, UserError, folded
+from twosome.distributed.failure import GRACE, POLL, RENDEZVOUS, STORE_GONE, FailureMonitor, ProcessFailure
+from twosome.errors import ContractError, LostProcess, RunError, UserError, folded
 from twosome.signals import Interrupted
 
 RANK_INFO = "TWOSOME_RANK_INFO"
@@ -161,7 +162,7 @@ def process_group(config: FSDPConfig, info: RankInfo, scratch: Path | None = Non
     store = dist.TCPStore(info.address, info.port, is_master=serves, wait_for_workers=False, timeout=RENDEZVOUS)
     launched = info.port == 0
     children = [_start(config, rank, store.port) for rank in range(1, info.world_size)] if launched else []
-    monitor = FailureMonitor(info.rank, store, children, scratch)
+    monitor = FailureMonitor(info.rank, store, children, scratch, speaks=info.rank > 0 and info.local_rank == 0)
     try:
         backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
         dist.init_process_group(
@@ -191,10 +192,14 @@ def _start(config: FSDPConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
 
 
 def _explained(error: BaseException, config: FSDPConfig) -> BaseException:
-    """Return a RunError for what a collective operation raises without an answer of the other ranks, otherwise the error."""
+    """Return LostProcess for what a collective operation raises without an answer of the other ranks, otherwise the error."""
     if not isinstance(error, dist.DistError) and not (type(error) is RuntimeError and "gloo" in str(error)):
         return error
-    return RunError(
+    if re.search("by peer|Broken pipe", str(error)):
+        address = re.search(r"\[([\d.]+|[\da-f:]+)\]:\d+", str(error))
+        where = f", on {address[1]}," if address else ""
+        return LostProcess(f"another process{where} is gone: it was killed, or its machine is down")
+    return LostProcess(
         f"no answer from another process within trainer.timeout={config.timeout:g} seconds, or it is gone ({folded(error)}); "
         "look at what it does, or set a longer trainer.timeout"
     )
@@ -207,16 +212,20 @@ def _fail(monitor: FailureMonitor, error: BaseException, cause: BaseException) -
     """
     known = isinstance(error, UserError | RunError)
     own = (known and error is cause) or not isinstance(error, Exception)
-    until = time.monotonic() + (0 if own else 5 * POLL)
-    while time.monotonic() < until and not monitor.published():
+    found, until = None, time.monotonic() + (0 if own else 5 * POLL)
+    while time.monotonic() < until and not (found := monitor.published()):
         time.sleep(POLL)
+    if monitor.rank > 0 and found is STORE_GONE:
+        monitor.over.set()
+        monitor.end(1, found)
     message, code = str(error) if known else f"{type(error).__name__}: {error}", _exit_code(error)
-    first = monitor.publish(ProcessFailure(monitor.rank, code, message, code != 2 or isinstance(error, ContractError)))
+    resumable, lost = code != 2 or isinstance(error, ContractError), isinstance(error, LostProcess)
+    first = monitor.publish(ProcessFailure(monitor.rank, code, message, resumable, lost))
     monitor.over.set()
     if monitor.rank > 0:
         if first.rank == monitor.rank and code == 1 and not known:
             sys.__excepthook__(type(error), error, error.__traceback__)
-        monitor.end(code)
+        monitor.end(code, first)
     if first.rank > 0:
         raise first.error() from None
     if error is not cause:

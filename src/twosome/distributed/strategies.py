@@ -74,8 +74,9 @@ class SameWeights(pl.Callback):
 def trainer_options(trainer: DictConfig, processes: "Processes | None") -> dict[str, Any]:
     """Return the arguments of Lightning's Trainer. processes: the process group; None for one process."""
     options: dict[str, Any] = OmegaConf.to_container(trainer, resolve=True)  # type: ignore[assignment]
-    environment = cluster_plugins()
-    if processes is not None:
+    if processes is None:
+        environment = cluster_plugins()
+    else:
         timeout = timedelta(seconds=options.pop("timeout"))
         options["strategy"] = ShardedBase(data_parallel_size=processes.world_size, tensor_parallel_size=1, timeout=timeout)
         environment = [ProcessesEnvironment(processes, options["devices"])]

@@ -54,7 +54,7 @@ def run(config: DictConfig) -> float:
 
     for line in check_resources(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
         print(f"note: {line}", file=sys.stderr)
-    with resume_hint(folder), _processes(job, info) as processes, locked(folder.path):
+    with resume_hint(folder, job.fsdp), _processes(job, info) as processes, locked(folder.path):
         if processes:
             processes.broadcast_object((OmegaConf.to_yaml(config, resolve=True), folder.path))
         job = replace(job, processes=processes)
@@ -73,9 +73,9 @@ def _processes(job: Job, info: "RankInfo") -> "contextlib.AbstractContextManager
 
 
 @contextlib.contextmanager
-def resume_hint(folder: RunFolder) -> Iterator[None]:
+def resume_hint(folder: RunFolder, fsdp: FSDPConfig | None = None) -> Iterator[None]:
     """Report an interruption or a fault within the context, with the command that resumes the run or its sweep."""
-    signals.set_hint(lambda: f"go on with: {resume_command(folder.path)}" if folder.started else NOTHING)
+    signals.set_hint(lambda: _hint(folder, fsdp) if folder.started else NOTHING)
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # a launcher's job handles signals itself; Lightning turns Ctrl-C into SystemExit
@@ -85,7 +85,13 @@ def resume_hint(folder: RunFolder) -> Iterator[None]:
         fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
         if fault is None or not folder.started:
             raise
-        raise type(fault)(f"{fault}; then go on with: {resume_command(folder.path)}") from error
+        raise type(fault)(f"{fault}; then {_hint(folder, fsdp)}") from error
+
+
+def _hint(folder: RunFolder, fsdp: FSDPConfig | None) -> str:
+    """Return how to resume a run."""
+    where = ", started on every node as before," if fsdp and fsdp.num_nodes > 1 else ""
+    return f"go on{where} with: {resume_command(folder.path)}"
 
 
 def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
@@ -100,6 +106,7 @@ def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
         contextlib.redirect_stderr(nowhere),
     ):
         options, path = processes.broadcast_object()
+        signals.set_hint(lambda: _hint(RunFolder(path), config))
         folder = RunFolder(Path(scratch))
         folder.checkpoints.symlink_to(path / folder.checkpoints.name, target_is_directory=True)
         job = replace(Job.checked(OmegaConf.create(options), folder), processes=processes)

@@ -63,7 +63,8 @@ class Fit:
             generator = generators.of_stream(seed, "learning")
             module = LearningModule(agent, EnvRunner(envs, seed), algorithm, num_updates, generator)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
-        remove_older(self.folder)
+        if self.processes is None or self.processes.rank == 0:  # the ranks share the folder of the checkpoints
+            remove_older(self.folder)
         envs.close()
 
     def _envs(self, num_envs: int) -> DecisionEnvs:

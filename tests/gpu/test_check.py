@@ -1,0 +1,73 @@
+"""`make test-gpu`: which steps it does, and what it says; without a GPU, and without doing them."""
+
+import os
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from checkout import ROOT
+from evaluation_tools import composed
+from gpu.llama_7b import write
+
+from twosome.estimates.capacity import SHAPES, shape_of
+from twosome.language.config import ModelConfig
+
+# A Python that writes down what it is asked, and fails where it is told to; nvidia-smi is it as well.
+FAKE = """#!/bin/sh
+echo "$*" >> "$OUT/calls"
+case "$*" in *"$FAIL"*) exit 1 ;; esac
+"""
+SCRIPTS = {"src/run.py": "config", "src/benchmark.py": "benchmark"}
+
+
+def check(folder: Path, fail: str, steps: str = "") -> tuple[int, str, list[str]]:
+    """Run the script with the fake Python; returns its exit code, its errors and the commands."""
+    for name in ("python", "nvidia-smi"):
+        (folder / name).write_text(FAKE)
+        (folder / name).chmod(0o755)
+    own = {"PYTHON": str(folder / "python"), "OUT": str(folder), "FAIL": fail, "STEPS": steps}
+    own["PATH"] = f"{folder}:{os.environ['PATH']}"
+    done = subprocess.run([ROOT / "tests/gpu/check"], env=own, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr, (folder / "calls").read_text().splitlines()
+
+
+def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
+    code, errors, calls = check(tmp_path, fail="cuda.is_available")
+    assert (code, len(calls)) == (2, 1)
+    assert errors.startswith("error: make test-gpu: PyTorch sees no GPU on this machine; ")
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_step_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    code, errors, calls = check(tmp_path, fail="experiment=demo")
+    assert code == 1
+    assert errors == f"error: make test-gpu: failed: demo; their output is in {tmp_path}\n"
+    assert "-m pytest -m gpu" in calls
+    assert [call.split()[0] for call in calls[calls.index("-m pytest -m gpu") :]] == [
+        *("-m", "src/run.py", "src/benchmark.py", "src/benchmark.py", "tests/gpu/llama_7b.py", "src/benchmark.py"),
+        *("src/twosome/estimates/capacity.py", "src/run.py"),
+    ]
+    assert "demo: exit code 1" in (tmp_path / "steps.log").read_text()
+
+
+def test_some_steps_only_and_all_well(tmp_path: Path) -> None:
+    code, errors, calls = check(tmp_path, fail="nothing", steps="tests capacity")
+    assert (code, errors) == (0, "")
+    assert calls[1:] == ["-m pytest -m gpu", "src/twosome/estimates/capacity.py"]
+
+
+def test_the_commands_of_the_steps_are_valid(tmp_path: Path) -> None:
+    commands = [shlex.split(call) for call in check(tmp_path, fail="nothing")[2]]
+    checked = [words for words in commands if words[:1] and words[0] in SCRIPTS]
+    assert len(checked) == 5
+    for script, *words in checked:
+        config = composed(SCRIPTS[script], *(word for word in words if not word.startswith(("-m", "hydra.", "seed="))))
+        assert config.trainer.accelerator == "gpu"
+
+
+def test_the_random_model_has_the_shape_of_llama_7b(tmp_path: Path) -> None:
+    write(tmp_path)
+    (known,) = (shape for shape in SHAPES if (shape.name, shape.dtype) == ("LLaMA-7B", "bfloat16"))
+    found = shape_of(ModelConfig(source="hf", path=str(tmp_path), dtype="bfloat16"))
+    assert replace(found, name=known.name, vocabulary=known.vocabulary) == known
