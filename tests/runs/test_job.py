@@ -28,7 +28,7 @@ def test_an_encoder_decoder_model_has_no_drift_probe_and_a_note_says_so(agent, c
 def test_a_forgetting_curve_of_an_encoder_decoder_model_is_refused(agent):
     job = SimpleNamespace(retention=RetentionConfig(drift=False, every=2, limit=None))
     with pytest.raises(UserError, match=r"retention.every=2: tiny_random/bart is an encoder-decoder .*; set retention.every=0"):
-        Job.drift_probe(job, agent)
+        Job.check_retention(job, agent)
 
 
 @pytest.mark.parametrize("suite", ["drift", "retention"])
