@@ -114,7 +114,7 @@ def test_attention_implementations_agree(architecture: str) -> None:
 def test_tiny_tokenizers_round_trip_any_text(architecture: str, text: str) -> None:
     tokenizer = tiny.build_tokenizer(architecture)
     ids = tokenizer(text, add_special_tokens=True)["input_ids"]
-    assert (ids[:1] == [tokenizer.convert_tokens_to_ids("<bos>")]) == (architecture in tiny.BEGINS)
+    assert (ids[:1] == [tokenizer.convert_tokens_to_ids("<bos>")]) == (architecture in tiny.TEMPLATES)
     plain = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(plain) == text
 

@@ -8,19 +8,19 @@ from transformers import AutoModelForCausalLM
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.config import ModelConfig
+from twosome.language.engines import engine_of
 from twosome.language.full import Full
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
-from twosome.language.scorer import Scorer
 from twosome.language.tuning import Frozen
 from twosome.policies import value_heads
 from twosome.policies.language import LanguageAgent
 from twosome.policies.value_heads import State
 
 
-def agent(head, tuning):
-    config = ModelConfig(source="tiny_random", device="cpu", packed_weights=False)
-    return LanguageAgent(Scorer(load_language_model(config, tuning), norms.word), head, torch.Generator().manual_seed(0))
+def agent(head, tuning, architecture="llama"):
+    config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu", packed_weights=False)
+    return LanguageAgent(engine_of(load_language_model(config, tuning), norms.word), head, torch.Generator().manual_seed(0))
 
 
 def gradients(language):
@@ -34,9 +34,10 @@ def gradients(language):
     }
 
 
-def test_values_of_a_joint_head_reach_the_model_unless_it_detaches_the_states():
-    assert gradients(agent(State(hidden_sizes=[8]), Full())) == {"policy": True, "value": True}
-    assert gradients(agent(State(hidden_sizes=[8], detached=True), Full())) == {"policy": False, "value": True}
+@pytest.mark.parametrize("architecture", ["llama", "t5", "bart"])
+def test_values_of_a_joint_head_reach_the_model_unless_it_detaches_the_states(architecture):
+    assert gradients(agent(State(hidden_sizes=[8]), Full(), architecture)) == {"policy": True, "value": True}
+    assert gradients(agent(State(hidden_sizes=[8], detached=True), Full(), architecture)) == {"policy": False, "value": True}
 
 
 def test_joint_values_are_the_same_for_acting_and_for_learning_and_cost_nothing_more():

@@ -70,9 +70,11 @@ class Job:
         return cls(config, folder, settings, algorithm, evaluation, retention, make_env, fsdp, chosen)
 
     def agent(self) -> "Agent":
-        """Return the agent; with trainer=fsdp its language model is sharded over the ranks."""
+        """Return the agent; with trainer=fsdp its language model is sharded over the ranks. Raises UserError."""
         if self.processes is None:
-            return parts.agent(self.config, self.make_env, chosen=self.chosen)
+            agent = parts.agent(self.config, self.make_env, chosen=self.chosen)
+            self.check_retention(agent)
+            return agent
         from twosome.distributed.sharded import load_sharded_engine
 
         return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes), self.chosen)
@@ -121,6 +123,14 @@ class Job:
         optimum = optimal_return(self.make_env, self.config.env.gamma)
         learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
 
+    def check_retention(self, agent: "Agent") -> None:
+        """Raise UserError if the configuration requests a forgetting curve of a model that has none."""
+        from twosome.evaluation.retention.drift import UNMEASURED
+
+        model = agent.language_model
+        if model is not None and model.base.config.is_encoder_decoder and self.retention.every:
+            raise UserError(f"retention.every={self.retention.every}: {model.name} {UNMEASURED}; set retention.every=0")
+
     def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
         """Return the drift probe of the agent's language model; None if it trains none or the configuration requests no probe."""
         model = agent.language_model
@@ -129,8 +139,6 @@ class Job:
         from twosome.evaluation.retention.drift import UNMEASURED, DriftProbe
 
         if model.base.config.is_encoder_decoder:
-            if self.retention.every:
-                raise UserError(f"retention.every={self.retention.every}: {model.name} {UNMEASURED}; set retention.every=0")
             print(f"note: retention.drift=true: {model.name} {UNMEASURED}; there is no drift probe", file=sys.stderr)
             return None
         return DriftProbe(model, self.retention.limit)
