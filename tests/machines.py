@@ -72,6 +72,10 @@ class Machines(ExitStack):
             peer = ["type", "veth", "peer", wire, "netns", str(self.first[name])]
             subprocess.run([*network, "ip", "link", "add", f"to-{name}", *peer], check=True)
             self._do(self.switch, "ip", "link", "set", f"to-{name}", "master", self.switch, "up")
+        hardware = (
+            f"02:00:00:00:00:{list(self.addresses).index(name):02x}"  # the same after a reboot, as others have it in their caches
+        )
+        self._do(name, "ip", "link", "set", wire, "address", hardware)
         self._do(name, "ip", "address", "add", f"{self.addresses[name]}/24", "dev", wire)
         self._do(name, "ip", "link", "set", wire, "up")
 

@@ -115,7 +115,7 @@ def test_messages_name_the_installed_commands(ended):
 
 
 def test_the_launchers_are_installed(ended):
-    assert "there is no sbatch on the PATH" in ended["launcher"].output
+    assert "hydra/launcher=slurm: expected " in ended["launcher"].output  # a cluster: SLURM's commands may be here, without one
 
 
 def test_help_and_composition_are_those_of_the_checkout(installed, home):
