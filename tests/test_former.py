@@ -34,7 +34,7 @@ def test_what_has_moved_is_found_where_it_is_now():
     former["model"] = config["model"] | {"lora": {name: value for name, value in config["tuning"].items() if name != "_target_"}}
     former["baseline"] = config["baseline"] | {
         "critic": {"hidden_sizes": [1024, 512]},
-        "engine": {"row_tokens": None, "batch_tokens": None},
+        "engine": {name: value for name, value in config["engine"].items() if name != "_target_"},
     }
     before = json.dumps(former)
     assert upgraded(former) == config

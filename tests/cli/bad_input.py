@@ -60,7 +60,7 @@ RUN = {
     "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=",
     "model=hf model.path=/no/where": "model.path=/no/where: no such folder; expected a local folder with config.json",
     "model=hf model.path=src": "model.path=src: the folder has no config.json; expected a model's folder",
-    "model.dtype=float3": "model.dtype=float3: expected one of auto, bfloat16, float16, float32; did you mean model.dtype=float32?",
+    "model.dtype=float3": "model.dtype=float3: expected one of auto, bfloat16, float16, float32; did you mean",
     "model=tiny_random tuning.target_modules=[query]": "llama has no linear layer named query; expected some of down_proj",
     # environments
     "env.task=tomato_soup": "did you mean env.task=tomato_salad?",

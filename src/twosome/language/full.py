@@ -71,7 +71,9 @@ class Full(Tuning):
         import torch
 
         weights = _stored(model)
-        found = read_weights(folder / WEIGHTS, {name: tuple(weight.shape) for name, weight in weights.items()})
+        found = read_weights(
+            self.export_folder, folder / WEIGHTS, {name: tuple(weight.shape) for name, weight in weights.items()}
+        )
         with torch.no_grad():
             for name, weight in found.items():
                 weights[name].copy_(weight)

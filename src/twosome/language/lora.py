@@ -126,7 +126,7 @@ class Lora(Tuning):
         from peft.utils.save_and_load import get_peft_model_state_dict, set_peft_model_state_dict
 
         own = get_peft_model_state_dict(model, save_embedding_layers=False)
-        found = read_weights(folder / WEIGHTS, {name: tuple(value.shape) for name, value in own.items()})
+        found = read_weights(self.export_folder, folder / WEIGHTS, {name: tuple(value.shape) for name, value in own.items()})
         set_peft_model_state_dict(model, found)
 
     def train(self, model: "PeftModel", mode: bool) -> None:

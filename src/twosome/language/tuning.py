@@ -74,15 +74,16 @@ class Frozen(Tuning):
         """Read nothing."""
 
 
-def read_weights(file: Path, expected: "dict[str, tuple[int, ...]]") -> "dict[str, Tensor]":
-    """Return the weights of a safetensors file by name. expected: the shapes that they must have.
+def read_weights(kind: str, file: Path, expected: "dict[str, tuple[int, ...]]") -> "dict[str, Tensor]":
+    """Return the weights of a safetensors file by name.
+
+    kind: what messages call it, such as adapter. expected: the shapes that the weights must have.
 
     Raises UserError if the file is missing or damaged, or if its names or shapes are others.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    kind = file.parent.name
     if not file.is_file():
         raise UserError(f"{kind} {file.parent}: expected {file.name} in it; train the run again, or name another")
     try:

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, PutNextInstr
 
+from twosome import seeding
 from twosome.envs.babyai_text.language import ENGLISH, FRENCH, Language
 from twosome.envs.babyai_text.levels import Level, Make, SingleRoom, Unlock, one, sequence
 from twosome.errors import unknown_choice
@@ -77,5 +78,10 @@ def assigned(tasks: Mapping[str, Task], index: int, mixture_seed: int | None) ->
     mixture_seed: None assigns the tasks in turn; a number draws a task for each index independently.
     """
     names = list(tasks)
-    number = index if mixture_seed is None else int(np.random.default_rng((mixture_seed, index)).integers(len(names)))
+    number = index if mixture_seed is None else _drawn(mixture_seed, index, len(names))
     return names[number % len(names)]
+
+
+def _drawn(mixture_seed: int, index: int, choices: int) -> int:
+    generator = np.random.default_rng(seeding.stream(mixture_seed, f"task of environment {index}"))
+    return int(generator.integers(choices))
