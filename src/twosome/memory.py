@@ -9,10 +9,14 @@ V = TypeVar("V")
 
 
 class Memory(Generic[K, V]):
-    """An LRU cache of up to ``size`` values by key: the least recently used values are evicted first."""
+    """An LRU cache of values by key: the least recently used values are evicted first.
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    size: what the values may weigh together. used: what they weigh.
+    """
+
+    def __init__(self, size: int, weigh: Callable[[V], int] = lambda _: 1) -> None:
+        """weigh: gives what a value counts against size; by default size is the number of values."""
+        self.size, self.used, self._weigh = size, 0, weigh
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def __len__(self) -> int:
@@ -36,14 +40,17 @@ class Memory(Generic[K, V]):
     def keep(self, values: Mapping[K, V]) -> None:
         """Add values to the cache as the most recently used ones."""
         for key, value in values.items():
+            if key in self._values:
+                self.used -= self._weigh(self._values.pop(key))
             self._values[key] = value
-            self._values.move_to_end(key)
-        while len(self._values) > self.size:
-            self._values.popitem(last=False)
+            self.used += self._weigh(value)
+        while self.used > self.size:
+            self.used -= self._weigh(self._values.popitem(last=False)[1])
 
     def clear(self) -> None:
         """Empty the cache."""
         self._values.clear()
+        self.used = 0
 
     def state(self) -> dict[K, V]:
         """Return a copy of the cached values, the least recently used first; `keep` restores it."""

@@ -63,10 +63,10 @@ def test_what_is_kept_does_not_depend_on_the_batch_nor_on_evictions(beside: list
     one, other = scorer(lm), scorer(lm)
     assert other.lower
     one.score(DECISIONS)
-    other.lower.size = 1  # everything is evicted at once
+    other.lower.known.size = 1  # everything is evicted at once
     other.score(beside)
     other.score(DECISIONS)
-    assert (len(other.lower._known), other.lower._bytes) == (0, 0)
+    assert (len(other.lower.known), other.lower.known.used) == (0, 0)
     assert torch.equal(one.score(DECISIONS).logprobs, other.score(DECISIONS).logprobs)
 
 
@@ -74,13 +74,13 @@ def test_the_cache_is_bounded() -> None:
     engine = scorer(loaded())
     assert engine.lower
     engine.score(DECISIONS)
-    whole = engine.lower._bytes
-    assert whole == sum(value.nbytes for value in engine.lower._known.values())
-    engine.lower.size = whole // 2
+    whole = engine.lower.known.used
+    assert whole == sum(value.nbytes for value in engine.lower.known.state().values())
+    engine.lower.known.size = whole // 2
     engine.score(DECISIONS[:1])
     engine.score([("A new prompt", ("go", "stop"))])
-    assert 0 < engine.lower._bytes <= whole // 2
-    assert engine.lower._bytes == sum(value.nbytes for value in engine.lower._known.values())
+    assert 0 < engine.lower.known.used <= whole // 2
+    assert engine.lower.known.used == sum(value.nbytes for value in engine.lower.known.state().values())
 
 
 @pytest.mark.parametrize(("layers", "depth"), [(None, 0), (1, 1), (2, 0)])

@@ -89,7 +89,7 @@ class Contestants:
                 set_adapter(agent, workload.adapter, workload.seed)
                 agent.set_extra_state(workload.memories)
                 if agent.engine.lower is not None:
-                    agent.engine.lower.clear()  # so that every round does the same work
+                    agent.engine.lower.known.clear()  # so that every round does the same work
                 yield name, timed(agent.engine, partial(workload.do, agent), learns)
         with plain_products(self.agent.lm):
             for name in ("cached",) if learns else ("cached", "remembered"):

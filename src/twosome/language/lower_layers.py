@@ -1,7 +1,6 @@
 """The layers below the first one that learns. What they compute for a token in its context never changes: compute it once."""
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from twosome.language.layout import Layout
 from twosome.language.loading import LanguageModel
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, pack, starts_of
+from twosome.memory import Memory
 
 MEGABYTE = 2**20
 TOLERANCE = 1e-3
@@ -21,14 +21,14 @@ CHECKED = TokenizedDecision((0, 1, 2), ((3, 4), (3, 5, 1), (2,)))
 
 
 class LowerLayers:
-    """An LRU cache of what the lower layers compute for the tokens of a decision.
+    """A cache of what the lower layers compute for the tokens of a decision.
 
     The lower layers compute each decision alone. So its hidden states do not depend on the batch that it is in, and a value that
     was evicted, or that a resumed run does not have, is computed again to the same bytes. The upper layers compute batches of
     token trees from these hidden states.
 
-    depth: the number of lower layers. share: of the layers, the share that is above them. tokens: computed by the lower layers
-    so far, padding included.
+    known: the cache, whose size is in bytes. depth: the number of lower layers. share: of the layers, the share that is above
+    them. tokens: computed by the lower layers so far, padding included.
     """
 
     def __init__(self, lm: LanguageModel, depth: int, size: int, lay_out: Callable[[Sequence[PackedRow]], Layout]) -> None:
@@ -36,12 +36,11 @@ class LowerLayers:
 
         Raises UserError for a model that does not compute the same with the cache.
         """
-        self.backbone, self.depth, self.size, self.lay_out = lm.base.base_model, depth, size * MEGABYTE, lay_out
+        self.backbone, self.depth, self.lay_out = lm.base.base_model, depth, lay_out
+        self.known: Memory[TokenizedDecision, Tensor] = Memory(size * MEGABYTE, lambda value: value.nbytes)
         name, layers = decoder_layers(self.backbone)
         self.share = 1 - depth / len(layers)
         self.tokens = 0
-        self._known: OrderedDict[TokenizedDecision, Tensor] = OrderedDict()
-        self._bytes = 0
         self._stopping = False
         self._given: Tensor | None = None
         layers[depth].register_forward_pre_hook(self._enter, with_kwargs=True)
@@ -52,14 +51,14 @@ class LowerLayers:
         }
         self._check(lm)
 
-    def run(self, rows: Sequence[PackedRow], layout: Layout, device: torch.device) -> Tensor:
-        """Compute what layout.run(backbone, device) computes; layout: of these rows."""
+    def run(self, rows: Sequence[PackedRow], layout: Layout) -> Tensor:
+        """Compute what layout.run(backbone, its device) computes; layout: of these rows."""
         states = self._states(rows)
         given = states.new_zeros(layout.ids.numel(), states.shape[1])
-        given[layout.nodes.to(device)] = states
+        given[layout.nodes.to(states.device)] = states
         self._given = given.view(*layout.ids.shape, -1)
         try:
-            return layout.run(self.upper, device)
+            return layout.run(self.upper, self._device)
         finally:
             self._given = None
 
@@ -70,33 +69,23 @@ class LowerLayers:
         A node that several decisions share gets the value of the first one.
         """
         places = [start + torch.tensor(nodes) for start, row in zip(starts_of(rows), rows, strict=True) for nodes in row.nodes]
-        values = [self._value(decision) for row in rows for decision in row.members]
+        members = [decision for row in rows for decision in row.members]
+        known = self.known.of(members, lambda missing: map(self._computed, missing))
+        values = [known[decision] for decision in members]
         states = values[0].new_empty(sum(map(len, rows)), values[0].shape[1])
         for place, value in zip(reversed(places), reversed(values), strict=True):
             states[place.to(value.device)] = value
         return states
 
-    def _value(self, decision: TokenizedDecision) -> Tensor:
-        value = self._known.get(decision)
-        if value is None:
-            value = self._known[decision] = self._computed(decision)
-            self._bytes += value.nbytes
-            while self._bytes > self.size:
-                self._bytes -= self._known.popitem(last=False)[1].nbytes
-        else:
-            self._known.move_to_end(decision)
-        return value
-
     def _computed(self, decision: TokenizedDecision) -> Tensor:
         """Return the lower layers' output for the decision's own tree, (nodes, hidden)."""
         layout = self.lay_out(pack([decision], row_tokens=1))
         self.tokens += layout.ids.numel()
-        device = next(self.backbone.parameters()).device
         self._stopping = True
         try:
-            layout.run(self.backbone, device)
+            layout.run(self.backbone, self._device)
         except _Reached as reached:
-            return reached.hidden.flatten(0, 1)[layout.nodes.to(device)].clone()
+            return reached.hidden.flatten(0, 1)[layout.nodes.to(self._device)].clone()
         finally:
             self._stopping = False
         raise self._unable()
@@ -112,23 +101,22 @@ class LowerLayers:
     @torch.no_grad()
     def _check(self, lm: LanguageModel) -> None:
         rows = pack([CHECKED], row_tokens=1)
-        layout, device = self.lay_out(rows), next(self.backbone.parameters()).device
+        layout = self.lay_out(rows)
         with lm.reference():
-            expected, found = layout.run(self.backbone, device), self.run(rows, layout, device)
+            expected, found = layout.run(self.backbone, self._device), self.run(rows, layout)
         if not (expected - found).abs().max() <= TOLERANCE * expected.abs().max():
             raise self._unable()
-        self.clear()
+        self.known.clear()
         self.tokens = 0
 
-    def clear(self) -> None:
-        """Empty the cache."""
-        self._known.clear()
-        self._bytes = 0
+    @property
+    def _device(self) -> torch.device:
+        return next(self.backbone.parameters()).device
 
     def _unable(self) -> UserError:
         return UserError(
-            f"engine.cache_mb={self.size // MEGABYTE}: {type(self.backbone).__name__} does not compute the same from cached "
-            "hidden states; set engine.cache_mb=0"
+            f"engine.cache_mb={self.known.size // MEGABYTE}: {type(self.backbone).__name__} does not compute the same from "
+            "cached hidden states; set engine.cache_mb=0"
         )
 
 

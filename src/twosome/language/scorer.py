@@ -114,7 +114,7 @@ class Scorer(Engine):
             self.tokens_computed += self.input_tokens(rows)
             return layout.run(self.backbone, self.device)
         before = self.lower.tokens
-        hidden = self.lower.run(rows, layout, self.device)
+        hidden = self.lower.run(rows, layout)
         upper, lower = self.input_tokens(rows), self.lower.tokens - before
         self.tokens_computed += round(self.lower.share * upper + (1 - self.lower.share) * lower)
         return hidden

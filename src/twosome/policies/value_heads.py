@@ -66,14 +66,10 @@ class Frozen(ValueHead):
 
 
 @dataclass
-class StateConfig:
+class StateConfig(FrozenConfig):
     """The options of conf/value_head/state.yaml and detached.yaml."""
 
-    hidden_sizes: list[int]
     detached: bool = False  # whether the gradient of the values stops at the hidden state
-
-    def __post_init__(self) -> None:
-        FrozenConfig(self.hidden_sizes)
 
 
 class State(ValueHead):
