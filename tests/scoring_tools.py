@@ -7,6 +7,7 @@ import torch
 from twosome.decision import DecisionText
 from twosome.language import norms
 from twosome.language.config import ModelConfig
+from twosome.language.engine import MASKED, Scores
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
@@ -53,6 +54,20 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Ten
     """The loss's gradient of every trainable parameter."""
     parameters = adapter(model)
     return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+
+
+def assert_equal_scores(model: torch.nn.Module, found: Scores, expected: Scores, of_states: float = 0.0) -> None:
+    """Scores, policies and the gradient of a sum of the policies are equal. of_states: the weight of the states in it."""
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0, equal_nan=True)
+    torch.testing.assert_close(found.log_policy(), expected.log_policy(), atol=1e-4, rtol=0)
+    losses = []
+    for scores in (found, expected):
+        weights = torch.rand(scores.scores.shape, generator=torch.Generator().manual_seed(3))
+        real = scores.scores > MASKED
+        mixture = (weights * scores.log_policy().exp() * real).sum() + 0.1 * (weights * scores.scores)[real].sum()
+        losses.append(gradients(model, mixture + of_states * scores.prompt_states.square().mean()))
+    assert_close_gradients(*losses)
 
 
 def assert_close_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 1e-4) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_tools import DECISIONS, adapter, assert_close_gradients, disturb_adapter, gradients, scorer
+from scoring_tools import DECISIONS, adapter, assert_close_gradients, assert_equal_scores, disturb_adapter, gradients, scorer
 from transformers import AutoConfig
 
 from twosome.errors import UserError
@@ -31,17 +31,7 @@ def known_scorer(architecture: str = "llama", norm: str = "none", row_tokens: in
 
 def assert_agree(engine: Scorer, texts: list, padding_side: str = "right") -> None:
     """Log-probabilities, scores and policies are the oracle's; so is the gradient of a weighted sum of the policies."""
-    found, expected = engine.score(texts), oracle.score(engine, texts, padding_side)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=0, equal_nan=True)
-    torch.testing.assert_close(found.log_policy(), expected.log_policy(), atol=1e-4, rtol=0)
-    losses = []
-    for scores in (found, expected):
-        weights = torch.rand(scores.scores.shape, generator=torch.Generator().manual_seed(3))
-        real = scores.scores > MASKED
-        mixture = (weights * scores.log_policy().exp() * real).sum() + 0.1 * (weights * scores.scores)[real].sum()
-        losses.append(gradients(engine.lm.model, mixture))
-    assert_close_gradients(*losses)
+    assert_equal_scores(engine.lm.model, engine.score(texts), oracle.score(engine, texts, padding_side))
 
 
 @pytest.mark.parametrize("padding_side", ["left", "right"])
