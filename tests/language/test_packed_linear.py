@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from scoring_tools import DECISIONS, disturb_adapter
 from torch import nn
 
-from twosome.language import norms
+from twosome.language import norms, packed_linear
 from twosome.language.config import ModelConfig, resolve_dtype
 from twosome.language.engine import MASKED
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
-from twosome.language.packed_linear import PackedLinear, pack_frozen_layers, plain_products
+from twosome.language.packed_linear import PackedLinear, bfloat16_speedup, pack_frozen_layers, plain_products
 from twosome.language.scorer import Scorer
 
 
@@ -114,8 +114,24 @@ def test_a_bfloat16_model_scores_nearly_as_a_float32_one(architecture: str) -> N
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
 
 
-@pytest.mark.parametrize(("amx", "dtype"), [(True, "bfloat16"), (False, "float32")])
-def test_auto_is_bfloat16_where_the_cpu_has_amx(amx: bool, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("amx", "avx512", "speedup", "dtype"),
+    [
+        (True, True, 0.5, "bfloat16"),
+        (False, True, 2.0, "bfloat16"),
+        (False, True, 0.5, "float32"),  # reported, but emulated
+        (False, False, 2.0, "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_cpu_multiplies_it_faster(
+    amx: bool, avx512: bool, speedup: float, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(packed_linear, "bfloat16_speedup", lambda: speedup)
     assert load_language_model(ModelConfig(source="tiny_random", device="cpu", dtype="auto")).dtype == dtype
     assert resolve_dtype("float16", "cpu") == "float16"
+
+
+def test_the_speedup_is_measured_once() -> None:
+    assert bfloat16_speedup() == bfloat16_speedup() > 0

@@ -36,6 +36,8 @@ ENCODER_DECODERS: dict[str, dict[str, Any]] = {
 }
 
 
+LEAST_SPEEDUP = 1.3
+"""Least speedup of bfloat16 products for which model.dtype=auto chooses them. The CPUs measured have 0.5 and 2."""
 ROW_TOKENS = 256
 """Default nodes per token tree with dense attention. Larger trees share more of the prompts, but attention cost is quadratic."""
 BATCH_TOKENS = {"cpu": 768, "cuda": 2048}
@@ -142,9 +144,10 @@ def path_error(path: str, problem: str, remedy: str) -> UserError:
 
 
 def resolve_dtype(name: str, device: str) -> str:
-    """Return the dtype for ``model.dtype``; ``auto`` is bfloat16 on a CPU with AMX, and float32 elsewhere.
+    """Return the dtype for ``model.dtype``; ``auto`` is bfloat16 on a CPU that multiplies it faster, and float32 elsewhere.
 
-    AVX512-BF16 alone is not enough: on a Xeon that reports it, oneDNN's products took twice as long as in float32.
+    A CPU with AMX does. Of those that report AVX512-BF16 alone, some do and some do not, so products are timed, once per process:
+    oneDNN's bfloat16 products took half the time of float32's on an AMD EPYC, and twice the time on a Xeon.
 
     device: of ModelConfig.
     """
@@ -152,7 +155,13 @@ def resolve_dtype(name: str, device: str) -> str:
         return name
     import torch
 
-    return "bfloat16" if resolve_device(device).type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+    if resolve_device(device).type != "cpu":
+        return "float32"
+    if torch.cpu._is_amx_tile_supported():
+        return "bfloat16"
+    from twosome.language.packed_linear import bfloat16_speedup
+
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() and bfloat16_speedup() >= LEAST_SPEEDUP else "float32"
 
 
 def resolve_device(name: str) -> "torch.device":
