@@ -137,7 +137,7 @@ def learning_rates(*overrides: str) -> tuple[float, float]:
 def test_a_baseline_chooses_its_preset_unless_another_is_asked_for():
     assert compose("baseline=ppo").ppo.num_steps == 128
     assert compose("baseline=ppo", "ppo.num_steps=7").ppo.num_steps == 7
-    assert compose("baseline=ppo", "preset=decisions").ppo == compose().ppo
+    assert compose("baseline=ppo", "preset=wide").ppo == compose().ppo
     assert compose("baseline=ppo", "preset=paper", "ppo.clip_coef=0.3").ppo == compose("preset=paper", "ppo.clip_coef=0.3").ppo
 
 
