@@ -156,7 +156,7 @@ def expected(hint: Any) -> str:
     """Describe the expected type of a value in words."""
     arguments = [argument for argument in get_args(hint) if argument is not NoneType]
     if NoneType in get_args(hint):
-        return f"{expected(arguments[0])}, or null"
+        return f"{' or '.join(map(expected, arguments))}, or null"
     kind = get_origin(hint) or hint
     if isinstance(kind, type) and issubclass(kind, Enum):
         return f"one of {', '.join(each.name for each in kind)}"

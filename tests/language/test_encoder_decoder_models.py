@@ -123,3 +123,8 @@ def test_beyond_barts_context_is_one_line() -> None:
 def test_layers_of_two_stacks_cannot_be_counted_from_the_output() -> None:
     with pytest.raises(UserError, match=r"tuning.layers=1: t5 has an encoder and a decoder, expected null"):
         load("t5", Lora(layers=1))
+    adapted = [
+        [name for name, _ in load("t5", Lora(layers=layers)).model.named_parameters() if "lora" in name]
+        for layers in ("half", None)
+    ]
+    assert adapted[0] == adapted[1]

@@ -83,8 +83,8 @@ def test_the_cache_is_bounded() -> None:
     assert engine.lower.known.used == sum(value.nbytes for value in engine.lower.known.state().values())
 
 
-@pytest.mark.parametrize(("layers", "depth"), [(None, 0), (1, 1), (2, 0)])
-def test_depth(layers: int | None, depth: int) -> None:
+@pytest.mark.parametrize(("layers", "depth"), [(None, 0), (1, 1), ("half", 1), (2, 0)])
+def test_depth(layers: int | str | None, depth: int) -> None:
     assert frozen_depth(loaded(layers=layers)) == depth
 
 
@@ -95,8 +95,8 @@ def test_nothing_is_cached_where_nothing_learns_or_the_embedding_does() -> None:
     assert frozen_depth(lm) == 0
 
 
-@pytest.mark.parametrize("layers", [0, 3])
-def test_a_number_of_layers_that_the_model_lacks(layers: int) -> None:
+@pytest.mark.parametrize("layers", [0, 3, "third"])
+def test_a_number_of_layers_that_the_model_lacks(layers: int | str) -> None:
     with pytest.raises(UserError, match=rf"tuning\.layers={layers}: .*(above 0|has 2 layers)"):
         loaded(layers=layers)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # these imports take seconds; options are checked first
     from transformers import PreTrainedModel
 
 WEIGHTS = "adapter_model.safetensors"
+HALF = "half"  # of LoraConfig.layers
 # By default LoRA adapts the projections of queries and values (Hu et al. 2021, section 4.2; TWOSOME does the same).
 # GPT-2 and GPT-NeoX compute queries, keys and values with one matrix, which is adapted instead.
 DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"], "t5": ["q", "v"]}
@@ -30,17 +31,20 @@ class LoraConfig:
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
     dropout: float = 0.0  # dropout probability of the adapter's input in training
     target_modules: list[str] | None = None  # last parts of the layers' names; null: the architecture's default
-    layers: int | None = None  # the number of layers with an adapter, counted from the output; null: all
+    layers: int | str | None = None  # with an adapter, counted from the output: a number, half or null for all
 
     def __post_init__(self) -> None:
         for option, valid, expected in (
             ("rank", self.rank > 0, "an integer above 0"),
             ("alpha", self.alpha > 0, "a positive number"),
             ("dropout", 0 <= self.dropout < 1, "a probability below 1"),
-            ("layers", self.layers is None or self.layers > 0, "a number of layers above 0, or null for all"),
+            ("layers", self._layers_are_valid(), "a number of layers above 0, half, or null for all"),
         ):
             if not valid:
                 raise UserError(f"tuning.{option}={getattr(self, option)}: expected {expected}")
+
+    def _layers_are_valid(self) -> bool:
+        return self.layers in (None, HALF) or (isinstance(self.layers, int) and self.layers > 0)
 
 
 class Lora(Tuning):
@@ -92,16 +96,18 @@ class Lora(Tuning):
     def _layers(self, base: "PreTrainedModel") -> list[int] | None:
         """Return the numbers of the layers that get an adapter; None: all."""
         depth, wanted = base.config.get_text_config().num_hidden_layers, self.options.layers
+        if wanted == HALF:
+            wanted = None if base.config.is_encoder_decoder else (depth + 1) // 2
         if wanted is not None and base.config.is_encoder_decoder:
             raise UserError(
                 f"tuning.layers={wanted}: {base.config.model_type} has an encoder and a decoder, expected null for all layers; "
                 "leave the option out"
             )
-        if wanted is not None and wanted > depth:
+        if isinstance(wanted, int) and wanted > depth:
             raise UserError(
                 f"tuning.layers={wanted}: {base.config.model_type} has {depth} layers; set at most that, or null for all"
             )
-        return None if wanted is None else list(range(depth - wanted, depth))
+        return list(range(depth - wanted, depth)) if isinstance(wanted, int) else None
 
     def reference(self, model: "PeftModel") -> AbstractContextManager[Any]:
         """Disable the adapter within the context; see Tuning."""
