@@ -37,6 +37,7 @@ LABELS = {
     "saycan-oracle": "SayCan, oracle",
     "saycan-value": "SayCan, value",
     "saycan-none": "not finetuned",
+    "glam-none": "GLAM",
     "random": "random",
     "optimal": "optimum",
 }
