@@ -71,13 +71,19 @@ class Job:
 
     def agent(self) -> "Agent":
         """Return the agent; with trainer=fsdp its language model is sharded over the ranks. Raises UserError."""
+        from twosome.policies.agent import LearningAgent
+
         if self.processes is None:
             agent = parts.agent(self.config, self.make_env, chosen=self.chosen)
             self.check_retention(agent)
-            return agent
-        from twosome.distributed.sharded import load_sharded_engine
+        else:
+            from twosome.distributed.sharded import load_sharded_engine
 
-        return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes), self.chosen)
+            loading = partial(load_sharded_engine, processes=self.processes)
+            agent = parts.agent(self.config, self.make_env, loading, self.chosen)
+        if isinstance(agent, LearningAgent):
+            self.algorithm.check(agent)
+        return agent
 
     def execute(self, agent: "Agent") -> None:
         """Train the agent if it learns, export and evaluate it, and mark the folder as finished."""
@@ -112,7 +118,6 @@ class Job:
         from twosome.storage.checkpoints import latest
         from twosome.training.fit import Fit
 
-        self.algorithm.check(agent)
         checkpoint = latest(self.folder)
         if checkpoint is None:
             self.evaluate(agent, "before")

@@ -38,6 +38,8 @@ LABELS = {
     "saycan-value": "SayCan, value",
     "saycan-none": "not finetuned",
     "glam-none": "GLAM",
+    "drrn": "DRRN",
+    "bc-word": "behaviour cloning",
     "random": "random",
     "optimal": "optimum",
 }
