@@ -119,7 +119,10 @@ def test_presets_cut_a_rollout_into_as_many_minibatches_as_leave_two_samples(mos
 def test_presets_cut_their_own_rollouts_as_they_always_did():
     names = ("num_minibatches", "gradient_accumulation_steps", "value_num_minibatches")
     found = {path.stem: [compose(f"preset={path.stem}").ppo[name] for name in names] for path in PRESETS}
-    assert found == {"paper": [32, 8, 4], "ppo": [4, 1, 4], "decisions": [6, 1, 4], "sparse": [1, 1, 4], "wide": [1, 1, 4]}
+    assert found == {
+        **{"paper": [32, 8, 4], "ppo": [4, 1, 4], "decisions": [6, 1, 4], "sparse": [1, 1, 4], "wide": [1, 1, 4]},
+        "glam": [20, 1, 4],
+    }
     assert compose("preset=paper", "ppo.num_minibatches=4").ppo.gradient_accumulation_steps == 4
 
 
@@ -139,6 +142,11 @@ def test_a_baseline_chooses_its_preset_unless_another_is_asked_for():
     assert compose("baseline=ppo", "ppo.num_steps=7").ppo.num_steps == 7
     assert compose("baseline=ppo", "preset=wide").ppo == compose().ppo
     assert compose("baseline=ppo", "preset=paper", "ppo.clip_coef=0.3").ppo == compose("preset=paper", "ppo.clip_coef=0.3").ppo
+    glam = compose("baseline=glam")
+    assert (glam.ppo, glam.norm) == (compose("preset=glam").ppo, compose("norm=none").norm)
+    assert compose("baseline=glam", "norm=word").norm == compose().norm
+    size = glam.ppo.num_envs * glam.ppo.num_steps
+    assert (size, size / glam.ppo.num_minibatches, glam.ppo.learning_rate) == (1280, 64, 1e-6)
 
 
 def test_ppo_learns_at_the_papers_rate_for_the_task_or_at_cleanrls():

@@ -43,6 +43,8 @@ def small(command: str) -> list[str]:
         sizes = [size for size in sizes if not size.startswith("env.kwargs.")]
     if "engine=encoder_decoder" in words:  # whose retention is not measured
         sizes += ["model.architecture=t5", "retention.every=0"]
+    if "baseline=bc" in words:
+        sizes += ["algorithm.num_envs=2", "algorithm.num_steps=8", "algorithm.num_minibatches=2"]
     return words + sizes
 
 

@@ -76,6 +76,7 @@ class RunConfig:
     total_steps: int
     checkpoint_every: int
     label: str | None
+    init: str | None = None
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)

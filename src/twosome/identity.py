@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+ALGORITHMS = {"drrn": "q_learning"}
+"""The algorithm of a baseline, where it is not PPO and has another name than the baseline."""
+
 
 def task_of(env: Mapping[str, Any], choice: str | None = None) -> str:
     """Return the task's name: env.task, or else the environment's; followed by the prompt if it is not the default one.
@@ -18,8 +21,8 @@ def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], uses_lang
     """Return the baseline's name, followed by what distinguishes its variants.
 
     These are the options of the baseline that are a choice of a group (such as conf/affordance) or a word. If there are none and
-    a language model acts, it is the norm. The algorithm is added if it is neither PPO nor the one that the baseline is named
-    after. choices: the name chosen in each group of conf.
+    a language model acts, it is the norm. The algorithm is added if it is neither PPO nor the baseline's own, which has its name
+    or is in ALGORITHMS. choices: the name chosen in each group of conf.
     """
     options = {name: value for name, value in baseline.items() if name != "_target_"}
     chosen = {name: choices.get(name, value) for name, value in options.items()}
@@ -28,7 +31,7 @@ def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], uses_lang
         variant = [str(choices["norm"])]
     names = [str(choices["baseline"]), *variant]
     algorithm = str(choices.get("algorithm", "ppo"))
-    return "-".join(names if algorithm in ("ppo", names[0]) else [*names, algorithm])
+    return "-".join(names if algorithm in ("ppo", ALGORITHMS.get(names[0], names[0])) else [*names, algorithm])
 
 
 def identity(config: Mapping[str, Any], choices: Mapping[str, Any], uses_language_model: bool) -> dict[str, str]:

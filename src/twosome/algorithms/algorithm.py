@@ -1,13 +1,14 @@
 """The interface of an algorithm: it collects experience with an agent, and updates the agent with it."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.optim import Optimizer
 
 from twosome.algorithms.runner import EnvRunner
-from twosome.policies.agent import LearningAgent
+from twosome.policies.agent import Agent, LearningAgent
+from twosome.policies.context import MakeEnv
 
 Metrics = dict[str, float]
 
@@ -24,6 +25,26 @@ class Progress(NamedTuple):
         return 1 - self.update / self.num_updates
 
 
+class LoadAgent(Protocol):
+    """Loads the trained agent of a finished run, for the environments of this one.
+
+    path: the run's folder. option: the full name of the option that holds it, for messages. Raises UserError.
+    """
+
+    def __call__(self, path: str, option: str) -> Agent: ...
+
+
+class Sources(NamedTuple):
+    """What an algorithm can learn from besides the agent's own experience.
+
+    make_env: makes an environment of the run. gamma: its discount per primitive step. load_agent: see LoadAgent.
+    """
+
+    make_env: MakeEnv
+    gamma: float
+    load_agent: LoadAgent
+
+
 class Algorithm(ABC):
     """How an agent learns.
 
@@ -37,6 +58,12 @@ class Algorithm(ABC):
     num_envs: int
     batch_size: int
     shown: tuple[str, ...] = ()
+
+    def prepare(self, sources: Sources) -> None:  # noqa: B027  (most algorithms learn from the agent's experience alone)
+        """Get other sources of experience, such as a demonstrator; called once in a run, before the agent is built.
+
+        Raises UserError if there are none.
+        """
 
     def check(self, agent: LearningAgent) -> None:  # noqa: B027  (most algorithms need nothing special)
         """Raise UserError where the agent lacks what the algorithm needs; called before anything is computed."""

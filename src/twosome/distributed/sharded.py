@@ -53,6 +53,11 @@ class ShardedEnvs(DecisionEnvs):
         final = {self.own[env]: decision for env, decision in step.final.items()}
         return joined_step(self.processes.all_gather_object(step._replace(final=final)))
 
+    def demonstrations(self, wanted: Sequence[int]) -> dict[int, list[int]]:
+        """See DecisionEnvs."""
+        every = self.processes.all_gather_object(super().demonstrations(wanted))
+        return {env: plan for part in every for env, plan in part.items()}
+
     def state(self) -> list[dict[str, Any]]:
         """See DecisionEnvs."""
         return self._joined(super().state())

@@ -66,6 +66,17 @@ class DecisionEnvs:
         rewards, durations, primitive_steps, terminated, truncated, success = map(np.array, columns)
         return Step(decisions, rewards, durations, primitive_steps, terminated, truncated, success, final, episodes)
 
+    def demonstrations(self, wanted: Sequence[int]) -> dict[int, list[int]]:
+        """Return, for the environments with these indices, the action ids of a demonstration of the episode that has begun.
+
+        The environments have the method ``demonstration`` (CONTRIBUTING.md).
+        """
+        return {
+            player.number: list(player.env.unwrapped.demonstration())  # type: ignore[attr-defined]
+            for player in self.players
+            if player.number in wanted
+        }
+
     def state(self) -> list[dict[str, Any]]:
         """Return the states of the environments, as plain values."""
         return [player.state() for player in self.players]

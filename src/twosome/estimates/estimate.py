@@ -93,10 +93,20 @@ class Estimate:
         """Whether a language model of known shape computes the policy."""
         return self.shape is not None and "engine.batch_tokens" in self.options
 
+    def of_algorithm(self, name: str) -> str:
+        """Return the full name of an option of the algorithm: below ``algorithm``, or below the entry that holds its options."""
+        return f"{self.options.get('algorithm.options', 'algorithm')}.{name}"
+
+    @property
+    def rollout(self) -> tuple[str, str]:
+        """The options that a rollout's size is proportional to: environments, and decisions of each."""
+        return self.of_algorithm("num_envs"), self.of_algorithm("num_steps")
+
     @property
     def samples(self) -> int:
         """The number of decisions of a rollout."""
-        return self.number("ppo.num_envs") * self.number("ppo.num_steps")
+        envs, steps = self.rollout
+        return self.number(envs) * self.number(steps)
 
     @property
     def updates(self) -> int:
@@ -125,11 +135,13 @@ def memory(run: Estimate) -> Iterator[Part]:
 
 
 def _rollout(run: Estimate) -> Iterator[Part]:
-    world, envs = run.world, ("ppo.num_envs",)
-    own = run.number(*envs) * run.here / run.processes
-    yield Part("the environments", own * (world.env_bytes + ENV_BYTES), MEMORY, envs)
+    world, envs = run.world, run.rollout[0]
+    own = run.number(envs) * run.here / run.processes
+    yield Part("the environments", own * (world.env_bytes + ENV_BYTES), MEMORY, (envs,))
     sample = world.decision_bytes + SAMPLE_BYTES + 8 * world.actions
-    yield Part("a rollout's decisions", run.here * run.samples * sample, MEMORY, (*envs, "ppo.num_steps"))
+    yield Part("a rollout's decisions", run.here * run.samples * sample, MEMORY, run.rollout)
+    replay = run.of_algorithm("replay_mb")
+    yield Part("the replay buffer", run.here * 1e6 * run.number(replay), MEMORY, (replay,))
 
 
 def _networks(run: Estimate) -> Iterator[Part]:
@@ -137,7 +149,7 @@ def _networks(run: Estimate) -> Iterator[Part]:
     weights = sum(mlp_weights(world.numbers, *hidden, outputs) for outputs in (world.choices, 1))
     yield Part("the networks' weights", TRAINED * weights, _place(run), ("baseline.hidden_sizes",))
     widest = max(hidden, default=0)
-    options = ("ppo.num_envs", "ppo.num_steps", "baseline.hidden_sizes")
+    options = (*run.rollout, "baseline.hidden_sizes")
     yield Part("the networks' activations", 4 * run.samples * (world.numbers + widest), _place(run), options)
 
 

@@ -41,20 +41,21 @@ def preparation(run: Estimate) -> Iterator[Wait]:
         basis = f"{played:,} episodes of random play of {DECISIONS} decisions (assumed), {passes:,} times learned from"
         yield Wait(basis, seconds, ("affordance.episodes", "affordance.epochs"))
     if run.learns:
-        envs = run.number("ppo.num_envs")
+        option = run.rollout[0]
+        envs = run.number(option)
         basis = f"{envs:,} environments, {1e3 * world.make_seconds:.2g} ms for each (measured)"
-        yield Wait(basis, envs * world.make_seconds, ("ppo.num_envs",))
+        yield Wait(basis, envs * world.make_seconds, (option,))
 
 
 def update(run: Estimate) -> Iterator[Wait]:
     """Yield the waits of one update."""
-    rollout = ("ppo.num_envs", "ppo.num_steps")
     reset = run.world.reset_seconds
     basis = f"{run.samples:,} decisions, {1e3 * (reset + OVERHEAD):.2g} ms for each (as for the environment's reset, measured)"
-    yield Wait(basis, run.samples * (reset + OVERHEAD) / run.processes, rollout)
-    steps = run.number("ppo.update_epochs") * _steps_of_a_pass(run)
-    every = steps + run.number("ppo.value_update_epochs") * run.number("ppo.value_num_minibatches")
-    passes = ("ppo.update_epochs", "ppo.num_minibatches", "ppo.value_update_epochs", "ppo.value_num_minibatches")
+    yield Wait(basis, run.samples * (reset + OVERHEAD) / run.processes, run.rollout)
+    names = ("update_epochs", "num_minibatches", "value_update_epochs", "value_num_minibatches")
+    passes = tuple(map(run.of_algorithm, names))
+    steps = run.number(passes[0]) * _steps_of_a_pass(run)
+    every = steps + run.number(passes[2]) * run.number(passes[3])
     yield Wait(f"{every:,} optimiser steps, {1e3 * STEP_SECONDS:.0f} ms for each (assumed)", every * STEP_SECONDS, passes)
     if run.uses_language_model:
         yield _scoring(run, steps)
@@ -69,7 +70,7 @@ def _scoring(run: Estimate, steps: int) -> Wait:
         f"{met:,.0f} distinct decisions of some {per_decision:,.0f} tokens and {steps:,} optimiser steps, the language model at "
         f"{_rate(run) / 1e9:,.0f} GFLOP/s (assumed)"
     )
-    options = ("ppo.num_envs", "ppo.num_steps", "ppo.update_epochs")
+    options = (*run.rollout, run.of_algorithm("update_epochs"))
     return Wait(basis, seconds, ("env.id",) if run.world.action_words > 200 else options)
 
 
@@ -87,7 +88,8 @@ def distinct(samples: float) -> float:
 
 
 def _steps_of_a_pass(run: Estimate) -> int:
-    return ceil(run.number("ppo.num_minibatches") / max(1, run.number("ppo.gradient_accumulation_steps")))
+    minibatches, accumulated = map(run.of_algorithm, ("num_minibatches", "gradient_accumulation_steps"))
+    return ceil(run.number(minibatches) / max(1, run.number(accumulated)))
 
 
 def _rate(run: Estimate) -> float:

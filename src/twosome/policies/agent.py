@@ -78,11 +78,13 @@ class Evaluation(NamedTuple):
 
     log_policy: (n, A). values: (n,), or None if joint_values of the agent is False.
     tokens: of the actions taken; None if no choices were given, or the agent's actions have no tokens.
+    action_values: (n, A), the expected return of each action; None if has_action_values of the agent is False.
     """
 
     log_policy: Tensor
     values: Tensor | None = None
     tokens: TokenTerms | None = None
+    action_values: Tensor | None = None
 
 
 class LearningAgent(Agent):
@@ -91,6 +93,8 @@ class LearningAgent(Agent):
     joint_values: bool = False
     """Whether `evaluate` returns values, which share weights with the policy and are trained with it. Otherwise `value_function`
     returns them, and they are trained separately."""
+    has_action_values: bool = False
+    """Whether `evaluate` returns values of actions, from which the agent's policy follows."""
 
     @abstractmethod
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:

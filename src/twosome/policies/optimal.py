@@ -11,7 +11,7 @@ from twosome.envs.optimum import MAX_STATES, best_actions
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.policies.agent import Agent
-from twosome.policies.context import AgentContext
+from twosome.policies.context import AgentContext, MakeEnv
 
 
 class OptimalAgent(Agent):
@@ -33,22 +33,30 @@ class OptimalAgent(Agent):
         return pad_sequence(rows, batch_first=True, padding_value=MASKED)
 
 
-def build(context: AgentContext) -> OptimalAgent:
-    """Build the agent of conf/baseline/optimal.yaml. Raises UserError if optimal play cannot be computed."""
-    env = context.make_env()
+def optimal_agent(make_env: MakeEnv, gamma: float, option: str) -> OptimalAgent:
+    """Return the agent that plays optimally in an environment. Raises UserError if optimal play cannot be computed.
+
+    gamma: discount per primitive step. option: the option with the value optimal, for messages.
+    """
+    env = make_env()
     try:
-        best = best_actions(env, context.gamma)
-        state = env.reset(seed=context.seed)[1].get("state")
+        best = best_actions(env, gamma)
+        state = env.reset(seed=0)[1].get("state")
     finally:
         env.close()
     if best is None:
         raise UserError(
-            f"baseline=optimal: expected an environment that can be searched for the best play, which this one cannot: it is not "
-            f"Searchable (see CONTRIBUTING.md) or has more than {MAX_STATES:,} states; choose another baseline"
+            f"{option}=optimal: expected an environment that can be searched for the best play, which this one cannot: it is not "
+            f"Searchable (see CONTRIBUTING.md) or has more than {MAX_STATES:,} states; choose another {option}"
         )
     if state not in best:
         raise UserError(
-            "baseline=optimal: expected the environment's state in info['state'] (see CONTRIBUTING.md), "
-            f"got {state!r}; choose another baseline"
+            f"{option}=optimal: expected the environment's state in info['state'] (see CONTRIBUTING.md), "
+            f"got {state!r}; choose another {option}"
         )
     return OptimalAgent(best)
+
+
+def build(context: AgentContext) -> OptimalAgent:
+    """Build the agent of conf/baseline/optimal.yaml. Raises UserError if optimal play cannot be computed."""
+    return optimal_agent(context.make_env, context.gamma, "baseline")

@@ -34,7 +34,7 @@ def load_weights(module: nn.Module, folder: Path) -> None:
         shapes = [tuple(each[name].shape) if name in each else None for each in (found, own)]
         if shapes[0] != shapes[1]:
             raise UserError(
-                f"{file}: {name} has shape {shapes[0]}, expected {shapes[1]}; what reads symbolic observations can be used "
-                "only where observation and actions are as in its training"
+                f"{file}: {name} has shape {shapes[0]}, expected {shapes[1]}; a network can be used only "
+                "with the options of its training, and with its observation and actions if it reads symbolic ones"
             )
     module.load_state_dict(found)

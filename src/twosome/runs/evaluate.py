@@ -106,15 +106,15 @@ def resource_notes(
     return [line.replace("evaluation.episodes=", "episodes=") for line in lines]
 
 
-def finished_run(path: Path) -> RunFolder:
-    """Return the folder of a finished run; raise UserError, with the remedy, if it is not one."""
+def finished_run(path: Path, option: str = "run") -> RunFolder:
+    """Return the folder of a finished run; raise UserError, with the remedy, if it is not one. option: which has the value."""
     if not path.is_dir():
-        raise UserError(f"run={path}: no such folder; expected the folder of a finished run")
+        raise UserError(f"{option}={path}: no such folder; expected the folder of a finished run")
     folder = RunFolder(path)
     if not folder.started:
-        raise UserError(f"run={path}: expected a config.yaml in it; name the folder of a run")
+        raise UserError(f"{option}={path}: expected a config.yaml in it; name the folder of a run")
     if not folder.done:
-        raise UserError(f"run={path}: this run is not finished; finish it with: {resume_command(path)}")
+        raise UserError(f"{option}={path}: this run is not finished; finish it with: {resume_command(path)}")
     return folder
 
 

@@ -71,13 +71,36 @@ class Job:
 
     def agent(self) -> "Agent":
         """Return the agent; with trainer=fsdp its language model is sharded over the ranks. Raises UserError."""
+        from twosome.algorithms.algorithm import Sources
+        from twosome.policies.agent import LearningAgent
+        from twosome.runs.trained import load_agent
+
+        loading_others = partial(load_agent, config=self.config, make_env=self.make_env)
+        self.algorithm.prepare(Sources(self.make_env, self.config.env.gamma, loading_others))
         if self.processes is None:
             agent = parts.agent(self.config, self.make_env, chosen=self.chosen)
             self.check_retention(agent)
-            return agent
-        from twosome.distributed.sharded import load_sharded_engine
+        else:
+            from twosome.distributed.sharded import load_sharded_engine
 
-        return parts.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes), self.chosen)
+            loading = partial(load_sharded_engine, processes=self.processes)
+            agent = parts.agent(self.config, self.make_env, loading, self.chosen)
+        if isinstance(agent, LearningAgent):
+            self.algorithm.check(agent)
+        if self.settings.init is not None:
+            self.start_from(agent, self.settings.init)
+        return agent
+
+    def start_from(self, agent: "Agent", init: str) -> None:
+        """Load the weights of the run init into the agent, unless the run has begun to learn. Raises UserError."""
+        from twosome.policies.agent import LearningAgent
+        from twosome.runs.trained import load_weights
+        from twosome.storage.checkpoints import latest
+
+        if not isinstance(agent, LearningAgent):
+            raise UserError(f"init={init}: expected null for a baseline that does not learn; leave it out")
+        if latest(self.folder) is None:
+            load_weights(init, agent)
 
     def execute(self, agent: "Agent") -> None:
         """Train the agent if it learns, export and evaluate it, and mark the folder as finished."""
@@ -112,7 +135,6 @@ class Job:
         from twosome.storage.checkpoints import latest
         from twosome.training.fit import Fit
 
-        self.algorithm.check(agent)
         checkpoint = latest(self.folder)
         if checkpoint is None:
             self.evaluate(agent, "before")

@@ -77,7 +77,8 @@ def fingerprint(config: DictConfig) -> str:
 
 
 def _relevant(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key not in IRRELEVANT])
+    unused = [*IRRELEVANT, *(["init"] if config.get("init") is None else [])]  # earlier runs have no such entry
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key not in unused])
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from twosome.algorithms.finite import check_finite
 from twosome.algorithms.ppo.config import Minibatch, PPOConfig
-from twosome.algorithms.ppo.finite import check_finite
 from twosome.algorithms.ppo.losses import divergence, explained_variance, normalize, policy_terms, value_terms
 from twosome.algorithms.ppo.minibatches import count_weights, of_decisions, of_samples
 from twosome.algorithms.rollout import Batch
@@ -20,6 +20,7 @@ Diagnostics = dict[str, float]
 TERMS = ("policy_loss", "entropy", "approx_kl", "clipfrac")
 """The names of PolicyTerms in metrics.csv."""
 CHECKED = ("policy_loss", "value_loss", "approx_kl", "grad_norm")
+REMEDY = "ppo.learning_rate, ppo.value_learning_rate or ppo.max_grad_norm"
 
 
 class Targets(NamedTuple):
@@ -76,7 +77,7 @@ def update_policy(
                     return _mean(steps) | {"policy_steps": taken, "kl_stop": 1}
                 continue
             steps[-1]["grad_norm"] = float(clip_grad_norm_(learned, config.max_grad_norm))
-            check_finite(len(steps), **{name: value for name, value in steps[-1].items() if name in CHECKED})
+            check_finite(len(steps), REMEDY, **{name: value for name, value in steps[-1].items() if name in CHECKED})
             optimizer.step()
             optimizer.zero_grad()
             taken += 1
@@ -152,7 +153,7 @@ def update_critic(
             (config.vf_coef * loss).backward()
             norm = clip_grad_norm_(learned, config.max_grad_norm)
             losses.append(loss.item())
-            check_finite(len(losses), value_loss=losses[-1], critic_grad_norm=float(norm))
+            check_finite(len(losses), REMEDY, value_loss=losses[-1], critic_grad_norm=float(norm))
             optimizer.step()
     optimizer.zero_grad()
     explained = explained_variance(batch.values, batch.returns)

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
+from twosome.envs.babyai_text.bot import demonstration
 from twosome.envs.babyai_text.language import ENGLISH
 from twosome.envs.babyai_text.levels import Level
 from twosome.envs.babyai_text.observation import mission_tokens, observation_space, observe
@@ -152,6 +153,13 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     def mission(self) -> str:
         """The current mission, in English."""
         return self.level.mission
+
+    def demonstration(self) -> list[int]:
+        """Return the actions of BabyAI's bot for the level that has just begun. Raises UserError if it lacks actions."""
+        if len(self._action_ids) < DONE:
+            given = f"env.kwargs.num_actions={len(self._action_ids)}"
+            raise UserError(f"{given}: expected 6 or 9 for BabyAI's bot, which does more than moving")
+        return demonstration(self.level)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

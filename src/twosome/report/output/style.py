@@ -37,6 +37,9 @@ LABELS = {
     "saycan-oracle": "SayCan, oracle",
     "saycan-value": "SayCan, value",
     "saycan-none": "not finetuned",
+    "glam-none": "GLAM",
+    "drrn": "DRRN",
+    "bc-word": "behaviour cloning",
     "random": "random",
     "optimal": "optimum",
 }

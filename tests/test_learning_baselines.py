@@ -1,0 +1,177 @@
+"""Runs of the baselines that learn, in the README's corridor: each learns, resumes to the same bytes, and names its columns."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from checkout import added_files, checkout, result, run, tables
+
+RUN = ["src/run.py", "env=corridor", "evaluation.episodes=50", "evaluation.gif=false", "retention.drift=false"]
+GLAM = ["baseline=glam", "norm=word", "ppo.num_envs=16", "ppo.num_steps=16", "ppo.num_minibatches=4", "ppo.learning_rate=1e-3",
+        "ppo.ent_coef=0.1", "total_steps=2_560"]  # fmt: skip
+BC = ["baseline=bc", "model=tiny_random", "algorithm.num_envs=16", "algorithm.num_steps=8", "algorithm.num_minibatches=4",
+      "algorithm.learning_rate=5e-3", "total_steps=1_024"]  # fmt: skip
+LEARNING = {
+    "drrn": ["baseline=drrn", "algorithm.num_envs=16", "algorithm.num_steps=16", "algorithm.transitions_per_step=32",
+             "algorithm.learning_rate=1e-3", "total_steps=6_144", "model=hf", "model.path=/no/where"],
+    "glam": [*GLAM, "model=tiny_random"],
+    "glam-t5": [*GLAM, "model=tiny_random", "model.architecture=t5", "engine=encoder_decoder"],
+}  # fmt: skip
+CLONES = {
+    "bc": [*BC, "algorithm.demonstrator=runs/drrn"],
+    "bc-linear": [*BC, "algorithm.demonstrator=runs/bc", "algorithm.schedule=linear", "algorithm.update_epochs=2"],
+    "bot": ["env=babyai_text", "env.task=go_to_local", "env.kwargs.room_size=5", "env.kwargs.num_objects=1",
+            "env.kwargs.past_observations=1", *BC, "algorithm.num_envs=4", "algorithm.demonstrator=bot", "total_steps=128",
+            "evaluation.episodes=2"],
+    "optimal": ["env=overcooked", *BC, "total_steps=512", "evaluation.episodes=5"],
+}  # fmt: skip
+"""Each after those before it."""
+FROM = ["baseline=twosome", "model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "init=runs/bc"]
+METHODS = {"bc": "bc-word", "drrn": "drrn", "glam": "glam-word", "glam-t5": "glam-word"}
+REFUSED = {
+    (
+        "algorithm=q_learning",
+        "model=tiny_random",
+    ): "algorithm=q_learning: expected an agent with values of actions, LanguageAgent",
+    ("baseline=drrn", "algorithm.replay_mb=0"): "algorithm.replay_mb=0: expected a number above 0",
+    ("baseline=drrn", "algorithm.replay_mb=10000000"): "most of it for the replay buffer (10,000 GB)",
+    ("baseline=drrn", "baseline.temperature=0"): "baseline.temperature=0.0: expected a number above 0",
+    ("baseline=drrn", "baseline.depth=2"): "baseline.depth: no such option",
+    ("baseline=glam", "preset=glm"): "did you mean preset=glam?",
+    (
+        *BC,
+        "algorithm.demonstrator=bot",
+    ): "algorithm.demonstrator=bot: expected an environment with a bot, as env=babyai_text",
+    (*BC,): "algorithm.demonstrator=optimal: expected an environment that can be searched",
+    (*BC, "algorithm.demonstrator=bots"): "algorithm.demonstrator=bots: no such folder; expected the folder of a finished run",
+    (*BC, "algorithm.demonstrator=src"): "algorithm.demonstrator=src: expected a config.yaml in it",
+    (*BC, "algorithm.demonstrator=' '"): "algorithm.demonstrator=: expected bot, optimal, or the folder of a finished run",
+    (*BC, "algorithm.warmup=1"): "algorithm.warmup=1.0: expected a share from 0 to below 1",
+    (*BC, "algorithm.schedule=step"): "algorithm.schedule=step: expected one of cosine, linear, constant",
+    (*BC, "algorithm.num_minibatches=3"): "expected a divisor of algorithm.num_envs * algorithm.num_steps = 16 * 8 = 128",
+    (
+        *BC,
+        "env=babyai_text",
+        "env.task=go_to_local",
+        "env.kwargs.num_actions=3",
+        "algorithm.demonstrator=bot",
+    ): "env.kwargs.num_actions=3: expected 6 or 9 for BabyAI's bot",
+}
+LATER = {
+    (*FROM, "tuning=full", "init=runs/bc"): "init=runs/bc: expected a run with model/ in its folder",
+    (*FROM, "tuning.rank=4"): "init=runs/bc: adapter runs/bc/adapter/adapter_model.safetensors: ",
+    (*FROM, "model.architecture=gpt2"): "init=runs/bc: run folder runs/bc: tiny_random/gpt2 has the sha256",
+    (*FROM, "init=/no/where"): "init=/no/where: no such folder; expected the folder of a finished run",
+    (*FROM, "baseline=ppo"): "init=runs/bc: expected a run with policy/ in its folder",
+    (*FROM, "baseline=random"): "init=runs/bc: expected null for a baseline that does not learn",
+}
+"""Refused where other runs are there."""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A checkout with the README's corridor, and how every command ended in it."""
+    folder = checkout(tmp_path_factory.mktemp("learning"))
+    for path, content in added_files("README.md").items():
+        (folder / path).write_text(content)
+    commands = {name: [*RUN, *words, f"hydra.run.dir=runs/{name}"] for name, words in LEARNING.items()}
+    commands |= {name: [*RUN, *words, f"hydra.run.dir=runs/{name}"] for name, words in CLONES.items()}
+    commands["from"] = [*RUN, *FROM, "hydra.run.dir=runs/from"]
+    commands |= {words: [*RUN, *words, "hydra.run.dir=runs/refused"] for words in (*REFUSED, *LATER)}
+    outcomes = dict(zip(commands, run(folder, list(commands.values())), strict=True))
+    return folder, outcomes
+
+
+def rates(folder):
+    records = json.loads((folder / "evaluation.json").read_text())
+    return {(record["when"], record["mode"]): record["success_rate"] for record in records}
+
+
+@pytest.mark.parametrize("name", [*LEARNING, "bc"])
+def test_it_learns_the_corridor(ended, name):
+    folder, outcomes = ended
+    assert outcomes[name].code == 0, outcomes[name].output
+    found = rates(folder / "runs" / name)
+    assert found["before", "sampled"] < 0.6
+    assert found["after", "sampled"] >= 0.8
+    assert found["after", "greedy"] == 1
+    assert json.loads((folder / "runs" / name / "provenance.json").read_text())["method"] == METHODS[name]
+
+
+@pytest.mark.parametrize("name", ["drrn", "glam", *CLONES, "from"])
+def test_it_resumes_to_the_same_bytes(ended, name):
+    folder, _ = ended
+    whole = folder / "runs" / name
+    again = shutil.copytree(whole, folder / "runs" / f"{name}-resumed")
+    (again / "DONE").unlink()
+    *_, last = sorted(again.glob("checkpoints/*.ckpt"))
+    last.unlink()  # so that its last update is repeated
+    (outcome,) = run(folder, [["src/run.py", f"resume={again}"]])
+    assert outcome.code == 0, outcome.output
+    assert result(again) == result(whole)
+
+
+@pytest.mark.parametrize("name", ["drrn", "bc"])
+def test_the_readme_names_its_columns(ended, name):
+    folder, _ = ended
+    header = next(csv.reader((folder / "runs" / name / "metrics.csv").open()))
+    common = set(tables("README.md", "### Columns of metrics.csv"))
+    assert [column for column in header if column not in common] == tables("README.md", f"### Columns of `baseline={name}`")
+
+
+def test_a_loaded_agent_is_the_trained_one(ended):
+    folder, _ = ended
+    (outcome,) = run(folder, [["src/evaluate.py", "run=runs/drrn", "episodes=50", "seed=1"]])
+    assert outcome.code == 0, outcome.output
+    *_, sampled, greedy = json.loads((folder / "runs" / "drrn" / "evaluation.json").read_text())
+    assert sampled["success_rate"] >= 0.9
+    assert greedy["success_rate"] == 1
+
+
+def rows(folder, name, file="metrics.csv"):
+    return list(csv.DictReader((folder / "runs" / name / file).open()))
+
+
+@pytest.mark.parametrize("name", CLONES)
+def test_a_clone_comes_nearer_to_its_demonstrator(ended, name):
+    folder, outcomes = ended
+    assert outcomes[name].code == 0, outcomes[name].output
+    found = rows(folder, name)
+    assert float(found[-1]["bc_loss"]) < float(found[0]["bc_loss"])
+    size = 32 if name == "bot" else 128
+    assert [int(row["env_steps"]) for row in found] == [size * (update + 1) for update in range(len(found))]
+
+
+def test_episodes_are_the_demonstrators(ended):
+    folder, _ = ended
+    for name in ("bot", "optimal"):
+        assert {row["success"] for row in rows(folder, name, "episodes.csv")} == {"True"}
+    best = {row["discounted_return"] for row in rows(folder, "optimal", "episodes.csv")}
+    assert {round(float(value), 4) for value in best} == {0.9205}
+
+
+def test_a_demonstrator_whose_folder_names_other_code_is_refused(ended):
+    folder, _ = ended
+    foreign = shutil.copytree(folder / "runs" / "drrn", folder / "runs" / "foreign")
+    config = foreign / "config.yaml"
+    config.write_text(config.read_text().replace("twosome.policies.drrn.build", "shutil.rmtree"))
+    (outcome,) = run(folder, [[*RUN, *BC, "algorithm.demonstrator=runs/foreign", "hydra.run.dir=runs/refused"]])
+    assert outcome.code == 2
+    (line,) = outcome.output.splitlines()
+    assert "baseline._target_=shutil.rmtree: this is in the run folder's config.yaml" in line
+
+
+def test_training_starts_from_another_runs_weights(ended):
+    folder, outcomes = ended
+    assert outcomes["from"].code == 0, outcomes["from"].output
+    assert rates(folder / "runs" / "from")["before", "greedy"] == 1
+
+
+@pytest.mark.parametrize("words", [*REFUSED, *LATER], ids=" ".join)
+def test_what_cannot_be_is_one_line_and_nothing_is_written(ended, words):
+    folder, outcomes = ended
+    assert outcomes[words].code == 2, outcomes[words].output
+    assert len(outcomes[words].output.splitlines()) == 1, outcomes[words].output
+    assert (REFUSED | LATER)[words] in outcomes[words].output
+    assert not (folder / "runs" / "refused").exists() or not list((folder / "runs" / "refused").iterdir())
