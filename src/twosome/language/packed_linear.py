@@ -28,7 +28,8 @@ def bfloat16_speedup() -> float:
 
     The products alternate. Of each dtype the shortest time counts, so other work on the machine changes little.
     """
-    weight, x, times = torch.ones(1536, 576), torch.ones(256, 576), {}
+    weight, x = torch.ones(1536, 576), torch.ones(256, 576)
+    times: dict[torch.dtype, float] = {}
     layers = {dtype: PackedLinear(_frozen(weight.to(dtype))) for dtype in (torch.float32, torch.bfloat16)}
     for _ in range(20):
         for dtype, layer in layers.items():
