@@ -106,7 +106,7 @@ def test_every_group_choice_and_option_of_a_command_is_explained(entry):
 def test_only_the_groups_of_the_command_and_no_folders_are_offered():
     offered = {entry: list(composition(entry=entry).choices) for entry in SCRIPTS}
     groups = (
-        "env norm preset algorithm baseline engine affordance tuning value_head model trainer logger experiment hydra/launcher"
+        "env norm preset algorithm baseline engine tuning value_head affordance model trainer logger experiment hydra/launcher"
     )
     assert offered["config"] == groups.split()
     assert offered["evaluate"] == ["hydra/launcher"]

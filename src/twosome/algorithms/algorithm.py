@@ -31,12 +31,14 @@ class Algorithm(ABC):
     write a subclass anywhere and a YAML in ``conf/algorithm``: its ``_target_`` is called with its other entries.
 
     num_envs: environments that step side by side. batch_size: environment steps (decisions) in one update.
-    shown: metrics of `update` that the line of progress shows.
+    shown: metrics of `update` that the line of progress shows. alike: episodes in a row that begin from the same seed
+    (`DecisionEnvs`); 1: each has its own.
     """
 
     num_envs: int
     batch_size: int
     shown: tuple[str, ...] = ()
+    alike: int = 1
 
     def check(self, agent: LearningAgent) -> None:  # noqa: B027  (most algorithms need nothing special)
         """Raise UserError where the agent lacks what the algorithm needs; called before anything is computed."""

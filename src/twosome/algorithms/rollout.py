@@ -75,13 +75,18 @@ class Rollout:
 
 
 @torch.no_grad()
+def act(agent: Agent, runner: EnvRunner, generator: torch.Generator) -> tuple[list[Decision], Tensor, Tensor, Step]:
+    """Sample an action from the policy in every environment and do it; return decisions, choices, logprobs and the step."""
+    decisions = runner.decisions
+    log_policy = agent.log_policy(decisions)
+    choices = sample(log_policy, generator)
+    step = runner.step(choices.tolist())
+    return decisions, choices, log_policy.gather(1, choices.unsqueeze(1)).squeeze(1), step
+
+
 def rollout(agent: Agent, runner: EnvRunner, num_steps: int, generator: torch.Generator) -> Rollout:
     """Act for num_steps decisions in every environment; actions are sampled from the policy."""
     collected = Rollout()
     for _ in range(num_steps):
-        decisions = runner.decisions
-        log_policy = agent.log_policy(decisions)
-        choices = sample(log_policy, generator)
-        step = runner.step(choices.tolist())
-        collected.add(decisions, choices, log_policy.gather(1, choices.unsqueeze(1)).squeeze(1), step)
+        collected.add(*act(agent, runner, generator))
     return collected

@@ -43,15 +43,18 @@ class ShardedEnvs(DecisionEnvs):
         super().__init__(make_env, num_envs, gamma, processes.own_indices(num_envs))
         self.processes = processes
 
-    def reset(self, seed: int) -> list[Decision]:
+    def reset(self, seed: int, alike: int = 1) -> list[Decision]:
         """See DecisionEnvs."""
-        return self._joined(super().reset(seed))
+        return self._joined(super().reset(seed, alike))
 
     def step(self, action_ids: Sequence[int]) -> Step:
         """See DecisionEnvs; action_ids are of all environments."""
         step = super().step([action_ids[env] for env in self.own])
         final = {self.own[env]: decision for env, decision in step.final.items()}
         return joined_step(self.processes.all_gather_object(step._replace(final=final)))
+
+    def _ended_anywhere(self, ended: Sequence[int]) -> list[int]:
+        return self._joined(list(ended))
 
     def state(self) -> list[dict[str, Any]]:
         """See DecisionEnvs."""

@@ -94,7 +94,7 @@ def minibatches(
 ) -> list[Tensor]:
     """Return the samples of each minibatch of a pass of the policy."""
     if config.minibatch is Minibatch.samples:
-        return of_samples(config.batch_size, config.num_minibatches, generator)
+        return of_samples(len(batch.decisions), config.num_minibatches, generator)
     return of_decisions(targets.keys, agent.sizes(batch.decisions), config.num_minibatches, generator)
 
 
@@ -109,7 +109,7 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
         advantages = torch.empty_like(advantages)
         for part in parts:
             advantages[part] = clipped(normalize(batch.advantages[part]), config.clip_adv)
-    usual = config.batch_size / config.num_minibatches * len(parts)
+    usual = len(batch.decisions) / config.num_minibatches * len(parts)
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=batch.advantages.device))
     for members, found in agent.evaluate([batch.decisions[index] for index in chosen.tolist()]):
         index = chosen[torch.tensor(members)]
