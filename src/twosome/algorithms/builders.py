@@ -11,6 +11,7 @@ from twosome.errors import UserError
 
 if TYPE_CHECKING:
     from twosome.algorithms.grpo import GRPO
+    from twosome.algorithms.poad import POAD
     from twosome.algorithms.reinforce import Reinforce
 
 
@@ -49,6 +50,27 @@ def grpo(group_size: int, situation_weight: float, **ppo: Any) -> "GRPO":
     from twosome.algorithms.grpo import GRPO
 
     return GRPO(config, options)
+
+
+@dataclass(frozen=True)
+class POADConfig:
+    """The options of conf/algorithm/poad.yaml."""
+
+    token_lambda: float
+    """Lambda of generalised advantage estimation between the tokens of an action; between decisions it is ppo.gae_lambda."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.token_lambda <= 1:
+            raise UserError(f"algorithm.token_lambda={self.token_lambda}: expected a number from 0 to 1")
+
+
+def poad(token_lambda: float, **ppo: Any) -> "POAD":
+    """Build the algorithm of conf/algorithm/poad.yaml. token_lambda: as in POADConfig. ppo: of PPOConfig. Raises UserError."""
+    own: POADConfig = typed(POADConfig, OmegaConf.create({"token_lambda": token_lambda}), "algorithm")
+    config = _ppo(ppo)
+    from twosome.algorithms.poad import POAD
+
+    return POAD(config, own.token_lambda)
 
 
 def _ppo(options: dict[str, Any]) -> PPOConfig:

@@ -27,7 +27,8 @@ from twosome.algorithms.algorithm import Metrics
 from twosome.algorithms.builders import GRPOConfig
 from twosome.algorithms.episodes import EpisodeBatch, Episodic, Played, batch_of
 from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.update import clipped, no_steps, update_policy
+from twosome.algorithms.ppo.losses import clipped
+from twosome.algorithms.ppo.update import no_steps, update_policy
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent
 

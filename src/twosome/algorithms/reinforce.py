@@ -24,7 +24,7 @@ from twosome.algorithms.algorithm import Metrics
 from twosome.algorithms.episodes import EpisodeBatch, Episodic, batch_of
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.finite import check_finite
-from twosome.algorithms.ppo.losses import divergence
+from twosome.algorithms.ppo.losses import divergence, entropy
 from twosome.policies.agent import LearningAgent
 
 
@@ -83,7 +83,7 @@ def policy_gradient(agent: LearningAgent, batch: EpisodeBatch, config: PPOConfig
         log_policy = found.log_policy
         named = {
             "policy_loss": -batch.advantages[index] * log_policy.gather(1, batch.choices[index].unsqueeze(1)).squeeze(1),
-            "entropy": -(log_policy.exp() * log_policy).sum(dim=1),
+            "entropy": entropy(log_policy),
         }
         loss = named["policy_loss"] - config.ent_coef * named["entropy"]
         if log_base is not None:

@@ -25,7 +25,7 @@ from twosome.errors import UserError
 from twosome.language.config import ModelConfig
 from twosome.language.engine import Scores, check_kind, widened
 from twosome.language.engines import DecoderOnly
-from twosome.language.gather import decisions_of
+from twosome.language.gather import decisions_of, prompt_states
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lower_layers import decoder_layers, frozen_depth
 from twosome.language.norms import Normalization
@@ -131,7 +131,7 @@ class ShardedScorer(Scorer):
         with self.lm.reference():
             for turn in self._turns(self._ends(prompts)):
                 rows = self._own(turn) or [_idle()]
-                out[_in_turn(turn)] = self._all_gathered(self._prompt_states(rows, self.hidden(rows)), turn)
+                out[_in_turn(turn)] = self._all_gathered(prompt_states(rows, self.hidden(rows)), turn)
         return out
 
     def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[PackedRow]]]:

@@ -94,7 +94,7 @@ class Probe:
         if not self.config.critic_rollouts:
             return
         assert isinstance(self.algorithm, PPO)  # by check_algorithm
-        critic_only = PPO(replace(self.algorithm.config, value_warmup_updates=1))
+        critic_only = self.algorithm.with_config(replace(self.algorithm.config, value_warmup_updates=1))
         for _ in range(self.config.critic_rollouts):
             batch = self._collect(runner, generator)
             self.agent.train()
