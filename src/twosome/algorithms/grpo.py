@@ -18,6 +18,7 @@ same, where GRPO's equation 3 weighs it by 1 / length of its episode.
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from os.path import commonprefix
 from statistics import mean, stdev
 
 import torch
@@ -93,9 +94,10 @@ class GRPO(Episodic):
     def _check_start(agent: LearningAgent, group: Sequence[Played]) -> None:
         starts = {agent.identify(played.decisions[0]): played.decisions[0].prompt for played in group}
         if len(starts) > 1:
-            one, other, *_ = starts.values()
+            same = max(0, len(commonprefix(list(starts.values()))) - 20)
+            one, other, *_ = (prompt[same : same + 80] for prompt in starts.values())
             raise UserError(
-                f"algorithm=grpo: episodes from one seed start with {one[:80]!r} and with {other[:80]!r}; expected an "
+                f"algorithm=grpo: episodes from one seed start with {one!r} and with {other!r}; expected an "
                 "environment whose start depends on the seed alone, not on env_index or on earlier episodes; choose another "
                 "algorithm or env.task"
             )
