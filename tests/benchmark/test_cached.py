@@ -26,6 +26,7 @@ def gradient(engine: Engine) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("architecture", "size"), [*((name, 3) for name in tiny.ARCHITECTURES), ("llama", 1), ("llama", 100)])
 def test_it_is_the_engine(architecture: str, size: int) -> None:
     engine = scorer(architecture, "word")
+    engine.token_states = False
     cached = CachedEngine(engine.lm, engine.norm, size)
     for one, other in zip(cached.score(DECISIONS), engine.score(DECISIONS), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0, equal_nan=True)

@@ -56,6 +56,10 @@ RUN = {
     "evaluation.seed=5000000000": "evaluation.seed=5000000000: expected an integer from 0 to 2**32 - 1",
     "value_head.hidden_sizes=[0]": "value_head.hidden_sizes=[0]: expected numbers above 0",
     "baseline=ppo baseline.hidden_sizes=[-3]": "baseline.hidden_sizes=[-3]: expected positive numbers",
+    # algorithms
+    "baseline=grpo algorithm.group_size=1": "algorithm.group_size=1: expected 2 or more, since returns are compared in a group",
+    "baseline=poad algorithm.token_lambda=2": "algorithm.token_lambda=2.0: expected a number from 0 to 1",
+    "baseline=poad baseline.tokens=branch": "baseline.tokens=branch: expected one of branches, vocabulary; did you mean",
     # models
     "model=hf": "model.path=None: expected a local folder or a name on huggingface.co; set model.path=",
     "model=hf model.path=/no/where": "model.path=/no/where: no such folder; expected a local folder with config.json",
@@ -117,6 +121,10 @@ MORE = {
     "ppo.learning_rate=fast": "ppo.learning_rate=fast: expected a number",
     "ppo.value_learning_rate=1e38": "ppo.value_learning_rate=1e+38: expected a number of at most 1e+30",
     "ppo.ent_coef=nan": "ppo.ent_coef=nan: expected a number of at most 1e+30",
+    "baseline=grpo algorithm.situation_weight=-1": "algorithm.situation_weight=-1.0: expected a number from 0 to 1e+30",
+    "baseline=grpo algorithm.group_size=many": "algorithm.group_size=many: expected an integer",
+    "baseline=reinforce value_head=state model=tiny_random": "value_head: it learns together with the policy",
+    "algorithm=poad model=tiny_random": "algorithm=poad: expected an agent with values of tokens; choose baseline=poad",
     "total_steps=1.5": "total_steps=1.5: expected an integer",
     "seed=": "seed=: expected an integer",
     "~norm": "norm is missing: expected options",

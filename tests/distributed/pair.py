@@ -77,6 +77,7 @@ def check_scores(processes: Processes) -> None:
         alone = moved(load_engine(config, Lora(), word, DecoderOnly(**engine)))
         whole = {name: weight.numel() for name, weight in alone.lm.model.named_parameters()}
         shared = moved(load_sharded_engine(config, Lora(), word, DecoderOnly(**engine), processes=processes))
+        alone.token_states = shared.token_states = architecture == "llama"
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):
             torch.testing.assert_close(split, plain, rtol=1e-5, atol=1e-5, equal_nan=True)
@@ -97,12 +98,14 @@ def check_scores(processes: Processes) -> None:
     assert idle, "no process ever had nothing to do: the check does not cover that"
 
 
-def check_envs(processes: Processes) -> None:
-    """Environments that are no multiple of the processes: what they return, and that they can be put back."""
+def check_envs(processes: Processes, alike: int) -> None:
+    """Environments that are no multiple of the processes: what they return, and that they can be put back.
+
+    alike: episodes that start from the same seed."""
     make_env = partial(OvercookedEnv, task="tomato_salad", max_primitive_steps=30)
     alone, shared = DecisionEnvs(make_env, 5), ShardedEnvs(make_env, 5, 1.0, processes)
     assert len(shared.players) in (2, 3)
-    same_decisions(alone.reset(7), decisions := shared.reset(7))
+    same_decisions(alone.reset(7, alike), decisions := shared.reset(7, alike))
     choices = np.random.default_rng(processes.world_size)
     ended = 0
     for number in range(60):
@@ -113,6 +116,7 @@ def check_envs(processes: Processes) -> None:
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
         assert expected.final.keys() == found.final.keys()
         assert expected.episodes == found.episodes
+        assert alone.order == shared.order
         same_decisions(list(expected.final.values()), list(found.final.values()))
         ended += len(found.final)
         decisions = found.decisions
@@ -137,7 +141,8 @@ def main() -> int:
     for rank in range(SIZE):
         if not (pid := os.fork()):
             with process_group(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), RankInfo(rank, rank, SIZE, port=port)) as processes:
-                check_envs(processes)
+                check_envs(processes, alike=1)
+                check_envs(processes, alike=2)
                 check_scores(processes)
             os._exit(0)
         children.append(pid)

@@ -27,7 +27,9 @@ def load(architecture: str = "t5", tuning: Tuning | None = None, **options: Any)
 @cache
 def known(architecture: str = "t5", norm: str = "none", batch_tokens: int | None = None) -> EncoderDecoderScorer:
     """For tests that change nothing."""
-    return EncoderDecoderScorer(load(architecture), getattr(norms, norm), batch_tokens)
+    made = EncoderDecoderScorer(load(architecture), getattr(norms, norm), batch_tokens)
+    made.token_states = True
+    return made
 
 
 def oracle(engine: EncoderDecoderScorer, texts: list) -> Scores:
@@ -51,6 +53,7 @@ def oracle(engine: EncoderDecoderScorer, texts: list) -> Scores:
     logprobs = output.logits.float().log_softmax(dim=-1)
     steps, width = max(map(len, targets)), max(len(actions) for _, actions in texts)
     tokens = torch.full((len(texts), width, steps), torch.nan)
+    before = torch.zeros(*tokens.shape, engine.hidden_size)
     totals = torch.full((len(texts), width), MASKED)
     scores, states, row = totals.clone(), [], 0
     for d, (_, actions) in enumerate(texts):
@@ -58,10 +61,12 @@ def oracle(engine: EncoderDecoderScorer, texts: list) -> Scores:
         for a, action in enumerate(actions):
             target = torch.tensor(targets[row])
             tokens[d, a, : len(target)] = terms = logprobs[row, len(start) - 1 :].gather(1, target[:, None])[: len(target), 0]
+            hidden = output.decoder_hidden_states[-1][row]
+            before[d, a, : len(target)] = hidden[len(start) - 1 :][: len(target)].float()
             totals[d, a] = terms.sum()
             scores[d, a] = terms.sum() / engine.norm(action, len(target))
             row += 1
-    return Scores(totals, scores, torch.stack(states), tokens)
+    return Scores(totals, scores, torch.stack(states), tokens, before)
 
 
 def assert_agree(engine: EncoderDecoderScorer, texts: list) -> None:

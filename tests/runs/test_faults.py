@@ -16,6 +16,7 @@ from checkout import ROOT, run, started_script
 from omegaconf import OmegaConf
 from test_resume import result
 
+from twosome.algorithms import rollout
 from twosome.algorithms.ppo import update
 from twosome.signals import Interrupted
 
@@ -162,7 +163,7 @@ def test_a_checkpoint_cannot_bring_code(suite, monkeypatch, tmp_path):
 
 
 def test_nan_in_the_loss_stops_before_it_reaches_a_weight(suite, monkeypatch, tmp_path, undisturbed):
-    folder, terms = tmp_path / "run", update.policy_terms
+    folder, terms = tmp_path / "run", rollout.policy_terms
 
     def bad(*arguments):
         bad.calls += 1
@@ -171,7 +172,7 @@ def test_nan_in_the_loss_stops_before_it_reaches_a_weight(suite, monkeypatch, tm
 
     bad.calls = 0
     with monkeypatch.context() as patch:
-        patch.setattr(update, "policy_terms", bad)
+        patch.setattr(rollout, "policy_terms", bad)
         line = error_line(*suite("run", *OPTIONS, f"hydra.run.dir={folder}"), 1)
     assert "policy_loss=nan in optimiser step" in line
     assert "look at grad_norm, approx_kl and value_loss in the last rows of metrics.csv" in line

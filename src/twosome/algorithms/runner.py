@@ -15,10 +15,10 @@ class EnvRunner:
     `take_episodes` was last called.
     """
 
-    def __init__(self, envs: DecisionEnvs, seed: int) -> None:
-        """seed: of the environments, which are reset."""
+    def __init__(self, envs: DecisionEnvs, seed: int, alike: int = 1) -> None:
+        """seed: of the environments, which are reset. alike: episodes that start alike (`DecisionEnvs.reset`)."""
         self.envs = envs
-        self.decisions = envs.reset(seed)
+        self.decisions = envs.reset(seed, alike)
         self.env_steps = 0
         self.episodes: list[Episode] = []
 
@@ -31,6 +31,11 @@ class EnvRunner:
         self.decisions = step.decisions
         return step
 
+    @property
+    def starts(self) -> list[int]:
+        """The number of the start of each environment's episode, equal for those that start alike; 0 if all starts differ."""
+        return [place // self.envs.alike for place in self.envs.order] or [0] * self.envs.num_envs
+
     def take_episodes(self) -> list[Episode]:
         """The episodes that ended since the last call."""
         episodes, self.episodes = self.episodes, []
@@ -38,8 +43,9 @@ class EnvRunner:
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on from here, between two updates, as plain values."""
-        return {"env_steps": self.env_steps, "envs": self.envs.state()}
+        return {"env_steps": self.env_steps, "envs": self.envs.state(), "order": list(self.envs.order)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to a state."""
         self.env_steps, self.decisions = state["env_steps"], self.envs.restore(state["envs"])
+        self.envs.order = list(state.get("order", []))

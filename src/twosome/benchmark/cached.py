@@ -129,9 +129,9 @@ class CachedEngine(Engine):
         def by_decision(values: Tensor, padding: float) -> Tensor:
             return pad_sequence(list(values.split(counts)), batch_first=True, padding_value=padding)
 
-        return Scores(
-            by_decision(totals, MASKED), by_decision(scores, MASKED), states.float(), by_decision(tokens, torch.nan)
-        )  # fmt: skip
+        by_token = by_decision(tokens, torch.nan)
+        none = by_token.new_zeros((*by_token.shape, 0))
+        return Scores(by_decision(totals, MASKED), by_decision(scores, MASKED), states.float(), by_token, none)
 
 
 def _longest(decision: TokenizedDecision) -> int:

@@ -25,7 +25,7 @@ from twosome.errors import UserError
 from twosome.language.config import ModelConfig
 from twosome.language.engine import Scores, check_kind, widened
 from twosome.language.engines import DecoderOnly
-from twosome.language.gather import decisions_of
+from twosome.language.gather import decisions_of, prompt_states
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lower_layers import decoder_layers, frozen_depth
 from twosome.language.norms import Normalization
@@ -43,9 +43,9 @@ class ShardedEnvs(DecisionEnvs):
         super().__init__(make_env, num_envs, gamma, processes.own_indices(num_envs))
         self.processes = processes
 
-    def reset(self, seed: int) -> list[Decision]:
+    def reset(self, seed: int, alike: int = 1) -> list[Decision]:
         """See DecisionEnvs."""
-        return self._joined(super().reset(seed))
+        return self._joined(super().reset(seed, alike))
 
     def step(self, action_ids: Sequence[int]) -> Step:
         """See DecisionEnvs; action_ids are of all environments."""
@@ -57,6 +57,9 @@ class ShardedEnvs(DecisionEnvs):
         """See DecisionEnvs."""
         every = self.processes.all_gather_object(super().demonstrations(wanted))
         return {env: plan for part in every for env, plan in part.items()}
+
+    def _ended_anywhere(self, ended: Sequence[int]) -> list[int]:
+        return self._joined(list(ended))
 
     def state(self) -> list[dict[str, Any]]:
         """See DecisionEnvs."""
@@ -133,7 +136,7 @@ class ShardedScorer(Scorer):
         with self.lm.reference():
             for turn in self._turns(self._ends(prompts)):
                 rows = self._own(turn) or [_idle()]
-                out[_in_turn(turn)] = self._all_gathered(self._prompt_states(rows, self.hidden(rows)), turn)
+                out[_in_turn(turn)] = self._all_gathered(prompt_states(rows, self.hidden(rows)), turn)
         return out
 
     def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[PackedRow]]]:

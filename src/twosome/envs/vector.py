@@ -39,6 +39,9 @@ class DecisionEnvs:
     The step that ends an episode returns the first decision of the next episode, and the last decision of the ended one
     separately. So every step is a transition inside one episode (gymnasium's SAME_STEP autoreset). make_env: makes environments
     that follow the contract, which `envs.checked` checks.
+
+    alike: so many episodes in a row, in the order in which they begin, have the same seed; 1: each environment goes on with its
+    generator. order: for each of the run's environments, the place of its episode in that order; empty if alike is 1.
     """
 
     def __init__(
@@ -48,11 +51,17 @@ class DecisionEnvs:
         indices of this process's environments; None: all of them."""
         self.num_envs, self.own = num_envs, range(num_envs) if own is None else own
         self.players = [Player(Resumable(make_env()), gamma, number) for number in self.own]
+        self.alike, self.order, self._seed = 1, list[int](), 0
         for player in self.players:
             player.env.set_wrapper_attr("number", player.number)  # `Checked` names it in its errors
 
-    def reset(self, seed: int) -> list[Decision]:
+    def reset(self, seed: int, alike: int = 1) -> list[Decision]:
         """Reset every environment. Their seeds are drawn from one stream, so that runs with different seeds do not share them."""
+        self.alike, self._seed = alike, seed
+        if alike > 1:
+            self.order = list(range(self.num_envs))
+            return [player.reset(self._start(player.number)) for player in self.players]
+        self.order = []
         seeds = seeding.stream(seed, "environments").generate_state(self.num_envs)
         return [player.reset(int(seeds[player.number])) for player in self.players]
 
@@ -61,7 +70,8 @@ class DecisionEnvs:
         outcomes = [player.step(action) for player, action in zip(self.players, action_ids, strict=True)]
         final = {index: outcome.decision for index, outcome in enumerate(outcomes) if outcome.ended}
         episodes = [self.players[index].episode for index in final]
-        decisions = [player.reset() if player.ended else player.decision for player in self.players]
+        seeds = self._seeds([self.own[index] for index in final])
+        decisions = [player.reset(seeds.get(player.number)) if player.ended else player.decision for player in self.players]
         columns = zip(*(outcome[1:] for outcome in outcomes), strict=True)
         rewards, durations, primitive_steps, terminated, truncated, success = map(np.array, columns)
         return Step(decisions, rewards, durations, primitive_steps, terminated, truncated, success, final, episodes)
@@ -76,6 +86,22 @@ class DecisionEnvs:
             for player in self.players
             if player.number in wanted
         }
+
+    def _seeds(self, ended: Sequence[int]) -> dict[int, int]:
+        """Return the seeds of the episodes that now begin in these environments, where the environments do not draw them."""
+        if self.alike == 1:
+            return {}
+        for env in self._ended_anywhere(ended):
+            self.order[env] = max(self.order) + 1
+        return {env: self._start(env) for env in ended}
+
+    def _ended_anywhere(self, ended: Sequence[int]) -> list[int]:
+        """Return which of the run's environments have ended an episode, in ascending order. ended: of this process's."""
+        return sorted(ended)
+
+    def _start(self, env: int) -> int:
+        """Return the seed of an environment's episode by its place in order."""
+        return int(seeding.stream(self._seed, f"start {self.order[env] // self.alike}").generate_state(1)[0])
 
     def state(self) -> list[dict[str, Any]]:
         """Return the states of the environments, as plain values."""

@@ -12,7 +12,7 @@ from twosome.decision import DecisionText
 from twosome.errors import UserError
 from twosome.language.config import BATCH_TOKENS
 from twosome.language.engine import Engine, Scores, check_kind
-from twosome.language.gather import decisions_of, edges_of, scores_of
+from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
 from twosome.language.layout import padded, padded_size
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization
@@ -71,12 +71,12 @@ class EncoderDecoderScorer(Engine):
         for batch in self._batches(tokenized):
             rows = [tree for _, tree in batch]
             indices = decisions_of(rows)
-            logits, states = self._computed(batch)
+            logits, hidden = self._computed(batch)
             edges = edges_of(rows)
             source, target = torch.tensor(edges, device=self.device).unbind(dim=1)
             logprobs = logits[source, target] - torch.logsumexp(logits, dim=-1)[source]
             own = [texts[index] for index in indices], [tokenized[index] for index in indices]
-            yield indices, scores_of(logprobs, states, rows, *own, self.norm)
+            yield indices, scores_of(logprobs, hidden, rows, *own, self.norm, self.token_states)
 
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
         """See Engine: tokens."""
@@ -88,7 +88,8 @@ class EncoderDecoderScorer(Engine):
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
         with self.lm.reference():
             for batch in self._batches([TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]):
-                out[decisions_of([tree for _, tree in batch])] = self._computed(batch)[1]
+                rows = [tree for _, tree in batch]
+                out[decisions_of(rows)] = prompt_states(rows, self._computed(batch)[1])
         return out
 
     def _batches(self, tokenized: Sequence[TokenizedDecision]) -> list[list[Work]]:
@@ -112,7 +113,7 @@ class EncoderDecoderScorer(Engine):
     def _computed(self, batch: Sequence[Work]) -> tuple[Tensor, Tensor]:
         """Run the model on a batch.
 
-        Returns the logits of the trees' nodes, (nodes, vocabulary), tree by tree, and the states of decisions_of, (D, hidden).
+        Returns the logits and the last hidden states of the trees' nodes, (nodes, vocabulary) and (nodes, hidden), tree by tree.
         Both are float32.
         """
         width, length = self._sizes(batch)
@@ -134,10 +135,9 @@ class EncoderDecoderScorer(Engine):
                 output_hidden_states=True,
                 use_cache=False,
             )
-        places = [place * length + end for place, row in enumerate(rows) for end in row.prompt_ends]
         hidden = output.decoder_hidden_states[-1].flatten(0, 1)
         nodes = trees.nodes.to(self.device)
-        return output.logits.flatten(0, 1)[nodes].float(), hidden[torch.tensor(places, device=self.device)].float()
+        return output.logits.flatten(0, 1)[nodes].float(), hidden[nodes].float()
 
     def _sizes(self, batch: Sequence[Work]) -> tuple[int, int]:
         """Return the number of columns of a batch in the encoder and in the decoder, padded to few sizes."""

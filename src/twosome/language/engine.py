@@ -12,6 +12,7 @@ from twosome.decision import DecisionText
 from twosome.errors import UserError
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
+from twosome.language.tokens import DecisionTokenizer
 
 KINDS = {"decoder_only": "a decoder-only model", "encoder_decoder": "an encoder-decoder model"}
 """The files of conf/engine, and the models that they compute."""
@@ -27,12 +28,15 @@ class Scores(NamedTuple):
     prompt_states: (D, hidden), float32, the last hidden state at the last token of each prompt, computed by the current model;
     of an encoder-decoder model the decoder's, at the position that predicts the first token of every action.
     tokens: (D, A, T), the terms of logprobs: log P(token | prompt, earlier tokens of the action); nan in padding slots.
+    token_states: (D, A, T, hidden), float32, the last hidden state before each token, which is at the first token the prompt's;
+    0 in padding slots. (D, A, T, 0) unless `Engine.token_states` is set.
     """
 
     logprobs: Tensor
     scores: Tensor
     prompt_states: Tensor
     tokens: Tensor
+    token_states: Tensor
 
     def log_policy(self) -> Tensor:
         """Return the log-probability of choosing each action, (D, A): log-softmax over the decision's own actions."""
@@ -42,10 +46,13 @@ class Scores(NamedTuple):
 class Engine(ABC):
     """A method of scoring decisions with a language model.
 
-    hidden_size: of the hidden states. tokens_computed: the number of input tokens so far, padding included.
+    hidden_size: of the hidden states. tokens_computed: the number of input tokens so far, padding included. tokenize: tokenises
+    decisions. token_states: whether `batches` and `score` return `Scores.token_states`.
     """
 
     hidden_size: int
+    tokenize: DecisionTokenizer
+    token_states: bool = False
 
     def __init__(self, lm: LanguageModel, norm: Normalization) -> None:
         """norm: gives the divisor of each action's log-probability."""
@@ -69,6 +76,27 @@ class Engine(ABC):
     def features(self, prompts: Sequence[str]) -> Tensor:
         """Return the hidden states of prompts by the model before training, (len(prompts), hidden), float32, without gradient."""
 
+    @torch.no_grad()
+    def token_features(self, actions: Sequence[tuple[str, str]]) -> list[Tensor]:
+        """Return the hidden states before each token of actions by the model before training: of each (tokens, hidden), float32.
+
+        actions: distinct pairs of an observation prompt and an action prompt.
+        """
+        found: dict[int, Tensor] = {}
+        kept, self.token_states = self.token_states, True
+        try:
+            with self.lm.reference():
+                for indices, scores in self.batches([(prompt, (action,)) for prompt, action in actions]):
+                    real = ~scores.tokens[:, 0].isnan()
+                    found |= {index: scores.token_states[row, 0][real[row]] for row, index in enumerate(indices)}
+        finally:
+            self.token_states = kept
+        return [found[index] for index in range(len(actions))]
+
+    def action_tokens(self, texts: Sequence[DecisionText]) -> list[tuple[tuple[int, ...], ...]]:
+        """Return the token ids of each decision's actions."""
+        return [decision.actions for decision in self.tokenize(texts)]
+
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
         """Return what each decision costs to score, for work of equal parts: characters, unless an engine counts its tokens."""
         return [len(prompt) + sum(map(len, actions)) for prompt, actions in texts]
@@ -83,7 +111,7 @@ class Engine(ABC):
         place = {distinct[index]: row for row, index in enumerate(order)}
         rows = torch.tensor([place[text] for text in texts], device=self.device)
         every = concatenate(parts)
-        return Scores(every.logprobs[rows], every.scores[rows], every.prompt_states[rows], every.tokens[rows])
+        return Scores(*(part[rows] for part in every))
 
 
 def check_kind(lm: LanguageModel, engine: str) -> None:
@@ -111,4 +139,5 @@ def widened(scores: Scores, actions: int, length: int) -> Scores:
         pad(scores.scores, (0, more), value=MASKED),
         scores.prompt_states,
         pad(scores.tokens, (0, longer, 0, more), value=torch.nan),
+        pad(scores.token_states, (0, 0, 0, longer, 0, more)),
     )

@@ -24,17 +24,25 @@ def edges_of(rows: Sequence[PackedRow]) -> list[tuple[int, int]]:
     return [(start + node, token) for start, row in zip(starts_of(rows), rows, strict=True) for node, token in row.edges]
 
 
+def prompt_states(rows: Sequence[PackedRow], hidden: Tensor) -> Tensor:
+    """Return the hidden states at the last token of each prompt, (decisions, hidden), float32. hidden: of all nodes."""
+    ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
+    return hidden[torch.tensor(ends, device=hidden.device)].float()
+
+
 def scores_of(
     edge_logprobs: Tensor,
-    prompt_states: Tensor,
+    hidden: Tensor,
     rows: Sequence[PackedRow],
     texts: Sequence[DecisionText],
     tokenized: Sequence[TokenizedDecision],
     norm: Normalization,
+    token_states: bool,
 ) -> Scores:
     """Return the scores of a batch, in the order of decisions_of.
 
-    edge_logprobs: (edges,), in the order of edges_of. prompt_states: (decisions, hidden). texts, tokenized: of the batch.
+    edge_logprobs: (edges,), in the order of edges_of. hidden: last hidden states of all nodes, (nodes, hidden). texts, tokenized:
+    of the batch. token_states: as in Engine.
     """
     device, edges = edge_logprobs.device, len(edge_logprobs)
     actions = max(len(decision.actions) for decision in tokenized)
@@ -56,6 +64,13 @@ def scores_of(
     return Scores(
         logprobs.masked_fill(missing, MASKED),
         scores.masked_fill(missing, MASKED),
-        prompt_states,
+        prompt_states(rows, hidden),
         terms.masked_fill(absent, torch.nan),
+        _before(rows, hidden, places) if token_states else hidden.new_zeros((*places.shape, 0), dtype=torch.float32),
     )
+
+
+def _before(rows: Sequence[PackedRow], hidden: Tensor, places: Tensor) -> Tensor:
+    """Return the hidden states of the nodes that edges leave, 0 for padding. places: of edges; their number for padding."""
+    sources = torch.tensor([*(node for node, _ in edges_of(rows)), 0], device=hidden.device)
+    return hidden[sources[places]].float().masked_fill((places == len(sources) - 1).unsqueeze(-1), 0.0)

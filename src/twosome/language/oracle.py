@@ -46,15 +46,17 @@ def score(scorer: Scorer, texts: Sequence[DecisionText], padding_side: str = "ri
     totals = torch.full((len(texts), width), MASKED, device=device)
     scores = totals.clone()
     tokens = torch.full((len(texts), width, max(map(len, rows))), torch.nan, device=device)
-    flat = iter(rows)
+    before = torch.zeros(*tokens.shape, scorer.hidden_size, device=device)
+    flat = zip(rows, firsts, output.hidden_states[-1], strict=True)
     heads = np.cumsum([0, *(len(decision.actions) for decision in tokenized)])[:-1]  # the first row of each decision
     for d, ((_, prompts), decision) in enumerate(zip(texts, tokenized, strict=True)):
         for a, (words, action) in enumerate(zip(prompts, decision.actions, strict=True)):
-            terms = next(flat)
+            terms, first, hidden = next(flat)
             tokens[d, a, : len(terms)] = terms
+            before[d, a, : len(terms)] = hidden[first : first + len(terms)].float()
             totals[d, a] = total = terms.sum()
             scores[d, a] = total / scorer.norm(words, len(action))
-    return Scores(totals, scores, states[torch.from_numpy(heads)], tokens)
+    return Scores(totals, scores, states[torch.from_numpy(heads)], tokens, before)
 
 
 @torch.no_grad()

@@ -10,13 +10,13 @@ from twosome.decision import DecisionText
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.engine import Engine, Scores, check_kind
-from twosome.language.gather import decisions_of, edges_of, scores_of
+from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
 from twosome.language.layout import Layout, flat, padded, padded_size
 from twosome.language.loading import LanguageModel
 from twosome.language.lower_layers import LowerLayers, frozen_depth
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
-from twosome.language.tree import PackedRow, batches, pack, starts_of
+from twosome.language.tree import PackedRow, batches, pack
 from twosome.language.vocabulary import edge_log_probs, logits
 
 
@@ -72,7 +72,7 @@ class Scorer(Engine):
         out = torch.empty(len(prompts), self.hidden_size, device=self.device)
         with self.lm.reference():
             for rows in batches(self._pack(self._ends(prompts)), self.batch_tokens):
-                out[decisions_of(rows)] = self._prompt_states(rows, self.hidden(rows))
+                out[decisions_of(rows)] = prompt_states(rows, self.hidden(rows))
         return out
 
     @property
@@ -145,9 +145,4 @@ class Scorer(Engine):
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
         target = torch.tensor([token for _, token in edges], device=self.device)
         edge_logprobs = edge_log_probs(self.head, states, source, target, self.softcap)
-        return scores_of(edge_logprobs, self._prompt_states(rows, hidden), rows, texts, tokenized, self.norm)
-
-    def _prompt_states(self, rows: Sequence[PackedRow], hidden: Tensor) -> Tensor:
-        """Return the hidden states at the last token of each prompt, (decisions, hidden), float32."""
-        ends = [start + end for start, row in zip(starts_of(rows), rows, strict=True) for end in row.prompt_ends]
-        return hidden[torch.tensor(ends, device=self.device)].float()
+        return scores_of(edge_logprobs, hidden, rows, texts, tokenized, self.norm, self.token_states)

@@ -64,8 +64,8 @@ class TokenTerms(NamedTuple):
 
     T is the largest number of tokens of an action.
     logprobs: log P(token | prompt, earlier tokens of the action). mask: bool, true for tokens and false for padding.
-    values: of the state before each token, that is the prompt and the action's earlier tokens; None if the agent has values of
-        decisions only.
+    values: of the state before each token, that is the prompt and the action's earlier tokens; None if they do not come with the
+        policy (`LearningAgent.joint_values`), or if the agent has values of decisions only (`token_values`).
     """
 
     logprobs: Tensor
@@ -96,6 +96,9 @@ class LearningAgent(Agent):
     has_action_values: bool = False
     """Whether `evaluate` returns values of actions, from which the agent's policy follows."""
 
+    token_values: bool = False
+    """Whether the agent has values of the states before each token of an action."""
+
     @abstractmethod
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """Evaluate decisions with gradient, in parts that fit into memory; yield (indices into decisions, their evaluation).
@@ -110,6 +113,13 @@ class LearningAgent(Agent):
 
         What does not depend on the weights of the value group is computed once, before the function is returned.
         """
+
+    def token_value_function(self, decisions: Sequence[Decision], choices: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return a function from indices of decisions (m,) to the values of their actions' tokens, (m, T); 0 in padding slots.
+
+        choices: (n,), the actions taken. Otherwise as `value_function`. Raises TypeError where token_values is False.
+        """
+        raise TypeError(f"{type(self).__name__} has no values of tokens")
 
     @abstractmethod
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

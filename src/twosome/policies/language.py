@@ -104,7 +104,7 @@ class LanguageAgent(LearningAgent):
             states = zip(texts, scores.prompt_states, strict=True)
             self._features.keep({prompt: state.clone() for (prompt, _), state in states if prompt not in self._features})
         values = self.critic(scores.prompt_states).unbind() if self.joint_values else [None] * len(texts)
-        return list(zip(_own_rows(scores, texts), values, strict=True))
+        return list(zip(self._own_rows(scores, texts), values, strict=True))
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
@@ -112,19 +112,28 @@ class LanguageAgent(LearningAgent):
         for index, decision in enumerate(decisions):
             samples.setdefault(decision.text, []).append(index)
         distinct = list(samples)
-        self._distinct += len(distinct)
+        self._distinct += len(distinct) if torch.is_grad_enabled() else 0
         for members, scores in self.engine.batches(distinct):
             indices = [index for member in members for index in samples[distinct[member]]]
             rows = torch.tensor([row for row, member in enumerate(members) for _ in samples[distinct[member]]])
             rows = rows.to(self.engine.device)
-            tokens = None if choices is None else self._tokens_of(scores, rows, choices[torch.tensor(indices)])
+            texts = [distinct[member] for member in members]
+            terms = self.token_logprobs(scores, texts)
+            tokens = None if choices is None else self._tokens_of(scores, terms, rows, choices[torch.tensor(indices)])
             values = self.critic(scores.prompt_states)[rows] if self.joint_values else None
-            yield indices, Evaluation(scores.log_policy()[rows], values, tokens)
+            yield indices, Evaluation(self.policy_of(scores, terms)[rows], values, tokens)
 
-    @staticmethod
-    def _tokens_of(scores: Scores, rows: Tensor, choices: Tensor) -> TokenTerms:
-        """The tokens of each sample's action. rows: its decision in scores. choices: its action."""
-        logprobs = scores.tokens[rows, choices.to(rows.device)]
+    def token_logprobs(self, scores: Scores, texts: Sequence[DecisionText]) -> Tensor:
+        """Return the log-probabilities of the actions' tokens, (D, A, T), nan in padding slots. texts: what was scored."""
+        return scores.tokens
+
+    def policy_of(self, scores: Scores, terms: Tensor) -> Tensor:
+        """Return the log-policy of scored decisions, (D, A). terms: of token_logprobs."""
+        return scores.log_policy()
+
+    def _tokens_of(self, scores: Scores, terms: Tensor, rows: Tensor, choices: Tensor) -> TokenTerms:
+        """The tokens of each sample's action. terms: of token_logprobs. rows: its decision in scores. choices: its action."""
+        logprobs = terms[rows, choices.to(rows.device)]
         return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
     def identify(self, decision: Decision) -> DecisionText:
@@ -144,7 +153,12 @@ class LanguageAgent(LearningAgent):
 
     def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
         with self.engine.lm.reference():
-            return _own_rows(self.engine.score(texts), texts)
+            return self._own_rows(self.engine.score(texts), texts)
+
+    def _own_rows(self, scores: Scores, texts: Sequence[DecisionText]) -> list[Tensor]:
+        """The log-policy of each decision, (its actions,), as a tensor of its own."""
+        rows = self.policy_of(scores, self.token_logprobs(scores, texts))
+        return [row[: len(actions)].clone() for row, (_, actions) in zip(rows, texts, strict=True)]
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
@@ -214,11 +228,6 @@ class LanguageAgent(LearningAgent):
         return tuple(
             parameter._version for parameter in (*self._learned, *(self.critic.parameters() if self.joint_values else ()))
         )
-
-
-def _own_rows(scores: Scores, texts: Sequence[DecisionText]) -> list[Tensor]:
-    """Return the log-policy of each decision, (its actions,), as a tensor of its own."""
-    return [row[: len(actions)].clone() for row, (_, actions) in zip(scores.log_policy(), texts, strict=True)]
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

@@ -61,7 +61,7 @@ class Fit:
             )
             envs = self._envs(algorithm.num_envs)
             generator = generators.of_stream(seed, "learning")
-            module = LearningModule(agent, EnvRunner(envs, seed), algorithm, num_updates, generator)
+            module = LearningModule(agent, EnvRunner(envs, seed, algorithm.alike), algorithm, num_updates, generator)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         if self.processes is None or self.processes.rank == 0:  # the ranks share the folder of the checkpoints
             remove_older(self.folder)

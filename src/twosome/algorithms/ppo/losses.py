@@ -33,15 +33,27 @@ def policy_terms(
     choices: (n,) which of them was taken. old_logprobs, advantages: (n,). The ratio is clipped to the range from 1 - clip_coef to
     1 + clip_coef_high; None: to 1 + clip_coef.
     """
-    high = clip_coef if clip_coef_high is None else clip_coef_high
     logratio = log_policy.gather(1, choices.unsqueeze(1)).squeeze(1) - old_logprobs
+    loss, approx_kl, outside = surrogate(logratio, advantages, clip_coef, clip_coef_high)
+    return PolicyTerms(loss, entropy(log_policy), approx_kl, outside)
+
+
+def surrogate(
+    logratio: Tensor, advantages: Tensor, clip_coef: float, clip_coef_high: float | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return loss, approx_kl and clipped, as in PolicyTerms, of ratios in any shape, which is that of advantages."""
+    high = clip_coef if clip_coef_high is None else clip_coef_high
     ratio = logratio.exp()
     loss = torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip_coef, 1 + high))
-    entropy = -(log_policy.exp() * log_policy).sum(dim=1)
     with torch.no_grad():
         approx_kl = (ratio - 1) - logratio
-        clipped = ((ratio < 1 - clip_coef) | (ratio > 1 + high)).to(ratio.dtype)
-    return PolicyTerms(loss, entropy, approx_kl, clipped)
+        outside = ((ratio < 1 - clip_coef) | (ratio > 1 + high)).to(ratio.dtype)
+    return loss, approx_kl, outside
+
+
+def entropy(log_policy: Tensor) -> Tensor:
+    """Return the entropy of each decision's policy, (n,), in nats. log_policy: (n, actions), as in `policy_terms`."""
+    return -(log_policy.exp() * log_policy).sum(dim=1)
 
 
 def divergence(log_policy: Tensor, log_base: Tensor) -> Tensor:
@@ -64,6 +76,11 @@ def normalize(advantages: Tensor) -> Tensor:
     if advantages.numel() < 2:
         return torch.zeros_like(advantages)
     return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def clipped(advantages: Tensor, most: float | None) -> Tensor:
+    """Return advantages clipped to within most of 0; None clips none."""
+    return advantages if most is None else advantages.clamp(-most, most)
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> float:

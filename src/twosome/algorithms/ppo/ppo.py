@@ -26,6 +26,10 @@ class PPO(Algorithm):
     def __init__(self, config: PPOConfig) -> None:
         self.config, self.num_envs, self.batch_size = config, config.num_envs, config.batch_size
 
+    def with_config(self, config: PPOConfig) -> "PPO":
+        """Return the same algorithm with other options of PPOConfig."""
+        return PPO(config)
+
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
         if self.config.base_kl_coef and agent.language_model is None:

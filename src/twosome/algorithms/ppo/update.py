@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from twosome.algorithms.finite import check_finite
 from twosome.algorithms.ppo.config import Minibatch, PPOConfig
-from twosome.algorithms.ppo.losses import divergence, explained_variance, normalize, policy_terms, value_terms
+from twosome.algorithms.ppo.losses import divergence
 from twosome.algorithms.ppo.minibatches import count_weights, of_decisions, of_samples
 from twosome.algorithms.rollout import Batch
 from twosome.policies.agent import LearningAgent
@@ -26,7 +26,8 @@ REMEDY = "ppo.learning_rate, ppo.value_learning_rate or ppo.max_grad_norm"
 class Targets(NamedTuple):
     """What the policy's update needs of a rollout besides the batch; tensors are (samples,).
 
-    advantages: normalised over the rollout where minibatches are decisions. weights: of the samples, with mean 1; None: all 1.
+    advantages: `Batch.credit`, normalised over the rollout where minibatches are decisions. weights: of the samples, with mean 1;
+    None: all 1.
     log_base: (samples, actions), the policy before training; None without the term of the loss that needs it. keys: of the
     samples' decisions (LearningAgent.identify); empty where samples are not treated by their decision.
     """
@@ -39,9 +40,9 @@ class Targets(NamedTuple):
     @classmethod
     def of(cls, agent: LearningAgent, batch: Batch, config: PPOConfig) -> "Targets":
         """Prepare the targets of a rollout."""
-        advantages, weights, log_base = batch.advantages, None, None
+        advantages, weights, log_base = batch.credit, None, None
         if config.norm_adv and config.minibatch is Minibatch.decisions:
-            advantages = clipped(normalize(advantages), config.clip_adv)
+            advantages = batch.normalized([torch.arange(len(batch.decisions))], config.clip_adv)
         by_decision = config.count_exponent or config.minibatch is Minibatch.decisions
         keys = [agent.identify(decision) for decision in batch.decisions] if by_decision else []
         if config.count_exponent:
@@ -49,11 +50,6 @@ class Targets(NamedTuple):
         if config.base_kl_coef:
             log_base = agent.base_log_policy(batch.decisions)
         return cls(advantages, weights, log_base, keys)
-
-
-def clipped(advantages: Tensor, most: float | None) -> Tensor:
-    """Return advantages clipped to within most of 0; None clips none."""
-    return advantages if most is None else advantages.clamp(-most, most)
 
 
 def update_policy(
@@ -95,7 +91,7 @@ def minibatches(
 ) -> list[Tensor]:
     """Return the samples of each minibatch of a pass of the policy."""
     if config.minibatch is Minibatch.samples:
-        return of_samples(config.batch_size, config.num_minibatches, generator)
+        return of_samples(len(batch.decisions), config.num_minibatches, generator)
     return of_decisions(targets.keys, agent.sizes(batch.decisions), config.num_minibatches, generator)
 
 
@@ -107,23 +103,16 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
     """
     advantages, chosen = targets.advantages, torch.cat(parts)
     if config.norm_adv and config.minibatch is Minibatch.samples:
-        advantages = torch.empty_like(advantages)
-        for part in parts:
-            advantages[part] = clipped(normalize(batch.advantages[part]), config.clip_adv)
-    usual = config.batch_size / config.num_minibatches * len(parts)
+        advantages = batch.normalized(parts, config.clip_adv)
+    usual = len(batch.decisions) / config.num_minibatches * len(parts)
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=batch.advantages.device))
-    for members, found in agent.evaluate([batch.decisions[index] for index in chosen.tolist()]):
+    for members, found in batch.evaluated(agent, chosen):
         index = chosen[torch.tensor(members)]
-        terms = policy_terms(
-            found.log_policy, batch.choices[index], batch.logprobs[index], advantages[index],
-            config.clip_coef, config.clip_coef_high,
-        )  # fmt: skip
+        terms = batch.policy_terms(found, index, advantages[index], config)
         loss = terms.loss - config.ent_coef * terms.entropy
         named = dict(zip(TERMS, terms, strict=True))
         if found.values is not None:
-            named["value_loss"] = value_terms(
-                found.values, batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss
-            )
+            named["value_loss"] = batch.value_terms(batch.values_of(found), index, config)
             loss = loss + config.vf_coef * named["value_loss"]
         if targets.log_base is not None:
             named["base_kl"] = divergence(found.log_policy, targets.log_base[index, : found.log_policy.shape[1]])
@@ -135,7 +124,7 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
             sums[name] = sums[name] + term.detach().sum()
     means = {name: float(total / len(chosen)) for name, total in sums.items()}
     if "value_loss" in means:
-        means["explained_variance"] = explained_variance(batch.values, batch.returns)
+        means["explained_variance"] = batch.explained_variance()
     return means | {"grad_norm": float("nan"), "share": len(chosen) / usual}
 
 
@@ -143,12 +132,11 @@ def update_critic(
     agent: LearningAgent, batch: Batch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
 ) -> Diagnostics:
     """Take value_update_epochs passes of value_num_minibatches optimiser steps on the value function."""
-    values_of, losses = agent.value_function(batch.decisions), []
+    values_of, losses = batch.value_function(agent), []
     learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.value_update_epochs):
         for index in of_samples(config.batch_size, config.value_num_minibatches, generator):
-            terms = value_terms(values_of(index), batch.values[index], batch.returns[index], config.clip_coef, config.clip_vloss)
-            loss = terms.mean()
+            loss = batch.value_terms(values_of(index), index, config).mean()
             optimizer.zero_grad()
             (config.vf_coef * loss).backward()
             norm = clip_grad_norm_(learned, config.max_grad_norm)
@@ -156,8 +144,7 @@ def update_critic(
             check_finite(len(losses), REMEDY, value_loss=losses[-1], critic_grad_norm=float(norm))
             optimizer.step()
     optimizer.zero_grad()
-    explained = explained_variance(batch.values, batch.returns)
-    return {"value_loss": sum(losses) / len(losses), "explained_variance": explained}
+    return {"value_loss": sum(losses) / len(losses), "explained_variance": batch.explained_variance()}
 
 
 def _mean(steps: list[Diagnostics]) -> Diagnostics:

@@ -69,7 +69,8 @@ class Probe:
         """Do the update; return a row for each situation and action (`table`), and the update's metrics."""
         self.check()
         envs = DecisionEnvs(self.make_env, self.algorithm.num_envs, self.gamma)
-        runner = EnvRunner(envs, int(seeding.stream(self.seed, "interference: environments").generate_state(1)[0]))
+        seed = int(seeding.stream(self.seed, "interference: environments").generate_state(1)[0])
+        runner = EnvRunner(envs, seed, self.algorithm.alike)
         generator = generators.of_stream(self.seed, "interference: learning")
         optimizers = self.algorithm.optimizers(self.agent)
         self._fit_critic(runner, optimizers, generator)
@@ -93,7 +94,7 @@ class Probe:
         if not self.config.critic_rollouts:
             return
         assert isinstance(self.algorithm, PPO)  # by check_algorithm
-        critic_only = PPO(replace(self.algorithm.config, value_warmup_updates=1))
+        critic_only = self.algorithm.with_config(replace(self.algorithm.config, value_warmup_updates=1))
         for _ in range(self.config.critic_rollouts):
             batch = self._collect(runner, generator)
             self.agent.train()

@@ -1,0 +1,112 @@
+"""GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1) on episodes, and GiGPO (Feng et al. 2025, arXiv 2505.10978, section 4).
+
+A group holds G episodes from one start. The advantage of all decisions of episode i is its normalised return:
+
+    A_E(i) = (R_i - mean_j R_j) / std_j R_j
+
+R_i is discounted per primitive step from the episode's start. GiGPO adds an advantage of each decision t. Those decisions of the
+group's episodes that are in the same situation s are a group of their own, in which the discounted returns from there on are
+normalised:
+
+    A_S(i, t) = (G_(i,t) - mean of G in s) / std of G in s,    A(i, t) = A_E(i) + situation_weight A_S(i, t)
+
+The policy's loss is PPO's with these advantages: the clipped ratio to the policy that acted, with base_kl_coef KL(pi || policy
+before training) as in GRPO. Two differences: GRPO estimates that KL by a sample, here it is exact; and every decision weighs the
+same, where GRPO's equation 3 weighs it by 1 / length of its episode.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from statistics import mean, stdev
+
+import torch
+from torch.optim import Optimizer
+
+from twosome.algorithms.algorithm import Metrics
+from twosome.algorithms.builders import GRPOConfig
+from twosome.algorithms.episodes import EpisodeBatch, Episodic, Played, batch_of
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.losses import clipped
+from twosome.algorithms.ppo.update import no_steps, update_policy
+from twosome.errors import UserError
+from twosome.policies.agent import LearningAgent
+
+
+class GRPO(Episodic):
+    """PPO's policy update with advantages from groups of episodes that begin alike.
+
+    group_size episodes in a row, in the order in which they begin, start from the same seed, in whatever environments
+    (`DecisionEnvs.reset`). A group is learned from when its last episode has ended. All random numbers of the group's episodes
+    come from that seed: where an environment draws some during an episode, equal actions meet equal draws. norm_adv=false leaves
+    out the division by the standard deviation. count_exponent has no effect.
+    """
+
+    shown = ("approx_kl",)
+
+    def __init__(self, config: PPOConfig, options: GRPOConfig) -> None:
+        super().__init__(config)
+        self.options, self.alike = options, options.group_size
+
+    def take(self, agent: LearningAgent) -> EpisodeBatch:
+        """See Episodic: the groups of which all episodes have ended. Raises UserError if a group's episodes start differently."""
+        groups: dict[int, list[Played]] = defaultdict(list)
+        for played in self.ended:
+            groups[played.start].append(played)
+        whole = [group for start, group in sorted(groups.items()) if len(group) == self.alike]
+        taken = [played for group in whole for played in group]
+        numbers = {played.start for played in taken}
+        self.ended = [played for played in self.ended if played.start not in numbers]
+        advantages: list[float] = []
+        for group in whole:
+            self._check_start(agent, group)
+            advantages += self.advantages(agent, group)
+        batch = batch_of(taken, advantages, self.config.gamma, agent.parameter_groups()["policy"][0].device)
+        return replace(batch, advantages=clipped(batch.advantages, self.config.clip_adv))
+
+    def advantages(self, agent: LearningAgent, group: Sequence[Played]) -> list[float]:
+        """Return the advantages of all decisions of a group's episodes, one episode after the other."""
+        returns = [played.returns(self.config.gamma) for played in group]
+        of_episodes = relative([each[0] for each in returns], self.config.norm_adv)
+        found = [advantage for advantage, each in zip(of_episodes, returns, strict=True) for _ in each]
+        if not self.options.situation_weight:
+            return found
+        situations: dict[Hashable, list[int]] = defaultdict(list)
+        for place, decision in enumerate(decision for played in group for decision in played.decisions):
+            situations[agent.identify(decision)].append(place)
+        following = [each for episode in returns for each in episode]
+        for places in situations.values():
+            own = relative([following[place] for place in places], self.config.norm_adv)
+            for place, advantage in zip(places, own, strict=True):
+                found[place] += self.options.situation_weight * advantage
+        return found
+
+    def learn(
+        self, agent: LearningAgent, batch: EpisodeBatch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
+    ) -> Metrics:
+        """PPO's passes over the batch."""
+        if not batch.episodes:
+            return no_steps(self.config)
+        return update_policy(agent, batch, replace(config, norm_adv=False, count_exponent=0.0), optimizer, generator)
+
+    @staticmethod
+    def _check_start(agent: LearningAgent, group: Sequence[Played]) -> None:
+        starts = {agent.identify(played.decisions[0]): played.decisions[0].prompt for played in group}
+        if len(starts) > 1:
+            one, other, *_ = starts.values()
+            apart = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+            one, other = (prompt[max(0, apart - 20) :][:80] for prompt in (one, other))
+            raise UserError(
+                f"algorithm=grpo: episodes from one seed start with {one!r} and with {other!r}; expected an "
+                "environment whose start depends on the seed alone, not on env_index or on earlier episodes; choose another "
+                "algorithm or env.task"
+            )
+
+
+def relative(returns: Sequence[float], divided: bool) -> list[float]:
+    """Return returns minus their mean, divided by their standard deviation if divided; equal ones, or a single one, become 0."""
+    if len(set(returns)) < 2:
+        return [0.0] * len(returns)
+    center = mean(returns)
+    scale = stdev(returns) + 1e-8 if divided else 1.0
+    return [(each - center) / scale for each in returns]

@@ -1,0 +1,125 @@
+"""GRPO and GiGPO: groups that begin alike, each learned from once, and advantages against a plain computation."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from episode_tools import GAMMA, Stairs, agent, config, runner
+
+from twosome.algorithms.builders import GRPOConfig
+from twosome.algorithms.episodes import EpisodeBatch, Played
+from twosome.algorithms.grpo import GRPO, relative
+from twosome.algorithms.runner import EnvRunner
+from twosome.decision import Decision
+from twosome.envs.vector import DecisionEnvs
+from twosome.errors import UserError
+
+
+def grpo(group_size: int = 2, situation_weight: float = 0.0, **options: Any) -> GRPO:
+    return GRPO(config(**options), GRPOConfig(group_size, situation_weight))
+
+
+def played(*steps: tuple[float, float, int], start: int = 0) -> Played:
+    """An episode of steps (situation, reward, duration)."""
+    decisions = [Decision(np.array([place], dtype=np.float32), "p", (0, 1), ("a", "b")) for place, _, _ in steps]
+    rewards, durations = [reward for _, reward, _ in steps], [duration for _, _, duration in steps]
+    return Played(start, decisions, [0] * len(steps), [0.0] * len(steps), rewards, durations)
+
+
+def test_episodes_in_a_row_begin_alike_in_whatever_environments() -> None:
+    envs = DecisionEnvs(Stairs, 3)
+    begun = defaultdict(list)  # place in the order -> the number of stairs
+    envs.reset(5, alike=4)
+    assert envs.order == [0, 1, 2]
+    for _ in range(40):
+        for player, place in zip(envs.players, envs.order, strict=True):
+            if player.episode.decisions == 0:
+                begun[place].append(player.env.unwrapped.stairs)
+        envs.step([0, 1, 0])
+    places = sorted(begun)
+    assert places == list(range(len(places)))
+    assert all(len(found) == 1 for found in begun.values())
+    groups = [{begun[place][0] for place in places[first : first + 4]} for first in range(0, len(places), 4)]
+    assert all(len(group) == 1 for group in groups)
+    assert len(set.union(*groups)) > 2
+
+
+def test_restored_environments_go_on_with_the_same_starts() -> None:
+    algorithm = grpo(group_size=3)
+    one, other = runner(algorithm, seed=4), runner(algorithm, seed=4)
+    for _ in range(6):
+        one.step([0, 0, 1])
+    other.load_state_dict(one.state_dict())
+    for _ in range(12):
+        found, same = one.step([0, 1, 0]), other.step([0, 1, 0])
+        assert [each.prompt for each in found.decisions] == [each.prompt for each in same.decisions]
+        assert one.starts == other.starts
+
+
+def test_every_group_is_learned_from_once_and_whole() -> None:
+    algorithm, player = grpo(group_size=3), agent()
+    envs = runner(algorithm)
+    taken: list[EpisodeBatch] = [algorithm.collect(player, envs, torch.Generator().manual_seed(n)) for n in range(8)]
+    learned = sum(batch.episodes for batch in taken)
+    assert learned % 3 == 0
+    assert learned + len(algorithm.ended) == len(envs.take_episodes()) > 12
+    assert len(algorithm.ended) < 6  # the last groups' only
+    for batch in taken:
+        starts = [place for place, one in enumerate(batch.decisions) if place == 0 or batch.decisions[place - 1].obs[0] == 1]
+        assert len(starts) == batch.episodes
+        heights = [int(batch.decisions[place].obs[0]) for place in starts]
+        for first in range(0, len(starts), 3):
+            assert len(set(heights[first : first + 3])) == 1
+            own = [float(batch.returns[place]) for place in starts[first : first + 3]]
+            expected = [0.0] * 3 if len(set(own)) == 1 else (np.array(own) - np.mean(own)) / (np.std(own, ddof=1) + 1e-8)
+            np.testing.assert_allclose(
+                [float(batch.advantages[place]) for place in starts[first : first + 3]], expected, atol=1e-4
+            )
+
+
+@pytest.mark.parametrize("norm_adv", [False, True])
+def test_advantages_are_those_of_the_definition(norm_adv: bool) -> None:
+    algorithm = grpo(group_size=3, situation_weight=0.5, norm_adv=norm_adv)
+    group = [played((1, 0, 1), (2, 1, 2), (1, 4, 1)), played((1, 2, 2)), played((1, 0, 1), (3, 8, 1))]
+    following = [[0 + 0.5 * (1 + 0.25 * 4), 1 + 0.25 * 4, 4], [2], [0.5 * 8, 8]]
+
+    def norm(values: list[float]) -> np.ndarray:
+        centred = np.array(values) - np.mean(values)
+        return centred / np.std(values, ddof=1) if norm_adv else centred
+
+    of_episodes = norm([1, 2, 4])
+    in_one = norm([following[0][0], following[0][2], 2, 4])  # situation 1; those of 2 and 3 have a single decision
+    expected = [of_episodes[0] + 0.5 * in_one[0], of_episodes[0], of_episodes[0] + 0.5 * in_one[1],
+                of_episodes[1] + 0.5 * in_one[2], of_episodes[2] + 0.5 * in_one[3], of_episodes[2]]  # fmt: skip
+    assert GAMMA == 0.5
+    np.testing.assert_allclose(algorithm.advantages(agent(), group), expected, atol=1e-6)
+    without = grpo(group_size=3, norm_adv=norm_adv).advantages(agent(), group)
+    np.testing.assert_allclose(without, np.repeat(of_episodes, [3, 1, 2]), atol=1e-6)
+
+
+def test_equal_returns_give_no_advantage() -> None:
+    assert relative([0.1 + 0.2, 0.3, 0.3], True) == pytest.approx([0.0] * 3, abs=1e-6)
+    assert relative([7.0], True) == [0.0]
+
+
+def test_an_environment_that_starts_differently_from_one_seed_is_refused() -> None:
+    class OwnStart(Stairs):
+        env_index = 0
+
+        def _obs(self) -> np.ndarray:
+            return np.array([self.stairs + 6 * self.env_index], dtype=np.float32)
+
+    algorithm = grpo(num_steps=20)
+    envs = EnvRunner(DecisionEnvs(OwnStart, 3), 0, algorithm.alike)
+    with pytest.raises(UserError, match=r"algorithm=grpo: episodes from one seed start with '. stairs' and with '. stairs'"):
+        algorithm.collect(agent(), envs, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("own", "said"), [((1, 0.0), "group_size=1: expected 2 or more"), ((2, -1.0), "situation_weight=-1.0: expected a number")]
+)
+def test_bad_options_are_one_line(own: tuple[int, float], said: str) -> None:
+    with pytest.raises(UserError, match=f"algorithm.{said}"):
+        GRPOConfig(*own)

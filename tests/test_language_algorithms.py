@@ -1,0 +1,111 @@
+"""Runs of the baselines that train the language model by another algorithm than PPO: they learn, resume and have columns."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import yaml
+from checkout import ROOT, added_files, checkout, result, run, tables
+from safetensors.torch import load_file
+
+LEARNING = "env=corridor model=tiny_random ppo.num_envs=16 ppo.num_steps=16 evaluation.gif=false"
+LEARNS = {
+    "reinforce": "total_steps=12_288 ppo.learning_rate=5e-3",
+    "grpo": "total_steps=8_192",
+    "poad": "total_steps=2_048",
+}
+"""How each baseline learns the corridor in seconds."""
+SMALL = (
+    "env=corridor model=tiny_random ppo.num_envs=6 ppo.num_steps=15 total_steps=360 ppo.base_kl_coef=0.1 evaluation.episodes=2 "
+    "evaluation.gif=false retention.limit=2"
+)
+GROUPS = "algorithm.group_size=3"
+VARIANTS = {
+    "reinforce": "",
+    "grpo": GROUPS,
+    "grpo situations": f"{GROUPS} algorithm.situation_weight=1",
+    "poad": "",
+    "poad vocabulary": "baseline.tokens=vocabulary value_head=state",
+}
+"""Small runs: a name, and words besides its baseline, which the name begins with."""
+
+
+def baseline(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+def folder_name(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A checkout with the README's corridor, and how every command ended in it."""
+    folder = checkout(tmp_path_factory.mktemp("learning"))
+    for path, content in added_files("README.md").items():
+        (folder / path).write_text(content)
+    commands = {
+        ("learned", name): [*LEARNING.split(), *words.split(), f"baseline={name}", "retention.drift=false"]
+        for name, words in LEARNS.items()
+    }
+    commands |= {
+        ("small", name): [*SMALL.split(), *words.split(), f"baseline={baseline(name)}"] for name, words in VARIANTS.items()
+    }
+    words = [["src/run.py", *each, f"hydra.run.dir=runs/{key[0]}-{folder_name(key[1])}"] for key, each in commands.items()]
+    outcomes = dict(zip(commands, run(folder, words), strict=True))
+    for name in VARIANTS:
+        again = shutil.copytree(folder / "runs" / f"small-{folder_name(name)}", folder / "runs" / f"again-{folder_name(name)}")
+        (again / "DONE").unlink(missing_ok=True)
+        shutil.rmtree(again / "adapter", ignore_errors=True)
+        for last in sorted(again.glob("checkpoints/*.ckpt"))[1:]:
+            last.unlink()  # so that the last update is repeated
+    words = [["src/run.py", f"resume=runs/again-{folder_name(name)}"] for name in VARIANTS]
+    outcomes |= {("again", name): each for name, each in zip(VARIANTS, run(folder, words), strict=True)}
+    return folder / "runs", outcomes
+
+
+def test_every_baseline_with_an_algorithm_of_its_own_is_here():
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "baseline").glob("*.yaml")}
+    own = {name for name, file in files.items() if "override /algorithm@_global_.algorithm" in str(file.get("defaults"))}
+    assert own == set(LEARNS) == {baseline(name) for name in VARIANTS}
+
+
+@pytest.mark.parametrize("name", LEARNS)
+def test_it_learns_the_corridor(ended, name):
+    """A random model of 35,000 weights, from hardly ever reaching the door to always."""
+    folder, outcomes = ended
+    assert outcomes["learned", name].code == 0, outcomes["learned", name].output
+    records = json.loads((folder / f"learned-{name}" / "evaluation.json").read_text())
+    rates = {(record["when"], record["mode"]): record["success_rate"] for record in records}
+    assert rates["before", "greedy"] < 0.3
+    assert min(rates["after", "sampled"], rates["after", "greedy"]) >= 0.95
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_run_resumes_to_the_same_bytes(ended, name):
+    folder, outcomes = ended
+    for kind in ("small", "again"):
+        assert outcomes[kind, name].code == 0, outcomes[kind, name].output
+    assert "update 4/4" in outcomes["again", name].output
+    assert "update 3/4" not in outcomes["again", name].output
+    whole, again = folder / f"small-{folder_name(name)}", folder / f"again-{folder_name(name)}"
+    assert result(again) == result(whole)
+    weights = load_file(whole / "adapter" / "adapter_model.safetensors")
+    assert all(weight.any() for key, weight in weights.items() if "lora_B" in key)  # 0 before training
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_glossary_names_the_columns(ended, name):
+    folder, _ = ended
+    documented = [*tables("README.md", "### Columns of metrics.csv"), *tables("README.md", "### Further columns of metrics.csv")]
+    with (folder / f"small-{folder_name(name)}" / "metrics.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert set(header) <= set(documented)
+    assert len(rows) == 4
+
+
+def test_a_runs_name_says_how_it_learned(ended):
+    folder, _ = ended
+    found = {name: json.loads((folder / f"learned-{name}" / "provenance.json").read_text())["method"] for name in LEARNS}
+    assert found == {"reinforce": "reinforce-word", "grpo": "grpo-word", "poad": "poad-branches"}
