@@ -130,7 +130,7 @@ def test_the_agent_is_the_trained_one(trained):
     (PROMPT, "sleep", "actions='sleep': expected a list of one"),
     (twosome.Decision(np.zeros(1), PROMPT, (0,), ("sleep",)), ["sleep"], "actions: expected none beside a Decision"),
 ])  # fmt: skip
-def test_bad_questions_are_told(trained, decision, actions, said):
+def test_bad_questions_are_reported(trained, decision, actions, said):
     with pytest.raises(twosome.UserError, match=said):
         twosome.load_agent(trained.folder).probabilities(decision, actions)
 

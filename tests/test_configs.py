@@ -124,7 +124,7 @@ def test_presets_cut_their_own_rollouts_as_they_always_did():
 
 
 @pytest.mark.parametrize("value", ["many", "null", "1.5"])
-def test_a_rollout_that_is_no_number_is_told_by_its_own_name(value):
+def test_a_rollout_that_is_no_number_is_reported_by_its_own_name(value):
     with pytest.raises(UserError, match=r"^ppo\.num_envs="):
         typed(PPOConfig, compose("preset=paper", f"ppo.num_envs={value}").ppo, "ppo")
 

@@ -97,7 +97,7 @@ REST = [
 ]
 
 
-def told(finished: Finished, signum: str) -> str:
+def remedy(finished: Finished, signum: str) -> str:
     """How to go on, from the last line, which is the only one about the signal."""
     assert finished.code == 128 + SIGNALS[signum], finished.output
     lines = [line for line in finished.output.splitlines() if "interrupted" in line]
@@ -128,7 +128,7 @@ def interrupted(folder) -> dict[tuple[str, str], Finished]:
 
 def assert_ended(folder: Path, kind: str, name: str, signum: str, finished: Finished) -> None:
     """The line, and that everything was closed."""
-    hint = told(finished, signum)
+    hint = remedy(finished, signum)
     if kind == "command":
         assert hint == "repeat the command"
         assert finished.output.count("\n") == 1
@@ -164,7 +164,7 @@ def test_nothing_goes_on(folder, interrupted):
 
 def words(name: str, interrupted: dict[tuple[str, str], Finished]) -> list[str]:
     """What a sweep said to go on with."""
-    hint = told(interrupted["sweep", name], SWEEPS[name][0])
+    hint = remedy(interrupted["sweep", name], SWEEPS[name][0])
     assert hint.startswith("go on with: ")
     return shlex.split(hint.removeprefix("go on with: "))
 
@@ -243,7 +243,7 @@ LASTING = {  # minutes
 )
 def test_a_signal_at_start_up_is_one_line(tmp_path, name, signum, times):
     finished = at_start_up(LASTING[name], tmp_path, signum, times, random.random() / 2)
-    assert told(finished, signum) == "repeat the command"
+    assert remedy(finished, signum) == "repeat the command"
     assert finished.output.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
@@ -256,4 +256,4 @@ def test_a_signal_at_any_moment_is_one_line(folder, interrupted, name, signum):
     for _ in range(4):
         delay = moments.random() * 5
         print(f"{delay:.3f}")
-        told(at_start_up(LASTING[name], folder, signum, moments.randint(1, 3), delay), signum)
+        remedy(at_start_up(LASTING[name], folder, signum, moments.randint(1, 3), delay), signum)

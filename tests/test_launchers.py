@@ -59,7 +59,7 @@ def swept(tmp_path_factory) -> tuple[int, str, Path]:
         return process.wait(200), output.read_text(), folder
 
 
-def test_failed_jobs_are_told_with_their_logs(swept):
+def test_failed_jobs_are_reported_with_their_logs(swept):
     code, output, folder = swept
     assert code == 1
     *_, bad, killed = output.splitlines()

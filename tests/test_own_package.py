@@ -96,7 +96,7 @@ def test_a_run_folder_is_not_trusted_to_name_it(ended, name, remedy):
 MISSING = [ID, NORM, "env.prompt=kitchen.prompts:shouted"]
 
 
-def test_a_package_in_the_current_folder_that_python_does_not_find_is_told(home):
+def test_a_package_in_the_current_folder_that_python_does_not_find_is_reported(home):
     hint = "; kitchen is in the current folder: put PYTHONPATH=. before the command, or install it\n"
     for word, outcome in zip(MISSING, run(home, [[RUN, word] for word in MISSING], PYTHONPATH=str(ROOT / "src")), strict=True):
         assert outcome.code == 2

@@ -135,11 +135,11 @@ def test_commands_of_a_profile_compose(clone, profile):
             assert [words[0], *words[-2:]] == [f"results/{profile}/runs", "--out", f"results/{profile}"]
             continue
         given = OverridesParser.create().parse_overrides(words[1:])
-        told = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
-        assert told.pop("hydra.sweeper.results").startswith(f"results/{profile}/runs/")
-        options = {name.removeprefix("hydra.sweeper.evaluate."): value for name, value in told.items() if ".evaluate." in name}
-        assert set(told) <= {"hydra.sweeper.suite", *(f"hydra.sweeper.evaluate.{name}" for name in options)}
-        suites = told.get("hydra.sweeper.suite") or []
+        sweeper = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
+        assert sweeper.pop("hydra.sweeper.results").startswith(f"results/{profile}/runs/")
+        options = {name.removeprefix("hydra.sweeper.evaluate."): value for name, value in sweeper.items() if ".evaluate." in name}
+        assert set(sweeper) <= {"hydra.sweeper.suite", *(f"hydra.sweeper.evaluate.{name}" for name in options)}
+        suites = sweeper.get("hydra.sweeper.suite") or []
         for suite in [suites] if isinstance(suites, str) else suites:
             assert suite in SUITES
             assert compose(f"suite={suite}", *(f"{name}={value}" for name, value in options.items()), entry="evaluate")

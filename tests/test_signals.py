@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 from checkout import ROOT, Finished, started
-from test_interrupted import told
+from test_interrupted import remedy
 
 COMMANDS = sorted(path.stem for path in ROOT.glob("src/*.py"))
 ANALYSIS = sorted(path for path in ROOT.glob("analysis/*.py") if "__main__" in path.read_text())
@@ -133,7 +133,7 @@ def test_the_process_ends_in_time_with_one_line_whatever_it_does(text):
     start = time.monotonic()
     finished = script(text)
     assert time.monotonic() - start < 10
-    assert told(finished, "SIGTERM") == "go on"
+    assert remedy(finished, "SIGTERM") == "go on"
     assert finished.output.startswith("closed\n" if text is WHILE_IT_CLOSES else "interrupted")
 
 
@@ -178,8 +178,8 @@ import subprocess
 sys.path.insert(0, {str(ROOT / "tests")!r})
 import conftest
 signal.raise_signal(signal.SIGINT)
-told = "import signal; print(signal.getsignal(2).__name__, *(signal.getsignal(each).name for each in (1, 15)))"
-subprocess.run([sys.executable, "-c", told])
+shown = "import signal; print(signal.getsignal(2).__name__, *(signal.getsignal(each).name for each in (1, 15)))"
+subprocess.run([sys.executable, "-c", shown])
 """
 
 

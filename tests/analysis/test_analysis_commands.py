@@ -360,11 +360,11 @@ def test_report_escapes_what_runs_say(tmp_path):
 )
 def test_bad_input_is_one_line(study, tmp_path, capsys, words, match):
     code = curves.main([word.replace("STUDY", str(study)) for word in words])
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert code == 2
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    assert match in told
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert match in message
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

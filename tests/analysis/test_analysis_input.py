@@ -20,11 +20,11 @@ OUTS = {
 def refused(capsys, script, *words, code=2):
     """The line that a command says."""
     assert import_module(script).main(list(map(str, words))) == code
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
-    return told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
 
 
 @pytest.mark.parametrize("out", OUTS)

@@ -97,10 +97,10 @@ def test_a_run_without_the_column_is_left_out(tmp_path, capsys):
     assert not axes.known(run, OPTIMIZER_STEPS)
     make_run(tmp_path / "new", "ppo")
     assert set(drawn([tmp_path], "optimizer_steps").index) == {"ppo"}
-    told = "Tomato salad (TWOSOME, word): left out, since optimiser steps of the policy are not recorded"
-    assert f"warning: {told}\n" in capsys.readouterr().err
+    message = "Tomato salad (TWOSOME, word): left out, since optimiser steps of the policy are not recorded"
+    assert f"warning: {message}\n" in capsys.readouterr().err
     assert set(drawn([tmp_path], "seconds").index) == {"ppo", "twosome-word"}
-    assert told not in capsys.readouterr().err
+    assert message not in capsys.readouterr().err
     assert summary.main([str(tmp_path), *FEW, "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "summary.md").read_text()
     assert "Tomato salad (TWOSOME, word): optimiser steps of the policy up to a return are not recorded." in text

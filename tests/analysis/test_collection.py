@@ -249,7 +249,7 @@ def test_ppo_does_not_depend_on_a_language_model(tmp_path):
     assert len(collection.read([tmp_path])) == 2
 
 
-def test_different_seeds_are_told(tmp_path, capsys):
+def test_different_seeds_are_reported(tmp_path, capsys):
     for seed in (0, 1):
         make_run(tmp_path / f"word-{seed}", seed=seed)
     make_run(tmp_path / "ppo-0", "ppo")

@@ -185,7 +185,7 @@ def refusal(folder):
         return str(error)
 
 
-def told(folder, file, expected):
+def assert_refused(folder, file, expected):
     """That it is said where and what is wrong, and what to do."""
     line = refusal(folder)
     assert line.startswith(f"{folder / file}{expected}")
@@ -197,13 +197,13 @@ def told(folder, file, expected):
 def test_wrong_entries(folder, where, value):
     file = folder / where[0]
     write(file, with_value(content(file), where[1:], jsonable(value)))
-    told(folder, where[0], WRONG[where][value])
+    assert_refused(folder, where[0], WRONG[where][value])
 
 
 @pytest.mark.parametrize(("file", "text"), WHOLE)
 def test_wrong_files(folder, file, text):
     (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
-    told(folder, file, WHOLE[file, text])
+    assert_refused(folder, file, WHOLE[file, text])
 
 
 @pytest.mark.parametrize("file", [*FILES, *TABLES])
@@ -212,7 +212,7 @@ def test_what_is_no_file(folder, file, make):
     """A named pipe would be waited for."""
     (folder / file).unlink()
     make(folder / file)
-    told(folder, file, f": expected a readable {'table' if file in TABLES else 'file'} (it is not a file)")
+    assert_refused(folder, file, f": expected a readable {'table' if file in TABLES else 'file'} (it is not a file)")
 
 
 @pytest.mark.parametrize("file", [*FILES, *TABLES])
@@ -269,7 +269,7 @@ def test_names_are_shown_as_they_are(tmp_path, task):
     assert import_module("report").main(words) == 0
 
 
-def test_a_setting_is_told_in_a_line(tmp_path):
+def test_a_setting_is_reported_in_a_line(tmp_path):
     for seed in (0, 1):
         make_run(tmp_path / str(seed), seed=seed, ppo={"num_envs": 4, "schedule": f"{seed}\n" * 100})
     line = refusal(tmp_path)

@@ -119,9 +119,9 @@ def refused(*words):
 def test_a_seed_without_records_is_refused(tmp_path):
     household(tmp_path / "0", 0.8)
     make_run(tmp_path / "1", seed=1, task="food_preparation", env=FOOD)
-    told = refused(tmp_path)
-    assert f"{tmp_path / '1'}: expected food_preparation/twosome-word/1 to have a sampled evaluation on cheese by" in told
-    assert told.endswith("suite=unseen")
+    message = refused(tmp_path)
+    assert f"{tmp_path / '1'}: expected food_preparation/twosome-word/1 to have a sampled evaluation on cheese by" in message
+    assert message.endswith("suite=unseen")
     assert len(rows(tmp_path, "--out", tmp_path / "out", "--seeds", "0")) == 3
 
 

@@ -42,8 +42,8 @@ def test_a_short_run_is_drawn_with_the_window_that_is_said(tmp_path, monkeypatch
         assert seen(axes) == 2  # the curve, and the optimum
         assert f"mean of the episodes that began in the last {window:,}\n" in axes.get_xlabel()
         assert axes.get_title("right") == ""
-    told = f"means look back over {window:,} environment steps instead of --window 4096, since the shortest curve has"
-    assert (told in capsys.readouterr().err) == (window < 4096)
+    message = f"means look back over {window:,} environment steps instead of --window 4096, since the shortest curve has"
+    assert (message in capsys.readouterr().err) == (window < 4096)
 
 
 def test_a_long_run_keeps_the_window(tmp_path, monkeypatch, capsys):
@@ -115,11 +115,11 @@ def test_window_is_checked_before_anything_is_read(capsys):
     assert "--window 1000: expected a multiple of 256" in capsys.readouterr().err
 
 
-def test_many_short_tasks_are_told_in_a_line(tmp_path, capsys):
+def test_many_short_tasks_are_reported_in_a_line(tmp_path, capsys):
     for number in range(5):
         make_run(tmp_path / str(number), steps=256 + 64 * number, task=f"t{number}")
     smoothing.warn_of_shorter(collection.by_task(collection.read([tmp_path])), 4096)
-    told = (
+    message = (
         "warning: t0, t1, t2 and 2 more: means look back over 256 environment steps instead of --window 4096, since the shortest"
     )
-    assert capsys.readouterr().err == f"{told} curve has 256\n"
+    assert capsys.readouterr().err == f"{message} curve has 256\n"

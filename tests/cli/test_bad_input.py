@@ -33,7 +33,7 @@ def answers(tmp_path_factory):
     return dict(zip(COMMANDS, run(folder, [shlex.split(command) for command in COMMANDS]), strict=True)), folder
 
 
-def assert_told(command, code, output):
+def assert_refused(command, code, output):
     assert code == 2, output
     assert len(output.splitlines()) == 1, output
     assert output.startswith("error: ")
@@ -43,7 +43,7 @@ def assert_told(command, code, output):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_one_line_and_exit_code_2(answers, command):
     finished, _ = answers
-    assert_told(command, finished[command].code, finished[command].output)
+    assert_refused(command, finished[command].code, finished[command].output)
 
 
 def test_nothing_is_left_behind(answers):
@@ -63,7 +63,7 @@ def test_the_same_from_a_shell_within_ten_seconds(command, tmp_path_factory):
     start = time.monotonic()
     words = [sys.executable, *shlex.split(command)]
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
-    assert_told(command, done.returncode, done.stdout + done.stderr)
+    assert_refused(command, done.returncode, done.stdout + done.stderr)
     assert time.monotonic() - start < 10
 
 
@@ -104,7 +104,7 @@ def imported(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", TOLD_EARLY)
-def test_what_can_be_told_without_a_heavy_library_is_told_before_it_is_imported(imported, command):
+def test_what_can_be_refused_without_a_heavy_library_is_refused_before_it_is_imported(imported, command):
     assert set(imported[command]) <= set(TOLD_EARLY[command])
 
 

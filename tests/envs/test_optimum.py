@@ -36,7 +36,7 @@ def test_what_follows_is_discounted_by_the_duration():
     assert best == (0.9 + 0.5 * 10.0, (7, 2), 2, 2)
 
 
-def test_a_play_that_never_ends_is_told_once_around():
+def test_a_play_that_never_ends_is_reported_once_around():
     game = Game({"a": {0: ("b", 1.0, 1, False), 1: ("end", 0.0, 1, True)}, "b": {0: ("a", 0.0, 1, False)}})
     best = best_play(game, 0.5)
     assert best.value == pytest.approx(1 / (1 - 0.25))

@@ -46,13 +46,16 @@ def test_affordances_are_what_happens(task, layout, obs_radius):
     _, info = env.reset()
     for _ in range(6_000):
         action = int(random.integers(env.action_space.n))
-        told, before = info["affordances"][action], info["state"]
+        found, before = info["affordances"][action], info["state"]
         _, _, terminated, truncated, info = env.step(action)
-        assert told == happened(names(env)[action], Seen(full, before), Seen(full, info["state"])), (before, names(env)[action])
-        seen.add((names(env)[action], told))
+        assert found == happened(names(env)[action], Seen(full, before), Seen(full, info["state"])), (
+            before,
+            names(env)[action],
+        )
+        seen.add((names(env)[action], found))
         if terminated or truncated:
             _, info = env.reset()
-    assert seen == {(name, told) for name in names(env) for told in (0.0, 1.0)}
+    assert seen == {(name, found) for name in names(env) for found in (0.0, 1.0)}
 
 
 @pytest.mark.parametrize("task", ["tomato_salad", "tomato_lettuce_salad"])

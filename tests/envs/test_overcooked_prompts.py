@@ -94,7 +94,7 @@ def test_a_bowl_with_something_in_it_is_no_longer_empty():
     assert phrases["go to board 1"] == "walk to the first cutting board"  # an unchopped lettuce cannot go there
 
 
-def test_what_is_out_of_sight_is_not_told():
+def test_what_is_out_of_sight_is_not_described():
     near, _ = words(make(), *CHOPPED)
     far, _ = words(make(), *CHOPPED, "get bowl")
     everything, _ = words(make(obs_radius=0), *CHOPPED, "get bowl")

@@ -78,7 +78,7 @@ def test_phrases_follow_the_state():
 
 
 @pytest.mark.parametrize("task", ["food_preparation", "laundry", "entertainment"])
-def test_only_what_is_in_sight_is_told_and_all_of_it(task):
+def test_only_what_is_in_sight_is_described_and_all_of_it(task):
     env = make(task=task)
     for state in states(env):
         scene = env._automaton.view(state).prompt.split(" To ")[0]

@@ -129,7 +129,7 @@ def test_runs_and_options_that_do_not_fit_are_one_line(folders, name, words, sai
     assert "\n" not in str(error.value)
 
 
-def test_a_damaged_summary_is_told_before_anything_is_computed(copies, monkeypatch):
+def test_a_damaged_summary_is_reported_before_anything_is_computed(copies, monkeypatch):
     folder = copies("ppo")
     (folder / "interference.json").write_text("{")
     monkeypatch.setattr(evaluate.parts, "agent", None)

@@ -43,18 +43,18 @@ def again(folder, *words):
     return json.loads((folder / "evaluation.json").read_text())
 
 
-def told(found):
+def played(found):
     return [(record["when"], record["mode"], record["episodes"], record["seed"]) for record in found]
 
 
 def test_the_runs_own_records_stay_to_the_byte_beside_later_ones(trained, copy, capsys):
     own = (trained / "evaluation.json").read_text()
-    assert told(json.loads(own)) == OWN
+    assert played(json.loads(own)) == OWN
     assert LATER not in own
     again(copy, "episodes=1", "seed=5")
     assert "after, new" in capsys.readouterr().out
     found = again(copy, "episodes=6", "trust=true")
-    assert told(found[4:]) == [("after", mode, *play) for play in ((1, 5), (6, 1000)) for mode in ("sampled", "greedy")]
+    assert played(found[4:]) == [("after", mode, *play) for play in ((1, 5), (6, 1000)) for mode in ("sampled", "greedy")]
     assert (copy / "evaluation.json").read_text().startswith(own.removesuffix("\n]\n"))
     assert [set(record) - set(found[0]) for record in found] == [set()] * 4 + [{LATER}] * 4
     assert [record[LATER]["trust"] for record in found[4:]] == [False, False, True, True]

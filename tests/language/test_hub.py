@@ -61,10 +61,10 @@ def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: P
     assert of_two_stacks == [checkpoints.checksum([hub / "open" / name / "model.safetensors"]) for name in ("t5", "bart")]
     assert named == again == checkpoints.checksum(shards)
     assert allowed == checkpoints.checksum([hub / "gated/llama/model.safetensors"])
-    told = {"gated/llama": gated, "open/absent": absent, "open/pickled": pickled, "open/other": other}
+    messages = {"gated/llama": gated, "open/absent": absent, "open/pickled": pickled, "open/other": other}
     licence = "accept its licence at https://huggingface.co/gated/llama and set HF_TOKEN"
     remedies = [licence, "check the name", "model.allow_pickle=true", "copy the model here"]
-    for (name, line), remedy in zip(told.items(), remedies, strict=True):
+    for (name, line), remedy in zip(messages.items(), remedies, strict=True):
         assert line.startswith(f"model.path={name}: ")
         assert remedy in line
         assert "\n" not in line

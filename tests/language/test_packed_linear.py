@@ -58,7 +58,7 @@ def test_packing_changes_neither_names_nor_weights() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma", "gpt_neox"])
-def test_a_loaded_model_is_packed_unless_told_otherwise(architecture: str) -> None:
+def test_a_loaded_model_is_packed_by_default(architecture: str) -> None:
     config = ModelConfig(source="tiny_random", architecture=architecture)
     packed = load_language_model(config).model
     plain = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)).model

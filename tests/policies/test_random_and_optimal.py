@@ -34,9 +34,9 @@ def overcooked(**options):
     return partial(gymnasium.make, "twosome/Overcooked-v0", **options)
 
 
-def decision(*action_ids, **told):
+def decision(*action_ids, **fields):
     words = tuple(f"do {action}" for action in action_ids)
-    return Decision(np.zeros(1, dtype=np.float32), "You should first", action_ids, words, **told)
+    return Decision(np.zeros(1, dtype=np.float32), "You should first", action_ids, words, **fields)
 
 
 class Twins(gymnasium.Env):
@@ -66,8 +66,8 @@ class Twins(gymnasium.Env):
 
     def info(self, duration, success=False):
         words = {"prompt": "You should first", "action_ids": (3, 5), "action_prompts": ("go", "stop")}
-        told = {"state": self.state} if self.names_state else {}
-        return {**words, **told, "duration": duration, "primitive_steps": self.steps, "success": success}
+        fields = {"state": self.state} if self.names_state else {}
+        return {**words, **fields, "duration": duration, "primitive_steps": self.steps, "success": success}
 
 
 class Nameless(Twins):

@@ -67,12 +67,12 @@ def at(*switches, actions=(0, 1, 2)):
 
 
 def test_the_policy_is_the_renormalised_product(scorer):
-    told = [(0.25, 1.0, 0.5), (1.0,), (0.0, 0.125)]
-    decisions = [decision(*range(len(each)), affordances=each) for each in told]
+    known = [(0.25, 1.0, 0.5), (1.0,), (0.0, 0.125)]
+    decisions = [decision(*range(len(each)), affordances=each) for each in known]
     log_policy = SayCanAgent(scorer, affordances.Oracle()).log_policy(decisions)
     assert log_policy.isfinite().all()
     said = oracle.score(scorer, [each.text for each in decisions]).log_policy().exp()  # the plain way, row by row
-    for row, plain, can in zip(log_policy.exp(), said, told, strict=True):
+    for row, plain, can in zip(log_policy.exp(), said, known, strict=True):
         weighted = [p * c for p, c in zip(plain.tolist(), can, strict=False)]
         expected = [each / sum(weighted) for each in weighted] + [0.0] * (3 - len(can))
         assert row.tolist() == pytest.approx(expected, abs=1e-5)
@@ -96,10 +96,10 @@ def test_each_distinct_decision_is_scored_once(scorer):
     assert scorer.tokens_computed == tokens
 
 
-@pytest.mark.parametrize("told", [None, (1.0,), (1.0, 1.5), (-0.1, 1.0), (math.nan, 1.0)])
-def test_the_oracle_must_be_told_probabilities(told):
+@pytest.mark.parametrize("known", [None, (1.0,), (1.0, 1.5), (-0.1, 1.0), (math.nan, 1.0)])
+def test_the_oracle_needs_probabilities(known):
     with pytest.raises(UserError, match=r"^affordance=oracle: expected a number from 0 to 1 for each of 2 actions"):
-        affordances.Oracle()([decision(0, 1, affordances=told)])
+        affordances.Oracle()([decision(0, 1, affordances=known)])
 
 
 def test_an_environment_without_affordances_is_refused_before_a_model_is_loaded(monkeypatch):

@@ -168,13 +168,13 @@ def test_finished_runs_are_evaluated_by_a_suite_once(folder):
     assert [path.stat().st_mtime_ns for path in played] == times
 
 
-def test_suites_get_options_and_bad_ones_are_told_before_anything_is_trained(folder):
+def test_suites_get_options_and_bad_ones_are_reported_before_anything_is_trained(folder):
     suites = [*TINY, "seed=0", "hydra.sweeper.results=results/asked"]
     bad = ["hydra.sweeper.suite=[drift,unsee]"], ["hydra.sweeper.suite=drift", "+hydra.sweeper.evaluate.retention.limt=3"]
     good = ["hydra.sweeper.suite=[drift,unseen]", "+hydra.sweeper.evaluate.gif=false"]
-    for outcome, told in zip(run(folder, [[*suites, *words, "seed=77"] for words in bad]), ("suite=unsee", "limt"), strict=True):
+    for outcome, word in zip(run(folder, [[*suites, *words, "seed=77"] for words in bad]), ("suite=unsee", "limt"), strict=True):
         assert outcome.code == 2
-        assert told in outcome.output
+        assert word in outcome.output
         assert "seed77" not in outcome.output
     (asked,) = run(folder, [[*suites, *good]])
     assert asked.code == 0, asked.output
@@ -197,7 +197,7 @@ def test_finished_runs_are_skipped_broken_ones_go_on_and_shared_ones_are_done_on
     assert (whole / "provenance.json").stat().st_mtime_ns == before
 
 
-def test_failed_runs_are_told_with_their_folders(folder):
+def test_failed_runs_are_reported_with_their_folders(folder):
     (finished,) = run(folder, [[*TINY, "seed=0", "tuning.target_modules=[query],null", "hydra.sweeper.results=results/failed"]])
     assert finished.code == 2
     *_, job, last = finished.output.splitlines()

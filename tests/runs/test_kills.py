@@ -25,7 +25,7 @@ def start(*words):
     return started([sys.executable, str(Path(__file__).with_name("phases.py")), *map(str, words)], stderr=subprocess.PIPE)
 
 
-def told(process):
+def phases(process):
     """The phases that the process tells, as they come."""
     for line in process.stderr:
         if line.startswith(b"@"):
@@ -38,7 +38,7 @@ def kill_within(process, phase, skip, fraction):
     Returns the phase in which it died, by the last word that it said; None between two.
     """
     began, last, lasted = 0.0, None, 0.0
-    for word in told(process):
+    for word in phases(process):
         if word == phase and last != phase:
             began, skip = time.monotonic(), skip - 1
             if skip < 0:
@@ -54,7 +54,7 @@ def kill_within(process, phase, skip, fraction):
 @pytest.mark.slow
 def test_killed_in_every_phase_a_run_ends_with_the_same_bytes(tmp_path):
     with start(*LONG, f"hydra.run.dir={tmp_path / 'undisturbed'}") as whole:
-        assert len(list(told(whole))) > 6 * UPDATES
+        assert len(list(phases(whole))) > 6 * UPDATES
         assert whole.wait() == 0
     moments, died, folder = random.Random(0), Counter(), tmp_path / "run"
     words = [*LONG, f"hydra.run.dir={folder}"]
@@ -66,7 +66,7 @@ def test_killed_in_every_phase_a_run_ends_with_the_same_bytes(tmp_path):
         assert sum(died.values()) < 60, died
     while died["export"] < KILLS:  # the moment is short: at its beginning, or some milliseconds later
         with start(f"resume={folder}") as process:
-            for word in told(process):
+            for word in phases(process):
                 if word == "export":
                     time.sleep(moments.random() * 0.004)
                     os.killpg(process.pid, signal.SIGKILL)
@@ -75,7 +75,7 @@ def test_killed_in_every_phase_a_run_ends_with_the_same_bytes(tmp_path):
         assert not (folder / "DONE").exists()
         assert sum(died.values()) < 80, died
     with start(f"resume={folder}") as process:
-        list(told(process))
+        list(phases(process))
         assert process.wait() == 0
     print(json.dumps({str(phase): count for phase, count in died.items()}))
     assert result(folder) == result(tmp_path / "undisturbed")

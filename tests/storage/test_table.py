@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from twosome.errors import RunError
 from twosome.storage.table import Table
 
 ROWS = [{"update": number, "return": number / 2} for number in range(5)]
@@ -88,3 +89,18 @@ def test_a_row_costs_the_same_however_many_there_are(tmp_path: Path, monkeypatch
     assert table.path.stat().st_ino == inode  # not a new file
     assert vars(table).keys() == {"path", "lines"}
     assert len(table) == 1005
+
+
+def test_values_stand_below_their_names_whatever_their_order(tmp_path: Path) -> None:
+    table = written(tmp_path, 1)
+    table.extend([{"return": 0.5, "update": 1}])
+    Table(table.path).extend([{"return": 1.0, "update": 2}])
+    assert table.path.read_text() == "".join(LINES[:4])
+
+
+@pytest.mark.parametrize("row", [{"update": 1}, {"update": 1, "return": 0.5, "loss": 2.0}])
+def test_a_row_with_other_columns_is_refused(row: dict[str, float], tmp_path: Path) -> None:
+    table = written(tmp_path, 1)
+    with pytest.raises(RunError, match=r"other columns than the first one: (return|loss);"):
+        table.extend([row])
+    assert table.path.read_text() == "".join(LINES[:2])

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from twosome.errors import RunError
+
 
 class Table:
     """A CSV file to which sets of rows are appended, with one write per set. Memory and time do not grow with the table.
@@ -25,14 +27,31 @@ class Table:
         return max(0, self.lines - 1)
 
     def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows. All must have the columns of the table's first row."""
+        """Append rows. The first row of the table names its columns.
+
+        Raises RunError: another row has other columns. Their order may differ.
+        """
         written = list(rows)
-        lines = [_line(row.values()) for row in written]
-        if written and not self.lines:
-            lines.insert(0, _line(written[0]))
-        if lines:
-            self._append("".join(lines).encode())
-            self.lines += len(lines)
+        if not written:
+            return
+        columns = self._columns() or list(written[0])
+        lines = [] if self.lines else [_line(columns)]
+        for row in written:
+            if row.keys() != set(columns):
+                raise RunError(
+                    f"{self.path}: a row has other columns than the first one: {', '.join(sorted(row.keys() ^ set(columns)))}; "
+                    "an algorithm returns the same metrics in every update"
+                )
+            lines.append(_line(row[column] for column in columns))
+        self._append("".join(lines).encode())
+        self.lines += len(lines)
+
+    def _columns(self) -> list[str]:
+        """Return the names in the header; none if there is no header."""
+        if not self.lines:
+            return []
+        with self.path.open(newline="") as file:
+            return next(csv.reader(file))
 
     def truncate(self, rows: int) -> None:
         """Remove all rows after the first ``rows``."""
