@@ -18,7 +18,6 @@ same, where GRPO's equation 3 weighs it by 1 / length of its episode.
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from os.path import commonprefix
 from statistics import mean, stdev
 
 import torch
@@ -94,10 +93,11 @@ class GRPO(Episodic):
     def _check_start(agent: LearningAgent, group: Sequence[Played]) -> None:
         starts = {agent.identify(played.decisions[0]): played.decisions[0].prompt for played in group}
         if len(starts) > 1:
-            same = max(0, len(commonprefix(list(starts.values()))) - 20)
-            one, other, *_ = (prompt[same : same + 80] for prompt in starts.values())
+            one, other, *_ = starts.values()
+            differs = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+            shown = slice(max(0, differs - 20), differs + 60)
             raise UserError(
-                f"algorithm=grpo: episodes from one seed start with {one!r} and with {other!r}; expected an "
+                f"algorithm=grpo: episodes from one seed start with {one[shown]!r} and with {other[shown]!r}; expected an "
                 "environment whose start depends on the seed alone, not on env_index or on earlier episodes; choose another "
                 "algorithm or env.task"
             )
