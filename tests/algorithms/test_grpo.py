@@ -8,6 +8,7 @@ import pytest
 import torch
 from episode_tools import GAMMA, Stairs, agent, config, runner
 
+from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.builders import GRPOConfig
 from twosome.algorithms.episodes import EpisodeBatch, Played
 from twosome.algorithms.grpo import GRPO, relative
@@ -97,6 +98,19 @@ def test_advantages_are_those_of_the_definition(norm_adv: bool) -> None:
     np.testing.assert_allclose(algorithm.advantages(agent(), group), expected, atol=1e-6)
     without = grpo(group_size=3, norm_adv=norm_adv).advantages(agent(), group)
     np.testing.assert_allclose(without, np.repeat(of_episodes, [3, 1, 2]), atol=1e-6)
+
+
+def test_an_update_without_groups_changes_nothing_and_has_the_same_columns() -> None:
+    algorithm, player = grpo(num_steps=2), agent()
+    optimizers, envs = algorithm.optimizers(player), runner(algorithm)
+    batches = [algorithm.collect(player, envs, torch.Generator().manual_seed(n)) for n in range(12)]
+    empty, full = (next(batch for batch in batches if bool(batch.episodes) is some) for some in (False, True))
+    before = [weight.detach().clone() for weight in player.parameters()]
+    found = algorithm.update(player, empty, optimizers, Progress(0, 10), torch.Generator())
+    assert all(torch.equal(weight, old) for weight, old in zip(player.parameters(), before, strict=True))
+    learned = algorithm.update(player, full, optimizers, Progress(1, 10), torch.Generator())
+    assert found.keys() == learned.keys()
+    assert (found["policy_steps"], learned["policy_steps"]) == (0, 1)
 
 
 def test_equal_returns_give_no_advantage() -> None:

@@ -123,7 +123,7 @@ MORE = {
     "ppo.ent_coef=nan": "ppo.ent_coef=nan: expected a number of at most 1e+30",
     "baseline=grpo algorithm.situation_weight=-1": "algorithm.situation_weight=-1.0: expected a number from 0 to 1e+30",
     "baseline=grpo algorithm.group_size=many": "algorithm.group_size=many: expected an integer",
-    "baseline=reinforce value_head=state model=tiny_random": "value_head: it learns together with the policy",
+    "baseline=reinforce value_head=state model=tiny_random": "value_head: it learns together with the policy, and Reinforce has",
     "algorithm=poad model=tiny_random": "algorithm=poad: expected an agent with values of tokens; choose baseline=poad",
     "total_steps=1.5": "total_steps=1.5: expected an integer",
     "seed=": "seed=: expected an integer",

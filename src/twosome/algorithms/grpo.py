@@ -94,10 +94,10 @@ class GRPO(Episodic):
         starts = {agent.identify(played.decisions[0]): played.decisions[0].prompt for played in group}
         if len(starts) > 1:
             one, other, *_ = starts.values()
-            apart = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
-            one, other = (prompt[max(0, apart - 20) :][:80] for prompt in (one, other))
+            differs = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+            shown = slice(max(0, differs - 20), differs + 60)
             raise UserError(
-                f"algorithm=grpo: episodes from one seed start with {one!r} and with {other!r}; expected an "
+                f"algorithm=grpo: episodes from one seed start with {one[shown]!r} and with {other[shown]!r}; expected an "
                 "environment whose start depends on the seed alone, not on env_index or on earlier episodes; choose another "
                 "algorithm or env.task"
             )
