@@ -68,7 +68,7 @@ def ended(tmp_path_factory):
 def test_every_baseline_with_an_algorithm_of_its_own_is_here():
     files = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "baseline").glob("*.yaml")}
     own = {name for name, file in files.items() if "override /algorithm@_global_.algorithm" in str(file.get("defaults"))}
-    assert own == set(LEARNS) == {baseline(name) for name in VARIANTS}
+    assert own - {"bc", "drrn"} == set(LEARNS) == {baseline(name) for name in VARIANTS}  # test_learning_baselines.py has those
 
 
 @pytest.mark.parametrize("name", LEARNS)

@@ -26,7 +26,8 @@ class Scorer(Engine):
     Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions.
 
     tokens_computed: the number of input tokens so far; where the lower layers are cached (lower_layers.py), a token counts by the
-    share of the layers that compute it. tokens_projected: the number of positions that were projected onto the vocabulary. Both
+    share of the layers above them. What the lower layers compute is not counted: it depends on what the cache holds, which a
+    resumed run fills anew. tokens_projected: the number of positions that were projected onto the vocabulary. Both
     include padding.
     """
 
@@ -113,11 +114,8 @@ class Scorer(Engine):
         if self.lower is None:
             self.tokens_computed += self.input_tokens(rows)
             return layout.run(self.backbone, self.device)
-        before = self.lower.tokens
-        hidden = self.lower.run(rows, layout)
-        upper, lower = self.input_tokens(rows), self.lower.tokens - before
-        self.tokens_computed += round(self.lower.share * upper + (1 - self.lower.share) * lower)
-        return hidden
+        self.tokens_computed += round(self.lower.share * self.input_tokens(rows))
+        return self.lower.run(rows, layout)
 
     def _layout(self, rows: Sequence[PackedRow]) -> Layout:
         return (flat if self.in_blocks else padded)(rows, self.lm.base.get_input_embeddings().weight.dtype)
