@@ -12,6 +12,7 @@ from torch.optim import AdamW, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
 from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.losses import check_base_kl
 from twosome.algorithms.rollout import Batch, act
 from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
@@ -91,8 +92,7 @@ class Episodic(Algorithm):
         name = type(self).__name__
         if agent.joint_values:
             raise UserError(f"value_head: it learns together with the policy, and {name} has no critic; choose value_head=frozen")
-        if self.config.base_kl_coef and agent.language_model is None:
-            raise UserError(f"ppo.base_kl_coef={self.config.base_kl_coef:g}: expected 0 for a baseline without a language model")
+        check_base_kl(self.config.base_kl_coef, agent.language_model is not None)
 
     def optimizers(self, agent: LearningAgent) -> list[Optimizer]:
         """AdamW without decay on the policy, as PPO's."""

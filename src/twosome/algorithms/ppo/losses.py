@@ -9,6 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from twosome.errors import UserError
+
+
+def check_base_kl(coefficient: float, has_language_model: bool) -> None:
+    """Raise UserError for a weight of `divergence` from a policy before training that the agent does not have."""
+    if coefficient and not has_language_model:
+        raise UserError(
+            f"ppo.base_kl_coef={coefficient:g}: expected 0 for a baseline without a language model; add ppo.base_kl_coef=0"
+        )
+
 
 class PolicyTerms(NamedTuple):
     """Per sample, (n,): the clipped surrogate loss, the entropy, and two diagnostics without gradient.

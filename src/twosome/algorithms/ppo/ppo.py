@@ -7,6 +7,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
 from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.losses import check_base_kl
 from twosome.algorithms.ppo.update import no_steps, update_critic, update_policy
 from twosome.algorithms.rollout import Batch, rollout
 from twosome.algorithms.runner import EnvRunner
@@ -32,8 +33,7 @@ class PPO(Algorithm):
 
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
-        if self.config.base_kl_coef and agent.language_model is None:
-            raise UserError(f"ppo.base_kl_coef={self.config.base_kl_coef:g}: expected 0 for a baseline without a language model")
+        check_base_kl(self.config.base_kl_coef, agent.language_model is not None)
         if self.config.value_warmup_updates and agent.joint_values:
             raise UserError(
                 f"ppo.value_warmup_updates={self.config.value_warmup_updates}: expected 0 where values learn together with "
