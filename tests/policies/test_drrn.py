@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from seeded import assert_drawn_from_the_seed
 
 from twosome.decision import Decision
 from twosome.errors import UserError
@@ -90,14 +91,7 @@ def test_gradients_reach_every_weight():
 
 
 def test_weights_come_from_the_seed_alone():
-    before = torch.get_rng_state()
-    first = agent(seed=7)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    second, other = agent(seed=7), agent(seed=8)
-    for name, weight in first.named_parameters():
-        assert torch.equal(weight, second.get_parameter(name))
-        assert not torch.equal(weight, other.get_parameter(name))
+    assert_drawn_from_the_seed(agent)
 
 
 def test_it_has_a_million_weights_as_in_glam_and_loads_no_language_model(monkeypatch):

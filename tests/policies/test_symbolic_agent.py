@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from seeded import assert_drawn_from_the_seed
 from torch import Tensor, nn
 
 from twosome.algorithms.ppo.config import PPOConfig
@@ -70,14 +71,7 @@ def test_networks_are_cleanrls() -> None:
 
 
 def test_weights_come_from_the_seed_alone() -> None:
-    before = torch.get_rng_state()
-    first = agent(seed=7)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    second, other = agent(seed=7), agent(seed=8)
-    for name, weight in first.named_parameters():
-        assert torch.equal(weight, second.get_parameter(name))
-        assert torch.equal(weight, other.get_parameter(name)) == name.endswith("bias")
+    assert_drawn_from_the_seed(agent, constant=("bias",))
 
 
 @given(st.lists(st.lists(st.integers(0, ACTIONS - 1), min_size=1, unique=True).map(tuple), min_size=1))

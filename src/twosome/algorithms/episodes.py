@@ -160,7 +160,7 @@ def batch_of(episodes: Sequence[Played], advantages: Sequence[float], gamma: flo
     def column(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
 
-    returns = [played.returns(gamma)[0] for played in episodes for _ in played.decisions]
+    returns = [first for played in episodes for first in [played.returns(gamma)[0]] * len(played.decisions)]
     choices = torch.tensor([choice for played in episodes for choice in played.choices], dtype=torch.long, device=device)
     logprobs = column([logprob for played in episodes for logprob in played.logprobs])
     decisions = [decision for played in episodes for decision in played.decisions]

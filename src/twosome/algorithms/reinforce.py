@@ -17,12 +17,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from twosome.algorithms.algorithm import Metrics
 from twosome.algorithms.episodes import EpisodeBatch, Episodic, batch_of
-from twosome.algorithms.finite import check_finite
+from twosome.algorithms.finite import take_step
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import divergence, entropy
 from twosome.policies.agent import LearningAgent
@@ -59,11 +58,7 @@ class Reinforce(Episodic):
         if config.norm_adv:
             batch = replace(batch, advantages=batch.advantages / (batch.advantages.std() + 1e-8))
         found = policy_gradient(agent, batch, config, bool(self.config.base_kl_coef))
-        learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        found["grad_norm"] = float(clip_grad_norm_(learned, config.max_grad_norm))
-        check_finite(1, REMEDY, **{name: found[name] for name in ("policy_loss", "grad_norm")})
-        optimizer.step()
-        optimizer.zero_grad()
+        found["grad_norm"] = take_step(optimizer, config.max_grad_norm, 1, REMEDY, policy_loss=found["policy_loss"])
         return found | {"policy_steps": 1}
 
 

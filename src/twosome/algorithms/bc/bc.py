@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress, Sources
 from twosome.algorithms.bc.config import BCConfig
 from twosome.algorithms.bc.demonstrators import Demonstrator, make
-from twosome.algorithms.finite import check_finite
+from twosome.algorithms.finite import take_step
+from twosome.algorithms.ppo.losses import entropy
 from twosome.algorithms.ppo.minibatches import of_samples
 from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
@@ -99,15 +99,10 @@ class BC(Algorithm):
             policy = found.log_policy.detach()
             sums["bc_loss"] += float(loss.detach())
             sums["accuracy"] += float((policy.argmax(dim=1) == choices).sum()) / len(index)
-            sums["entropy"] += float(-(policy.exp() * policy).sum()) / len(index)
-        learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        sums["grad_norm"] = float(clip_grad_norm_(learned, self.config.max_grad_norm))
-        check_finite(count, REMEDY, **sums)
+            sums["entropy"] += float(entropy(policy).sum()) / len(index)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
-        return sums
+        return sums | {"grad_norm": take_step(optimizer, self.config.max_grad_norm, count, REMEDY, **sums)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the demonstrator's state."""

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from math import cos, pi
 
+from twosome.algorithms.ppo.config import LARGEST
 from twosome.errors import UserError
-
-LARGEST = 1e30  # float32 ends at 3e38
 
 
 class Schedule(Enum):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from twosome.algorithms.finite import check_finite
+from twosome.algorithms.finite import check_finite, take_step
 from twosome.algorithms.ppo.config import Minibatch, PPOConfig
 from twosome.algorithms.ppo.losses import divergence
 from twosome.algorithms.ppo.minibatches import count_weights, of_decisions, of_samples
@@ -19,7 +19,7 @@ from twosome.policies.agent import LearningAgent
 Diagnostics = dict[str, float]
 TERMS = ("policy_loss", "entropy", "approx_kl", "clipfrac")
 """The names of PolicyTerms in metrics.csv."""
-CHECKED = ("policy_loss", "value_loss", "approx_kl", "grad_norm")
+CHECKED = ("policy_loss", "value_loss", "approx_kl")
 REMEDY = "ppo.learning_rate, ppo.value_learning_rate or ppo.max_grad_norm"
 
 
@@ -62,7 +62,6 @@ def update_policy(
     """
     steps: list[Diagnostics] = []
     targets, taken, per_step = Targets.of(agent, batch, config), 0, config.gradient_accumulation_steps
-    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.update_epochs):
         parts = minibatches(agent, batch, config, targets, generator)
         for first in range(0, len(parts), per_step):
@@ -72,10 +71,8 @@ def update_policy(
                 if config.minibatch is Minibatch.samples:
                     return _mean(steps) | {"policy_steps": taken, "kl_stop": 1}
                 continue
-            steps[-1]["grad_norm"] = float(clip_grad_norm_(learned, config.max_grad_norm))
-            check_finite(len(steps), REMEDY, **{name: value for name, value in steps[-1].items() if name in CHECKED})
-            optimizer.step()
-            optimizer.zero_grad()
+            losses = {name: value for name, value in steps[-1].items() if name in CHECKED}
+            steps[-1]["grad_norm"] = take_step(optimizer, config.max_grad_norm, len(steps), REMEDY, **losses)
             taken += 1
     return _mean(steps) | {"policy_steps": taken, "kl_stop": len(steps) - taken}
 

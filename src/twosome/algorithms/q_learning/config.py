@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from twosome.algorithms.ppo.config import LARGEST
 from twosome.errors import UserError
-
-LARGEST = 1e30  # float32 ends at 3e38
 
 
 @dataclass(frozen=True)

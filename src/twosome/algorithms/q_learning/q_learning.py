@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
-from twosome.algorithms.finite import check_finite
+from twosome.algorithms.finite import take_step
 from twosome.algorithms.q_learning.config import QLearningConfig
 from twosome.algorithms.q_learning.replay import Replay, Transition
 from twosome.algorithms.runner import EnvRunner
@@ -87,12 +86,7 @@ class QLearning(Algorithm):
             loss.backward()
             sums["q_loss"] += float(loss.detach())
             sums["q_mean"] += float(taken.detach().sum()) / len(drawn)
-        norm = clip_grad_norm_(agent.parameter_groups()["policy"], self.config.max_grad_norm)
-        sums["grad_norm"] = float(norm)
-        check_finite(count, REMEDY, **sums)
-        optimizer.step()
-        optimizer.zero_grad()
-        return sums
+        return sums | {"grad_norm": take_step(optimizer, self.config.max_grad_norm, count, REMEDY, **sums)}
 
     @torch.no_grad()
     def targets(self, agent: LearningAgent, drawn: Sequence[Transition]) -> Tensor:
