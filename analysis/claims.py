@@ -2,7 +2,10 @@
 
 The claims are data: claims.yaml.
 
-python analysis/claims.py multirun --out results
+Examples:
+  python analysis/claims.py multirun --out results
+  python analysis/claims.py multirun --seeds 0,1,2 --window 8192
+  python analysis/claims.py results/published/smollm2_135m --stat mean-std
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -16,12 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twosome.report import commands, drawing
-from twosome.report.data.collection import by_task
 from twosome.report.data.run import Run
 from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results import claims_table
-from twosome.report.statistics import claims, smoothing
+from twosome.report.statistics import claims
 
 PAPER = Path(__file__).with_name("paper.yaml")
 CLAIMS = Path(__file__).with_name("claims.yaml")
@@ -29,9 +31,7 @@ CLAIMS = Path(__file__).with_name("claims.yaml")
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Write the ledger of runs that were read."""
-    tasks = by_task(runs)
-    windows = smoothing.of_tasks(tasks, options.window)
-    out.table("claims", claims_table.table(claims.read(CLAIMS), tasks, windows, paper, options), latex=False)
+    out.table("claims", claims_table.table(claims.read(CLAIMS), runs, paper, options), latex=False)
 
 
 make = drawing.of_options(make_of, PAPER)
@@ -41,6 +41,7 @@ def parser() -> commands.Parser:
     """Make the parser of the command's options."""
     made = commands.parser(__doc__)
     commands.add_statistics(made)
+    commands.add_ablations(made)
     return made
 
 

@@ -2,7 +2,10 @@
 
 Two figures, as in the paper: norms against each other, and word against the baselines. With the plotted numbers as CSV.
 
-python analysis/curves.py multirun --against seconds --out results
+Examples:
+  python analysis/curves.py multirun --out results
+  python analysis/curves.py multirun --against seconds --no-paper
+  python analysis/curves.py results/published/smollm2_135m --stat mean-std
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -19,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from twosome.report import commands, drawing
-from twosome.report.data.collection import Grouped, by_task
+from twosome.report.data.collection import Grouped, by_task, ordinary
 from twosome.report.data.run import BIN, Run
 from twosome.report.messages import warn
 from twosome.report.output.folder import Folder
@@ -50,7 +53,7 @@ def make_all(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out
 
 
 def _against(axis: Axis, runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
-    tasks, bootstrap = by_task(runs), commands.bootstrap(options)
+    tasks, bootstrap = by_task(ordinary(runs)), commands.bootstrap(options)
     windows = smoothing.of_tasks(tasks, options.window)
     for note in notes.left_out(tasks, axis):
         warn(note.removesuffix("."))
@@ -60,7 +63,7 @@ def _against(axis: Axis, runs: Sequence[Run], paper: Paper, options: argparse.Na
     out.csv(f"curves{axis.suffix}", rows)
     if axis is STEPS:
         _warn_of_nothing(rows, tasks)
-    optima = {run.task: run.optimum for run in runs if not math.isnan(run.optimum)}
+    optima = {run.task: run.optimum for run in ordinary(runs) if not math.isnan(run.optimum)}
     points = paper if options.paper and axis is STEPS else None
     for name, shows in FIGURES.items():
         chosen = rows[rows.method.map(shows)]

@@ -2,7 +2,10 @@
 
 The folder is publish.py's own: it is new, empty, or holds only what publish.py wrote, which is replaced.
 
-python analysis/publish.py multirun --out results/published/smollm2_135m
+Examples:
+  python analysis/publish.py multirun --out results/published/smollm2_135m
+  python analysis/publish.py runs outputs --seeds 0,1,2
+  python analysis/publish.py multirun --unfinished --out results/published/partial
 """
 
 if __name__ == "__main__":  # before the imports that take seconds

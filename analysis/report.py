@@ -2,7 +2,10 @@
 
 It makes what the other commands make, of the same runs, and shows it: pictures are part of the page, which needs nothing else.
 
-python analysis/report.py multirun --out results
+Examples:
+  python analysis/report.py multirun --out results
+  python analysis/report.py multirun outputs --unfinished
+  python analysis/report.py results/published/smollm2_135m --no-paper
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -15,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import ablations
 import claims
 import curves
 import generalization
@@ -36,6 +40,7 @@ PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace, Folder], No
     "summary": summary.make_of,
     "generalization": generalization.make_of,
     "retention": retention.make_of,
+    "ablations": ablations.make_of,
     "claims": claims.make_of,
 }
 """The commands whose files the page shows."""
@@ -60,6 +65,7 @@ def parser() -> commands.Parser:
     """Make the parser of the command's options: those of all commands whose files it makes."""
     made = commands.parser(__doc__)
     commands.add_statistics(made)
+    commands.add_ablations(made)
     curves.add_options(made)
     generalization.add_options(made)
     return made

@@ -2,7 +2,10 @@
 
 Two tables, retention (accuracies, with a figure) and drift; and the forgetting curves of the runs that have retention.every.
 
-python analysis/retention.py multirun --out results
+Examples:
+  python analysis/retention.py multirun --out results
+  python analysis/retention.py multirun --seeds 0,1,2 --evaluations latest
+  python analysis/retention.py results/published/smollm2_135m
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -19,7 +22,7 @@ import pandas as pd
 
 from twosome.errors import UserError
 from twosome.report import commands, drawing
-from twosome.report.data.collection import by_task
+from twosome.report.data.collection import by_task, ordinary
 from twosome.report.data.run import Run
 from twosome.report.messages import warn
 from twosome.report.output import style
@@ -33,7 +36,9 @@ PAPER = Path(__file__).with_name("paper.yaml")
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Write tables and figures of runs that were read. Raises UserError where no language model was evaluated."""
-    groups = [(task, method, found[method]) for task, found in by_task(runs).items() for method in style.order(list(found))]
+    groups = [
+        (task, method, found[method]) for task, found in by_task(ordinary(runs)).items() for method in style.order(list(found))
+    ]
     accuracies = pd.DataFrame([row for group in groups for row in tables.accuracy_rows(*group, paper)])
     drift = pd.DataFrame([row for group in groups for row in tables.drift_rows(*group)])
     if accuracies.empty:

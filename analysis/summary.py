@@ -1,6 +1,9 @@
 """A table per task and method: what was reached, how soon, how surely, and beside it what the paper reports.
 
-python analysis/summary.py multirun --out results
+Examples:
+  python analysis/summary.py multirun --out results
+  python analysis/summary.py multirun --seeds 0,1,2 --window 8192
+  python analysis/summary.py results/published/smollm2_135m --stat mean-std
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -14,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twosome.report import commands, drawing
-from twosome.report.data.collection import by_task
+from twosome.report.data.collection import by_task, ordinary
 from twosome.report.data.run import Run
 from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
@@ -25,7 +28,7 @@ PAPER = Path(__file__).with_name("paper.yaml")
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Write the table of runs that were read."""
-    out.table("summary", Summary(by_task(runs), paper, options).table())
+    out.table("summary", Summary(by_task(ordinary(runs)), paper, options).table())
 
 
 make = drawing.of_options(make_of, PAPER)

@@ -17,7 +17,13 @@ from typing import Any
 from forking import Server, Started, output_files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+_ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))
+# docs/start.md makes the runs that later pages read.
+PAGES = tuple(dict.fromkeys(["README.md", "docs/start.md", "CONTRIBUTING.md", "CHANGELOG.md", *_ALL]))
+ADDING = tuple(f"docs/howto/{name}.md" for name in ("environment", "norm", "algorithm", "model"))
+"""The pages that tell how to add code to the suite."""
+FOLDER = "docs/run-folder.md"
+"""The page with the files of a run's folder and the columns of its tables."""
 
 TIMING = ("rollout_seconds", "update_seconds", "steps_per_second")  # columns of metrics.csv in which equal runs differ
 
@@ -109,7 +115,7 @@ def result(folder: Path) -> tuple[list[list[str]], list[bytes]]:
         table = list(csv.reader(file))
     keep = [column for column, name in enumerate(table[0]) if name not in TIMING]
     metrics = [[row[column] for column in keep] for row in table]
-    (weights,) = folder.glob("*/*model.safetensors")
+    (weights,) = folder.glob("*/*.safetensors")
     files = [folder / name for name in ("episodes.csv", "evaluation.json", "retention.csv", "retention.json")]
     return metrics, [file.read_bytes() for file in [*files, weights] if file.exists()]
 
@@ -130,10 +136,10 @@ def python_commands(page: str) -> list[str]:
     return [command for command in commands(page) if command.startswith(("python src/", "python analysis/"))]
 
 
-def added_files(page: str) -> dict[str, str]:
-    """The files that a page tells to add: blocks whose first line is a comment with the file's path."""
+def added_files() -> dict[str, str]:
+    """The files that ADDING tell to add: blocks whose first line is a comment with the file's path."""
     found = {}
-    for block in blocks(page, "python") + blocks(page, "yaml"):
+    for block in [block for page in ADDING for language in ("python", "yaml") for block in blocks(page, language)]:
         first, _, content = block.partition("\n")
         found[first.removeprefix("# ")] = content
     return found

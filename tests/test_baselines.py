@@ -36,9 +36,9 @@ AGAIN = {"random": [], "optimal": ["env.task=lettuce_salad"], "oracle": ["env.ta
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """A checkout with the README's corridor, and how every command ended in it."""
+    """A checkout with the manual's corridor, and how every command ended in it."""
     folder = checkout(tmp_path_factory.mktemp("baselines"))
-    for path, content in added_files("README.md").items():
+    for path, content in added_files().items():
         (folder / path).write_text(content)
     commands = {name: ["src/run.py", *words, f"hydra.run.dir=runs/{name}"] for name, words in RUNS.items()}
     for name, words in IN_THE_CORRIDOR.items():

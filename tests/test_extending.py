@@ -1,4 +1,4 @@
-"""The README's "Adding your own", followed to the letter: an environment, a norm, an algorithm and a model."""
+"""The manual's pages on adding code, followed to the letter: an environment, a norm, an algorithm and a model."""
 
 import csv
 import json
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from checkout import added_files, checkout, python_commands, result, run
+from checkout import ADDING, added_files, checkout, python_commands, result, run
 from safetensors.torch import load_file
 
 from twosome.language import tiny
@@ -23,9 +23,9 @@ OWN_SIZES = {"algorithm=regression": ["algorithm.num_envs=4", "algorithm.num_ste
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """The README's three runs, one without its norm and one of baseline=ppo: by name, the folder and how the command ended."""
+    """The manual's three runs, one without its norm and one of baseline=ppo: by name, the folder and how the command ended."""
     folder = checkout(tmp_path_factory.mktemp("extended"))
-    files = added_files("README.md")
+    files = added_files()
     assert sorted(files) == [
         "conf/algorithm/regression.yaml",
         "conf/env/corridor.yaml",
@@ -36,10 +36,10 @@ def ended(tmp_path_factory):
         "src/twosome/language/characters.py",
     ]
     for path, content in files.items():
-        assert not (folder / path).exists(), f"{path} is part of the suite: choose another name in the README"
+        assert not (folder / path).exists(), f"{path} is part of the suite: choose another name in the manual"
         (folder / path).write_text(content)
     save_model(folder / "models" / "my_model")
-    written = [command for command in python_commands("README.md") if any(name in command for name in ADDED)]
+    written = [c for page in ADDING for c in python_commands(page) if any(name in c for name in ADDED) and "--help" not in c]
     assert len(written) == len(ADDED)
     words = []
     for name, command in zip(ADDED, written, strict=True):
@@ -68,7 +68,7 @@ def save_model(path):
 
 
 @pytest.mark.parametrize("name", ADDED)
-def test_what_the_readme_adds_trains(ended, name):
+def test_what_the_manual_adds_trains(ended, name):
     folder, outcome = ended[name]
     assert outcome.code == 0, outcome.output
     assert (folder / "DONE").exists()

@@ -33,7 +33,7 @@ def test_what_has_moved_is_found_where_it_is_now():
     }
     former["model"] = config["model"] | {"lora": {name: value for name, value in config["tuning"].items() if name != "_target_"}}
     former["baseline"] = config["baseline"] | {
-        "critic": {"hidden_sizes": [1024, 512]},
+        "critic": {name: value for name, value in config["value_head"].items() if name != "_target_"},
         "engine": {name: value for name, value in config["engine"].items() if name != "_target_"},
     }
     before = json.dumps(former)

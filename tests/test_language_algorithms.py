@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 import yaml
-from checkout import ROOT, added_files, checkout, result, run, tables
+from checkout import FOLDER, ROOT, added_files, checkout, result, run, tables
 from safetensors.torch import load_file
 
-LEARNING = "env=corridor model=tiny_random ppo.num_envs=16 ppo.num_steps=16 evaluation.gif=false"
+LEARNING = "env=corridor model=tiny_random preset=wide ppo.num_envs=16 ppo.num_steps=16 evaluation.gif=false"
 LEARNS = {
     "reinforce": "total_steps=12_288 ppo.learning_rate=5e-3",
     "grpo": "total_steps=8_192",
@@ -41,9 +41,9 @@ def folder_name(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """A checkout with the README's corridor, and how every command ended in it."""
+    """A checkout with the manual's corridor, and how every command ended in it."""
     folder = checkout(tmp_path_factory.mktemp("learning"))
-    for path, content in added_files("README.md").items():
+    for path, content in added_files().items():
         (folder / path).write_text(content)
     commands = {
         ("learned", name): [*LEARNING.split(), *words.split(), f"baseline={name}", "retention.drift=false"]
@@ -98,7 +98,7 @@ def test_a_run_resumes_to_the_same_bytes(ended, name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_glossary_names_the_columns(ended, name):
     folder, _ = ended
-    documented = [*tables("README.md", "### Columns of metrics.csv"), *tables("README.md", "### Further columns of metrics.csv")]
+    documented = [*tables(FOLDER, "## Columns of metrics.csv"), *tables(FOLDER, "## Further columns of metrics.csv")]
     with (folder / f"small-{folder_name(name)}" / "metrics.csv").open() as file:
         header, *rows = csv.reader(file)
     assert set(header) <= set(documented)

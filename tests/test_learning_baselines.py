@@ -1,17 +1,17 @@
-"""Runs of the baselines that learn, in the README's corridor: each learns, resumes to the same bytes, and names its columns."""
+"""Runs of the baselines that learn, in the manual's corridor: each learns, resumes to the same bytes, and names its columns."""
 
 import csv
 import json
 import shutil
 
 import pytest
-from checkout import added_files, checkout, result, run, tables
+from checkout import FOLDER, added_files, checkout, result, run, tables
 
 RUN = ["src/run.py", "env=corridor", "evaluation.episodes=50", "evaluation.gif=false", "retention.drift=false"]
 GLAM = ["baseline=glam", "norm=word", "ppo.num_envs=16", "ppo.num_steps=16", "ppo.num_minibatches=4", "ppo.learning_rate=1e-3",
         "ppo.ent_coef=0.1", "total_steps=2_560"]  # fmt: skip
 BC = ["baseline=bc", "model=tiny_random", "algorithm.num_envs=16", "algorithm.num_steps=8", "algorithm.num_minibatches=4",
-      "algorithm.learning_rate=5e-3", "total_steps=1_024"]  # fmt: skip
+      "algorithm.learning_rate=5e-3", "total_steps=1_024", "tuning.layers=null"]  # fmt: skip
 LEARNING = {
     "drrn": ["baseline=drrn", "algorithm.num_envs=16", "algorithm.num_steps=16", "algorithm.transitions_per_step=32",
              "algorithm.learning_rate=1e-3", "total_steps=6_144", "model=hf", "model.path=/no/where"],
@@ -27,6 +27,14 @@ CLONES = {
     "optimal": ["env=overcooked", *BC, "total_steps=512", "evaluation.episodes=5"],
 }  # fmt: skip
 """Each after those before it."""
+ROOM = ["env=babyai_text", "env.task=go_to_local", "env.kwargs.room_size=5", "env.kwargs.num_objects=1", "evaluation.episodes=2"]
+OTHERS = {
+    "memory": [*ROOM, "baseline=ppo", "ppo.num_envs=4", "ppo.num_steps=30", "total_steps=360", "baseline.recurrence=7",
+               "model=hf", "model.path=/no/where"],
+    "heads": [*ROOM, "baseline=glam", "tuning=head", "policy_head=actions", "model=tiny_random", "ppo.num_envs=4",
+              "ppo.num_steps=10", "ppo.num_minibatches=2", "total_steps=120"],
+}  # fmt: skip
+"""Of which tests of their own say that they learn."""
 FROM = ["baseline=twosome", "model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "init=runs/bc"]
 METHODS = {"bc": "bc-word", "drrn": "drrn", "glam": "glam-word", "glam-t5": "glam-word"}
 REFUSED = {
@@ -43,6 +51,8 @@ REFUSED = {
         *BC,
         "algorithm.demonstrator=bot",
     ): "algorithm.demonstrator=bot: expected an environment with a bot, as env=babyai_text",
+    (*ROOM, "baseline=ppo", "algorithm=reinforce"): "algorithm: Reinforce trains no agent with memory; choose algorithm=ppo, or",
+    ("baseline=ppo", "baseline.network=film_lstm"): "baseline.network=film_lstm: expected an environment whose observation is",
     (*BC,): "algorithm.demonstrator=optimal: expected an environment that can be searched",
     (*BC, "algorithm.demonstrator=bots"): "algorithm.demonstrator=bots: no such folder; expected the folder of a finished run",
     (*BC, "algorithm.demonstrator=src"): "algorithm.demonstrator=src: expected a config.yaml in it",
@@ -71,13 +81,13 @@ LATER = {
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """A checkout with the README's corridor, and how every command ended in it."""
+    """A checkout with the manual's corridor, and how every command ended in it."""
     folder = checkout(tmp_path_factory.mktemp("learning"))
-    for path, content in added_files("README.md").items():
+    for path, content in added_files().items():
         (folder / path).write_text(content)
     commands = {name: [*RUN, *words, f"hydra.run.dir=runs/{name}"] for name, words in LEARNING.items()}
-    commands |= {name: [*RUN, *words, f"hydra.run.dir=runs/{name}"] for name, words in CLONES.items()}
-    commands["from"] = [*RUN, *FROM, "hydra.run.dir=runs/from"]
+    commands |= {name: [*RUN, *words, f"hydra.run.dir=runs/{name}"] for name, words in (CLONES | OTHERS).items()}
+    commands["from"] = [*RUN, *FROM, "tuning.layers=null", "hydra.run.dir=runs/from"]
     commands |= {words: [*RUN, *words, "hydra.run.dir=runs/refused"] for words in (*REFUSED, *LATER)}
     outcomes = dict(zip(commands, run(folder, list(commands.values())), strict=True))
     return folder, outcomes
@@ -99,7 +109,7 @@ def test_it_learns_the_corridor(ended, name):
     assert json.loads((folder / "runs" / name / "provenance.json").read_text())["method"] == METHODS[name]
 
 
-@pytest.mark.parametrize("name", ["drrn", "glam", *CLONES, "from"])
+@pytest.mark.parametrize("name", ["drrn", "glam", *CLONES, *OTHERS, "from"])
 def test_it_resumes_to_the_same_bytes(ended, name):
     folder, _ = ended
     whole = folder / "runs" / name
@@ -116,8 +126,8 @@ def test_it_resumes_to_the_same_bytes(ended, name):
 def test_the_readme_names_its_columns(ended, name):
     folder, _ = ended
     header = next(csv.reader((folder / "runs" / name / "metrics.csv").open()))
-    common = set(tables("README.md", "### Columns of metrics.csv"))
-    assert [column for column in header if column not in common] == tables("README.md", f"### Columns of `baseline={name}`")
+    common = set(tables(FOLDER, "## Columns of metrics.csv"))
+    assert [column for column in header if column not in common] == tables(FOLDER, f"## Columns of `baseline={name}`")
 
 
 def test_a_loaded_agent_is_the_trained_one(ended):
@@ -166,6 +176,10 @@ def test_training_starts_from_another_runs_weights(ended):
     folder, outcomes = ended
     assert outcomes["from"].code == 0, outcomes["from"].output
     assert rates(folder / "runs" / "from")["before", "greedy"] == 1
+    recorded = json.loads((folder / "runs" / "from" / "provenance.json").read_text())["init"]
+    its_own = json.loads((folder / "runs" / "bc" / "provenance.json").read_text())
+    assert recorded.pop("run") == str(folder / "runs" / "bc")
+    assert recorded == {name: its_own[name] for name in recorded}
 
 
 @pytest.mark.parametrize("words", [*REFUSED, *LATER], ids=" ".join)

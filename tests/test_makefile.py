@@ -1,11 +1,13 @@
 """make installs once, and again when a lock file changes; it says what is missing. Nothing real is installed here."""
 
 import os
+import re
 import shutil
 import subprocess
 from importlib.metadata import requires, version
 
 import pytest
+import yaml
 from checkout import ROOT, environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -22,25 +24,34 @@ esac
 
 @pytest.fixture
 def make(tmp_path):
-    """make, with the suite's Makefile and lock files: (targets and variables) -> exit code, new calls, stderr."""
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-nodeps.lock"):
+    """make, with the suite's Makefile and lock files: (targets and variables) -> exit code, new calls, stderr.
+
+    said: return what it prints instead.
+    """
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-nodeps.lock", "requirements-docs.lock"):
         shutil.copy2(ROOT / name, tmp_path)
     python = tmp_path / "python"
     python.write_text(FAKE)
     python.chmod(0o755)
 
-    def call(*arguments, fail="nothing"):
+    def call(*arguments, fail="nothing", said=False):
         calls = tmp_path / "calls"
         calls.write_text("")
         command = ["make", f"PYTHON={python}", *arguments]
         variables = environment() | {"FAIL": fail}
         done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
-        return done.returncode, calls.read_text().splitlines(), done.stderr
+        return done.stdout if said else (done.returncode, calls.read_text().splitlines(), done.stderr)
 
     return call
 
 
-EVERYTHING = ["-r requirements.lock", "--no-deps -r requirements-nodeps.lock", "--no-deps --no-build-isolation -e ."]
+TORCH = next(line for line in (ROOT / "requirements.lock").read_text().splitlines() if line.startswith("torch=="))
+EVERYTHING = [
+    f"--no-deps {TORCH}",
+    "-r requirements.lock",
+    "--quiet --no-deps -r requirements-nodeps.lock",
+    "--quiet --no-deps --no-build-isolation -e .",
+]
 
 
 def installs(calls):
@@ -83,15 +94,60 @@ def test_without_python_one_line_says_so(make):
 
 def test_help_lists_every_target():
     done = subprocess.run(["make"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
-    targets = {"help", "install", "demo", "reproduce", "test", "test-slow", "test-slurm", "test-gpu", "lint"}
-    assert {line.split()[1] for line in done.stdout.splitlines()} == targets
+    text = (ROOT / "Makefile").read_text()
+    targets = {name for line in re.findall(r"^([\w-][\w -]*):(?!=)", text, re.MULTILINE) for name in line.split()}
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == list(dict.fromkeys(phony.split()))
+    assert targets == set(phony.split())
+    assert all(len(line.split()) > 3 for line in done.stdout.splitlines())
+
+
+def test_the_manual_has_tools_of_its_own(make, tmp_path):
+    assert make("docs")[0] == 0
+    calls = make("test", "docs")[1]
+    assert not installs(calls)  # once is enough
+    assert calls[-1] == "-m mkdocs build --strict --quiet"
+    shutil.rmtree(tmp_path / ".venv")
+    assert installs(make("docs")[1]) == [*EVERYTHING, "--quiet --no-deps -r requirements-docs.lock"]
+    shutil.rmtree(tmp_path / ".venv")
+    assert installs(make("install")[1]) == EVERYTHING
+
+
+def test_installing_says_what_is_large(tmp_path):
+    """Of pip's hundreds of lines a few are left."""
+    lines = [
+        "Collecting absl-py==2.5.1 (from -r requirements.lock (line 2))",
+        "  Downloading absl_py-2.5.1-py3-none-any.whl (135 kB)",
+        "  Downloading https://host/packages/ab/pyarrow-26.0.1-cp311-cp311-manylinux_2_28_x86_64.whl (48.3 MB)",
+        "Downloading nvidia_cublas-13.0-py3-none-manylinux_2_27_x86_64.whl (1.2 GB)",
+        "  Downloading pandas-3.1.1-cp311.whl (9.8 MB)",
+        "Installing collected packages: absl-py, pyarrow",
+    ]
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text() + "\nfiltered:\n\t@cat lines | $(LARGE)\n")
+    (tmp_path / "lines").write_text("\n".join(lines) + "\n")
+    done = subprocess.run(["make", "filtered"], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "  pyarrow-26.0.1-cp311-cp311-manylinux_2_28_x86_64.whl (48.3 MB)",
+        "  nvidia_cublas-13.0-py3-none-manylinux_2_27_x86_64.whl (1.2 GB)",
+        "  installing: about a minute",
+    ]
+
+
+def test_the_demo_says_first_what_it_will_do(make):
+    make("install")
+    said = make("demo", said=True)
+    config = yaml.safe_load((ROOT / "conf" / "config.yaml").read_text())
+    demo = yaml.safe_load((ROOT / "experiments" / "demo.yaml").read_text())
+    assert f"{demo['total_steps']:,} decisions" in said
+    assert f"{2 * config['evaluation']['episodes']} episodes" in said
+    assert "under ten minutes" in said.splitlines()[0]
 
 
 def test_ci_runs_the_tests_then_the_linters_then_the_pipeline():
     script = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert "set -euo pipefail" in script
-    assert script.splitlines()[-3:] == ["make test", "make lint", "make reproduce"]
+    assert script.splitlines()[-4:] == ["make test", "make lint", "make docs", "make reproduce"]
 
 
 def test_the_lock_is_complete():

@@ -27,8 +27,8 @@ NAMES = ("options", "files", "prompter")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A folder with the package and the YAML files, both made of the README's."""
-    folder, files = tmp_path_factory.mktemp("home"), added_files("README.md")
+    """A folder with the package and the YAML files, both made of the manual's."""
+    folder, files = tmp_path_factory.mktemp("home"), added_files()
     kitchen, conf = folder / "kitchen", folder / "my_conf"
     for place in (kitchen, conf / "env", conf / "norm"):
         place.mkdir(parents=True)

@@ -19,6 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from test_configs import check, compose
 
+from hydra_plugins.grid_sweeper import listed
 from twosome.evaluation.suites import SUITES
 from twosome.runs.experiments import combinations
 
@@ -36,7 +37,7 @@ if results:
     Path(results[0], "config.yaml").write_text(" ".join(sys.argv))
 else:
     out = Path(sys.argv[-1])
-    content = "".join(file.read_text() for file in sorted(out.glob("runs/*/*")))
+    content = "".join(file.read_text() for file in sorted(out.glob("*runs/*/*")))
     for name in OUTS[Path(sys.argv[1]).stem]:
         (out / name).write_text(content)
 """
@@ -93,24 +94,29 @@ def trained(calls: list[str]) -> list[str]:
 
 
 def test_everything_once_then_what_changed(clone, stages):
-    parts = set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]}
+    parts = set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]} | {"some"}
     calls = repro(clone)
     assert set(trained(calls)) == parts
     assert [call.split()[0] for call in calls[-4:]][-1] == "analysis/report.py"
-    assert len(calls) == len(parts) + len(stages) - 2
+    assert len(calls) == len(parts) + len(stages) - 3
     assert repro(clone) == []
 
     change(clone / "params.yaml", "tomato_lettuce_salad:", "seed: 0", "seed: 0,1")
     calls = repro(clone)
     assert trained(calls) == ["tomato_lettuce_salad-language", "tomato_lettuce_salad-unseen"]
     assert all("seed=0,1" in call.split() for call in calls[:2])
-    assert {Path(call.split()[0]).stem for call in calls[2:]} == set(stages) - {"train", "unseen"}
+    assert {Path(call.split()[0]).stem for call in calls[2:]} == set(stages) - {"train", "unseen", "ablations"}
     assert repro(clone) == []
 
     change(clone / "params.yaml", "tomato_salad:", "env: env.prompt=default", "env: env.kwargs.map=B")
     calls = repro(clone)
     assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others", "tomato_salad-unseen"]
     assert all("env.kwargs.map=B" in call for call in calls[:3])
+
+    change(clone / "params.yaml", "ablations:", "seed: 0", "seed: 0,1")
+    calls = repro(clone)
+    assert trained(calls) == ["some"]
+    assert calls[1].split()[0] == "analysis/report.py"
 
     shutil.rmtree(clone / "results" / "smoke" / "runs" / "tomato_salad-others")
     assert trained(repro(clone)) in ([], ["tomato_salad-others"])  # DVC may have kept it
@@ -120,7 +126,7 @@ def test_everything_once_then_what_changed(clone, stages):
 @cache
 def grids(name: str) -> list:
     """The grids of an experiment."""
-    return OmegaConf.to_container(compose(f"experiment={name}", "hydra.verbose=false").hydra.sweeper.grids)
+    return listed(OmegaConf.to_container(compose(f"experiment={name}", "hydra.verbose=false").hydra.sweeper.grids))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -132,11 +138,21 @@ def test_commands_of_a_profile_compose(clone, profile):
         python, script, *words = shlex.split(call)
         assert python == "python"
         if script != "src/run.py":
-            assert [words[0], *words[-2:]] == [f"results/{profile}/runs", "--out", f"results/{profile}"]
+            expected = [
+                f"results/{profile}/runs",
+                "--ablations",
+                f"results/{profile}/ablation_runs",
+                "--out",
+                f"results/{profile}",
+            ]
+            assert [*words[:3], *words[-2:]] == expected
             continue
         given = OverridesParser.create().parse_overrides(words[1:])
         sweeper = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
-        assert sweeper.pop("hydra.sweeper.results").startswith(f"results/{profile}/runs/")
+        assert sweeper.pop("hydra.sweeper.results").split("/")[:3] in (
+            ["results", profile, "runs"],
+            ["results", profile, "ablation_runs"],
+        )
         options = {name.removeprefix("hydra.sweeper.evaluate."): value for name, value in sweeper.items() if ".evaluate." in name}
         assert set(sweeper) <= {"hydra.sweeper.suite", *(f"hydra.sweeper.evaluate.{name}" for name in options)}
         suites = sweeper.get("hydra.sweeper.suite") or []
@@ -145,7 +161,8 @@ def test_commands_of_a_profile_compose(clone, profile):
             assert compose(f"suite={suite}", *(f"{name}={value}" for name, value in options.items()), entry="evaluate")
         named = [override for override in given if not override.key_or_group.startswith("hydra")]
         (experiment,) = [override.value() for override in given if override.key_or_group == "experiment"]
-        for overrides in combinations(grids(experiment), named):
+        every = combinations(grids(experiment), named)
+        for overrides in every[:4] if experiment.startswith("ablation") else every:  # the others: test_configs
             choice = tuple(word for word in overrides if not word.startswith("seed="))
             if choice not in composed:  # once for all seeds
                 check(compose(*overrides))

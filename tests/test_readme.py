@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs/ are true: their commands run, their tables name what is there.
+"""README, CONTRIBUTING, CHANGELOG and docs/ are true: their commands run, their tables name what is there.
 
 Commands run on a tiny random model and a few steps; those that take minutes even so are marked slow.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from benchmark_tools import write_benchmarks
-from checkout import PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
+from checkout import FOLDER, PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
 
 ADDED = ("env=corridor", "norm=characters", "algorithm=regression", "model=my_model")  # test_extending runs these
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
@@ -23,6 +23,8 @@ SMALL = {
     "retention.limit=2 retention.every=1 env.kwargs.max_primitive_steps=10 evaluation.gif=false",
     "src/evaluate.py": "episodes=2",
     "src/probe.py": "model=tiny_random",
+    "src/play.py": "model=tiny_random",
+    "src/watch.py": "episodes=1",
     "src/benchmark.py": "model=tiny_random",
 }
 EVERY = [command for page in PAGES for command in commands(page)]
@@ -39,6 +41,10 @@ def small(command: str) -> list[str]:
     if f"resume={EXAMPLE}" in words:
         return words
     sizes = SMALL.get(words[0], "").split()
+    if words[0] == "src/play.py" and any(word.startswith("run=") for word in words):  # the run has its own model
+        sizes = []
+    if "hydra/sweeper=optuna" in words:
+        sizes += ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_startup_trials=1"]
     if "env=babyai_text" in words:  # its episodes' length is its task's
         sizes = [size for size in sizes if not size.startswith("env.kwargs.")]
     if "engine=encoder_decoder" in words:  # whose retention is not measured
@@ -106,7 +112,7 @@ def test_profile_by_cprofile_runs(folder):
 def test_every_other_command_is_known():
     kinds = ("python src/", "python analysis/", "python -m cProfile ", "python -c ", "make ")
     kinds += ("PYTHONPATH=. python ",)  # test_own_package runs these
-    kinds += (".venv/bin/pytest ", ".venv/bin/pre-commit ")
+    kinds += (".venv/bin/pytest ", ".venv/bin/pre-commit ", "source .venv/bin/activate")
     assert [command for command in EVERY if not command.startswith(kinds)] == PIPELINES
 
 
@@ -114,6 +120,7 @@ def test_every_other_command_is_known():
 def test_make_target_runs_its_command(target):
     does = {
         "demo": "src/run.py experiment=demo",
+        "try": "src/watch.py run=results/published/",
         "reproduce": "dvc repro",
         "test": "-m pytest",
         "test-slow": "-m pytest -m slow",
@@ -121,6 +128,7 @@ def test_make_target_runs_its_command(target):
         "test-gpu": "tests/gpu/check",
         "lint": "ruff check src tests",
         "install": "-r requirements.lock",
+        "docs": "mkdocs build --strict",
     }
     command = ["make", "-n", "-B", target]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
@@ -152,11 +160,11 @@ def test_pre_commit_hooks_are_local_and_installed_by_make():
 @pytest.mark.parametrize("table", ["metrics.csv", "episodes.csv", "retention.csv"])
 def test_glossary_names_the_columns(folder, ended, table):
     header = (folder / "documented" / table).read_text().splitlines()[0].split(",")
-    assert tables("README.md", f"### Columns of {table}") == header
+    assert tables(FOLDER, f"## Columns of {table}") == header
 
 
 def test_glossary_names_the_entries_of_records(folder, ended):
-    (row,) = re.findall(r"^\| `evaluation.json` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (row,) = re.findall(r"^\| `evaluation.json` \| (.*) \|$", (ROOT / FOLDER).read_text(), re.MULTILINE)
     own, all_of_them = (json.loads((folder / name / "evaluation.json").read_text()) for name in ("documented", EXAMPLE))
     assert len(all_of_them) > len(own)
     added = next(record for record in all_of_them if "evaluated" in record)
@@ -166,15 +174,15 @@ def test_glossary_names_the_entries_of_records(folder, ended):
 
 def test_without_a_language_model_its_columns_are_absent(folder):
     header = (folder / "symbolic" / "metrics.csv").read_text().splitlines()[0].split(",")
-    documented = tables("README.md", "### Columns of metrics.csv")
-    assert header == [name for name in documented if name not in ("distinct_decisions", "model_tokens")]
+    documented = tables(FOLDER, "## Columns of metrics.csv")
+    assert header == [name for name in documented if name not in ("base_kl", "distinct_decisions", "model_tokens")]
 
 
 @pytest.mark.parametrize(
     ("name", "absent"), [("documented", {"policy"}), ("symbolic", {"adapter", "retention.json", "retention.csv"})]
 )
 def test_run_folder_holds_documented_files_only(folder, ended, name, absent):
-    documented = {name.rstrip("/") for name in tables("README.md", "## A run's folder")}
+    documented = {name.rstrip("/") for name in tables(FOLDER, "## Files")}
     files = {path.name for path in (folder / name).iterdir()}
     assert files <= documented
     optional = {"wandb", "affordance", "episode.gif", "learning_curve.png"}  # these depend on options
@@ -189,9 +197,9 @@ def test_links_within_the_repository_lead_somewhere(page):
             assert (ROOT / page).parent.joinpath(link).exists(), link
 
 
-def test_choices_of_the_readme_are_those_of_conf():
-    text = (ROOT / "README.md").read_text().partition("## From nothing")[0]
+def test_choices_are_those_of_conf():
+    text = (ROOT / "docs" / "start.md").read_text()
     for group in ("env", "norm", "baseline", "affordance", "model", "preset", "trainer", "logger", "experiment"):
         (row,) = re.findall(rf"^\| `{group}` \| (.*) \|$", text, re.MULTILINE)
         for path in (ROOT / "conf" / group).glob("*.yaml"):
-            assert re.search(rf"`{path.stem}[` ]", row), f"{group}={path.stem} is missing from the README"
+            assert re.search(rf"`{path.stem}[` ]", row), f"{group}={path.stem} is missing from docs/start.md"

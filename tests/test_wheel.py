@@ -20,6 +20,9 @@ COMMANDS = {
     "unfinished": "twosome-evaluate run=unfinished",
     "evaluate": "twosome-evaluate run=trained episodes=2",
     "probe": "twosome-probe prompt=hello actions=[one,two] format=json model=tiny_random",
+    "export": "twosome-export run=trained to=exported",
+    "watch": "twosome-watch run=exported episodes=1",
+    "play": "twosome-play run=exported",
     "launcher": "twosome-run -m hydra/launcher=slurm",
     "where": "twosome-where",
 }
@@ -88,10 +91,12 @@ def test_it_holds_the_code_the_configuration_and_nothing_else(wheel):
     expected |= {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").glob("*/**/*.py")}
     assert expected | {"twosome/py.typed"} <= names
     data = names - expected - {"twosome/py.typed"}
-    folders = ("twosome/envs/babyai_text/", "twosome/envs/virtualhome/", "twosome/evaluation/retention/data/")
+    folders = ("twosome/envs/babyai_text/", "twosome/envs/virtualhome/", "twosome/evaluation/retention/data/",
+               "twosome/evaluation/watch/page.")  # fmt: skip
     assert {name for name in data if not name.startswith(folders)} == set()
     assert {"twosome/envs/virtualhome/scene.yaml", "twosome/evaluation/retention/data/questions.jsonl"} <= data
     assert "twosome/envs/babyai_text/wordings.yaml" in data
+    assert {f"twosome/evaluation/watch/page.{kind}" for kind in ("html", "css", "js")} <= data
 
 
 def test_its_commands_run_its_own_code(ended, installed):
@@ -99,14 +104,16 @@ def test_its_commands_run_its_own_code(ended, installed):
     assert all(Path(file).is_relative_to(installed.parent / "lib") for file in ended["where"].output.split())
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "probe"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "probe", "export", "watch", "play"])
 def test_its_commands_work(ended, command):
     assert ended[command].code == 0, ended[command].output
 
 
 def test_a_run_is_in_the_current_folder_and_nothing_else_is(ended, home):
     assert (home / "trained" / "DONE").exists()
-    assert {file.name for file in home.iterdir() if not file.name.startswith(".output-")} == {"trained", "unfinished"}
+    assert {file.name for file in home.iterdir() if not file.name.startswith(".output-")} == {
+        *("trained", "unfinished", "exported", "watch.html")
+    }
 
 
 def test_messages_name_the_installed_commands(ended):

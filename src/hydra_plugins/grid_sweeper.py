@@ -18,13 +18,18 @@ from twosome.cli.grammar import quoted
 from twosome.cli.options import Checker
 
 
+def listed(grids: Any) -> list[dict[str, Any]]:
+    """Return the grids of a list, of lists by name, or of None."""
+    return [grid for each in grids.values() for grid in each] if isinstance(grids, dict) else grids or []
+
+
 class GridSweeper(Sweeper):
     """A sweeper that launches the unfinished runs, prints the state of each run, and fails if a run failed."""
 
     def __init__(
-        self, grids: ListConfig, runs: str, suite: str | ListConfig | None, evaluate: DictConfig, results: str | None
+        self, grids: ListConfig | DictConfig, runs: str, suite: str | ListConfig | None, evaluate: DictConfig, results: str | None
     ) -> None:
-        self.grids: list[dict[str, Any]] = OmegaConf.to_container(grids)  # type: ignore[assignment]
+        self.grids = listed(OmegaConf.to_container(grids))
         self.runs, self.evaluate = Path(runs).absolute(), evaluate
         self.suites: list[str] = [] if suite is None else [suite] if isinstance(suite, str) else list(suite)
         self.results = None if results is None else Path(results)

@@ -44,8 +44,8 @@ T = TypeVar("T")
 class Run:
     """A finished run.
 
-    folder: an absolute path; its files are listed in the README, "A run's folder".
-    records: the entries of its evaluation.json, one per evaluation and mode, with the fields listed in the README.
+    folder: an absolute path; its files are listed in docs/run-folder.md.
+    records: the entries of its evaluation.json, one per evaluation and mode, with the fields listed in docs/run-folder.md.
     score: the result of `run` is the sampled policy's mean discounted return in the run's own evaluation, or nan without one; the
         result of `evaluate` is the suite's main figure.
     """

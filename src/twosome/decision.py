@@ -20,6 +20,7 @@ class Decision(NamedTuple):
         does not give it. Learning agents must not read it.
     state: the environment's true state, for `envs.optimum`; None if the environment is not `Searchable`. Learning agents must
         not read it.
+    memory: what the agent remembers of the episode before this decision (`Agent.remember`); None at the episode's start.
     """
 
     obs: np.ndarray
@@ -28,6 +29,7 @@ class Decision(NamedTuple):
     action_prompts: tuple[str, ...]
     affordances: tuple[float, ...] | None = None
     state: Hashable = None
+    memory: Any = None
 
     @property
     def text(self) -> DecisionText:

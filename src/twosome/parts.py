@@ -30,6 +30,7 @@ OF_AGENTS = {
     "engine": "collections.abc.Callable",
     "tuning": "twosome.language.tuning.Tuning",
     "value_head": "twosome.policies.value_heads.ValueHead",
+    "policy_head": "twosome.policies.policy_heads.PolicyHead",
 }
 """Groups of conf/ that only some agents use, and the class of the objects that their files configure."""
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")

@@ -142,6 +142,7 @@ def test_the_critics_first_loss_is_half_the_mean_squared_error() -> None:
     assert found["explained_variance"] == pytest.approx(1 - unexplained.item(), rel=1e-5)
     reference = agent()
     features, rows = reference.features(batch.decisions)
+    reference.critic.measure(features)
     loss = 0.25 * 0.5 * ((reference.critic(features)[rows] - batch.returns) ** 2).mean()
     for new, old, slope in zip(
         language.critic.parameters(),

@@ -1,5 +1,6 @@
 """What the commands refuse: folders that cannot be written into, and that are not theirs. One line, nothing changed."""
 
+import shlex
 from importlib import import_module
 
 import pytest
@@ -79,3 +80,17 @@ def test_publish_takes_a_folder_of_its_own_and_leaves_nothing_of_earlier_runs(tm
         assert {path.name for path in (tmp_path / "out").iterdir()} == tables
         (read,) = published.read(tmp_path / "out")
         assert len(read.retained.drift) == (run == "asked")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_begins_with_what_the_command_does_and_three_examples(script):
+    parser = import_module(script).parser()
+    does, *_, examples = parser.about.split("\n\n")
+    title, *lines = examples.splitlines()
+    assert parser.format_help().startswith(f"{parser.about}\n\nusage: ")
+    assert does.endswith(".")
+    assert (title, len(lines)) == ("Examples:", 3)
+    for line in lines:
+        python, path, *words = shlex.split(line)
+        assert (python, path) == ("python", f"analysis/{script}.py")
+        assert parser.parse_args(words).runs

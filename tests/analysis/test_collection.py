@@ -81,6 +81,19 @@ def test_published_runs_are_the_same_runs(study, tmp_path):
     assert len(both) == len(runs)
 
 
+def test_published_adapters_are_no_further_runs(study, tmp_path):
+    runs = collection.read([study])
+    exported = tmp_path / "adapters" / "tomato_salad"
+    exported.mkdir(parents=True)
+    for name in ("config.yaml", "provenance.json"):
+        shutil.copy(study / "ppo-1" / name, exported)
+    (exported / "adapter_config.json").write_text("{}")
+    published.check_own(tmp_path)
+    published.write(runs, tmp_path)
+    assert [run.name for run in collection.read([tmp_path])] == [run.name for run in runs]
+    assert (exported / "config.yaml").exists()
+
+
 def test_real_run_is_read(tmp_path):
     """Whatever changes in the run folders has to be followed here."""
     small = "model=tiny_random norm=token seed=3 total_steps=768 ppo.num_envs=4 ppo.num_steps=32 evaluation.episodes=2"

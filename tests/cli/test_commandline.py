@@ -165,10 +165,10 @@ REFUSED = {
     "~nope": "nope: no such option",
     "ppo=3": "ppo=3: expected options, as in ppo.<option>=...",
     "ppo=null": "ppo=null: expected options, as in ppo.<option>=...",
-    "tuning=3": "tuning=3: expected the name of a choice, one of full, lora",
+    "tuning=3": "tuning=3: expected the name of a choice, one of full, head, lora",
     "'value_head.hidden_sizes={a: 1}'": "expected a list, as in [one,two]",
     # choices
-    "experiment=laptop/params": "experiment=laptop/params: expected one of demo, overcooked_curves, virtualhome_curves",
+    "experiment=laptop/params": "experiment=laptop/params: expected one of ablation_actions, ablation_algorithm",
     "model=../preset/wide": "model=../preset/wide: expected one of flan_t5_large",
     "norm=[word,token]": "norm=[word,token]: expected the name of a choice, one of none, token, word",
     "env=null": "env=null: expected the name of a choice, one of babyai_text, overcooked, virtualhome",

@@ -12,12 +12,20 @@ from checkout import ROOT, environment
 from hydra._internal.utils import get_args_parser
 from test_configs import BROUGHT_BY, CHOICES
 
-from twosome.cli import benchmark, evaluate, probe, run
+from twosome.cli import benchmark, evaluate, export, play, probe, run, watch
 from twosome.cli.help import Composition, compose, group_rows, help_text, option_rows
 from twosome.cli.meanings import Declared, declared
 from twosome.config import CONFIGS
 
-SCRIPTS = {"config": run, "evaluate": evaluate, "probe": probe, "benchmark": benchmark}
+SCRIPTS = {
+    "config": run,
+    "evaluate": evaluate,
+    "probe": probe,
+    "benchmark": benchmark,
+    "export": export,
+    "watch": watch,
+    "play": play,
+}
 FILES = [path.relative_to(CONFIGS) for path in sorted(CONFIGS.glob("**/*.yaml"))]
 LAUNCHERS = ["basic", "submitit_local", "submitit_slurm"]  # Hydra's and its plugin's, which the group's own line explains
 
@@ -105,10 +113,8 @@ def test_every_group_choice_and_option_of_a_command_is_explained(entry):
 
 def test_only_the_groups_of_the_command_and_no_folders_are_offered():
     offered = {entry: list(composition(entry=entry).choices) for entry in SCRIPTS}
-    groups = (
-        "env norm preset algorithm baseline engine tuning value_head affordance model trainer logger experiment hydra/launcher"
-    )
-    assert offered["config"] == groups.split()
+    groups = "env norm preset algorithm baseline engine tuning value_head policy_head affordance model trainer logger experiment"
+    assert offered["config"] == [*groups.split(), "hydra/launcher"]
     assert offered["evaluate"] == ["hydra/launcher"]
     assert offered["probe"] == ["norm", "model", "hydra/launcher"]
     experiments = {path.stem for path in (ROOT / "experiments").glob("*.yaml")}

@@ -12,6 +12,7 @@ import torch
 from twosome.distributed.config import FSDPConfig
 from twosome.distributed.processes import Processes, RankInfo, process_group
 from twosome.distributed.sharded import IDLE_TEXT, ShardedEnvs, ShardedScorer, load_sharded_engine
+from twosome.envs.babyai_text.env import BabyAITextEnv
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.language.config import ModelConfig
@@ -55,6 +56,16 @@ def gradients(scorer: Scorer, factors: torch.Tensor) -> list[torch.Tensor]:
     return found
 
 
+def gradients_of_states(scorer: Scorer) -> list[torch.Tensor]:
+    """Of a loss of the prompts' states, the gradients of the adapter where they are not 0."""
+    for parameter in scorer.lm.learned():
+        parameter.grad = None
+    weights = torch.randn(len(PROMPTS), scorer.hidden_size, generator=torch.Generator().manual_seed(7))
+    for indices, states in scorer.states(PROMPTS):
+        (states * weights[indices]).sum().backward()
+    return [parameter.grad for parameter in scorer.lm.learned() if parameter.grad is not None and parameter.grad.any()]
+
+
 def counted(scorer: ShardedScorer) -> list[object]:
     """The decisions that this process scores from now on."""
     scored: list[object] = []
@@ -87,6 +98,10 @@ def check_scores(processes: Processes) -> None:
         assert by_both == Counter(TEXTS), "each decision is scored once, by one process"
         factors = torch.randn(len(TEXTS), 3, generator=torch.Generator().manual_seed(6))
         for plain, split in zip(gradients(alone, factors), gradients(shared, factors), strict=True):
+            torch.testing.assert_close(split, plain, rtol=1e-4, atol=1e-5)
+        by_states = gradients_of_states(alone), gradients_of_states(shared)
+        assert by_states[0], "no gradient"
+        for plain, split in zip(*by_states, strict=True):
             torch.testing.assert_close(split, plain, rtol=1e-4, atol=1e-5)
         assert all(torch.equal(*processes.all_gather_object(parameter.detach())) for parameter in shared.learned)
         sharded = {name: w.to_local().numel() for name, w in shared.lm.model.named_parameters() if hasattr(w, "to_local")}
@@ -126,6 +141,22 @@ def check_envs(processes: Processes, alike: int) -> None:
     assert ended
 
 
+def check_demonstrations(processes: Processes) -> None:
+    """Of environments that some process has, in the middle of a run."""
+    make_env = partial(BabyAITextEnv, "go_to_local", room_size=5, num_objects=1)
+    alone, shared = DecisionEnvs(make_env, 5), ShardedEnvs(make_env, 5, 1.0, processes)
+    alone.reset(7)
+    shared.reset(7)
+    for wanted in ([0, 1, 2, 3, 4], [3], [1, 4], []):
+        expected = alone.demonstrations(wanted)
+        assert expected.keys() == set(wanted)
+        assert all(expected.values())
+        assert shared.demonstrations(wanted) == expected
+        alone.step([0] * 5)
+        shared.step([0] * 5, list("abcde"))
+    assert [decision.memory for decision in shared.restore(shared.state())] == list("abcde")
+
+
 def same_decisions(expected: list, found: list) -> None:
     """Decisions hold arrays, which == does not compare."""
     assert [one[1:] for one in found] == [one[1:] for one in expected]
@@ -143,6 +174,7 @@ def main() -> int:
             with process_group(FSDPConfig("cpu", SIZE, 1, "fsdp", 60), RankInfo(rank, rank, SIZE, port=port)) as processes:
                 check_envs(processes, alike=1)
                 check_envs(processes, alike=2)
+                check_demonstrations(processes)
                 check_scores(processes)
             os._exit(0)
         children.append(pid)

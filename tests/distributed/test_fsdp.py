@@ -1,5 +1,6 @@
 """``trainer=fsdp``, for real: two processes that share a run do what one process does, and end together."""
 
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = failing_checkout(tmp_path_factory.mktemp("fsdp"))
     (folder / "lose.py").write_text(LOSE_THE_LAST_UPDATE)
     commands = {"one": command("one"), "two": command("two", *TWO), "lose": ["lose.py", "two", "again", "alone"]}
+    commands["from"] = command("from", *TWO, "init=one", "total_steps=80", "retention.drift=false", "retention.every=0")
     commands |= {"again": ["src/run.py", "resume=again"], "alone": ["src/run.py", "resume=alone", "trainer=cpu"]}
     finished = run(folder, [*commands.values(), failing(*IN_CI), *map(bad, BAD)])
     ended = dict(zip([*commands, "failing", *BAD], finished, strict=True))
@@ -75,6 +77,16 @@ def folder(runs: Runs) -> Path:
 @pytest.mark.parametrize("name", ["two", "alone"])
 def test_two_processes_learn_what_one_learns(folder: Path, name: str) -> None:
     assert_same_run(folder / "one", folder / name)
+
+
+def test_two_processes_start_from_the_weights_of_another_run(folder: Path) -> None:
+    """Its evaluation before training is the other run's after training."""
+    of = {name: json.loads((folder / name / "evaluation.json").read_text()) for name in ("one", "from")}
+    after = [record["return_mean"] for record in of["one"] if record["when"] == "after"]
+    assert [record["return_mean"] for record in of["from"] if record["when"] == "before"] == pytest.approx(after)
+    recorded = json.loads((folder / "from" / "provenance.json").read_text())["init"]
+    assert recorded["run"] == str(folder / "one")
+    assert recorded["export_checksums"] == json.loads((folder / "one" / "provenance.json").read_text())["export_checksums"]
 
 
 def test_two_processes_go_on_to_the_same_bytes(folder: Path) -> None:

@@ -12,6 +12,7 @@ from checkout import ROOT
 from omegaconf import OmegaConf
 from test_configs import CHOICES, EXPERIMENTS, compose
 
+from hydra_plugins.grid_sweeper import listed
 from twosome import parts
 from twosome.config import leaves, typed
 from twosome.errors import UserError
@@ -58,12 +59,12 @@ def commands() -> list[str]:
     for path in EXPERIMENTS:
         sweeper = compose(f"experiment={path.stem}", "hydra.verbose=false").hydra.sweeper
         if "grids" in sweeper:
-            grids = [{**grid, "seed": 0} for grid in OmegaConf.to_container(sweeper.grids)]
+            grids = [{**grid, "seed": 0} for grid in listed(OmegaConf.to_container(sweeper.grids))]
             runs += [shlex.join(run) for run in combinations(grids, [])]
     for profile in ("params.yaml", "experiments/laptop/params.yaml", "experiments/paper/params.yaml"):
         for part in yaml.safe_load((ROOT / profile).read_text()).values():
             if isinstance(part, dict):
-                runs += [part[kind]["options"] for kind in ("language", "others")]
+                runs += [each["options"] for each in part.values() if isinstance(each, dict)]
     return sorted(set(runs))
 
 

@@ -21,7 +21,8 @@ from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lora import Lora
 from twosome.language.tuning import Frozen
 
-HUBS = {"path", "random", "trust_remote_code", "allow_pickle"}
+HUBS = {"path", "trust_remote_code", "allow_pickle"}
+RANDOM = {"random", "keep_embeddings"}
 ROOT = Path(__file__).parents[2]
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 
@@ -163,6 +164,27 @@ def test_random_takes_the_architecture_but_not_the_weights(tmp_path: Path) -> No
     assert one.checksum == again.checksum != other.checksum
 
 
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "t5", "bart"])
+def test_random_weights_keep_the_embeddings_that_are_asked_for(architecture: str, tmp_path: Path) -> None:
+    """GLAM's NPE. Tied output layers are the embeddings, so they are kept as well."""
+    folder = save(tmp_path / "model", architecture)
+    options = {"source": "hf", "path": str(folder), "device": "cpu", "packed_weights": False, "seed": 5}
+    whole, fresh, kept = (
+        load_language_model(ModelConfig(**options, **more))
+        for more in ({}, {"random": True}, {"random": True, "keep_embeddings": True})
+    )
+    embedding, tied = whole.base.get_input_embeddings().weight, {whole.base.get_input_embeddings().weight.data_ptr()}
+    assert torch.equal(kept.base.get_input_embeddings().weight, embedding)
+    assert not torch.equal(fresh.base.get_input_embeddings().weight, embedding)
+    others = [name for name, weight in whole.base.named_parameters() if weight.data_ptr() not in tied and weight.ndim > 1]
+    assert others
+    for name in others:
+        assert torch.equal(kept.base.get_parameter(name), fresh.base.get_parameter(name))
+        assert not torch.equal(kept.base.get_parameter(name), whole.base.get_parameter(name))
+    assert len({whole.checksum, fresh.checksum, kept.checksum}) == 3
+    assert whole.base.config.tie_word_embeddings == torch.equal(kept.base.get_output_embeddings().weight, embedding)
+
+
 @architectures
 def test_the_exported_adapter_loads_with_peft_alone(architecture: str, tmp_path: Path) -> None:
     language = load(architecture)
@@ -180,6 +202,6 @@ def test_the_exported_adapter_loads_with_peft_alone(architecture: str, tmp_path:
 @pytest.mark.parametrize("file", sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_model_config_has_the_options_that_its_source_uses(file: Path) -> None:
     values = yaml.safe_load(file.read_text())
-    others = {"smollm2": HUBS | {"architecture"}, "tiny_random": HUBS, "hf": {"architecture"}}[values["source"]]
+    others = {"smollm2": HUBS | {"architecture"}, "tiny_random": HUBS | RANDOM, "hf": {"architecture"}}[values["source"]]
     assert values.keys() == {item.name for item in dataclasses.fields(ModelConfig)} - others
     ModelConfig(**values)

@@ -93,9 +93,9 @@ def test_a_frozen_head_reads_the_reference():
     assert torch.equal(language.values([TABLE]), before)
 
 
-def test_weights_in_half_precision_do_not_all_learn():
-    config = ModelConfig(source="tiny_random", device="cpu", packed_weights=False, dtype="bfloat16")
-    with pytest.raises(UserError, match=r"tuning=full: expected model\.dtype=float32"):
+def test_weights_in_float16_do_not_all_learn():
+    config = ModelConfig(source="tiny_random", device="cpu", packed_weights=False, dtype="float16")
+    with pytest.raises(UserError, match=r"model\.dtype=float16: expected float32 or bfloat16 with tuning=full"):
         load_language_model(config, Full())
 
 
@@ -122,3 +122,27 @@ def test_layers_of_a_joint_head_are_drawn_as_pytorch_draws_them():
         for parameter in layer.parameters():
             assert 0 < parameter.abs().max() <= bound
     assert first.weight.abs().max() > 0.099
+
+
+def test_the_critic_standardises_states_with_what_training_met_first():
+    """Values are those of the plain layers on (state - mean) / scale of the first distinct prompts, in every later state too."""
+    language = agent(value_heads.Frozen(hidden_sizes=[4]), Lora())
+    head = language.critic
+    raw = head.layers(language.features([FEWER, KITCHEN])[0])[:, 0]
+    torch.testing.assert_close(language.eval().values([FEWER, KITCHEN]), raw)  # nothing was measured
+    first = language.features(ALL)[0]
+    deviations = first - first.mean(dim=0)
+    expected = head.layers(deviations / deviations.square().mean().sqrt())[:, 0]
+    torch.testing.assert_close(language.train().values(ALL), expected[language.features(ALL)[1]])
+    torch.testing.assert_close(language.values([KITCHEN, TABLE]), language.values(ALL)[[1, 0]])
+    other = value_heads.Frozen(hidden_sizes=[4])
+    other.initialise(len(head.mean), torch.Generator().manual_seed(1))
+    other.load_state_dict(head.state_dict())
+    torch.testing.assert_close(other(first), head(first))
+
+
+@pytest.mark.parametrize(("standardise", "decisions"), [(False, ALL), (True, [TABLE])])
+def test_states_stay_as_they_are_without_the_option_or_with_a_single_prompt(standardise, decisions):
+    language = agent(value_heads.Frozen(hidden_sizes=[4], standardise=standardise), Lora()).train()
+    features, rows = language.features(decisions)
+    torch.testing.assert_close(language.values(decisions), language.critic.layers(features)[:, 0][rows])

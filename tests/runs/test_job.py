@@ -9,12 +9,13 @@ from twosome.errors import UserError
 from twosome.evaluation import suites
 from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
+from twosome.language.lora import Lora
 from twosome.runs.job import Job
 
 
 @pytest.fixture(scope="module")
 def agent():
-    model = load_language_model(ModelConfig(source="tiny_random", architecture="bart", device="cpu"))
+    model = load_language_model(ModelConfig(source="tiny_random", architecture="bart", device="cpu"), Lora())
     return SimpleNamespace(language_model=model)
 
 

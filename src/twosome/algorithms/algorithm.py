@@ -53,13 +53,14 @@ class Algorithm(ABC):
 
     num_envs: environments that step side by side. batch_size: environment steps (decisions) in one update.
     shown: metrics of `update` that the line of progress shows. alike: episodes in a row that begin from the same seed
-    (`DecisionEnvs`); 1: each has its own.
+    (`DecisionEnvs`); 1: each has its own. recurrent: whether it trains agents with a memory (`LearningAgent.recurrence`).
     """
 
     num_envs: int
     batch_size: int
     shown: tuple[str, ...] = ()
     alike: int = 1
+    recurrent: bool = False
 
     def prepare(self, sources: Sources) -> None:  # noqa: B027  (most algorithms learn from the agent's experience alone)
         """Get other sources of experience, such as a demonstrator; called once in a run, before the agent is built.

@@ -106,6 +106,8 @@ class POAD(PPO):
     gae_lambda counts decisions, token_lambda the tokens inside of them.
     """
 
+    recurrent = False
+
     def __init__(self, config: PPOConfig, token_lambda: float) -> None:
         super().__init__(config)
         self.token_lambda = token_lambda

@@ -11,6 +11,7 @@ from torch import Tensor
 from twosome.algorithms.gae import semi_markov_gae
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import PolicyTerms, clipped, explained_variance, normalize, policy_terms, value_terms
+from twosome.algorithms.ppo.minibatches import of_samples
 from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.vector import Step
@@ -45,6 +46,10 @@ class Batch:
         for part in parts:
             advantages[part] = clipped(normalize(self.advantages[part]), most)
         return advantages
+
+    def minibatches(self, parts: int, generator: torch.Generator) -> list[Tensor]:
+        """Return the indices of shuffled samples in parts of a pass."""
+        return of_samples(len(self.decisions), parts, generator)
 
     def evaluated(self, agent: LearningAgent, chosen: Tensor) -> Iterator[tuple[list[int], Evaluation]]:
         """Evaluate the chosen samples' decisions, with what the other methods need; see `LearningAgent.evaluate`."""
@@ -143,7 +148,7 @@ def act(agent: Agent, runner: EnvRunner, generator: torch.Generator) -> tuple[li
     decisions = runner.decisions
     log_policy = agent.log_policy(decisions)
     choices = sample(log_policy, generator)
-    step = runner.step(choices.tolist())
+    step = runner.step(choices.tolist(), agent.remember(decisions))
     return decisions, choices, log_policy.gather(1, choices.unsqueeze(1)).squeeze(1), step
 
 

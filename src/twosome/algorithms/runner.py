@@ -22,10 +22,13 @@ class EnvRunner:
         self.env_steps = 0
         self.episodes: list[Episode] = []
 
-    def step(self, choices: Sequence[int]) -> Step:
-        """Take, in each environment, the action with this index among those that its decision offers."""
+    def step(self, choices: Sequence[int], memories: Sequence[Any] | None = None) -> Step:
+        """Take, in each environment, the action with this index among those that its decision offers.
+
+        memories: what the agent that chose remembers (`Agent.remember`).
+        """
         action_ids = [decision.action_ids[choice] for decision, choice in zip(self.decisions, choices, strict=True)]
-        step = self.envs.step(action_ids)
+        step = self.envs.step(action_ids, memories)
         self.env_steps += self.envs.num_envs
         self.episodes += [replace(episode, env_step=self.env_steps) for episode in step.episodes]
         self.decisions = step.decisions

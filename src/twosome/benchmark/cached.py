@@ -61,18 +61,14 @@ class CachedEngine(Engine):
             indices = order[first : first + self.size]
             yield indices, self._scores([texts[index] for index in indices], [tokenized[index] for index in indices])
 
-    @torch.no_grad()
-    def features(self, prompts: Sequence[str]) -> Tensor:
+    def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
         """See Engine."""
         tokenized = [self.tokenize.prompt(prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda index: len(tokenized[index]))
-        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
-        with self.lm.reference():
-            for first in range(0, len(order), self.size):
-                indices = order[first : first + self.size]
-                batch = Padded.of([tokenized[index] for index in indices], self.device)
-                out[indices] = _at_ends(self._run(batch, batch.mask, use_cache=False).last_hidden_state, batch).float()
-        return out
+        for first in range(0, len(order), self.size):
+            indices = order[first : first + self.size]
+            batch = Padded.of([tokenized[index] for index in indices], self.device)
+            yield indices, _at_ends(self._run(batch, batch.mask, use_cache=False).last_hidden_state, batch).float()
 
     def _run(self, batch: Padded, visible: Tensor, **options: Any) -> Any:
         """Run the model. visible: the mask of the batch's tokens and, before them, of those in the cache."""

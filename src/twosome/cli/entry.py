@@ -110,10 +110,11 @@ def in_sweep() -> bool:
 
 
 def check_launcher() -> None:
-    """Raise UserError if a launcher was chosen without a sweep, since Hydra would ignore it."""
-    launcher = HydraConfig.get().runtime.choices["hydra/launcher"]
-    if launcher != "basic" and not in_sweep():
-        raise UserError(f"hydra/launcher={launcher}: expected -m with it; a run without -m uses no launcher")
+    """Raise UserError if a launcher or a sweeper was chosen without a sweep, since Hydra would ignore it."""
+    for group in ("launcher", "sweeper"):
+        chosen = HydraConfig.get().runtime.choices[f"hydra/{group}"]
+        if chosen != "basic" and not in_sweep():
+            raise UserError(f"hydra/{group}={chosen}: expected -m with it; a run without -m uses no {group}")
 
 
 def failure(error: Exception) -> Failure:

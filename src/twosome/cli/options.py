@@ -161,11 +161,21 @@ class Options:
         """Convert the word's value to the type of the option's current value."""
         word, default = str(override.input_line), self.value(override.key_or_group)
         name, _, text = word.partition("=")
+        if override.is_interval_sweep():
+            return self._interval(word)
         values = values_of(override)
         if self.takes_text(override.key_or_group) and values != [text] and os.path.exists(text):
             return f"{name}={quoted(text)}"
         whole = [as_integer(value, default) for value in values]
         return word if str(whole) == str(values) else f"{name}={','.join(map(Transformer.str, whole))}"
+
+    def _interval(self, word: str) -> str:
+        """Return a word whose values are an interval, as it is. Raises UserError if nothing searches intervals."""
+        if "n_trials" in self.config.hydra.sweeper:
+            return word
+        raise UserError(
+            f"{word}: expected values to go through, as in 0,1,2 or range(3); an interval can be searched: hydra/sweeper=optuna"
+        )
 
     def at(self, key: str) -> Any:
         """Return the unresolved value of a dotted name; Ellipsis if there is none."""

@@ -6,6 +6,7 @@ split. So the code that uses these classes is the same as for one process.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -47,9 +48,10 @@ class ShardedEnvs(DecisionEnvs):
         """See DecisionEnvs."""
         return self._joined(super().reset(seed, alike))
 
-    def step(self, action_ids: Sequence[int]) -> Step:
-        """See DecisionEnvs; action_ids are of all environments."""
-        step = super().step([action_ids[env] for env in self.own])
+    def step(self, action_ids: Sequence[int], memories: Sequence[Any] | None = None) -> Step:
+        """See DecisionEnvs; action_ids and memories are of all environments."""
+        own = None if memories is None else [memories[env] for env in self.own]
+        step = super().step([action_ids[env] for env in self.own], own)
         final = {self.own[env]: decision for env, decision in step.final.items()}
         return joined_step(self.processes.all_gather_object(step._replace(final=final)))
 
@@ -116,28 +118,35 @@ class ShardedScorer(Scorer):
 
         They must be None before the first batch, as zero_grad leaves them.
         """
+        with self._summing():
+            yield from self._batches(self.tokenize(texts), texts)
+
+    def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """See Scorer; gradients as of `batches`."""
+        with self._summing():
+            for turn in self._turns(self._ends(prompts)):
+                rows = self._own(turn) or [_idle()]
+                yield _in_turn(turn), self._all_gathered(prompt_states(rows, self.hidden(rows)), turn)
+
+    @contextmanager
+    def _summing(self) -> Iterator[None]:
+        """At the end of the context, sum the gradients of what learns over the ranks, if there are any."""
         learning = torch.is_grad_enabled()
         if learning and any(parameter.grad is not None for parameter in self.learned):
             raise RuntimeError("the model has gradients already; call zero_grad first")
-        tokenized = self.tokenize(texts)
+        yield
+        if learning and self.learned:
+            self.processes.all_reduce([parameter.grad for parameter in self.learned if parameter.grad is not None])
+
+    def _batches(
+        self, tokenized: Sequence[TokenizedDecision], texts: Sequence[DecisionText]
+    ) -> Iterator[tuple[list[int], Scores]]:
         for turn in self._turns(tokenized):
             own = self._own(turn)
             scores = self._scores(own, texts, tokenized) if own else self._scores([_idle()], [IDLE_TEXT], [IDLE])
             offered = [tokenized[index].actions for rows in turn for index in decisions_of(rows)]
             sizes = (max(map(len, offered)), max(len(action) for actions in offered for action in actions))
             yield _in_turn(turn), self._joined(widened(scores, *sizes), turn)
-        if learning:
-            self.processes.all_reduce([parameter.grad for parameter in self.learned if parameter.grad is not None])
-
-    @torch.no_grad()
-    def features(self, prompts: Sequence[str]) -> Tensor:
-        """See Scorer."""
-        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
-        with self.lm.reference():
-            for turn in self._turns(self._ends(prompts)):
-                rows = self._own(turn) or [_idle()]
-                out[_in_turn(turn)] = self._all_gathered(prompt_states(rows, self.hidden(rows)), turn)
-        return out
 
     def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[PackedRow]]]:
         """Yield the batches, world_size at a time; smaller ones than Scorer's where there would be fewer than world_size."""

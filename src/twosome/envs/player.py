@@ -52,10 +52,10 @@ class Player:
         self.decision = Decision.from_step(obs, info)
         return self.decision
 
-    def step(self, action_id: int) -> Outcome:
-        """Do an action, and add it to the episode's statistics."""
+    def step(self, action_id: int, memory: Any = None) -> Outcome:
+        """Do an action, and add it to the episode's statistics. memory: the next decision's."""
         obs, reward, terminated, truncated, info = self.env.step(action_id)
-        self.decision = Decision.from_step(obs, info)
+        self.decision = Decision.from_step(obs, info)._replace(memory=memory)
         outcome = Outcome(self.decision, float(reward), int(info["duration"]), int(info["primitive_steps"]),
                           bool(terminated), bool(truncated), bool(info["success"]))  # fmt: skip
         self.episode.add(outcome.reward, outcome.primitive_steps, self.gamma)
@@ -63,20 +63,22 @@ class Player:
         self.ended = outcome.ended
         return outcome
 
-    def choose(self, choice: int) -> Outcome:
-        """Do an action. choice: its index in the current decision."""
-        return self.step(self.decision.action_ids[choice])
+    def choose(self, choice: int, memory: Any = None) -> Outcome:
+        """Do an action. choice: its index in the current decision. memory: the next decision's."""
+        return self.step(self.decision.action_ids[choice], memory)
 
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
 
     def state(self) -> dict[str, Any]:
-        """Return the state for `restore`, as plain values. The environment must be `Resumable`."""
-        return {**self.env.state(), "episode": vars(self.episode).copy()}  # type: ignore[attr-defined]
+        """Return the state for `restore`, as plain values and the memory of the decision. The environment must be `Resumable`."""
+        memory = {} if self.decision.memory is None else {"memory": self.decision.memory}
+        return {**self.env.state(), "episode": vars(self.episode).copy(), **memory}  # type: ignore[attr-defined]
 
     def restore(self, state: dict[str, Any]) -> Decision:
         """Restore a state; return its decision."""
-        self.decision = Decision.from_step(*self.env.restore(state))  # type: ignore[attr-defined]
+        restored = Decision.from_step(*self.env.restore(state))  # type: ignore[attr-defined]
+        self.decision = restored._replace(memory=state.get("memory"))
         self.episode, self.ended = Episode(**state["episode"]), False
         return self.decision

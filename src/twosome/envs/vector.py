@@ -65,9 +65,11 @@ class DecisionEnvs:
         seeds = seeding.stream(seed, "environments").generate_state(self.num_envs)
         return [player.reset(int(seeds[player.number])) for player in self.players]
 
-    def step(self, action_ids: Sequence[int]) -> Step:
-        """Do an action in every environment."""
-        outcomes = [player.step(action) for player, action in zip(self.players, action_ids, strict=True)]
+    def step(self, action_ids: Sequence[int], memories: Sequence[Any] | None = None) -> Step:
+        """Do an action in every environment. memories: of the next decisions of the same episodes; None: they have none."""
+        memories = [None] * len(action_ids) if memories is None else memories
+        every = zip(self.players, action_ids, memories, strict=True)
+        outcomes = [player.step(action, memory) for player, action, memory in every]
         final = {index: outcome.decision for index, outcome in enumerate(outcomes) if outcome.ended}
         episodes = [self.players[index].episode for index in final]
         seeds = self._seeds([self.own[index] for index in final])

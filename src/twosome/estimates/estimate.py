@@ -157,8 +157,10 @@ def _language_model(run: Estimate) -> Iterator[Part]:
     shape, place = run.shape, _place(run)
     assert shape is not None  # run.uses_language_model is true
     copies = run.here if run.device == "cpu" else 1
-    frozen = shape.frozen_bytes(run.processes) * copies
     full = str(run.options.get("tuning._target_")).endswith(".Full")
+    if full:  # its weights are in float32, whatever they compute in
+        shape = replace(shape, dtype="float32")
+    frozen = shape.frozen_bytes(run.processes) * copies
     if run.device == "cpu" and run.processes == 1 and run.options.get("model.packed_weights") and not full:
         frozen += (
             BYTES[shape.dtype] * (shape.frozen - shape.hidden) * (2 if run.learns else 1)
@@ -169,9 +171,10 @@ def _language_model(run: Estimate) -> Iterator[Part]:
         yield Part("all weights, gradients and moments", copies * per_weight * shape.frozen, place, ("tuning",))
     adapter = per_weight * shape.adapter_of(run.number("tuning.rank"))
     yield Part("the adapter's weights", copies * adapter, place, ("tuning.rank",))
-    if critic := run.numbers("value_head.hidden_sizes"):
-        weights = copies * TRAINED * mlp_weights(shape.hidden, *critic, 1)
-        yield Part("the critic's weights", weights, place, ("value_head.hidden_sizes",))
+    for head, name, outputs in (("value_head", "the critic's", 1), ("policy_head", "the action head's", run.world.choices)):
+        if sizes := run.numbers(f"{head}.hidden_sizes"):
+            weights = copies * TRAINED * mlp_weights(shape.hidden, *sizes, outputs)
+            yield Part(f"{name} weights", weights, place, (f"{head}.hidden_sizes",))
     yield Part(f"the token tree of a decision with {run.world.actions:,} actions", activations(run, run.tree), place, ("env.id",))
 
 

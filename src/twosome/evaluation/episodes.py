@@ -46,10 +46,10 @@ def play(
             for player in players:
                 player.reset(int(seeds[player.number]))
             while running := [player for player in players if not player.ended]:
-                log_policy = agent.log_policy([player.decision for player in running])
-                choices = (likeliest if greedy else sample)(log_policy, generator)
-                for player, choice in zip(running, choices.tolist(), strict=True):
-                    player.choose(choice)
+                decisions = [player.decision for player in running]
+                choices = (likeliest if greedy else sample)(agent.log_policy(decisions), generator)
+                for player, choice, memory in zip(running, choices.tolist(), agent.remember(decisions), strict=True):
+                    player.choose(choice, memory)
             finished += [player.episode for player in players]
             for player in players:
                 player.close()

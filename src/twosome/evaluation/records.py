@@ -48,15 +48,16 @@ def evaluate(
     config: EvaluationConfig,
     when: str,
     options: Mapping[str, Any] | None = None,
+    modes: Sequence[str] = MODES,
 ) -> list[Record]:
-    """Play config.episodes episodes sampled and as many greedy; return a record of each mode.
+    """Play config.episodes episodes in each mode, sampled or greedy; return a record of each.
 
     when: "before" or "after" training, or "random". options: the environment's options that differ from the run's own, by name.
     A record also holds the environment's optimal return ("optimum"), or None if it is not known.
     """
     records: list[Record] = []
     optimum = optimal_return(make_env, env.gamma)
-    for mode in MODES:
+    for mode in modes:
         episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy")
         head = {"when": when, **setting_of(env, options), "mode": mode, "seed": config.seed}
         records.append(head | summarize(episodes) | {"optimum": optimum})

@@ -16,7 +16,7 @@ from twosome import parts
 from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
-from twosome.evaluation import records
+from twosome.evaluation import generalization, records
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.records import Record
 from twosome.evaluation.retention import benchmarks, results
@@ -97,6 +97,17 @@ def cross(run: Finished) -> float:
     return play_all(run, "cross", settings)
 
 
+def glam(run: Finished) -> float:
+    """Play the environment's tests of generalisation (GLAM, section 4.3), sampled, also by agents without a language model.
+
+    Returns the trained agent's mean success rate over the tests, without that in the run's own setting.
+    """
+    settings = generalization.settings_of(run.config.env, run.changes, run.make_env)
+    found = play_settings(run, list(settings.values()), modes=("sampled",))
+    generalization.print_tests({name: [record for (record,) in own] for name, own in zip(settings, found, strict=True)})
+    return mean(own[-1][0]["success_rate"] for own in found[1:])
+
+
 def drift(run: Finished) -> float:
     """Compare the language model with its base on the bundled texts; return the mean KL divergence per token in nats."""
     model = measurable(run, "drift")
@@ -114,8 +125,8 @@ def retention(run: Finished) -> float:
 
     Each benchmark is written as soon as it is done. Raises UserError for bad data before a model is loaded.
     """
-    adapter = run.folder.path / "adapter"
-    if not adapter.is_dir():
+    adapter = run.folder.weights("adapter")
+    if not (adapter / "adapter_config.json").is_file():
         raise no_language_model(run, "retention")
     asked = benchmarks.load(run.benchmarks)
     model = measurable(run, "retention")
@@ -175,7 +186,7 @@ def measurable(run: Finished, suite: str) -> LanguageModel:
 
 
 Suite = Callable[[Finished], float]
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, drift, retention, interference)}
+SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, glam, drift, retention, interference)}
 
 
 def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
@@ -189,28 +200,36 @@ def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[st
     language_model(run, suite)
     if not settings:
         raise UserError(f"suite={suite}: expected an environment with several tasks, got env.id={run.config.env.id}")
+    return mean(own[-1][0]["success_rate"] for own in play_settings(run, settings))
+
+
+def play_settings(
+    run: Finished, settings: list[tuple[DictConfig, dict[str, Any]]], modes: Sequence[str] = records.MODES
+) -> list[list[list[Record]]]:
+    """Play settings by all stages; return, for each of them and each stage, its records, one per mode. settings: of play_all."""
     makers = [parts.environment(env) for env, _ in settings]
-    rates, added = [], False
+    found: list[list[list[Record]]] = [[] for _ in settings]
+    added = False
     for when, agent in stages(run):
-        for (env, changes), make_env in zip(settings, makers, strict=True):
-            kept = played(run, when, records.setting_of(env, changes))
+        for own, (env, changes), make_env in zip(found, settings, makers, strict=True):
+            kept = played(run, when, records.setting_of(env, changes), modes)
             if not kept:
-                found = records.evaluate(agent, make_env, env, run.evaluation, when, changes)
-                kept = records.add(run.folder, found, run.evaluated)
-            rates.append(kept[0]["success_rate"])
+                new = records.evaluate(agent, make_env, env, run.evaluation, when, changes, modes)
+                kept = records.add(run.folder, new, run.evaluated)
+            own.append(kept)
             added |= _new(run, kept)
             print_records(kept, run.config.seed, run.evaluated)
     print_added(records.FILE, added, LEGEND)
     print_files(run.folder, RESULTS)
-    return sum(rates[-len(settings) :]) / len(settings)
+    return found
 
 
-def played(run: Finished, when: str, setting: Record) -> list[Record]:
-    """Return the latest records of an evaluation, sampled and greedy, if the run's folder has both from the same episodes."""
+def played(run: Finished, when: str, setting: Record, modes: Sequence[str] = records.MODES) -> list[Record]:
+    """Return the latest records of an evaluation, one per mode, if the run's folder has them all from the same episodes."""
     asked = (when, run.evaluation.episodes, run.evaluation.seed)
     there = records.of_setting(records.read(run.folder), setting)
     found = {record["mode"]: record for record in there if (record["when"], record["episodes"], record["seed"]) == asked}
-    return [found[mode] for mode in records.MODES] if set(found) == set(records.MODES) else []
+    return [found[mode] for mode in modes] if set(found) >= set(modes) else []
 
 
 def _new(run: Finished, kept: Sequence[Record]) -> bool:

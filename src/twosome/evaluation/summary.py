@@ -21,6 +21,8 @@ FILES = {
     "episodes.csv": "every training episode",
     "metrics.csv": "every update's losses and statistics",
     "adapter": "what was learned (a PEFT adapter)",
+    "model": "what was learned (all weights)",
+    "head": "what was learned (the action head)",
     "affordance": "what was learned of when actions succeed",
     "policy": "what was learned (the networks' weights)",
     "config.yaml": "the configuration; provenance.json: versions, model, machine",

@@ -62,7 +62,7 @@ def _play(agent: Agent, player: Player, seed: int, greedy: bool) -> Iterator[Ima
     """Yield the film's pictures; a decision is shown before its action is done."""
     generator = generators.of_stream(seed, "film: actions")
     player.reset(int(seeding.stream(seed, "film: environment").generate_state(1)[0]))
-    title, picture = _title(player.env), _pictures(player.env)[-1]
+    title, picture = title_of(player.env), pictures(player.env)[-1]
     while not player.ended:
         decision, episode = player.decision, player.episode
         log_policy = agent.log_policy([decision])
@@ -71,22 +71,23 @@ def _play(agent: Agent, player: Player, seed: int, greedy: bool) -> Iterator[Ima
         before, total = episode.primitive_steps, episode.discounted_return
         scene = Scene(title, decision.action_prompts, tuple(shares), chosen, before, episode.decisions + 1, total)
         yield compose(picture, scene)
-        player.choose(chosen)
-        *way, picture = _pictures(player.env)
+        player.choose(chosen, *agent.remember([decision]))
+        *way, picture = pictures(player.env)
         for number, moment in enumerate(way, start=1):
             yield compose(moment, scene.at(before + number, total))
         scene = scene.at(episode.primitive_steps, episode.discounted_return)
-        yield compose(picture, Scene(**{**vars(scene), "ending": _ending(player), "success": episode.success}))
+        yield compose(picture, Scene(**{**vars(scene), "ending": ending_of(player), "success": episode.success}))
 
 
-def _ending(player: Player) -> str:
+def ending_of(player: Player) -> str:
+    """Return how an episode ended, in words; an empty text if it has not."""
     if not player.ended:
         return ""
     episode = player.episode
     return "goal reached" if episode.success else "ended without the goal" if episode.terminated else "out of time"
 
 
-def _title(env: gymnasium.Env) -> str:
+def title_of(env: gymnasium.Env) -> str:
     """Return the environment's ``mission``, if it has one, or else the name of the task or of the environment."""
     if isinstance(mission := getattr(env.unwrapped, "mission", None), str):
         return mission
@@ -95,7 +96,8 @@ def _title(env: gymnasium.Env) -> str:
     return task_of({"id": env.spec.id, **env.spec.kwargs}).replace("_", " ")
 
 
-def _pictures(env: gymnasium.Env) -> list[np.ndarray]:
+def pictures(env: gymnasium.Env) -> list[np.ndarray]:
+    """Return the pictures of the last action's primitive steps, (height, width, 3), uint8; see `record`."""
     frames = getattr(env.unwrapped, "frames", None)
     try:
         pictures: Any = frames() if callable(frames) else [env.render()]

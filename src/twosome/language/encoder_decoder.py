@@ -10,7 +10,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from twosome.decision import DecisionText
 from twosome.errors import UserError
-from twosome.language.config import BATCH_TOKENS
+from twosome.language.action_scores import ActionScores
+from twosome.language.config import BATCH_TOKENS, EncoderDecoderConfig
 from twosome.language.engine import Engine, Scores, check_kind
 from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
 from twosome.language.layout import padded, padded_size
@@ -37,10 +38,16 @@ class EncoderDecoderScorer(Engine):
     first position, as in GLAM; where the tokenizer begins texts with a token, it is that token's.
     """
 
-    def __init__(self, lm: LanguageModel, norm: Normalization, batch_tokens: int | None = None) -> None:
-        """batch_tokens: as in EncoderDecoderConfig. Raises UserError for a model that the engine cannot compute."""
+    def __init__(
+        self,
+        lm: LanguageModel,
+        norm: Normalization,
+        batch_tokens: int | None = None,
+        scores: ActionScores = EncoderDecoderConfig.scores,
+    ) -> None:
+        """batch_tokens, scores: as in EncoderDecoderConfig. Raises UserError for a model that the engine cannot compute."""
         check_kind(lm, "encoder_decoder")
-        super().__init__(lm, norm)
+        super().__init__(lm, norm, scores)
         config = lm.base.config
         self._batch_tokens = batch_tokens
         self.hidden_size: int = config.hidden_size
@@ -74,23 +81,21 @@ class EncoderDecoderScorer(Engine):
             logits, hidden = self._computed(batch)
             edges = edges_of(rows)
             source, target = torch.tensor(edges, device=self.device).unbind(dim=1)
-            logprobs = logits[source, target] - torch.logsumexp(logits, dim=-1)[source]
+            chosen = logits[source, target]
+            logprobs = chosen - torch.logsumexp(logits, dim=-1)[source]
+            raw = chosen if self.kind is ActionScores.logits else None
             own = [texts[index] for index in indices], [tokenized[index] for index in indices]
-            yield indices, scores_of(logprobs, hidden, rows, *own, self.norm, self.token_states)
+            yield indices, scores_of(logprobs, hidden, rows, *own, self.norm, self.token_states, self.kind, raw)
 
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
         """See Engine: tokens."""
         return [len(each.prompt) + sum(map(len, each.actions)) for each in self.tokenize(texts)]
 
-    @torch.no_grad()
-    def features(self, prompts: Sequence[str]) -> Tensor:
-        """Return the decoder's last hidden state at its first position; see Engine."""
-        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
-        with self.lm.reference():
-            for batch in self._batches([TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]):
-                rows = [tree for _, tree in batch]
-                out[decisions_of(rows)] = prompt_states(rows, self._computed(batch)[1])
-        return out
+    def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Compute the decoder's last hidden state at its first position; see Engine."""
+        for batch in self._batches([TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]):
+            rows = [tree for _, tree in batch]
+            yield decisions_of(rows), prompt_states(rows, self._computed(batch)[1])
 
     def _batches(self, tokenized: Sequence[TokenizedDecision]) -> list[list[Work]]:
         """Group decisions by prompt, and prompts of similar length into batches.
@@ -123,10 +128,10 @@ class EncoderDecoderScorer(Engine):
             ids[row, : len(prompt)], mask[row, : len(prompt)] = torch.tensor(prompt), 1
         ids, mask = ids.to(self.device), mask.to(self.device)
         model: Any = self.lm.base
-        encoded = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
         rows = [tree for _, tree in batch]
-        trees = padded(rows, model.get_input_embeddings().weight.dtype, length)
-        with self.positions.at(trees.positions.to(self.device)):
+        trees = padded(rows, self.lm.computing_dtype, length)
+        with self.lm.computing(), self.positions.at(trees.positions.to(self.device)):
+            encoded = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             output = model(
                 encoder_outputs=BaseModelOutput(encoded),
                 attention_mask=mask,

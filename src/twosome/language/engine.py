@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
 from twosome.errors import UserError
+from twosome.language.action_scores import ActionScores
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
 from twosome.language.tokens import DecisionTokenizer
@@ -24,7 +26,7 @@ class Scores(NamedTuple):
     """Scores of D decisions with at most A actions of at most T tokens; padding slots of actions hold MASKED.
 
     logprobs: (D, A), log P(action | prompt), the sum over the action's tokens.
-    scores: (D, A), logprobs divided by the norm's divisor.
+    scores: (D, A), what the policy is the softmax of: logprobs divided by the norm's divisor, or another of `ActionScores`.
     prompt_states: (D, hidden), float32, the last hidden state at the last token of each prompt, computed by the current model;
     of an encoder-decoder model the decoder's, at the position that predicts the first token of every action.
     tokens: (D, A, T), the terms of logprobs: log P(token | prompt, earlier tokens of the action); nan in padding slots.
@@ -47,16 +49,16 @@ class Engine(ABC):
     """A method of scoring decisions with a language model.
 
     hidden_size: of the hidden states. tokens_computed: the number of input tokens so far, padding included. tokenize: tokenises
-    decisions. token_states: whether `batches` and `score` return `Scores.token_states`.
+    decisions. token_states: whether `batches` and `score` return `Scores.token_states`. kind: of `Scores.scores`.
     """
 
     hidden_size: int
     tokenize: DecisionTokenizer
     token_states: bool = False
 
-    def __init__(self, lm: LanguageModel, norm: Normalization) -> None:
-        """norm: gives the divisor of each action's log-probability."""
-        self.lm, self.norm = lm, checked(norm)
+    def __init__(self, lm: LanguageModel, norm: Normalization, scores: ActionScores = ActionScores.logprobs) -> None:
+        """norm: gives the divisor of each action's log-probability. scores: their kind."""
+        self.lm, self.norm, self.kind = lm, checked(norm), scores
         self.tokens_computed = 0
 
     @property
@@ -73,8 +75,21 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Compute `Scores.prompt_states` alone; yield (indices into prompts, their states), otherwise as `batches`."""
+
+    @torch.no_grad()
     def features(self, prompts: Sequence[str]) -> Tensor:
         """Return the hidden states of prompts by the model before training, (len(prompts), hidden), float32, without gradient."""
+        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
+        with self.reference():
+            for indices, states in self.states(prompts):
+                out[indices] = states
+        return out
+
+    def reference(self) -> AbstractContextManager[Any]:
+        """Make the engine compute as before training within the context."""
+        return self.lm.reference()
 
     @torch.no_grad()
     def token_features(self, actions: Sequence[tuple[str, str]]) -> list[Tensor]:
@@ -85,7 +100,7 @@ class Engine(ABC):
         found: dict[int, Tensor] = {}
         kept, self.token_states = self.token_states, True
         try:
-            with self.lm.reference():
+            with self.reference():
                 for indices, scores in self.batches([(prompt, (action,)) for prompt, action in actions]):
                     real = ~scores.tokens[:, 0].isnan()
                     found |= {index: scores.token_states[row, 0][real[row]] for row, index in enumerate(indices)}

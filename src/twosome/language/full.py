@@ -16,7 +16,7 @@ WEIGHTS = "model.safetensors"
 
 
 class Full(Tuning):
-    """All weights of the language model learn, in float32.
+    """All weights of the language model learn, in float32. With model.dtype=bfloat16 the model computes with copies in bfloat16.
 
     The weights before training are a second copy of the model, on its device: drift and retention are measured against it.
     """
@@ -26,12 +26,14 @@ class Full(Tuning):
     def __init__(self) -> None:
         self._before: dict[str, Tensor] = {}
 
-    def apply(self, base: "PreTrainedModel") -> "PreTrainedModel":
-        """See Tuning. Raises UserError if the weights are not in float32, in which small updates would be lost."""
-        import torch
+    def stored(self, dtype: str) -> str:
+        """Return float32, in which small updates are not lost; see Tuning."""
+        if dtype == "float16":  # gradients would need loss scaling
+            raise UserError("model.dtype=float16: expected float32 or bfloat16 with tuning=full; set it, or use tuning=lora")
+        return "float32"
 
-        if any(weight.dtype != torch.float32 for weight in base.parameters()):
-            raise UserError("tuning=full: expected model.dtype=float32, in which all weights learn; set it, or use tuning=lora")
+    def apply(self, base: "PreTrainedModel") -> "PreTrainedModel":
+        """See Tuning."""
         self._before = {name: weight.detach().clone() for name, weight in base.named_parameters()}
         return base.requires_grad_(True)
 

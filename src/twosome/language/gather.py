@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
+from twosome.language.action_scores import ActionScores, combined
 from twosome.language.engine import MASKED, Scores
 from twosome.language.norms import Normalization
 from twosome.language.tokens import TokenizedDecision
@@ -38,11 +39,13 @@ def scores_of(
     tokenized: Sequence[TokenizedDecision],
     norm: Normalization,
     token_states: bool,
+    kind: ActionScores = ActionScores.logprobs,
+    edge_logits: Tensor | None = None,
 ) -> Scores:
     """Return the scores of a batch, in the order of decisions_of.
 
     edge_logprobs: (edges,), in the order of edges_of. hidden: last hidden states of all nodes, (nodes, hidden). texts, tokenized:
-    of the batch. token_states: as in Engine.
+    of the batch. token_states: as in Engine. edge_logits: as edge_logprobs, for the kind of scores that needs them.
     """
     device, edges = edge_logprobs.device, len(edge_logprobs)
     actions = max(len(decision.actions) for decision in tokenized)
@@ -59,10 +62,10 @@ def scores_of(
     absent = places == edges
     missing = absent[:, :, 0]
     terms = pad(edge_logprobs, (0, 1))[places]
-    logprobs = terms.sum(dim=-1)
-    scores = logprobs / torch.from_numpy(divisor).to(device)
+    summed = terms if edge_logits is None else pad(edge_logits, (0, 1))[places]
+    scores = combined(kind, summed, torch.from_numpy(divisor).to(device), missing)
     return Scores(
-        logprobs.masked_fill(missing, MASKED),
+        terms.sum(dim=-1).masked_fill(missing, MASKED),
         scores.masked_fill(missing, MASKED),
         prompt_states(rows, hidden),
         terms.masked_fill(absent, torch.nan),

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,12 +31,31 @@ class LanguageModel:
     checksum: str  # sha256 (hex) of the distributed weights, or of a random model's config and seed
     name: str  # for messages and provenance.json
     tuning: Tuning = field(default_factory=Frozen)
-    dtype: str = "float32"  # of the frozen weights
+    dtype: str = "float32"  # of the model's products; also of its weights, unless the tuning stores them in another one
 
     @property
     def base(self) -> Any:
         """The Hugging Face model without PEFT's wrapper."""
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    @property
+    def computing_dtype(self) -> torch.dtype:
+        """The dtype that activations have: that of the stored weights, unless the tuning stores them in another one than dtype.
+
+        Packed weights in bfloat16 leave activations in float32.
+        """
+        stored: torch.dtype = self.base.get_input_embeddings().weight.dtype
+        return stored if self.tuning.stored(self.dtype) == self.dtype else getattr(torch, self.dtype)
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Make the model compute in its dtype within the context: with copies of the weights where these have another one.
+
+        Enter it for one forward pass, since the copies are kept until it ends.
+        """
+        weight = self.base.get_input_embeddings().weight
+        if weight.dtype == self.computing_dtype:
+            return nullcontext()
+        return torch.autocast(weight.device.type, self.computing_dtype)
 
     def reference(self) -> AbstractContextManager[Any]:
         """Make the model compute as before training within the context."""
@@ -55,8 +75,9 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
         UserError: the model cannot be loaded as an option of config demands.
     """
     check_options(config)
-    config = replace(config, dtype=resolve_dtype(config.dtype, config.device))
     tuning = tuning or Frozen()
+    dtype = resolve_dtype(config.dtype, config.device)
+    config = replace(config, dtype=tuning.stored(dtype))
     device = resolve_device(config.device)
     # Built on the CPU, so that a seed gives the same weights on every device.
     with isolated_rng(seeding.number(config.seed, "model")):
@@ -76,7 +97,7 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
     model.to(device)
     if config.packed_weights:
         pack_frozen_layers(model, base.get_output_embeddings())
-    return LanguageModel(model.eval(), tokenizer, checksum, name, tuning, config.dtype)
+    return LanguageModel(model.eval(), tokenizer, checksum, name, tuning, dtype)
 
 
 @contextmanager
@@ -102,17 +123,33 @@ def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenize
     if config.source == "smollm2":
         folder, checksum = smollm2.folder_and_checksum()
         with checkpoints.no_progress_bars():
+            if config.random:
+                return _random(config, folder, smollm2.NAME, checksum, options)
             return *checkpoints.read(folder, **options), checksum, smollm2.NAME
-    folder = checkpoints.find_folder(str(config.path), weights=not config.random, **_trust(config))
+    path = str(config.path)
+    pretrained = config.keep_embeddings or not config.random
+    folder = checkpoints.find_folder(path, weights=pretrained, **_trust(config))
+    files = checkpoints.weight_files(folder, path, config.allow_pickle) if pretrained else []
     if config.random:
-        architecture = checkpoints.read_config(folder, str(config.path), config.trust_remote_code)
-        options["trust_remote_code"] = config.trust_remote_code
-        model = checkpoints.model_class(architecture).from_config(architecture, **options)
-        tokenizer = checkpoints.read_tokenizer(folder, str(config.path), config.trust_remote_code)
-        return model, tokenizer, _recipe_checksum(config, architecture), str(config.path)
-    files = checkpoints.weight_files(folder, str(config.path), config.allow_pickle)
-    model, tokenizer = checkpoints.read(folder, option_value=str(config.path), **_trust(config), **options)
-    return model, tokenizer, checkpoints.checksum(files), str(config.path)
+        return _random(config, folder, path, checkpoints.checksum(files) if files else "", options)
+    model, tokenizer = checkpoints.read(folder, option_value=path, **_trust(config), **options)
+    return model, tokenizer, checkpoints.checksum(files), path
+
+
+def _random(
+    config: ModelConfig, folder: Path, name: str, checksum: str, options: dict[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str, str]:
+    """Return what `_load_base` does for a model of random weights. checksum: of the pretrained ones, if some are kept."""
+    architecture = checkpoints.read_config(folder, name, config.trust_remote_code)
+    trusting = options | {"trust_remote_code": config.trust_remote_code}
+    model = checkpoints.model_class(architecture).from_config(architecture, **trusting)
+    recipe = _recipe_checksum(config, architecture)
+    if not config.keep_embeddings:
+        return model, checkpoints.read_tokenizer(folder, name, config.trust_remote_code), recipe, name
+    pretrained, tokenizer = checkpoints.read(folder, option_value=name, **_trust(config), **options)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(pretrained.get_input_embeddings().get_parameter("weight"))
+    return model, tokenizer, hashlib.sha256(f"{recipe} {checksum}".encode()).hexdigest(), name
 
 
 def _trust(config: ModelConfig) -> dict[str, bool]:

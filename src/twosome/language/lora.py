@@ -135,6 +135,11 @@ class Lora(Tuning):
         found = read_weights(self.export_folder, folder / WEIGHTS, {name: tuple(value.shape) for name, value in own.items()})
         set_peft_model_state_dict(model, found)
 
+    def merged(self, model: "PeftModel") -> "PreTrainedModel":
+        """Add each adapter's product B A, scaled, to its matrix; see Tuning."""
+        merged: PreTrainedModel = model.merge_and_unload()
+        return merged
+
     def train(self, model: "PeftModel", mode: bool) -> None:
         """Switch LoRA's dropout. The frozen model's dropout stays off: it would change the policy between rollout and update."""
         model.eval()

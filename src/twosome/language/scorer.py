@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from twosome.decision import DecisionText
+from twosome.language.action_scores import ActionScores
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
 from twosome.language.engine import Engine, Scores, check_kind
@@ -17,7 +18,7 @@ from twosome.language.lower_layers import LowerLayers, frozen_depth
 from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack
-from twosome.language.vocabulary import edge_log_probs, logits
+from twosome.language.vocabulary import edge_log_probs, edge_logits, logits
 
 
 class Scorer(Engine):
@@ -38,11 +39,12 @@ class Scorer(Engine):
         row_tokens: int | None = EngineConfig.row_tokens,
         batch_tokens: int | None = EngineConfig.batch_tokens,
         cache_mb: int = EngineConfig.cache_mb,
+        scores: ActionScores = EngineConfig.scores,
     ) -> None:
-        """row_tokens, batch_tokens, cache_mb: as in EngineConfig. Raises UserError for an encoder-decoder model."""
+        """row_tokens, batch_tokens, cache_mb, scores: as in EngineConfig. Raises UserError for an encoder-decoder model."""
         check_kind(lm, "decoder_only")
-        super().__init__(lm, norm)
-        self.options = EngineConfig(row_tokens, batch_tokens, cache_mb)
+        super().__init__(lm, norm, scores)
+        self.options = EngineConfig(row_tokens, batch_tokens, cache_mb, scores)
         self.tokens_projected = 0
         causal_lm = lm.base
         config = causal_lm.config.get_text_config()
@@ -64,17 +66,13 @@ class Scorer(Engine):
         """See Engine: tokens."""
         return [len(each.prompt) + sum(map(len, each.actions)) for each in self.tokenize(texts)]
 
-    @torch.no_grad()
-    def features(self, prompts: Sequence[str]) -> Tensor:
-        """Return the last hidden state at the last token of each prompt; see Engine.
+    def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Compute the last hidden state at the last token of each prompt; see Engine.
 
         (TWOSOME's reference code takes position -1 of a padded batch, which is a pad token for all but the longest prompt.)
         """
-        out = torch.empty(len(prompts), self.hidden_size, device=self.device)
-        with self.lm.reference():
-            for rows in batches(self._pack(self._ends(prompts)), self.batch_tokens):
-                out[decisions_of(rows)] = prompt_states(rows, self.hidden(rows))
-        return out
+        for rows in batches(self._pack(self._ends(prompts)), self.batch_tokens):
+            yield decisions_of(rows), prompt_states(rows, self.hidden(rows))
 
     @property
     def row_tokens(self) -> int:
@@ -111,14 +109,15 @@ class Scorer(Engine):
     def hidden(self, rows: Sequence[PackedRow]) -> Tensor:
         """Compute the last hidden states of the nodes of a batch of trees, tree by tree, (nodes, hidden)."""
         layout = self._layout(rows)
-        if self.lower is None:
-            self.tokens_computed += self.input_tokens(rows)
-            return layout.run(self.backbone, self.device)
-        self.tokens_computed += round(self.lower.share * self.input_tokens(rows))
-        return self.lower.run(rows, layout)
+        with self.lm.computing():
+            if self.lower is None:
+                self.tokens_computed += self.input_tokens(rows)
+                return layout.run(self.backbone, self.device)
+            self.tokens_computed += round(self.lower.share * self.input_tokens(rows))
+            return self.lower.run(rows, layout)
 
     def _layout(self, rows: Sequence[PackedRow]) -> Layout:
-        return (flat if self.in_blocks else padded)(rows, self.lm.base.get_input_embeddings().weight.dtype)
+        return (flat if self.in_blocks else padded)(rows, self.lm.computing_dtype)
 
     def input_tokens(self, rows: Sequence[PackedRow]) -> int:
         """Return the number of tokens that the model computes for a batch of trees, padding included."""
@@ -127,7 +126,8 @@ class Scorer(Engine):
 
     def log_probs(self, states: Tensor) -> Tensor:
         """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
-        return logits(self.head, states, self.softcap).log_softmax(dim=-1)
+        with self.lm.computing():
+            return logits(self.head, states, self.softcap).log_softmax(dim=-1)
 
     def _gather(
         self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]
@@ -142,5 +142,7 @@ class Scorer(Engine):
         states = hidden[torch.tensor(nodes, device=self.device)]
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
         target = torch.tensor([token for _, token in edges], device=self.device)
-        edge_logprobs = edge_log_probs(self.head, states, source, target, self.softcap)
-        return scores_of(edge_logprobs, hidden, rows, texts, tokenized, self.norm, self.token_states)
+        with self.lm.computing():
+            edge_logprobs = edge_log_probs(self.head, states, source, target, self.softcap)
+            raw = edge_logits(self.head, states, source, target, self.softcap) if self.kind is ActionScores.logits else None
+        return scores_of(edge_logprobs, hidden, rows, texts, tokenized, self.norm, self.token_states, self.kind, raw)

@@ -20,6 +20,12 @@ class Tuning(ABC):
 
     export_folder: str
     """The name of the folder for `export` and `load`, within a run's folder."""
+    learns: bool = True
+    """Whether weights of the language model are trained."""
+
+    def stored(self, dtype: str) -> str:
+        """Return the dtype of the weights of a model that computes in this one. Raises UserError if it cannot be tuned so."""
+        return dtype
 
     @abstractmethod
     def apply(self, base: "PreTrainedModel") -> "nn.Module":
@@ -45,6 +51,14 @@ class Tuning(ABC):
     def load(self, model: Any, folder: Path) -> None:
         """Load the weights that `export` wrote, in place. Raises UserError if they do not fit the model."""
 
+    def merged(self, model: Any) -> "PreTrainedModel":
+        """Return the model with the learned weights as transformers knows it. Do not use ``model`` afterwards.
+
+        By default it is ``model`` itself.
+        """
+        base: PreTrainedModel = model
+        return base
+
     def train(self, model: Any, mode: bool) -> None:
         """Switch to training mode or back. By default the model stays in eval mode, without dropout."""
         model.eval()
@@ -54,6 +68,7 @@ class Frozen(Tuning):
     """No tuning: all weights are frozen."""
 
     export_folder = ""
+    learns = False
 
     def apply(self, base: "PreTrainedModel") -> "nn.Module":
         """See Tuning."""
@@ -72,6 +87,16 @@ class Frozen(Tuning):
 
     def load(self, model: Any, folder: Path) -> None:
         """Read nothing."""
+
+
+class Head(Frozen):
+    """All weights of the language model are frozen, and the heads on its states learn: policy_head=actions and the value head."""
+
+    export_folder = "head"
+
+    def export(self, model: Any, folder: Path) -> None:
+        """Make the folder, for the policy head."""
+        folder.mkdir(parents=True)
 
 
 def read_weights(kind: str, file: Path, expected: "dict[str, tuple[int, ...]]") -> "dict[str, Tensor]":

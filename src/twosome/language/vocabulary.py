@@ -26,10 +26,21 @@ def edge_log_probs(head: nn.Module, states: Tensor, source: Tensor, target: Tens
 
     states: (n, hidden), last hidden states. source: (edges,), indices into states. target: (edges,), token ids.
     """
-    if isinstance(head, PackedLinear) and head.bias is None and not (head.plain or softcap):
+    if _in_slices(head, softcap):
         return _InSlices.apply(states, head, source, target)
     whole = logits(head, states, softcap)
     return whole[source, target] - torch.logsumexp(whole, dim=-1)[source]
+
+
+def edge_logits(head: nn.Module, states: Tensor, source: Tensor, target: Tensor, softcap: float | None) -> Tensor:
+    """Compute the logits of target after states[source], (edges,), float32; arguments as in `edge_log_probs`."""
+    if _in_slices(head, softcap):
+        return (states[source] * head.weight[target]).sum(dim=-1).float()  # type: ignore[index]
+    return logits(head, states, softcap)[source, target]
+
+
+def _in_slices(head: nn.Module, softcap: float | None) -> bool:
+    return isinstance(head, PackedLinear) and head.bias is None and not (head.plain or softcap)
 
 
 class _InSlices(torch.autograd.Function):

@@ -34,6 +34,14 @@ class Agent(nn.Module, ABC):
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """Return the log-policy, (n, A), for acting, without gradient."""
 
+    def remember(self, decisions: Sequence[Decision]) -> list[Any]:
+        """Return what the agent remembers after decisions, for `Decision.memory` of the next ones of the same episodes.
+
+        Plain values or tensors on the CPU, as a checkpoint holds them. Called after log_policy, with the same decisions. By
+        default None of each: there is no memory.
+        """
+        return [None] * len(decisions)
+
     def prepare(self) -> None:
         """Prepare the agent; called once in a run, before it acts. The result depends on the run's seed only."""
 
@@ -96,6 +104,9 @@ class LearningAgent(Agent):
     has_action_values: bool = False
     """Whether `evaluate` returns values of actions, from which the agent's policy follows."""
 
+    recurrence: int = 1
+    """Decisions in a row of an episode through which `evaluate_sequences` lets gradients flow; 1: the agent has no memory."""
+
     token_values: bool = False
     """Whether the agent has values of the states before each token of an action."""
 
@@ -106,6 +117,23 @@ class LearningAgent(Agent):
         The parts cover every index once. Run the backward pass of a part before taking the next one. choices: (n,), the indices
         of the actions taken, if an algorithm needs their tokens.
         """
+
+    def evaluate_sequences(self, sequences: Sequence[Sequence[Decision]]) -> Iterator[tuple[list[int], Evaluation]]:
+        """Evaluate sequences of successive decisions, whose memories come from their first one, with gradient through time.
+
+        The indices that are yielded are of the decisions of all sequences, one sequence after the other; otherwise as `evaluate`,
+        in which every decision has its own memory, without gradient. Raises TypeError where recurrence is 1.
+        """
+        raise TypeError(f"{type(self).__name__} has no memory")
+
+    def evaluated_values(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
+        """Return what `value_function` does, without gradient, for an agent whose `evaluate` gives the values."""
+        values = torch.empty(len(decisions), device=next(self.parameters()).device)
+        with torch.no_grad():
+            for members, found in self.evaluate(decisions):
+                assert found.values is not None
+                values[members] = found.values
+        return lambda index: values[index]
 
     @abstractmethod
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:

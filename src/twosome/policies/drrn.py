@@ -21,7 +21,7 @@ from twosome.language.engine import MASKED
 from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.context import AgentContext
-from twosome.policies.networks import drawn
+from twosome.policies.networks import drawn, drawn_gru
 from twosome.policies.weights import load_weights, save_weights
 
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -67,8 +67,8 @@ class DRRN(LearningAgent):
         self.temperature, self.buckets = config.temperature, config.buckets
         self.embedding = nn.utils.skip_init(nn.Embedding, config.buckets, config.embedding_size)
         nn.init.normal_(self.embedding.weight, std=sqrt(0.5), generator=generator)  # the sum of two rows has the variance 1
-        self.prompt_gru = _gru(config.embedding_size, config.hidden_size, generator)
-        self.action_gru = _gru(config.embedding_size, config.hidden_size, generator)
+        self.prompt_gru = drawn_gru(config.embedding_size, config.hidden_size, generator)
+        self.action_gru = drawn_gru(config.embedding_size, config.hidden_size, generator)
         self.hidden = drawn(2 * config.hidden_size, config.hidden_size, generator, bias=True)
         self.output = drawn(config.hidden_size, 1, generator, bias=True)
         self._words: Memory[str, Tensor] = Memory(HASHED_TEXTS)
@@ -99,12 +99,7 @@ class DRRN(LearningAgent):
 
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
         """See LearningAgent; without gradient, which `evaluate` gives."""
-        values = torch.empty(len(decisions), device=self.output.weight.device)
-        with torch.no_grad():
-            for members, found in self.evaluate(decisions):
-                assert found.values is not None
-                values[members] = found.values
-        return lambda index: values[index]
+        return self.evaluated_values(decisions)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return all weights as the policy's, since the values of actions are the policy."""
@@ -171,15 +166,6 @@ class DRRN(LearningAgent):
         words = WORD.findall(text)
         digests = [int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big") for word in words]
         return torch.tensor([(digest % self.buckets, (digest >> 32) % self.buckets) for digest in digests])
-
-
-def _gru(inputs: int, hidden_size: int, generator: torch.Generator) -> nn.GRU:
-    with torch.device("meta"):  # nn.GRU would draw from PyTorch's own generator
-        gru = nn.GRU(inputs, hidden_size, batch_first=True)
-    gru = gru.to_empty(device="cpu")
-    for parameter in gru.parameters():
-        nn.init.uniform_(parameter, -1 / sqrt(hidden_size), 1 / sqrt(hidden_size), generator=generator)
-    return gru
 
 
 def build(context: AgentContext, **options: Any) -> DRRN:

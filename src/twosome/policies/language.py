@@ -15,6 +15,7 @@ from twosome.language.loading import LanguageModel
 from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
 from twosome.policies.context import AgentContext
+from twosome.policies.policy_heads import PolicyHead, Words
 from twosome.policies.value_heads import ValueHead
 
 POLICIES = 32_768
@@ -35,15 +36,22 @@ class LanguageAgent(LearningAgent):
     a prompt's features once. Both memories are bounded: POLICIES decisions, and features of FEATURE_BYTES.
     """
 
-    def __init__(self, engine: Engine, value_head: ValueHead, generator: torch.Generator) -> None:
-        """generator: of the value head's initial weights. Raises UserError where nothing of the language model learns."""
+    def __init__(
+        self, engine: Engine, value_head: ValueHead, generator: torch.Generator, policy_head: PolicyHead | None = None
+    ) -> None:
+        """generator: of the value head's initial weights. policy_head: initialised; None: Words.
+
+        Raises UserError where nothing learns that the policy is computed from.
+        """
         super().__init__()
-        self.engine, self.lm, self.tuning = engine, engine.lm.model, engine.lm.tuning
+        self.policy_head = (policy_head or Words()).to(engine.device)
+        self.engine = self.policy_head.engine(engine, self._frozen)
+        self.lm, self.tuning = engine.lm.model, engine.lm.tuning
         self.export_folder = self.tuning.export_folder
         value_head.initialise(engine.hidden_size, generator)
         self.critic = value_head.to(engine.device)
         self.joint_values = value_head.joint
-        self._learned = engine.lm.learned()
+        self._learned = [*engine.lm.learned(), *self.policy_head.parameters()]
         if not self._learned:
             raise UserError("tuning: nothing of the language model learns; expected a tuning that trains some of its weights")
         self._weights: tuple[int, ...] = ()
@@ -72,7 +80,7 @@ class LanguageAgent(LearningAgent):
 
     def _remembered(self, decisions: Sequence[Decision]) -> list[tuple[Tensor, Tensor | None]]:
         """The log-policy of each decision, (actions,), and its value, (), where the value head is joint."""
-        texts = [decision.text for decision in decisions]
+        texts = self.texts(decisions)
         wanted = list(dict.fromkeys(texts))
         if self._weights != self._weights_version():
             wanted = list(dict.fromkeys([*self._likely(), *texts]))
@@ -110,7 +118,7 @@ class LanguageAgent(LearningAgent):
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
         samples: dict[DecisionText, list[int]] = {}
         for index, decision in enumerate(decisions):
-            samples.setdefault(decision.text, []).append(index)
+            samples.setdefault(self.policy_head.text(decision), []).append(index)
         distinct = list(samples)
         self._distinct += len(distinct) if torch.is_grad_enabled() else 0
         for members, scores in self.engine.batches(distinct):
@@ -137,22 +145,26 @@ class LanguageAgent(LearningAgent):
         return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
     def identify(self, decision: Decision) -> DecisionText:
-        """See LearningAgent: what the language model reads."""
-        return decision.text
+        """See LearningAgent: what the policy is computed from."""
+        return self.policy_head.text(decision)
+
+    def texts(self, decisions: Sequence[Decision]) -> list[DecisionText]:
+        """Return the texts that the engine scores."""
+        return list(map(self.policy_head.text, decisions))
 
     def sizes(self, decisions: Sequence[Decision]) -> list[int]:
         """See LearningAgent: tokens."""
-        return self.engine.sizes([decision.text for decision in decisions])
+        return self.engine.sizes(self.texts(decisions))
 
     @torch.no_grad()
     def base_log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """See LearningAgent; each distinct decision is scored once in a run, as far as POLICIES goes."""
-        texts = [decision.text for decision in decisions]
+        texts = self.texts(decisions)
         rows = self._base.of(texts, self._base_policies)
         return _padded([rows[text] for text in texts])
 
     def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
-        with self.engine.lm.reference():
+        with self.engine.reference():
             return self._own_rows(self.engine.score(texts), texts)
 
     def _own_rows(self, scores: Scores, texts: Sequence[DecisionText]) -> list[Tensor]:
@@ -162,14 +174,15 @@ class LanguageAgent(LearningAgent):
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
-        features = self._features.of((decision.prompt for decision in decisions), self._frozen_states)
+        features = self._frozen([decision.prompt for decision in decisions])
         rows = {prompt: row for row, prompt in enumerate(features)}
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.engine.device)
         return torch.stack(list(features.values())), index
 
-    def _frozen_states(self, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """The features of prompts; each a tensor of its own, since a row would keep those of the whole batch in memory."""
-        return map(torch.clone, self.engine.features(prompts))
+    def _frozen(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """The features of prompts, each computed once as far as FEATURE_BYTES goes."""
+        # Each is a tensor of its own, since a row would keep those of the whole batch in memory.
+        return self._features.of(prompts, lambda missing: map(torch.clone, self.engine.features(missing)))
 
     def value_function(self, decisions: Sequence[Decision]) -> Callable[[Tensor], Tensor]:
         """See LearningAgent. Joint values come without gradient: `evaluate` gives them with it."""
@@ -178,10 +191,11 @@ class LanguageAgent(LearningAgent):
                 values = torch.stack([value for _, value in self._remembered(decisions) if value is not None])
             return lambda index: values[index]
         features, rows = self.features(decisions)
+        self.critic.measure(features)
         return lambda index: self.critic(features)[rows[index]]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """What learns of the language model, and the value head's weights."""
+        """What learns of the language model and of the policy head, and the value head's weights."""
         return {"policy": self._learned, "value": list(self.critic.parameters())}
 
     def counters(self) -> dict[str, float]:
@@ -195,12 +209,14 @@ class LanguageAgent(LearningAgent):
         return {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum, "model_dtype": self.engine.lm.dtype}
 
     def export(self, folder: Path) -> None:
-        """What of the language model was learned; see its Tuning."""
+        """What of the language model was learned, by its Tuning, and the policy head."""
         self.tuning.export(self.lm, folder)
+        self.policy_head.export(folder)
 
     def load(self, folder: Path) -> None:
         """See Agent; strict: the weights must be this model's."""
         self.tuning.load(self.lm, folder)
+        self.policy_head.load(folder)
 
     def train(self, mode: bool = True) -> "LanguageAgent":
         """What is random in the language model while it learns is up to its Tuning."""
@@ -238,5 +254,11 @@ def _padded(rows: Sequence[Tensor]) -> Tensor:
 def build(context: AgentContext) -> LanguageAgent:
     """The builder that conf/baseline/twosome.yaml names."""
     tuning, value_head = context.part("tuning"), context.part("value_head")
-    generator = generators.of_stream(context.seed, "value head")
-    return LanguageAgent(context.load_engine(tuning), value_head, generator)
+    policy_head = context.parts.get("policy_head") or Words()  # runs of earlier versions have none
+    if not (tuning.learns or policy_head.learns):
+        raise UserError(
+            "policy_head=words: expected policy_head=actions where nothing of the language model learns; or choose another tuning"
+        )
+    engine = context.load_engine(tuning)
+    policy_head.initialise(engine.hidden_size, context.make_env, generators.of_stream(context.seed, "policy head"))
+    return LanguageAgent(engine, value_head, generators.of_stream(context.seed, "value head"), policy_head)

@@ -18,9 +18,25 @@ def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) ->
     return nn.Sequential(*layers[:-1])
 
 
+def sigmoid_mlp(sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:
+    """Return a float32 MLP with layers of these sizes and sigmoids between them, like GLAM's heads; drawn as `drawn` says."""
+    layers = [layer for pair in pairwise(sizes) for layer in (drawn(*pair, generator, bias=True), nn.Sigmoid())]
+    return nn.Sequential(*layers[:-1])
+
+
 def drawn(fan_in: int, fan_out: int, generator: torch.Generator, bias: bool = False) -> nn.Linear:
     """Return a float32 linear layer whose weights are drawn from generator, as `mlp` says; so is its bias, if it has one."""
     linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=bias)
     for parameter in linear.parameters():
         nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
     return linear
+
+
+def drawn_gru(inputs: int, hidden_size: int, generator: torch.Generator) -> nn.GRU:
+    """Return a float32 GRU, batch first, whose weights are drawn from generator uniformly within 1 / sqrt(hidden size)."""
+    with torch.device("meta"):  # nn.GRU would draw from PyTorch's own generator
+        gru = nn.GRU(inputs, hidden_size, batch_first=True)
+    gru = gru.to_empty(device="cpu")
+    for parameter in gru.parameters():
+        nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size), generator=generator)
+    return gru

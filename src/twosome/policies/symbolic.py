@@ -19,6 +19,9 @@ from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.context import AgentContext
 from twosome.policies.weights import load_weights, save_weights
 
+NETWORK = "film_lstm"
+"""The only value of baseline.network besides null."""
+
 
 class SymbolicAgent(LearningAgent):
     """CleanRL's networks for discrete actions: an actor and a critic that share no weights.
@@ -73,13 +76,16 @@ class SymbolicAgent(LearningAgent):
         return torch.from_numpy(stacked).to(next(self.actor.parameters()))
 
     def _log_policy(self, decisions: Sequence[Decision]) -> Tensor:
-        """Return log-probabilities of each decision's own actions, in their order, (n, A)."""
-        logits = self.actor(self._observations(decisions))
-        kinds = {ids: kind for kind, ids in enumerate(dict.fromkeys(decision.action_ids for decision in decisions))}
-        table = nn.utils.rnn.pad_sequence(list(map(torch.tensor, kinds)), batch_first=True, padding_value=-1)
-        ids = table[[kinds[decision.action_ids] for decision in decisions]].to(logits.device)
-        own = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, MASKED)
-        return torch.log_softmax(own, dim=1)
+        return own_log_policy(self.actor(self._observations(decisions)), decisions)
+
+
+def own_log_policy(logits: Tensor, decisions: Sequence[Decision]) -> Tensor:
+    """Return log-probabilities of each decision's own actions, in their order, (n, A). logits: of all actions, (n, actions)."""
+    kinds = {ids: kind for kind, ids in enumerate(dict.fromkeys(decision.action_ids for decision in decisions))}
+    table = nn.utils.rnn.pad_sequence(list(map(torch.tensor, kinds)), batch_first=True, padding_value=-1)
+    ids = table[[kinds[decision.action_ids] for decision in decisions]].to(logits.device)
+    own = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, MASKED)
+    return torch.log_softmax(own, dim=1)
 
 
 def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generator) -> nn.Sequential:
@@ -97,8 +103,17 @@ def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generato
     return nn.Sequential(*layers[:-1])
 
 
-def build(context: AgentContext, hidden_sizes: Sequence[int]) -> SymbolicAgent:
-    """Build the agent of conf/baseline/ppo.yaml. hidden_sizes: of the actor and of the critic. Raises UserError."""
+def build(context: AgentContext, hidden_sizes: Sequence[int], network: str | None = None, recurrence: int = 20) -> LearningAgent:
+    """Build the agent of conf/baseline/ppo.yaml. hidden_sizes: of the actor and of the critic. Raises UserError.
+
+    network: film_lstm (`twosome.policies.film_lstm`), or None for SymbolicAgent. recurrence: of film_lstm.
+    """
+    if network is not None:
+        if network != NETWORK:
+            raise UserError(f"baseline.network={network}: expected {NETWORK}, or null for an MLP")
+        from twosome.policies import film_lstm
+
+        return film_lstm.build(context, recurrence)
     env = context.make_env()
     observations, actions = spaces(env)
     env.close()

@@ -89,6 +89,7 @@ class TokenAgent(LanguageAgent):
         # The last row, whose value is 0, stands for padding.
         index = nn.utils.rnn.pad_sequence([places[action] for action in actions], batch_first=True, padding_value=first)
         index, features = index.to(self.engine.device), torch.cat(states)
+        self.critic.measure(features)
         return lambda chosen: nn.functional.pad(self.critic(features), (0, 1))[index[chosen]]
 
     def _states(self, actions: Sequence[tuple[str, str]]) -> list[Tensor]:

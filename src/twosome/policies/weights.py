@@ -12,29 +12,29 @@ from twosome.errors import UserError
 WEIGHTS = "model.safetensors"
 
 
-def save_weights(module: nn.Module, folder: Path) -> None:
-    """Write the module's state_dict to model.safetensors in a new folder."""
-    folder.mkdir(parents=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, folder / WEIGHTS)
+def save_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
+    """Write the module's state_dict to a safetensors file in a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}, folder / name)
 
 
 @torch.no_grad()
-def load_weights(module: nn.Module, folder: Path) -> None:
+def load_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
     """Load what save_weights wrote into the module, in place.
 
     Raises UserError if the file is missing or damaged, or if its names or shapes differ from the module's.
     """
-    file = folder / WEIGHTS
+    file = folder / name
     try:
         found = load_file(file)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: expected a safetensors file ({error}); run it again") from error
     own = module.state_dict()
-    for name in sorted(own.keys() | found.keys()):
-        shapes = [tuple(each[name].shape) if name in each else None for each in (found, own)]
+    for key in sorted(own.keys() | found.keys()):
+        shapes = [tuple(each[key].shape) if key in each else None for each in (found, own)]
         if shapes[0] != shapes[1]:
             raise UserError(
-                f"{file}: {name} has shape {shapes[0]}, expected {shapes[1]}; a network can be used only "
+                f"{file}: {key} has shape {shapes[0]}, expected {shapes[1]}; a network can be used only "
                 "with the options of its training, and with its observation and actions if it reads symbolic ones"
             )
     module.load_state_dict(found)

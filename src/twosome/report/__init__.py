@@ -27,12 +27,13 @@ statistics/           numbers computed from runs
   measures.py           the measures of one run by name: final return, quickness, ...
   transfer.py           success on tasks that were not trained on, pooled over seeds
   retention.py          change of accuracy on benchmarks, pooled over seeds
+  ablations.py          the ablations of a YAML file: which runs have which value, and what differs
   claims.py             the claims of a YAML file, and the verdict of runs on each
 commands.py           options, exit codes and error lines that the commands share
 drawing.py            from the runs that a command line names to the paths of what was drawn
 results/              one module per figure or table: its rows, its table, its picture
   notes.py              what is said of runs whose episodes count otherwise, and of those that are left out
   learning_curves.py, summary_table.py, generalization_tables.py, generalization_figures.py, retention_tables.py,
-  retention_figures.py, claims_table.py
+  retention_figures.py, ablation_tables.py, ablation_figures.py, claims_table.py
   page.py               the HTML page with all of them
 """

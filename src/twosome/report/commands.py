@@ -6,6 +6,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from inspect import cleandoc
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +25,13 @@ Make = Callable[[argparse.Namespace], Iterable[Path]]
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports bad options like any other bad input."""
+    """Reports bad options like any other bad input. Its help begins with what the command does, and examples."""
+
+    about = ""
+
+    def format_help(self) -> str:
+        """Return the text of --help; argparse calls this."""
+        return f"{self.about}\n\n{super().format_help()}"
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError; argparse calls this."""
@@ -31,8 +39,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(description: str | None, default_out: str = "results") -> Parser:
-    """Make a command's parser with the options that all commands have."""
-    made = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    """Make a command's parser with the options that all commands have.
+
+    description: what the command does, and examples; the beginning of --help.
+    """
+    made = Parser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.about = cleandoc(description or "")
     made.add_argument("runs", nargs="+", type=Path, help="folders, searched for run folders and for published tables")
     made.add_argument("--out", type=Path, default=Path(default_out), help="folder to write into")
     made.add_argument("--seeds", type=seeds, help="only these seeds, as in 0,1,2; a method that lacks one is an error")
@@ -106,8 +118,17 @@ def read_runs(options: argparse.Namespace, first: Sequence[str] = ()) -> list[Ru
     which = options.evaluations if "evaluations" in options else COUNTED[0]
     runs = collection.read(options.runs, options.seeds, options.unfinished, which, first)
     if "window" in options:
-        smoothing.warn_of_shorter(collection.by_task(runs), options.window)
+        smoothing.warn_of_shorter(collection.by_task([run for run in runs if not run.ablated]), options.window)
+    if apart := getattr(options, "ablations", None):
+        found = collection.read(apart, options.seeds, options.unfinished, which, first)
+        runs += [replace(run, apart=True) for run in found]
     return runs
+
+
+def add_ablations(made: argparse.ArgumentParser) -> None:
+    """Add the option --ablations."""
+    made.add_argument("--ablations", nargs="+", type=Path, metavar="FOLDER", help="folders with the runs of ablations, if they "
+                      "are kept apart from the others: these are shown as ablations only")  # fmt: skip
 
 
 def bootstrap(options: argparse.Namespace) -> Bootstrap:

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,7 +23,7 @@ from twosome.storage.lock import locked
 if TYPE_CHECKING:
     from twosome.evaluation.suites import Finished
 
-SUITES = ("episodes", "unseen", "cross", "drift", "retention", "interference")
+SUITES = ("episodes", "unseen", "cross", "glam", "drift", "retention", "interference")
 """The functions of twosome.evaluation.suites, by name. That module takes seconds to import, so suite= is checked without it."""
 
 
@@ -51,6 +51,14 @@ class EvaluateConfig:
             raise UserError(f"episodes={self.episodes}: expected an integer above 0")
         if self.seed is not None:
             check_seed("seed", self.seed)
+
+
+class OfRun(Protocol):
+    """The options of all commands that take a finished run: the device, trust in its folder, the environment's options."""
+
+    device: str
+    trust: bool
+    env: dict[str, Any]
 
 
 def run(asked: DictConfig) -> float:
@@ -118,7 +126,7 @@ def finished_run(path: Path, option: str = "run") -> RunFolder:
     return folder
 
 
-def configuration(folder: RunFolder, options: EvaluateConfig) -> DictConfig:
+def configuration(folder: RunFolder, options: OfRun) -> DictConfig:
     """Return the run's configuration with the requested environment and device.
 
     Raises UserError for bad options, and if the configuration names code from outside the suite without ``trust=true``.

@@ -22,12 +22,13 @@ Grid = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a sweep. state: "trained" (to be trained), "resumed" (to be resumed) or "finished"."""
+    """A run of a sweep. state: "trained" (to be trained), "resumed" (to be resumed) or "finished". label: the option's value."""
 
     name: str  # of its folder, relative to the folder of all runs
     overrides: list[str]
     folder: RunFolder
     state: str
+    label: str | None = None
 
     @classmethod
     def at(cls, runs: Path, overrides: list[str], config: DictConfig) -> "Planned":
@@ -42,7 +43,7 @@ class Planned:
         if folder.started:
             same_config(config, folder)
             state = "finished" if folder.done else "resumed"
-        return cls(name, overrides, folder, state)
+        return cls(name, overrides, folder, state, config.get("label"))
 
 
 def check(run: Planned, config: DictConfig) -> None:
@@ -75,7 +76,7 @@ def conclude(runs: Sequence[Planned], evaluations: Sequence[DictConfig], results
         for asked in evaluations:
             evaluate(run.folder, asked)
         if results is not None:
-            run.folder.copy_results(results / run.folder.path.name)
+            run.folder.copy_labelled(results / run.folder.path.name, run.label)
 
 
 def evaluations(suites: Sequence[str], options: DictConfig) -> list[DictConfig]:

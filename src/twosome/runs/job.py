@@ -86,6 +86,9 @@ class Job:
             loading = partial(load_sharded_engine, processes=self.processes)
             agent = parts.agent(self.config, self.make_env, loading, self.chosen)
         if isinstance(agent, LearningAgent):
+            if agent.recurrence > 1 and not self.algorithm.recurrent:
+                name = type(self.algorithm).__name__
+                raise UserError(f"algorithm: {name} trains no agent with memory; choose algorithm=ppo, or baseline.network=null")
             self.algorithm.check(agent)
         if self.settings.init is not None:
             self.start_from(agent, self.settings.init)
@@ -102,6 +105,16 @@ class Job:
         if latest(self.folder) is None:
             load_weights(init, agent)
 
+    def origin(self) -> dict[str, Any]:
+        """Return the entry of provenance.json that names the run of init, {} without init; a resumed run keeps its own."""
+        from twosome.runs.trained import origin
+        from twosome.storage.checkpoints import latest
+
+        if self.settings.init is None:
+            return {}
+        recorded = self.folder.read_json("provenance.json", default={}).get("init")
+        return {"init": recorded if recorded and latest(self.folder) else origin(self.settings.init)}
+
     def execute(self, agent: "Agent") -> None:
         """Train the agent if it learns, export and evaluate it, and mark the folder as finished."""
         from twosome.evaluation.retention import report as retained
@@ -113,7 +126,7 @@ class Job:
         own, choices = agent.provenance(), self.folder.read_json("choices.json", default={})
         # Ranks other than 0 have no choices, and their folder is temporary.
         named = identity(self.config, choices, bool(own.get("model"))) if choices else {}
-        self.folder.write_json("provenance.json", named | provenance(self.config.seed, own))
+        self.folder.write_json("provenance.json", named | self.origin() | provenance(self.config.seed, own))
         agent.prepare()
         probe = self.drift_probe(agent)
         if isinstance(agent, LearningAgent):
@@ -156,7 +169,7 @@ class Job:
     def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
         """Return the drift probe of the agent's language model; None if it trains none or the configuration requests no probe."""
         model = agent.language_model
-        if model is None or not (self.retention.drift or self.retention.every):
+        if model is None or not model.learned() or not (self.retention.drift or self.retention.every):
             return None
         from twosome.evaluation.retention.drift import UNMEASURED, DriftProbe
 

@@ -1,7 +1,7 @@
 """The trained agent of another run: as a demonstrator, or as what training starts from."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -10,7 +10,7 @@ from twosome.errors import UserError
 from twosome.policies.context import MakeEnv
 from twosome.runs.evaluate import finished_run
 from twosome.runs.trust import check_foreign
-from twosome.storage.folder import RunFolder
+from twosome.storage.folder import CHECKSUMS, RunFolder
 
 if TYPE_CHECKING:
     from twosome.policies.agent import Agent
@@ -37,12 +37,23 @@ def load_weights(path: str, agent: "Agent") -> None:
     path: the run's folder, the value of the option init.
     """
     folder = finished_run(Path(path), "init")
-    if agent.export_folder is None or not (folder.path / agent.export_folder).is_dir():
+    if agent.export_folder is None or not any(folder.weights(agent.export_folder).glob("*.safetensors")):
         raise UserError(
             f"init={path}: expected a run with {agent.export_folder or 'weights'}/ in its folder, the trained weights of an "
             "agent as this run's; choose a run of the same model, baseline and tuning"
         )
     _load(folder, agent, f"init={path}")
+
+
+def origin(path: str) -> dict[str, Any]:
+    """Return the entry init of provenance.json: the run from whose weights training starts, its names and checksums.
+
+    path: the run's folder, the value of the option init. Raises UserError if it is not a finished run's.
+    """
+    folder = finished_run(Path(path), "init")
+    its_own = folder.read_json("provenance.json", {})
+    names = ("task", "method", "label", "seed", "git_commit", CHECKSUMS)
+    return {"run": str(folder.path.absolute()), **{name: its_own.get(name) for name in names}}
 
 
 def _load(folder: RunFolder, agent: "Agent", option: str) -> None:

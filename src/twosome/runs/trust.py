@@ -16,7 +16,10 @@ from twosome.plain import Keys, walk
 
 TARGET, PARTIAL = "_target_", "_partial_"
 PLACES: dict[Keys, str] = {
-    **{(group,): group for group in ("norm", "baseline", "algorithm", "affordance", "engine", "tuning", "value_head")},
+    **{
+        (group,): group
+        for group in ("norm", "baseline", "algorithm", "affordance", "engine", "tuning", "value_head", "policy_head")
+    },
     ("baseline", "affordance"): "affordance",
 }
 """The options that may have a target, besides logger.<name>: their keys, and the folder of ``conf/`` with their choices."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,11 +38,14 @@ RESULTS = (
 
 CHECKSUMS = "export_checksums"
 """The entry of provenance.json that holds `RunFolder.checksums`."""
+TAKEN = "taken"
+"""The entry of provenance.json in a folder that src/export.py wrote (`twosome.storage.taken`), which holds the trained weights
+itself."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run. Its files are listed in the README, "A run's folder"."""
+    """The folder of one run. Its files are listed in docs/run-folder.md."""
 
     path: Path
 
@@ -117,13 +121,17 @@ class RunFolder:
                     f"{self.path / name}: its sha256 is {now.get(name)}, expected {recorded[name]} as in provenance.json; "
                     "it was changed or damaged since: copy it back, or train the run again"
                 )
-        agent.load(self.path / agent.export_folder)
+        agent.load(self.weights(agent.export_folder))
+
+    def weights(self, export_folder: str) -> Path:
+        """Return the folder of the trained weights: export_folder within a run's folder, or itself if src/export.py wrote it."""
+        return self.path if TAKEN in self.read_json("provenance.json", {}) else self.path / export_folder
 
     def checksums(self, agent: Exported) -> dict[str, str]:
         """Return the sha256 (hex) of each exported file of weights, by its path within the run's folder."""
         if agent.export_folder is None:
             return {}
-        files = sorted((self.path / agent.export_folder).glob("*.safetensors"))
+        files = sorted(self.weights(agent.export_folder).glob("*.safetensors"))
         return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def check_model(self, agent: Exported) -> None:
@@ -163,11 +171,21 @@ class RunFolder:
         except (ValueError, OSError) as error:
             raise UserError(f"{file}: expected readable JSON ({folded(error)}); copy it back, or run it again") from error
 
-    def copy_results(self, to: Path) -> None:
-        """Copy the files RESULTS of a finished run into another folder."""
-        for file in RESULTS:
+    def copy_results(self, to: Path, names: Iterable[str] = RESULTS) -> None:
+        """Copy small files of a finished run into another folder, as far as they exist. names: all of RESULTS or some."""
+        for file in names:
             if (self.path / file).exists():
                 write_atomic(to / file, (self.path / file).read_bytes())
+
+    def copy_labelled(self, to: Path, label: str | None) -> None:
+        """Copy RESULTS into another folder. label: of the copy; None: the method's name.
+
+        A run that several experiments have in common has the label of the one that trained it; each copy has its own.
+        """
+        self.copy_results(to)
+        origin = self.read_json("provenance.json", {})
+        if "method" in origin:  # runs of earlier versions recorded no names
+            RunFolder(to).write_json("provenance.json", origin | {"label": label or origin["method"]})
 
     def finish(self) -> None:
         """Mark the run as finished."""

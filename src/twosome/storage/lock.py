@@ -32,11 +32,18 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _check_links(folder)
+    with alone(folder):
+        for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        yield
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Lock a folder as `locked` does, and leave what is in it as it is: the folder of a search, whose runs have folders below."""
     lock = _acquired(folder)
     try:
         (folder / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-        for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
         yield
     finally:
         (folder / LOCK).unlink(missing_ok=True)  # still locked, so nobody else's

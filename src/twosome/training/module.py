@@ -50,7 +50,7 @@ class LearningModule(LightningModule):
         """Do nothing; ModelParallelStrategy requires the method. A model is sharded when it is loaded, also for evaluation."""
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """Do one update; return ``metrics``, a row of metrics.csv (glossary in the README), and ``episodes`` that ended."""
+        """Do one update; return ``metrics``, a row of metrics.csv (see docs/run-folder.md), and ``episodes`` that ended."""
         optimizers: Any = self.optimizers()  # Lightning returns a list, or a single optimizer
         start = time.perf_counter()
         collected = self.collect()

@@ -63,10 +63,11 @@ class BC(Algorithm):
         choices: list[int] = []
         self.demonstrator.begin()
         for _ in range(self.config.num_steps):
-            decisions += runner.decisions
+            here = runner.decisions
             chosen = self.demonstrator.choose(runner, generator)
+            decisions += here
             choices += chosen
-            runner.step(chosen)
+            runner.step(chosen, self.demonstrator.remember(here))
         return Demonstrations(decisions, torch.tensor(choices))
 
     def update(

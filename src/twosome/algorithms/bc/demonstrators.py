@@ -1,12 +1,14 @@
 """Who demonstrates: an agent, or an environment that knows how its mission is done."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from twosome.algorithms.algorithm import Sources
 from twosome.algorithms.runner import EnvRunner
+from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.policies.agent import Agent, sample
 from twosome.policies.optimal import optimal_agent
@@ -23,6 +25,10 @@ class Demonstrator(ABC):
     @abstractmethod
     def choose(self, runner: EnvRunner, generator: torch.Generator) -> list[int]:
         """Return the index of the action to take in each environment, among those that its decision offers."""
+
+    def remember(self, decisions: Sequence[Decision]) -> list[Any]:
+        """Return the memories after these decisions; see `Agent.remember`."""
+        return [None] * len(decisions)
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -46,6 +52,10 @@ class Acting(Demonstrator):
     def choose(self, runner: EnvRunner, generator: torch.Generator) -> list[int]:
         """See Demonstrator."""
         return sample(self.agent.log_policy(runner.decisions), generator).tolist()
+
+    def remember(self, decisions: Sequence[Decision]) -> list[Any]:
+        """See Demonstrator."""
+        return self.agent.remember(decisions)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the agent's caches, on which the last bits of its policy depend."""

@@ -6,9 +6,10 @@ import torch
 from torch.optim import Adam, AdamW, Optimizer
 
 from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
-from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.config import Minibatch, PPOConfig
 from twosome.algorithms.ppo.losses import check_base_kl
 from twosome.algorithms.ppo.update import no_steps, update_critic, update_policy
+from twosome.algorithms.recurrent import in_sequences
 from twosome.algorithms.rollout import Batch, rollout
 from twosome.algorithms.runner import EnvRunner
 from twosome.errors import UserError
@@ -23,6 +24,7 @@ class PPO(Algorithm):
     """
 
     shown = ("approx_kl",)
+    recurrent = True
 
     def __init__(self, config: PPOConfig) -> None:
         self.config, self.num_envs, self.batch_size = config, config.num_envs, config.batch_size
@@ -34,6 +36,8 @@ class PPO(Algorithm):
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
         check_base_kl(self.config.base_kl_coef, agent.language_model is not None)
+        if agent.recurrence > 1 and self.config.minibatch is Minibatch.decisions:
+            raise UserError("ppo.minibatch=decisions: expected samples for an agent with memory; add ppo.minibatch=samples")
         if self.config.value_warmup_updates and agent.joint_values:
             raise UserError(
                 f"ppo.value_warmup_updates={self.config.value_warmup_updates}: expected 0 where values learn together with "
@@ -54,7 +58,8 @@ class PPO(Algorithm):
         """num_steps decisions in every environment, with advantages."""
         config = self.config
         collected = rollout(agent, runner, config.num_steps, generator)
-        return collected.finish(agent.values, config.gamma, config.gae_lambda, config.bootstrap_truncated)
+        batch = collected.finish(agent.values, config.gamma, config.gae_lambda, config.bootstrap_truncated)
+        return in_sequences(batch, collected.steps, agent.recurrence) if agent.recurrence > 1 else batch
 
     def update(
         self, agent: LearningAgent, batch: Batch, optimizers: list[Optimizer], progress: Progress, generator: torch.Generator

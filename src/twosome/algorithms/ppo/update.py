@@ -88,7 +88,7 @@ def minibatches(
 ) -> list[Tensor]:
     """Return the samples of each minibatch of a pass of the policy."""
     if config.minibatch is Minibatch.samples:
-        return of_samples(len(batch.decisions), config.num_minibatches, generator)
+        return batch.minibatches(config.num_minibatches, generator)
     return of_decisions(targets.keys, agent.sizes(batch.decisions), config.num_minibatches, generator)
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from twosome.envs.babyai_text.bot import demonstration
 from twosome.envs.babyai_text.language import ENGLISH
 from twosome.envs.babyai_text.levels import Level
-from twosome.envs.babyai_text.observation import mission_tokens, observation_space, observe
+from twosome.envs.babyai_text.observation import SHAPE, mission_tokens, observation_space, observe
 from twosome.envs.babyai_text.options import check_history, check_levels, check_mixture_seed, check_reward_scale
 from twosome.envs.babyai_text.prompts import Prompter, Situation, prompter_of
-from twosome.envs.babyai_text.tasks import MIXED, TASKS, assigned, tasks_of
+from twosome.envs.babyai_text.tasks import MIXED, TASKS, TESTS, assigned, tasks_of
 from twosome.envs.babyai_text.view import affordances, describe, look
 from twosome.envs.options import check_render_mode
 from twosome.errors import UserError
@@ -108,6 +108,8 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         "render_modes": ["rgb_array", "ansi"],
         "render_fps": 4,
     }
+    tests: ClassVar[dict[str, dict[str, Any]]] = TESTS
+    image_shape: ClassVar[tuple[int, ...]] = SHAPE
     env_index = 0
     """The index among the environments that play side by side, which selects the task of the mixture."""
 

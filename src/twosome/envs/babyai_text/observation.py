@@ -21,6 +21,9 @@ MISSION_WORDS: Final = 12
 HIGHEST: Final = (10, 5, 2)
 """The highest codes of a cell: minigrid's types, colours and states of doors."""
 
+SHAPE: Final = (SIZE, SIZE, len(HIGHEST))
+"""The image with which an observation begins: columns, rows and codes of a cell."""
+
 _TOKENS: Final = {word: token for token, word in enumerate(VOCABULARY, start=1)}
 _CODES: Final = SIZE * SIZE * len(HIGHEST)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, PutNextInstr
@@ -63,6 +63,16 @@ SINGLE: Final = {
 
 TASKS: Final = (MIXED, *SINGLE)
 """The values of the option task."""
+
+TESTS: Final[dict[str, dict[str, Any]]] = {
+    **{name: {"prompt": name} for name in ("other_nouns", "invented_nouns", "invented_adjectives", "invented_words")},
+    **{name: {"prompt": name} for name in ("color_synonyms", "would_like", "have_to")},
+    **{name: {"prompt": name} for name in ("action_synonyms", "other_action_synonyms")},
+    "new_composition": {"task": "pick_up_pick_up"},
+    "held_out_objects": {"task": MIXED, "kwargs.split": "test"},
+    "french": {"task": "go_to_french"},
+}
+"""GLAM's tests of generalisation: the options below ``env`` that each one changes."""
 
 
 def tasks_of(task: str) -> Mapping[str, Task]:

@@ -9,8 +9,10 @@ def has_effect(kitchen: Kitchen, before: State, macro_action: MacroAction, after
 
     get: the item is now carried, in the hand or in a held bowl. go to board: the held item was used there (put down, or combined
     with the item there); with empty hands, the agent now stands in front of the board. deliver: the held item was delivered,
-    right or wrong. chop: a food was chopped.
+    right or wrong. chop: a food was chopped. idle: it has no effect.
     """
+    if macro_action.verb == "idle":
+        return False
     if macro_action.verb == "get":
         return _carries(kitchen, after, macro_action.target) and not _carries(kitchen, before, macro_action.target)
     if macro_action.verb == "chop":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twosome.envs.overcooked.affordances import has_effect
-from twosome.envs.overcooked.kitchen import TASKS, Event, Kitchen, State, make_kitchen, position
+from twosome.envs.overcooked.kitchen import TASKS, Event, Kitchen, State, position
 from twosome.envs.overcooked.macro_actions import execute, macro_actions
 from twosome.envs.overcooked.prompts import Prompter
 from twosome.errors import UserError
@@ -125,6 +125,6 @@ def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def shared_automaton(task: str, map_name: str, obs_radius: int, rewards: Rewards, gamma: float, prompter: Prompter) -> Automaton:
+def shared_automaton(kitchen: Kitchen, rewards: Rewards, gamma: float, prompter: Prompter) -> Automaton:
     """Return the automaton that all environments with these options share."""
-    return Automaton(make_kitchen(task, map_name, obs_radius), rewards, gamma, prompter)
+    return Automaton(kitchen, rewards, gamma, prompter)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twosome.envs.optimum import Transition
 from twosome.envs.options import check_max_primitive_steps, check_render_mode
 from twosome.envs.overcooked.automaton import Rewards, View, shared_automaton
-from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State
+from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State, make_kitchen
 from twosome.envs.overcooked.macro_actions import execute
 from twosome.envs.overcooked.prompts import PROMPTERS, Prompter
 from twosome.envs.overcooked.render import draw, write
@@ -46,7 +46,8 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ## Action space
 
     `Discrete(5)` in the small kitchen, `Discrete(8)` in the full one. All can always be chosen. Each walks a shortest
-    path to its target and uses it. One without an effect costs the way to its target, or one step.
+    path to its target and uses it. One without an effect costs the way to its target, or one step. The option
+    `idle_actions` adds actions that do nothing for one primitive step, such as "sleep"; their ids follow those below.
 
     | small | full | macro-action | |
     |---|---|---|---|
@@ -106,6 +107,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | `prompt` | `"default"` | the wording: a name in `prompts.PROMPTERS`, `package.module:function`, a function |
     | `map` | `"A"` | the kitchen's layout: a name in `maps.MAPS`; A is the paper's |
     | `obs_radius` | 2 | the window's reach in cells; 0: the agent sees everything |
+    | `idle_actions` | 0 | so many actions that do nothing are added, up to 45: `idle.IDLE` |
     | `max_primitive_steps` | 200 | when the episode is truncated |
     | `gamma` | 0.99 | the discount per primitive step inside a macro-action |
     | `step_penalty` | -0.001 | for every primitive step |
@@ -127,6 +129,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         prompt: str | Prompter = "default",
         map: str = "A",
         obs_radius: int = 2,
+        idle_actions: int = 0,
         max_primitive_steps: int = 200,
         gamma: float = 0.99,
         step_penalty: float = -0.001,
@@ -138,7 +141,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         rewards = Rewards(step_penalty, chop_reward, delivery_reward, wrong_delivery_penalty)
         _check_options(max_primitive_steps, gamma, rewards, render_mode)
         prompter = find_prompter(prompt, PROMPTERS, "(kitchen, state)")
-        self._automaton = shared_automaton(task, map, obs_radius, rewards, gamma, prompter)
+        self._automaton = shared_automaton(make_kitchen(task, map, obs_radius, idle_actions), rewards, gamma, prompter)
         self.kitchen = self._automaton.kitchen
         self.render_mode = render_mode
         self.action_space = gymnasium.spaces.Discrete(len(self._automaton.action_ids))

@@ -5,6 +5,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from twosome.envs.overcooked.idle import check_idle_actions
 from twosome.envs.overcooked.maps import MAPS
 from twosome.errors import UserError, unknown_choice
 
@@ -73,6 +74,7 @@ class Kitchen:
     recipe: frozenset[int]  # items
     start: State
     obs_radius: int  # the agent sees this far, diagonally too; 0 means everything
+    idle_actions: int = 0  # so many macro-actions that do nothing are added
 
     def sees(self, agent: Cell, cell: Cell) -> bool:
         """Return whether a cell lies in the agent's window."""
@@ -89,14 +91,15 @@ class Kitchen:
 
 
 @lru_cache(maxsize=256)
-def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2) -> Kitchen:
-    """Return the kitchen of a task on a map. Raises UserError for unknown names and a bad radius."""
+def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2, idle_actions: int = 0) -> Kitchen:
+    """Return the kitchen of a task on a map. Raises UserError for unknown names, a bad radius or number of idle actions."""
     if task not in TASKS:
         raise unknown_choice("task", task, TASKS)
     if map_name not in MAPS:
         raise unknown_choice("map", map_name, MAPS)
     if not isinstance(obs_radius, int) or obs_radius < 0:
         raise UserError(f"obs_radius={obs_radius}: expected a whole number, 0 for everything; the paper's is 2")
+    check_idle_actions(idle_actions)
     small = task in SMALL_KITCHEN_TASKS
     rows = MAPS[map_name].split()
     cells: dict[str, list[Cell]] = {}
@@ -116,6 +119,7 @@ def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2) -> Kitchen
         recipe=frozenset(foods.index(food) for food in TASKS[task]),
         start=State(cells["@"][0], places, (0,) * len(foods)),
         obs_radius=obs_radius,
+        idle_actions=idle_actions,
     )
 
 

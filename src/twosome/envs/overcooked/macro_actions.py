@@ -12,6 +12,7 @@ from functools import lru_cache
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from twosome.envs.overcooked.idle import IDLE
 from twosome.envs.overcooked.kitchen import (
     BOWL,
     HAND,
@@ -35,7 +36,7 @@ SEARCH_ORDER = (Primitive.RIGHT, Primitive.LEFT, Primitive.DOWN, Primitive.UP)
 
 
 class MacroAction(NamedTuple):
-    """A macro-action. verb: get, go_to_board, deliver or chop. target: the item of get or the board number of go_to_board."""
+    """A macro-action. verb: get, go_to_board, deliver, chop or idle. target: the item of get, the board number of go_to_board."""
 
     name: str
     verb: str
@@ -47,11 +48,14 @@ def macro_actions(kitchen: Kitchen) -> tuple[MacroAction, ...]:
     """Return the macro-actions of a kitchen, by id. All of them can always be chosen."""
     gets = [MacroAction(f"get {name}", "get", item) for item, name in enumerate((*kitchen.foods, "bowl"))]
     boards = [MacroAction(f"go to board {i + 1}", "go_to_board", i) for i in range(len(kitchen.boards))]
-    return (*gets, *boards, MacroAction("deliver", "deliver"), MacroAction("chop", "chop"))
+    idle = [MacroAction(words, "idle") for words in IDLE[: kitchen.idle_actions]]
+    return (*gets, *boards, MacroAction("deliver", "deliver"), MacroAction("chop", "chop"), *idle)
 
 
 def plan(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Plan:
     """Return the primitive actions of a macro-action in a state, at least one."""
+    if macro_action.verb == "idle":
+        return WAIT
     if macro_action.verb == "get":
         return _plan_get(kitchen, state, macro_action.target)
     if macro_action.verb == "chop":

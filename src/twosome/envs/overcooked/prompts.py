@@ -23,7 +23,7 @@ class PrinciplePrompter(Principles):
         """The prompt and the action prompts of a state."""
         phrase = explicit_phrase if self.explicit else adapted_phrase if self.adaptation else fixed_phrase
         foods = join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
-        phrases = [phrase(kitchen, state, macro_action) for macro_action in macro_actions(kitchen)]
+        phrases = [each.name if each.verb == "idle" else phrase(kitchen, state, each) for each in macro_actions(kitchen)]
         return self.worded(_scene(kitchen, state), f"put {foods} in the bowl and serve the dish", phrases)
 
 

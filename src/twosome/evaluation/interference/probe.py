@@ -59,6 +59,8 @@ class Probe:
         """Raise UserError where the algorithm and the agent do not fit each other or the options."""
         check_algorithm(self.algorithm, self.config)
         self.algorithm.check(self.agent)
+        if self.agent.recurrence > 1:
+            raise UserError("suite=interference: expected an agent without memory, such as that of baseline.network=null")
         if self.config.critic_rollouts and self.agent.joint_values:
             raise UserError(
                 f"interference.critic_rollouts={self.config.critic_rollouts}: expected 0 where values learn together with the "
@@ -141,7 +143,7 @@ def scores(agent: LearningAgent, decisions: Sequence[Decision]) -> Scores:
         log_policy = _own(agent.log_policy(decisions), decisions)
         if not isinstance(agent, LanguageAgent):
             return Scores(log_policy, np.full_like(log_policy, np.nan))
-        return Scores(log_policy, _own(agent.engine.score([decision.text for decision in decisions]).logprobs, decisions))
+        return Scores(log_policy, _own(agent.engine.score(agent.texts(decisions)).logprobs, decisions))
 
 
 def _own(values: Tensor, decisions: Sequence[Decision]) -> np.ndarray:

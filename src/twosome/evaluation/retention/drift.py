@@ -83,7 +83,7 @@ class DriftProbe:
 
         Raises UserError if the model's tokenizer or context does not fit the questions.
         """
-        self.scorer = Scorer(lm, characters)
+        self.scorer = Scorer(lm, characters, cache_mb=0)  # its texts are scored seldom
         self.questions = texts.questions(limit)
         self.decisions = [(question.prompt, question.options) for question in self.questions]
         self.scorer.tokenize(self.decisions)

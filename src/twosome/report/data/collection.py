@@ -10,7 +10,7 @@ import pandas as pd
 from twosome.errors import UserError, shown
 from twosome.report.data import published, repeats
 from twosome.report.data.repeats import COUNTED
-from twosome.report.data.run import BEGAN, Run
+from twosome.report.data.run import ABLATION, BEGAN, Run
 from twosome.report.data.run_folder import read_folder
 from twosome.report.messages import warn
 
@@ -18,6 +18,8 @@ ADDED = ("accuracies", "drift")
 """Tables of Run.retained to which src/evaluate.py adds."""
 CURVE = ("bins", "binned", "covered", "optimizer_steps", "seconds")
 """Fields of Run that belong together."""
+EXPORTED = "adapter_config.json"
+"""A file of folders that src/export.py wrote: they have their run's config.yaml, but not its learning curve."""
 Grouped = dict[str, dict[str, list[Run]]]
 """Runs by task, then by method, then by seed."""
 
@@ -61,6 +63,17 @@ def by_task(runs: Sequence[Run]) -> Grouped:
     return grouped
 
 
+def ordinary(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that are not of an ablation. Raises UserError where there is none."""
+    chosen = [run for run in runs if not run.ablated]
+    if not chosen:
+        raise UserError(
+            f"expected a run that is not of an ablation, found {len(runs)} that are (labels that begin with {ABLATION}, or "
+            "--ablations); draw these with python analysis/ablations.py"
+        )
+    return chosen
+
+
 def _place(task: str, first: Sequence[str]) -> tuple[int, str]:
     return (first.index(task) if task in first else len(first), task)
 
@@ -73,7 +86,7 @@ def _below(folder: Path) -> list[Run]:
     for file in sorted(files):
         if file.name == published.FILES[0]:
             runs += published.read(file.parent)
-        elif (file.parent / "provenance.json").exists():
+        elif (file.parent / "provenance.json").exists() and not (file.parent / EXPORTED).exists():
             runs.append(read_folder(file.parent))
     if not runs:
         raise UserError(
@@ -153,6 +166,7 @@ def _check_seeds(task: str, methods: dict[str, list[Run]], seeds: Sequence[int] 
                 f"--seeds {','.join(map(str, seeds or ()))}: {task}, {method} has no run with seed {missing[0]}; "
                 f"train it, or ask for seeds {','.join(map(str, own))}"
             )
-    if len(set(map(tuple, there.values()))) > 1:
-        found = "; ".join(f"{method} has {','.join(map(str, own))}" for method, own in there.items())
+    compared = {method: own for method, own in there.items() if not method.startswith(ABLATION)}
+    if len(set(map(tuple, compared.values()))) > 1:
+        found = "; ".join(f"{method} has {','.join(map(str, own))}" for method, own in compared.items())
         warn(f"{task}: methods have different seeds: {found}")

@@ -25,6 +25,10 @@ FILES = ("runs.csv", "curves.csv", "evaluations.csv")
 RETAINED = retention.COLUMNS
 """Further tables, of what language models still know; each is there if it has a row."""
 TABLES = (*FILES, *(f"{name}.csv" for name in RETAINED))
+ADAPTERS = "adapters"
+"""A folder beside the tables, which src/export.py writes: a trained adapter for each task, with the files of its run."""
+WATCH = "watch"
+"""A folder beside the tables, or in a run's folder, with pages of src/watch.py: <task>.html."""
 FIELDS = ("task", "method", "seed", "model", "steps", "optimizer_steps", "seconds", "covered", "binned", "finished")
 """Of a run, for people to look for."""
 AGAIN = "publish the runs again with analysis/publish.py"
@@ -41,7 +45,7 @@ LATER = ("optimizer_steps", "covered", "binned")
 
 def check_own(folder: Path) -> None:
     """Raise UserError where a folder holds anything else than tables as write() makes them."""
-    others = sorted({path.name for path in folder.iterdir()} - set(TABLES)) if folder.is_dir() else []
+    others = sorted({path.name for path in folder.iterdir()} - {*TABLES, ADAPTERS, WATCH}) if folder.is_dir() else []
     if others:
         raise UserError(
             f"--out {folder}: holds {others[0]}{' and other things' if others[1:] else ''}, which publish.py did not write; "

@@ -21,10 +21,15 @@ from twosome.report.data.retention import Retained
 BIN = 256
 """Environment steps in a bin; a bin's step is its end, so that bin 256 holds the episodes whose first decision is in steps 1 to
 256; or, of runs that were published in format 1, those whose last decision is."""
+ABLATION = "ablation/"
+"""What the labels of an ablation's runs begin with; its name and the varied value follow."""
 BEGAN, ENDED = "began", "ended"
 """Values of Run.binned: where in a run an episode counts."""
 
-SETTING = ("env", "norm", "baseline", "engine", "tuning", "value_head", "model", "ppo", "algorithm", "total_steps")
+SETTING = (
+    *("env", "norm", "baseline", "engine", "tuning", "value_head", "policy_head", "model", "ppo", "algorithm"),
+    "total_steps",
+)
 """Entries of the configuration that say what is computed, besides the seed."""
 INCIDENTAL = (
     "model.seed",
@@ -61,7 +66,8 @@ class Run:
     took. binned: BEGAN or ENDED. covered: environment steps up to which every episode that began has ended, or steps where
     episodes are binned by their end. bins: columns BINS; where episodes are binned by their beginning, a row for each whole bin
     up to covered, else a row for each bin in which an episode ended. evaluations: columns EVALUATIONS, options as JSON. retained:
-    what the language model still knows. which: of several evaluations counts (repeats.COUNTED).
+    what the language model still knows. which: of several evaluations counts (repeats.COUNTED). apart: whether the run was read
+    for ablations only (--ablations).
     """
 
     source: Path
@@ -78,6 +84,7 @@ class Run:
     evaluations: pd.DataFrame
     retained: Retained = field(default_factory=Retained)
     which: str = COUNTED[0]
+    apart: bool = False
 
     @property
     def end(self) -> int:
@@ -109,6 +116,11 @@ class Run:
     def method(self) -> str:
         """The run's label, which is its method's name unless it was given another; one line or row each."""
         return self._identity["label"]
+
+    @property
+    def ablated(self) -> bool:
+        """Whether the run is one of an ablation, which only the figures of ablations show."""
+        return self.apart or self.method.startswith(ABLATION)
 
     @property
     def name(self) -> str:

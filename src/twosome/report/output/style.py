@@ -34,6 +34,7 @@ LABELS = {
     "twosome-token": "TWOSOME, token",
     "twosome-none": "TWOSOME, no norm",
     "ppo": "PPO from scratch",
+    "ppo-film_lstm": "PPO from scratch, with memory",
     "saycan-oracle": "SayCan, oracle",
     "saycan-value": "SayCan, value",
     "saycan-none": "not finetuned",
@@ -53,7 +54,7 @@ def color(method: str, methods: Sequence[str]) -> str:
 
 def label(method: str) -> str:
     """Return a method's name for people."""
-    return LABELS.get(method, method)
+    return LABELS.get(method, method.removeprefix("ablation/").replace("/", " ") if method.startswith("ablation/") else method)
 
 
 def order(methods: Sequence[str]) -> list[str]:

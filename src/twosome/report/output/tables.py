@@ -16,7 +16,8 @@ LATEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
 class Table:
     """Cells as they are shown, and the unrounded numbers behind them.
 
-    notes: sentences below the table. left: how many columns are words; the others are numbers. data: what is written as CSV.
+    lead, notes: sentences above and below the table. left: how many columns are words; the others are numbers. data: what is
+    written as CSV.
     """
 
     title: str
@@ -25,13 +26,26 @@ class Table:
     notes: Sequence[str] = ()
     left: int = 2
     data: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    lead: Sequence[str] = ()
 
 
 def to_markdown(table: Table) -> str:
-    """Write a heading, the table, and the notes as a list."""
+    """Write a heading, the lead as paragraphs, the table, and the notes as a list."""
     rules = [":--"] * table.left + ["--:"] * (len(table.columns) - table.left)
     lines = [_row(table.columns), f"|{'|'.join(rules)}|", *map(_row, table.rows)]
-    return "\n".join([f"## {table.title}", "", *lines, "", *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
+    return (
+        "\n".join(
+            [
+                f"## {table.title}",
+                "",
+                *(line for each in table.lead for line in (each, "")),
+                *lines,
+                "",
+                *(f"- {note}" for note in table.notes),
+            ]
+        ).rstrip()
+        + "\n"
+    )
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -41,7 +55,12 @@ def _row(cells: Iterable[str]) -> str:
 def to_latex(table: Table) -> str:
     """Write a tabular with booktabs' rules, the notes as comments."""
     kinds = "l" * table.left + "r" * (len(table.columns) - table.left)
-    lines = [f"% {table.title}", *(f"% {note}" for note in table.notes), f"\\begin{{tabular}}{{{kinds}}}", r"\toprule"]
+    lines = [
+        f"% {table.title}",
+        *(f"% {note}" for note in (*table.lead, *table.notes)),
+        f"\\begin{{tabular}}{{{kinds}}}",
+        r"\toprule",
+    ]
     body = [" & ".join(map(_escaped, row)) + r" \\" for row in (table.columns, *table.rows)]
     return "\n".join([*lines, body[0], r"\midrule", *body[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 

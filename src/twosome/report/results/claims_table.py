@@ -9,12 +9,13 @@ import pandas as pd
 
 from twosome.report import commands
 from twosome.report.data import repeats
-from twosome.report.data.collection import Grouped
+from twosome.report.data.collection import by_task
+from twosome.report.data.run import Run
 from twosome.report.output import style
 from twosome.report.output.tables import NONE, Table, bracketed
 from twosome.report.paper import Curve, Paper, decimal
 from twosome.report.results import notes
-from twosome.report.statistics import claims, measures, smoothing
+from twosome.report.statistics import ablations, claims, measures, smoothing
 from twosome.report.statistics.claims import CONTRADICTED, MIN_EPISODES, MIN_SEEDS, OPEN, SUPPORTED, Check, Claim, Outcome
 
 COLUMNS = ("claim", "what it says", "task", "test", "the paper", "these runs", "verdict")
@@ -76,18 +77,21 @@ def _unseen(check: Check, task: str, paper: Paper) -> str:
     return f"{shown} {paper.tag('unseen')}"
 
 
-def table(found: Sequence[Claim], tasks: Grouped, windows: Mapping[str, int], paper: Paper, options: argparse.Namespace) -> Table:
-    """Judge claims by runs. windows: by task."""
+def table(found: Sequence[Claim], runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> Table:
+    """Judge claims by runs; claims about ablations by those that may be of one."""
     bootstrap = commands.bootstrap(options)
+    tasks, apart = by_task([run for run in runs if not run.ablated]), ablations.by_varied_task(runs)
+    windows, own_windows = (smoothing.of_tasks(each, options.window) for each in (tasks, apart))
     shown: list[list[str]] = []
     data: list[dict[str, Any]] = []
     by_name = measures.by_name(paper)
     for claim in found:
         outcomes = [
-            (task, check, claims.judge(check, methods, windows[task], bootstrap, by_name))
-            for task, methods in tasks.items()
+            (task, check, claims.judge(check, methods, of[task], bootstrap, by_name))
+            for here, of, ablation in ((tasks, windows, False), (apart, own_windows, True))
+            for task, methods in here.items()
             for check in claim.checks
-            if check.concerns(task)
+            if check.of_ablation == ablation and check.concerns(task)
         ]
         verdict = claims.overall([outcome.verdict for _, _, outcome in outcomes])
         named = ", ".join(dict.fromkeys(style.title(task) for task, _, _ in outcomes)) or NONE
@@ -124,7 +128,7 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         f"Verdicts: {SUPPORTED} where the 95 % interval lies above the threshold, {CONTRADICTED} where it lies below it, {OPEN} "
         f"otherwise, and wherever a method that learns has fewer than {MIN_SEEDS} seeds or one that does not was evaluated over "
         f"fewer than {MIN_EPISODES} episodes. A claim is {SUPPORTED} where all of its tests are on all tasks that have runs "
-        f"and that it is about, {CONTRADICTED} where any is.",
+        f"and that it is about, {CONTRADICTED} where any is, {claims.UNMEASURED} where none of its tasks has runs.",
         "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
         f"Measures of a run, from its curve smoothed over {smoothing.described(windows)} steps: final return (of what is not "
         "trained, its evaluation); quickness, by the environment step at which 90 % of the optimum is first reached (the summary "
@@ -135,6 +139,8 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         "Change on benchmarks: accuracy (acc) after training less before, on the same items, each benchmark counting the same; "
         "the interval is from what the seeds make of the low ends of their 95 % bootstrap intervals over items to what they make "
         "of the high ends.",
+        "Evaluated success: sampled, of the run's own evaluation after training. Kept with a test of generalisation: "
+        "the trained agent's success in it less that in its own setting; lost: the opposite.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
         "(quicker), ties half; level, an interquartile mean.",
         f"The paper: of each method, {paper.legend()}; "

@@ -57,6 +57,12 @@ def rows(tasks: Grouped, paper: Paper, options: argparse.Namespace) -> pd.DataFr
     return data[[*front, *(name for name in data if name not in front)]]
 
 
+def any_tested(tasks: Grouped, options: argparse.Namespace) -> bool:
+    """Return whether some run of the method was tested on another task than its own."""
+    agents = [run for methods in tasks.values() for run in methods.get(options.method, [])]
+    return any(not transfer.played(run, options.mode).own.all() for run in agents)
+
+
 def unseen_table(data: pd.DataFrame, paper: Paper, options: argparse.Namespace) -> Table:
     """Make a table with a row for each trained-on and tested-on task."""
     shown = []

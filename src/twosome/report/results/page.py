@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import yaml
 
-from twosome.report.data.collection import by_task
+from twosome.report.data.collection import by_task, ordinary
+from twosome.report.data.published import WATCH
 from twosome.report.data.run import Run
 from twosome.report.messages import one_line
 from twosome.report.output import style
@@ -41,7 +42,7 @@ class Page:
 
 def learning_curves(page: Page) -> str:
     """Write the section of learning curves: a row of figures for each x-axis, and how the episodes count."""
-    parts, tasks = [], by_task(page.runs)
+    parts, tasks = [], by_task(ordinary(page.runs))
     for axis in AXES.values():
         if page.out.wrote(f"curves{axis.suffix}.csv"):
             parts += [
@@ -100,6 +101,20 @@ def retention(page: Page) -> str:
     return "".join(parts) + titled(page, ("retention", "drift"))
 
 
+def ablations(page: Page) -> str:
+    """Write the section of ablations: of each the question, what was found, the figures and the table."""
+    parts = []
+    for name, table in page.out.tables.items():
+        if name.startswith("ablations/"):
+            figures = (
+                page.figure(name, f"{table.title}: what each value reached."),
+                page.figure(f"{name}_curves", "Learning curves."),
+            )
+            parts += [f"<h3>{html.escape(table.title)}</h3>", f"<p>{html.escape(table.lead[0])}</p>", listed(table.lead[1:])]
+            parts += [f'<div class="figures">{"".join(figures)}</div>', to_html(table), notes(table), formats(name)]
+    return "".join(parts)
+
+
 def notes(table: Table) -> str:
     """Write a table's notes as a list."""
     return listed(table.notes)
@@ -136,8 +151,16 @@ def runs(page: Page) -> str:
     parts = []
     for task, methods in by_task(page.runs).items():
         parts.append(f"<h3>{html.escape(style.title(task))}</h3>")
+        parts.append(watch([run for method in methods.values() for run in method], page.out.path))
         parts += [_run(run, page.out.path) for method in style.order(list(methods)) for run in methods[method]]
     return "\n".join(parts)
+
+
+def watch(found: Sequence[Run], out: Path) -> str:
+    """Link to the pages of src/watch.py that lie beside runs of a task, in the folder WATCH; nothing where there are none."""
+    pages = {run.source / WATCH / f"{run.config['env'].get('task')}.html" for run in found}
+    links = [quote(os.fsencode(os.path.relpath(page, out))) for page in sorted(pages) if page.is_file()]
+    return "".join(f'<p><a href="{link}">Watch a trained agent decide</a></p>' for link in links)
 
 
 def _run(run: Run, out: Path) -> str:
@@ -160,7 +183,8 @@ SECTIONS: dict[str, tuple[str | None, Callable[[Page], str]]] = {
     "Summary": ("summary", summary),
     "Generalisation": ("generalization", generalization),
     "Language retention": ("retention", retention),
-    "Claims of the paper": ("claims", claims),
+    "Ablations": ("ablations", ablations),
+    "Claims of the papers": ("claims", claims),
     "Runs": (None, runs),
 }
 """What the page shows, in this order: a heading, the command whose files it is about, and what writes its HTML."""
@@ -193,9 +217,11 @@ def written(page: Page, lacking: Mapping[str, str], styles: str) -> str:
 
 def overview(found: Sequence[Run]) -> str:
     """Say what the page is about, in a sentence or two."""
-    tasks = ", ".join(style.title(task).lower() for task in by_task(found))
-    methods = ", ".join(style.label(method) for method in style.order(list({run.method for run in found})))
+    runs = [run for run in found if not run.ablated] or found
+    tasks = ", ".join(style.title(task).lower() for task in by_task(runs))
+    methods = ", ".join(style.label(method) for method in style.order(list({run.method for run in runs})))
     models = ", ".join(sorted({run.model for run in found} - {""}))
     commits = ", ".join(sorted({str(run.provenance.get("git_commit") or "unknown")[:10] for run in found}))
     acted = f" Language model: {models}." if models else ""
-    return f"{len(found)} runs on {tasks}: {methods}.{acted} Git commit: {commits}."
+    more = f" And {len(found) - len(runs)} runs of ablations." if len(found) > len(runs) else ""
+    return f"{len(runs)} runs on {tasks}: {methods}.{more}{acted} Git commit: {commits}."

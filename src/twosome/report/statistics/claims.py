@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from twosome.plain import parse_yaml
-from twosome.report.data.run import Run
+from twosome.report.data.run import ABLATION, Run
 from twosome.report.output import style
 from twosome.report.statistics.estimates import Bootstrap, Estimate, Statistic, difference, improvement, pooled_iqm
 from twosome.report.statistics.measures import Measure, evaluated
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not enough data"
+UNMEASURED = "not measured"
 MIN_SEEDS = 3
 """Seeds that each method that learns needs for a verdict."""
 MIN_EPISODES = 100
@@ -31,6 +32,11 @@ class Check:
     above: float
     than: str | None = None
     tasks: list[str] | None = None
+
+    @property
+    def of_ablation(self) -> bool:
+        """Whether runs of an ablation are tested."""
+        return any(method.startswith(ABLATION) for method in self.methods)
 
     def concerns(self, task: str) -> bool:
         """Return whether the test is made on a task."""
@@ -86,6 +92,8 @@ def judge(
     strata = [np.array([measures[check.measure](run, window) for run in each]) for each in runs]
     if any(np.isnan(values).any() for values in strata):
         return Outcome(OPEN, None, seeds, f"no {check.measure} of some run")
+    if strata[-1].ndim == 2 and check.than:  # with intervals of their own: a difference is least at the other's high end
+        strata[-1] = strata[-1][:, [0, 2, 1]]
     estimate = _outermost(bootstrap.estimate(STATISTICS[check.statistic], strata))
     if lack := next(filter(None, map(_lack, runs)), None):
         return Outcome(OPEN, estimate, seeds, lack)
@@ -116,7 +124,9 @@ def _lack(runs: Sequence[Run]) -> str | None:
 
 
 def overall(verdicts: Sequence[str]) -> str:
-    """Return a claim's verdict: contradicted where any of its tests is, supported where all are."""
+    """Return a claim's verdict: contradicted where any of its tests is, supported where all are, not measured without any."""
+    if not verdicts:
+        return UNMEASURED
     if CONTRADICTED in verdicts:
         return CONTRADICTED
-    return SUPPORTED if verdicts and set(verdicts) == {SUPPORTED} else OPEN
+    return SUPPORTED if set(verdicts) == {SUPPORTED} else OPEN

@@ -1,20 +1,24 @@
 """The measures of one run: numbers made of its smoothed learning curve and its evaluations."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from twosome.report.data.run import Run
 from twosome.report.paper import Paper
-from twosome.report.statistics import retention, transfer
+from twosome.report.statistics import glam, retention, transfer
 from twosome.report.statistics.axes import STEPS, Axis, along, known
 from twosome.report.statistics.estimates import Z95, Bootstrap, Estimate, over_runs
 from twosome.report.statistics.smoothing import smoothed
 
 GOOD = 0.9
 """Share of the optimum that counts as having learned the task."""
+FEW = 30
+"""Fewer episodes have no interval of their own: two equal ones would give one without length."""
 EARLY = 0.15
 """Share of the training steps that counts as early."""
 
@@ -105,6 +109,58 @@ def unseen(run: Run, window: int, papers: Sequence[str], crossover: bool, gain: 
     return float((after - before if gain else after).mean(skipna=False))
 
 
+def kept(run: Run, window: int, setting: Mapping[str, Any]) -> float:
+    """Return the trained agent's success in a test of generalisation less that in its own setting, sampled; nan without both.
+
+    setting: of the test: what of task, prompt and options it changes (paper.yaml, glam).
+    """
+    own, there = (glam.record(run, each, "after") for each in ({}, setting))
+    return float(there["success_rate"] - own["success_rate"]) if own and there else math.nan
+
+
+def lost(run: Run, window: int, setting: Mapping[str, Any]) -> float:
+    """Return the opposite of `kept`."""
+    return -kept(run, window, setting)
+
+
+def untrained(run: Run, window: int) -> np.ndarray:
+    """Return the discounted return of the evaluation before training, and its normal 95 % interval over episodes.
+
+    nan without one. It does not depend on the seed: the untrained model plays the same episodes in all runs.
+    """
+    return_mean, std, episodes = (evaluated(run, what, "sampled", "before") for what in ("return_mean", "return_std", "episodes"))
+    half = Z95 * std / math.sqrt(episodes) if episodes >= FEW else math.nan
+    return np.array([return_mean, return_mean - half, return_mean + half])
+
+
+def elsewhere(run: Run, window: int, when: str) -> float:
+    """Return the mean success rate over all other tasks of the run's environment that it played; nan without any."""
+    return float(_elsewhere(run, when).success_rate.mean())
+
+
+def untrained_elsewhere(run: Run, window: int) -> np.ndarray:
+    """Return elsewhere() before training, and its 95 % interval over episodes; nan without any.
+
+    Variances are those of Agresti and Coull 1998, with two more successes and failures: a rate of 1 has one, too.
+    """
+    table = _elsewhere(run, "before")
+    rates, trials = (table.success_rate * table.episodes + 2) / (table.episodes + 4), table.episodes + 4
+    mean, half = table.success_rate.mean(), Z95 * math.sqrt((rates * (1 - rates) / trials).sum()) / max(len(table), 1)
+    half = half if (table.episodes >= FEW).all() else math.nan
+    return np.array([mean, mean - half, mean + half])
+
+
+def _elsewhere(run: Run, when: str) -> pd.DataFrame:
+    table = transfer.played(run)
+    return table[(table.env == run.config["env"]["id"]) & ~table.own & (table.when == when)]
+
+
+def drifted(run: Run, window: int, column: str) -> float:
+    """Return a number of the drift probe after training; nan where there was none."""
+    table = run.counted_retained.drift
+    return float(table[column].iloc[-1]) if len(table) else math.nan
+
+
 def change(run: Run, window: int, benchmarks: Sequence[str]) -> np.ndarray:
     """Return the change of accuracy on benchmarks, and its 95 % interval over their items; nan where one is missing."""
     return retention.change(run.counted_retained, benchmarks)
@@ -115,18 +171,29 @@ Measure = Callable[[Run, int], float | np.ndarray]
 
 
 def by_name(paper: Paper) -> dict[str, Measure]:
-    """Return the measures that claims may be about (claims.yaml, "measure")."""
+    """Return the measures that claims and ablations may be about (claims.yaml, ablations.yaml)."""
     benchmarks = paper.retention["benchmarks"]
-    on_tasks = partial(unseen, papers=paper.tasks)
+    on_tasks, tests = partial(unseen, papers=paper.tasks), paper.content["glam"]["tests"]
     return {
         "final return": final_return,
+        "final success": final_success,
+        "evaluated success": lambda run, window: evaluated(run, "success_rate", "sampled"),
         "quickness": lambda run, window: -steps_to_good(run, window),
         "early return": partial(area, share=EARLY),
         "fall": fall,
         "success on new tasks": partial(on_tasks, crossover=False, gain=False),
         "gain on new tasks": partial(on_tasks, crossover=False, gain=True),
         "gain on the crossover": partial(on_tasks, crossover=True, gain=True),
+        "area": area,
+        "return before training": untrained,
+        "return after training": lambda run, window: evaluated(run, "return_mean", "sampled"),
+        "success after training": lambda run, window: evaluated(run, "success_rate", "sampled"),
+        "success on unseen tasks": partial(elsewhere, when="after"),
+        "success on unseen tasks before training": untrained_elsewhere,
+        "perplexity ratio": partial(drifted, column="perplexity_ratio"),
         "steadiness": lambda run, window: -fall(run, window),
         "change on benchmarks": partial(change, benchmarks=benchmarks),
         **{f"change on {name}": partial(change, benchmarks=[name]) for name in benchmarks},
+        **{f"kept with {name}": partial(kept, setting=setting) for name, setting in tests.items()},
+        **{f"lost with {name}": partial(lost, setting=setting) for name, setting in tests.items()},
     }

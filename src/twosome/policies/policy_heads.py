@@ -1,0 +1,203 @@
+"""Policy heads: whether a language agent chooses by the scores of words, or by a network on the model's state."""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from twosome.config import typed
+from twosome.decision import Decision, DecisionText
+from twosome.envs.contract import spaces
+from twosome.errors import UserError
+from twosome.language.engine import MASKED, Engine, Scores
+from twosome.policies.context import MakeEnv
+from twosome.policies.networks import sigmoid_mlp
+from twosome.policies.weights import load_weights, save_weights
+
+FILE = "action_head.safetensors"
+States = Callable[[Sequence[str]], Mapping[str, Tensor]]
+"""Returns the states of prompts, (hidden,) each, by prompt."""
+
+
+class PolicyHead(nn.Module, ABC):
+    """What a language agent's policy is the softmax of. Each file of conf/policy_head configures one.
+
+    learns: whether the head has weights.
+    """
+
+    learns: bool
+
+    @abstractmethod
+    def initialise(self, hidden_size: int, make_env: MakeEnv, generator: torch.Generator) -> None:
+        """Create the layers, if any. hidden_size: of the model's states. generator: of initial weights."""
+
+    @abstractmethod
+    def text(self, decision: Decision) -> DecisionText:
+        """Return the key by which `engine` scores a decision: its prompt, and a text for each of its actions."""
+
+    @abstractmethod
+    def engine(self, engine: Engine, fixed_states: States) -> Engine:
+        """Return an engine that scores what `text` returns.
+
+        engine: of the language model. fixed_states: the states of prompts by the model before training, cached.
+        """
+
+    def export(self, folder: Path) -> None:
+        """Add the head's weights to a folder. By default there are none."""
+
+    def load(self, folder: Path) -> None:
+        """Load what `export` wrote. Raises UserError if it does not fit."""
+
+
+class Words(PolicyHead):
+    """The language model's scores of the actions' words; nothing else learns."""
+
+    learns = False
+
+    def initialise(self, hidden_size: int, make_env: MakeEnv, generator: torch.Generator) -> None:
+        """Do nothing; see PolicyHead."""
+
+    def text(self, decision: Decision) -> DecisionText:
+        """See PolicyHead."""
+        return decision.text
+
+    def engine(self, engine: Engine, fixed_states: States) -> Engine:
+        """See PolicyHead."""
+        return engine
+
+
+@dataclass
+class ActionsConfig:
+    """The options of conf/policy_head/actions.yaml."""
+
+    hidden_sizes: list[int]
+
+    def __post_init__(self) -> None:
+        if min(self.hidden_sizes, default=1) < 1:
+            raise UserError(f"policy_head.hidden_sizes={self.hidden_sizes}: expected numbers above 0, as in [1024,1024]")
+
+
+class Actions(PolicyHead):
+    """An MLP with sigmoids on the model's state after the prompt, with one output per action of the environment.
+
+    These are the action heads of GLAM's ablations, of the shape of its value head. The model does not read the actions' words.
+    The policy is the softmax over the outputs of a decision's own actions.
+    """
+
+    learns = True
+
+    def __init__(self, **options: Any) -> None:
+        """options: as in ActionsConfig. Raises UserError."""
+        super().__init__()
+        self.options: ActionsConfig = typed(ActionsConfig, OmegaConf.create(options), "policy_head")
+        self.layers = nn.Sequential()
+        self.before: dict[str, Tensor] = {}
+
+    def initialise(self, hidden_size: int, make_env: MakeEnv, generator: torch.Generator) -> None:
+        """See PolicyHead. Weights and biases are drawn as PyTorch does by default."""
+        env = make_env()
+        actions = int(spaces(env)[1].n)
+        env.close()
+        self.layers = sigmoid_mlp([hidden_size, *self.options.hidden_sizes, actions], generator)
+        self.before = {name: weight.detach().clone() for name, weight in self.named_parameters()}
+
+    def text(self, decision: Decision) -> DecisionText:
+        """See PolicyHead; of the actions, their numbers."""
+        return decision.prompt, tuple(map(str, decision.action_ids))
+
+    def engine(self, engine: Engine, fixed_states: States) -> Engine:
+        """See PolicyHead."""
+        return ActionEngine(engine, self, None if engine.lm.learned() else fixed_states)
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Use the initial weights within the context."""
+        now = {name: weight.data for name, weight in self.named_parameters()}
+        try:
+            for name, weight in self.named_parameters():
+                weight.data = self.before[name].to(weight.device)
+            yield
+        finally:
+            for name, weight in self.named_parameters():
+                weight.data = now[name]
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the outputs of all actions of the environment, (n, actions). states: (n, hidden_size), float32."""
+        outputs: Tensor = self.layers(states)
+        return outputs
+
+    def export(self, folder: Path) -> None:
+        """See PolicyHead."""
+        save_weights(self, folder, FILE)
+
+    def load(self, folder: Path) -> None:
+        """See PolicyHead."""
+        load_weights(self, folder, FILE)
+
+
+class ActionEngine(Engine):
+    """The engine of Actions. An action is one token, its number; its log-probability is among the decision's own actions.
+
+    If nothing of the language model learns, a prompt's state is computed once.
+    """
+
+    def __init__(self, inner: Engine, head: Actions, fixed_states: States | None) -> None:
+        """inner: of the language model. fixed_states: as in PolicyHead.engine, if nothing of the language model learns."""
+        super().__init__(inner.lm, inner.norm)
+        self.inner, self.head, self.fixed_states = inner, head, fixed_states
+        self.hidden_size, self.tokenize = inner.hidden_size, inner.tokenize
+
+    @property
+    def device(self) -> torch.device:
+        """See Engine."""
+        return self.inner.device
+
+    def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """See Engine."""
+        for part in self.inner.states(prompts):
+            self.tokens_computed = self.inner.tokens_computed
+            yield part
+
+    def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
+        """See Engine."""
+        owners: defaultdict[str, list[int]] = defaultdict(list)
+        for index, (prompt, _) in enumerate(texts):
+            owners[prompt].append(index)
+        prompts = list(owners)
+        for indices, states in self.states(prompts) if self.fixed_states is None else self._fixed(prompts):
+            members = [member for index in indices for member in owners[prompts[index]]]
+            rows = [row for row, index in enumerate(indices) for _ in owners[prompts[index]]]
+            yield members, self._scores([texts[member][1] for member in members], states[rows])
+
+    def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
+        """See Engine: tokens of the prompt."""
+        return [len(self.tokenize.prompt(prompt)) for prompt, _ in texts]
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """See Engine."""
+        with self.inner.reference(), self.head.reference():
+            yield
+
+    def _fixed(self, prompts: list[str]) -> Iterator[tuple[list[int], Tensor]]:
+        assert self.fixed_states is not None
+        known = self.fixed_states(prompts)
+        yield list(range(len(prompts))), torch.stack([known[prompt] for prompt in prompts])
+
+    def _scores(self, numbers: Sequence[tuple[str, ...]], states: Tensor) -> Scores:
+        """Return the scores of decisions. numbers: of their actions. states: of their prompts."""
+        ids = pad_sequence([torch.tensor(list(map(int, own))) for own in numbers], batch_first=True, padding_value=-1)
+        ids = ids.to(states.device)
+        missing = ids < 0
+        scores = self.head(states).gather(1, ids.clamp(min=0)).masked_fill(missing, MASKED)
+        logprobs = torch.log_softmax(scores, dim=1).masked_fill(missing, MASKED)
+        tokens = logprobs.masked_fill(missing, torch.nan).unsqueeze(2)
+        return Scores(logprobs, scores, states, tokens, states.new_zeros((*tokens.shape, 0)))

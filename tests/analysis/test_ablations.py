@@ -1,0 +1,249 @@
+"""Ablations: which runs belong to which value, what is said of them, and that the usual figures leave them out."""
+
+import json
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from analysis_tools import CLAIMS, MEASURES, VIRTUALHOME, add_records, add_retention, make_run, rising, unseen_records
+from checkout import ROOT
+from omegaconf import OmegaConf
+
+from hydra_plugins.grid_sweeper import listed
+from twosome.errors import UserError
+from twosome.plain import parse_yaml
+from twosome.report.data import collection, published
+from twosome.report.data.run import ABLATION
+from twosome.report.data.run_folder import read_folder
+from twosome.report.output import style
+from twosome.report.statistics import ablations as statistics
+
+ABLATIONS = statistics.read(ROOT / "analysis" / "ablations.yaml")
+BY_NAME = {ablation.name: ablation for ablation in ABLATIONS}
+FINALS = {"state": [0.80, 0.81, 0.82], "detached": [0.88, 0.90, 0.92], "frozen": [0.89, 0.90, 0.91]}
+"""Evaluated returns by value head: state is surely worse than frozen, detached is not."""
+
+
+def grids(name):
+    """The grids of an ablation's experiment."""
+    content = yaml.safe_load((ROOT / "experiments" / f"ablation_{name}.yaml").read_text())
+    return listed(content["hydra"]["sweeper"]["grids"])
+
+
+def run_of(folder, grid, seed, after, before=0.3, steps=2048):
+    """A run's folder with the options of an experiment's grid."""
+    label = None if grid["label"] == "null" else grid["label"]
+    env = {"id": VIRTUALHOME if grid["env"] == "virtualhome" else "twosome/Overcooked-v0", "task": grid["env.task"],
+           "prompt": grid.get("env.prompt", "default"), "gamma": 0.99,
+           "kwargs": {"idle_actions": grid.get("env.kwargs.idle_actions", 0)}}  # fmt: skip
+    baseline = grid["baseline"]
+    targets = OmegaConf.to_container(OmegaConf.from_dotlist([f"x={grid.get('tuning.target_modules', 'null')}"]))["x"]
+    tuning = {"rank": grid.get("tuning.rank", 8), "alpha": grid.get("tuning.alpha", 16), "target_modules": targets}
+    rate = float(grid.get("ppo.learning_rate", 2e-3))
+    language = {"value_head": {"detached": grid.get("value_head") == "detached"}, "tuning": tuning}
+    method, options = ("ppo", {}) if baseline == "ppo" else ("twosome-word", language)
+    options |= {"env": env, "label": label, "ppo": {"num_envs": 4, "learning_rate": rate}}
+    make_run(folder, method, seed, rising(after, 400), steps, grid["env.task"], after, before, **options)
+    choices = {"env": grid["env"], "norm": "word", "baseline": baseline, "value_head": grid.get("value_head", "frozen"),
+               "tuning": grid.get("tuning", "lora"), "algorithm": "ppo"}  # fmt: skip
+    (folder / "choices.json").write_text(json.dumps(choices))
+    records = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps([record | {"prompt": env["prompt"]} for record in records]))
+    return folder
+
+
+def study(folder, name, finals, seeds=3, tasks=None):
+    """Runs of an ablation. finals: by label's last part ("null" for the usual value), the seeds' evaluated returns."""
+    for number, grid in enumerate(grids(name)):
+        value = grid["label"].rpartition("/")[2]
+        if value in finals and grid["env.task"] in (tasks or [grid["env.task"]]):
+            for seed in range(seeds):
+                run_of(folder / f"{name}-{number}-{seed}", grid, seed, finals[value][seed])
+    return folder
+
+
+def heads(folder, **options):
+    return study(folder, "value_head", {"null": FINALS["frozen"], **FINALS}, **options)
+
+
+def made(script, *words):
+    """What a command wrote, by path below --out."""
+    module = import_module(script)
+    parser = module.parser()
+    if script != "publish":
+        parser.set_defaults(bootstrap_samples=100, window=512)
+    return {path.name: path for path in module.make(parser.parse_args(list(map(str, words))))}
+
+
+@pytest.fixture(scope="module")
+def value_heads(tmp_path_factory):
+    return heads(tmp_path_factory.mktemp("heads"), tasks=["tomato_salad", "food_preparation"])
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_each_run_of_an_experiment_has_one_value(tmp_path, name):
+    """Of each series of points that are drawn; and each value has runs on each task."""
+    ablation = BY_NAME[name]
+    made = [run_of(tmp_path / str(number), grid, 0, 0.5, steps=0) for number, grid in enumerate(grids(name))]
+    runs = collection.read(made)
+    assert len({run.name for run in runs}) == len(made)
+    for task in ablation.tasks:
+        for series in ablation.trained:
+            values = [ablation.of_value(runs, task, series, value) for value in ablation.values]
+            assert [len(own) for own in values] == [1] * len(values)
+    taken = {run.source for task in ablation.tasks for own in ablation.trained_runs(runs)[task].values() for run in own}
+    assert taken == set(made)
+
+
+def test_the_experiments_are_those_of_the_file():
+    assert {path.stem.removeprefix("ablation_") for path in (ROOT / "experiments").glob("ablation_*.yaml")} == set(BY_NAME)
+    together = yaml.safe_load((ROOT / "experiments" / "ablations.yaml").read_text())["defaults"]
+    assert set(together) == {f"ablation_{name}" for name in BY_NAME} - {"ablation_prompt"}
+    for name in BY_NAME:
+        labels = {grid["label"] for grid in grids(name)} - {"null"}
+        assert all(label.startswith(f"{ABLATION}{name}/") for label in labels)
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)
+def test_ablations_name_what_there_is(ablation):
+    assert ablation.reference in ablation.values
+    assert all(series.measure in MEASURES for panel in ablation.panels.values() for series in panel)
+
+
+def test_claims_name_runs_of_experiments():
+    labels = {grid["label"] for name in BY_NAME for grid in grids(name)} | set(style.LABELS)
+    assert {method for claim in CLAIMS for check in claim.checks for method in check.methods} <= labels
+    tested = {check.of.split("/")[1] for claim in CLAIMS for check in claim.checks if check.of.startswith(ABLATION)}
+    tested |= {check.than.split("/")[1] for claim in CLAIMS for check in claim.checks if (check.than or "").startswith(ABLATION)}
+    assert tested >= {"prompt", "value_head", "actions", "algorithm"}
+
+
+def test_what_is_said_follows_from_the_intervals(value_heads, tmp_path):
+    written = made("ablations", value_heads, "--out", tmp_path)
+    rows = pd.read_csv(tmp_path / "ablations" / "value_head.csv").set_index(["task", "panel", "value"])
+    state = rows.loc["tomato_salad", "discounted return", "state"]
+    assert state.center == pytest.approx(0.81)
+    assert state.difference == pytest.approx(-0.09)
+    assert state.difference_high < 0
+    text = written["value_head.md"].read_text()
+    ends = f"[{-state.difference_high:.3f}, {-state.difference_low:.3f}]"
+    said = (
+        f"Tomato salad: discounted return: state is 0.090 {ends} below frozen, no difference from frozen can be shown "
+        "for detached; success: no difference from frozen can be shown for state and detached."
+    )
+    assert said in text.split("\n\n")
+    assert text.index(said) < text.index("|:--|")
+    assert set(written) == {f"value_head.{kind}" for kind in ("csv", "md", "tex", "png", "pdf")} | {
+        f"value_head_curves.{kind}" for kind in ("csv", "png", "pdf")
+    }
+
+
+def test_two_seeds_are_compared_with_nothing(tmp_path):
+    heads(tmp_path / "runs", seeds=2, tasks=["tomato_salad"])
+    text = made("ablations", tmp_path / "runs", "--out", tmp_path)["value_head.md"].read_text()
+    assert "too little data to compare state and detached with frozen" in text
+    assert "below" not in text.partition("|:--|")[0]
+
+
+def test_published_tables_give_the_same_bytes(value_heads, tmp_path):
+    made("publish", value_heads, "--out", tmp_path / "tables")
+    ours, theirs = (made("ablations", runs, "--out", tmp_path / runs.name) for runs in (value_heads, tmp_path / "tables"))
+    assert {name: path.read_bytes() for name, path in ours.items()} == {name: path.read_bytes() for name, path in theirs.items()}
+
+
+def test_the_usual_figures_leave_ablations_out(value_heads, tmp_path):
+    rows = pd.read_csv(made("summary", value_heads, "--out", tmp_path)["summary.csv"])
+    assert set(rows.method) == {"twosome-word"}
+    prompts = study(tmp_path / "prompts", "prompt", {"no_articles": [0.5] * 3}, tasks=["tomato_salad"])
+    rows = pd.read_csv(made("curves", value_heads, prompts, "--out", tmp_path)["curves.csv"])
+    assert set(rows.task) == {"tomato_salad", "food_preparation"}
+    with pytest.raises(UserError, match=r"expected a run that is not of an ablation.*analysis/ablations.py"):
+        made("summary", prompts, "--out", tmp_path)
+
+
+def test_runs_of_other_settings_may_lie_apart(value_heads, tmp_path):
+    """With --ablations, the usual run there is not one with that of the other folder, and is not in the summary."""
+    make_run(tmp_path / "runs" / "0", steps=1024, curve=lambda _: 0.123, ppo={"num_envs": 4, "learning_rate": 0.5})
+    written = made("report", tmp_path / "runs", "--ablations", value_heads, "--out", tmp_path / "out")
+    summary, page = pd.read_csv(written["summary.csv"]), written["report.html"].read_text()
+    assert (summary.seeds.tolist(), summary.final_return.tolist()) == ([1], [0.123])
+    assert "state is 0.090 [" in page
+    assert 'href="ablations/value_head.csv"' in page
+    assert "1 runs on tomato salad: TWOSOME, word. And 18 runs of ablations." in page
+    claims = pd.read_csv(written["claims.csv"])
+    own = claims[claims.of.eq("ablation/value_head/state") & claims.than.eq("twosome-word") & claims.task.eq("tomato_salad")]
+    assert own.verdict.tolist() == ["contradicted"]
+
+
+def test_untrained_models_are_compared_by_their_episodes(tmp_path):
+    """All seeds play the same episodes, so that a range over seeds would be nothing."""
+    prompts = study(tmp_path / "runs", "prompt", {"null": [0.9] * 3, "no_context": [0.9] * 3}, tasks=["food_preparation"])
+    for folder in prompts.iterdir():
+        low = "no_context" in (folder / "config.yaml").read_text()
+        prompt = "no_context" if low else "default"
+        records = unseen_records("cheese", 0.9, 0.2 if low else 0.6, env=VIRTUALHOME)
+        add_records(folder, [record | {"prompt": prompt} for record in records])
+    made("ablations", prompts, "--out", tmp_path)
+    rows = pd.read_csv(tmp_path / "ablations" / "prompt.csv").set_index(["panel", "series", "value"])
+    row = rows.loc["discounted return", "before training", "no context"]
+    assert (row.center, row.high - row.low) == pytest.approx((0.3, 2 * 1.96 * 0.1 / 10), abs=1e-4)
+    assert row.difference_high == pytest.approx(1.96 * np.hypot(0.01, 0.01), abs=1e-4)
+    row = rows.loc["success on unseen tasks", "before training", "no context"]
+    assert row.difference == pytest.approx(-0.4)
+    variances = [rate * (1 - rate) / 104 for rate in ((20 + 2) / 104, (60 + 2) / 104)]
+    assert row.difference_high == pytest.approx(-0.4 + 1.96 * sum(variances) ** 0.5, abs=1e-4)
+
+
+def test_a_few_episodes_show_no_difference(tmp_path):
+    """Of one episode each there is no interval, least of all one without length."""
+    runs = study(tmp_path / "runs", "prompt", {"null": [0.9] * 3, "no_context": [0.9] * 3}, tasks=["food_preparation"])
+    for folder in runs.iterdir():
+        before = 0.1 if "no_context" in (folder / "config.yaml").read_text() else 0.3
+        records = json.loads((folder / "evaluation.json").read_text())
+        few = {"episodes": 1, "return_std": 0.0, "return_mean": before}
+        records = [each | few if each["when"] == "before" else each for each in records]
+        (folder / "evaluation.json").write_text(json.dumps(records))
+    text = made("ablations", runs, "--out", tmp_path)["prompt.md"].read_text()
+    assert "discounted return, before training: too little data to compare no context with all four; " in text
+
+
+def test_what_each_forgets(tmp_path):
+    finals = {"null": [0.9] * 3, "full_1e-5": [0.8] * 3}
+    for folder in study(tmp_path / "runs", "tuning", finals, tasks=["tomato_salad"]).iterdir():
+        add_retention(folder, {}, kl=0.9 if "full" in (folder / "choices.json").read_text() else 0.3)
+    made("ablations", tmp_path / "runs", "--out", tmp_path)
+    rows = pd.read_csv(tmp_path / "ablations" / "tuning.csv").set_index(["panel", "value"])
+    assert rows.loc["perplexity over the base model's", "all weights at 1e-5"].difference == pytest.approx(0.6)
+
+
+def test_runs_that_differ_otherwise_are_no_ablation(value_heads, tmp_path, capsys):
+    state = next(grid for grid in grids("value_head") if grid.get("value_head") == "state")
+    other = run_of(tmp_path / "other", {**state, "ppo.learning_rate": 1e-3}, 3, 0.5)
+    code = import_module("ablations").main(
+        [*map(str, sorted(value_heads.glob("value_head-[05]-*"))), str(other), "--out", str(tmp_path)]
+    )
+    assert code == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(
+        "error: ablation value_head, tomato_salad: expected runs that differ in value_head only, found ppo."
+    )
+
+
+def test_without_two_values_there_is_no_ablation(tmp_path):
+    make_run(tmp_path / "0")
+    with pytest.raises(UserError, match="expected runs of two values of an ablation"):
+        made("ablations", tmp_path, "--out", tmp_path)
+
+
+def test_options_that_a_run_lacks_are_off(tmp_path):
+    run = read_folder(make_run(tmp_path / "0"))
+    assert statistics.has(run, "env.kwargs.idle_actions", 0)
+    assert not statistics.has(run, "env.kwargs.idle_actions", 15)
+    assert not statistics.has(run, "norm", "token")
+    assert published.FORMAT == 2  # of which labels are part, so that published runs of ablations are told from others
+
+
+def test_the_file_is_plain_data():
+    assert all(isinstance(entry, dict) for entry in parse_yaml((ROOT / "analysis" / "ablations.yaml").read_text()))

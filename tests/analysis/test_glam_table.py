@@ -1,0 +1,59 @@
+"""The table of GLAM's tests, on runs with known records."""
+
+import argparse
+import json
+
+import pytest
+from analysis_tools import PAPER, make_run, record
+
+from twosome.envs.babyai_text.env import BabyAITextEnv
+from twosome.envs.babyai_text.tasks import TESTS
+from twosome.report.data.collection import by_task
+from twosome.report.data.run_folder import read_folder
+from twosome.report.results import glam_table
+
+ENV = {"id": "twosome/BabyAIText-v0", "task": "mixed", "prompt": "default", "gamma": 0.99, "kwargs": {"split": "train"}}
+OPTIONS = argparse.Namespace(evaluations="own")
+
+
+def folder_of(folder, seed, rates):
+    """A run with a record of each player in some tests. rates: of the trained agent, by setting."""
+    made = make_run(folder / f"run-{seed}", seed=seed, task="mixed", after=None, env=ENV)
+    records = [
+        record("mixed", when, "sampled", 0.5) | {"env": ENV["id"], "episodes": 100, "options": {}} | setting
+        | {"success_rate": rate if when == "after" else 0.1}
+        for setting, rate in rates
+        for when in ("random", "before", "after")
+    ]  # fmt: skip
+    (made / "evaluation.json").write_text(json.dumps(records))
+    return read_folder(made)
+
+
+def test_success_of_all_seeds_stands_beside_the_papers(tmp_path):
+    held_out = {"options": {"kwargs.split": "test"}}
+    nouns = {"prompt": "other_nouns"}
+    runs = [folder_of(tmp_path, seed, [({}, 0.9), (nouns, rate), (held_out, 0.4)]) for seed, rate in ((0, 0.8), (1, 0.6))]
+    data = glam_table.rows(by_task(runs), PAPER)
+    by = {(row.test, row.when): row for row in data.itertuples()}
+    assert {test for test, _ in by} == {glam_table.OWN, "other nouns", "held-out objects"}
+    after, before = by["other nouns", "after"], by["other nouns", "before"]
+    assert (after.rate, after.episodes, after.seeds, after.paper) == (pytest.approx(0.7), 200, 2, 0.87)
+    assert after.half_99 == pytest.approx(2.576 * (0.7 * 0.3 / 200) ** 0.5)
+    assert (before.rate, before.episodes, before.paper) == (pytest.approx(0.1), 100, 0.09)  # the same episodes count once
+    assert by[glam_table.OWN, "after"].paper == 0.89
+    table = glam_table.table(data, PAPER, OPTIONS)
+    (row,) = [row for row in table.rows if row[2] == "other nouns"]
+    assert row[3:] == ["0.10 (± 0.08)", "0.10 (± 0.08)", "0.70 (± 0.08)", "0.15", "0.09", "0.87"]
+    assert "Flan-T5 large" in " ".join(table.notes)
+
+
+def test_runs_that_were_not_tested_give_no_row(tmp_path):
+    assert glam_table.rows(by_task([folder_of(tmp_path, 0, [({}, 0.9)])]), PAPER).empty
+
+
+def test_the_papers_tests_are_those_of_the_environment():
+    entries = PAPER.content["glam"]["tests"].values()
+    named = [{key: test[key] for key in ("task", "prompt") if key in test} | test.get("options", {}) for test in entries]
+    assert named == list(TESTS.values())
+    assert PAPER.content["glam"]["env"] == "twosome/BabyAIText-v0"
+    assert BabyAITextEnv.tests is TESTS
