@@ -9,7 +9,6 @@ Examples:
 from typing import TYPE_CHECKING
 
 from twosome import signals
-from twosome.cli.evaluate import reword
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -21,6 +20,13 @@ def main() -> None:
     from twosome.cli.entry import entry
 
     entry("watch", task, __doc__ or "", reword)
+
+
+def reword(word: str) -> str:
+    """Allow ``env.<option>=...``, as evaluate does."""
+    from twosome.cli.evaluate import reword
+
+    return reword(word)
 
 
 def task(config: "DictConfig") -> None:
