@@ -55,7 +55,7 @@ RUN = {
     "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
     "evaluation.seed=5000000000": "evaluation.seed=5000000000: expected an integer from 0 to 2**32 - 1",
     "value_head.hidden_sizes=[0]": "value_head.hidden_sizes=[0]: expected numbers above 0",
-    "baseline=ppo baseline.hidden_sizes=[-3]": "baseline.hidden_sizes=[-3]: expected positive numbers",
+    "baseline=ppo baseline.hidden_sizes=[-3]": "baseline.hidden_sizes=[-3]: expected numbers above 0",
     # algorithms
     "baseline=grpo algorithm.group_size=1": "algorithm.group_size=1: expected 2 or more, since returns are compared in a group",
     "baseline=poad algorithm.token_lambda=2": "algorithm.token_lambda=2.0: expected a number from 0 to 1",

@@ -26,7 +26,7 @@ from twosome.envs.player import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.policies.affordances import Affordance
 from twosome.policies.context import AgentContext
-from twosome.policies.networks import mlp
+from twosome.policies.networks import check_hidden_sizes, mlp
 
 SUCCESSES = ("change", "goal")
 HELD_OUT = 0.2  # of the episodes
@@ -51,8 +51,7 @@ class ValueConfig:
                 raise UserError(f"affordance.{name}={getattr(self, name)}: expected an integer from {least} on")
         if not self.learning_rate > 0:
             raise UserError(f"affordance.learning_rate={self.learning_rate}: expected a number above 0")
-        if min(self.hidden_sizes, default=1) < 1:
-            raise UserError(f"affordance.hidden_sizes={self.hidden_sizes}: expected positive numbers, as in [64,64]")
+        check_hidden_sizes("affordance.hidden_sizes", self.hidden_sizes, "[64,64]")
 
 
 class Experience(NamedTuple):

@@ -7,6 +7,14 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from twosome.errors import UserError
+
+
+def check_hidden_sizes(option: str, sizes: Sequence[int], example: str) -> None:
+    """Raise UserError unless an MLP can have hidden layers of these sizes. option: the one that holds them."""
+    if min(sizes, default=1) < 1:
+        raise UserError(f"{option}={list(sizes)}: expected numbers above 0, as in {example}")
+
 
 def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:
     """Return a float32 MLP, (n, inputs) to (n, 1), with ReLU and without biases, like TWOSOME's critic (1024, 512).

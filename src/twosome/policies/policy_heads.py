@@ -16,10 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.contract import spaces
-from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.policies.context import MakeEnv
-from twosome.policies.networks import sigmoid_mlp
+from twosome.policies.networks import check_hidden_sizes, sigmoid_mlp
 from twosome.policies.weights import load_weights, save_weights
 
 FILE = "action_head.safetensors"
@@ -81,8 +80,7 @@ class ActionsConfig:
     hidden_sizes: list[int]
 
     def __post_init__(self) -> None:
-        if min(self.hidden_sizes, default=1) < 1:
-            raise UserError(f"policy_head.hidden_sizes={self.hidden_sizes}: expected numbers above 0, as in [1024,1024]")
+        check_hidden_sizes("policy_head.hidden_sizes", self.hidden_sizes, "[1024,1024]")
 
 
 class Actions(PolicyHead):

@@ -17,6 +17,7 @@ from twosome.language.config import resolve_device
 from twosome.language.engine import MASKED
 from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.context import AgentContext
+from twosome.policies.networks import check_hidden_sizes
 from twosome.policies.weights import load_weights, save_weights
 
 NETWORK = "film_lstm"
@@ -36,8 +37,7 @@ class SymbolicAgent(LearningAgent):
         """observations: the size of an observation. actions: the number of the environment's actions. hidden_sizes: of each
         network (CleanRL: 64, 64)."""
         super().__init__()
-        if min(hidden_sizes, default=1) < 1:
-            raise UserError(f"baseline.hidden_sizes={list(hidden_sizes)}: expected positive numbers; the paper's are 64, 64")
+        check_hidden_sizes("baseline.hidden_sizes", hidden_sizes, "[64,64]")
         self.actor = tanh_mlp([observations, *hidden_sizes, actions], 0.01, generator)
         self.critic = tanh_mlp([observations, *hidden_sizes, 1], 1.0, generator)
 

@@ -9,8 +9,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from twosome.config import typed
-from twosome.errors import UserError
-from twosome.policies.networks import mlp, sigmoid_mlp
+from twosome.policies.networks import check_hidden_sizes, mlp, sigmoid_mlp
 
 
 class ValueHead(nn.Module, ABC):
@@ -46,8 +45,7 @@ class HeadConfig:
     hidden_sizes: list[int]  # of the MLP
 
     def __post_init__(self) -> None:
-        if min(self.hidden_sizes, default=1) < 1:
-            raise UserError(f"value_head.hidden_sizes={self.hidden_sizes}: expected numbers above 0, as in [1024,512]")
+        check_hidden_sizes("value_head.hidden_sizes", self.hidden_sizes, "[1024,512]")
 
 
 @dataclass

@@ -118,7 +118,7 @@ def read_runs(options: argparse.Namespace, first: Sequence[str] = ()) -> list[Ru
     which = options.evaluations if "evaluations" in options else COUNTED[0]
     runs = collection.read(options.runs, options.seeds, options.unfinished, which, first)
     if "window" in options:
-        smoothing.warn_of_shorter(collection.by_task([run for run in runs if not run.ablated]), options.window)
+        smoothing.warn_of_shorter(collection.by_task(collection.without_ablations(runs)), options.window)
     if apart := getattr(options, "ablations", None):
         found = collection.read(apart, options.seeds, options.unfinished, which, first)
         runs += [replace(run, apart=True) for run in found]

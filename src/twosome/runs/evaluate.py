@@ -21,7 +21,7 @@ from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
 
 if TYPE_CHECKING:
-    from twosome.evaluation.suites import Finished
+    from twosome.evaluation.finished import Finished
 
 SUITES = ("episodes", "unseen", "cross", "glam", "drift", "retention", "interference")
 """The functions of twosome.evaluation.suites, by name. That module takes seconds to import, so suite= is checked without it."""
@@ -82,7 +82,8 @@ def finished(asked: DictConfig) -> "Finished":
     folder = finished_run(Path(str(options.run)))
     config = configuration(folder, options)
     make_env = parts.environment(config.env)
-    from twosome.evaluation import records, suites
+    from twosome.evaluation import records
+    from twosome.evaluation.finished import Finished
     from twosome.evaluation.video import can_film
 
     if options.gif and not can_film(make_env):
@@ -93,7 +94,7 @@ def finished(asked: DictConfig) -> "Finished":
     for line in resource_notes(config, evaluation, make_env, folder, trains=options.suite == "interference"):
         print(f"note: {line}", file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
-    return suites.Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated)
+    return Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated)
 
 
 def resource_notes(

@@ -143,7 +143,7 @@ def load_critic(folder: RunFolder, agent: "Agent") -> str | None:
 
     metrics = folder.path / "metrics.csv"
     learned = metrics.is_file() and "value_loss" in metrics.open().readline().strip().split(",")
-    files = sorted(folder.checkpoints.glob("update=*.ckpt"), reverse=True)
+    files = folder.saved_updates
     if not (isinstance(agent, LearningAgent) and learned and files):
         return None
     import torch

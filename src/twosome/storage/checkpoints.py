@@ -48,7 +48,7 @@ def keep_two(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
 
 def remove_older(folder: RunFolder) -> None:
     """Remove all but the two latest checkpoints. Lightning never removes the one that a run was resumed from."""
-    for path in sorted(folder.checkpoints.glob("update=*.ckpt"))[:-2]:
+    for path in folder.saved_updates[2:]:
         path.unlink()
 
 
@@ -57,9 +57,8 @@ def latest(folder: RunFolder) -> Path | None:
 
     Raises UserError if all checkpoints are damaged.
     """
-    found = sorted(folder.checkpoints.glob("update=*.ckpt"), reverse=True)
     damages: list[str] = []
-    for path in found:
+    for path in folder.saved_updates:
         damage = _damage(path)
         if damage is None:
             if damages:

@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def saved_updates(self) -> list[Path]:
+        """The checkpoints, the newest first."""
+        return sorted(self.checkpoints.glob("update=*.ckpt"), reverse=True)
+
+    @property
     def started(self) -> bool:
         """Whether the folder holds a run."""
         return (self.path / "config.yaml").is_file()

@@ -63,9 +63,14 @@ def by_task(runs: Sequence[Run]) -> Grouped:
     return grouped
 
 
+def without_ablations(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that are not of an ablation, possibly none."""
+    return [run for run in runs if not run.ablated]
+
+
 def ordinary(runs: Sequence[Run]) -> list[Run]:
     """Return the runs that are not of an ablation. Raises UserError where there is none."""
-    chosen = [run for run in runs if not run.ablated]
+    chosen = without_ablations(runs)
     if not chosen:
         raise UserError(
             f"expected a run that is not of an ablation, found {len(runs)} that are (labels that begin with {ABLATION}, or "

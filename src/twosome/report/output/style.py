@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from twosome.report.data.run import ABLATION
+
 WIDTH, PANEL = 3.3, 2.15  # inches: a column, the height of a panel in it
 INK, GRID = "#333a45", "#e4e7ec"
 
@@ -54,7 +56,7 @@ def color(method: str, methods: Sequence[str]) -> str:
 
 def label(method: str) -> str:
     """Return a method's name for people."""
-    return LABELS.get(method, method.removeprefix("ablation/").replace("/", " ") if method.startswith("ablation/") else method)
+    return LABELS.get(method, method.removeprefix(ABLATION).replace("/", " ") if method.startswith(ABLATION) else method)
 
 
 def order(methods: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from twosome.report import commands
 from twosome.report.data import repeats
-from twosome.report.data.collection import by_task
+from twosome.report.data.collection import by_task, without_ablations
 from twosome.report.data.run import Run
 from twosome.report.output import style
 from twosome.report.output.tables import NONE, Table, bracketed
@@ -80,7 +80,7 @@ def _unseen(check: Check, task: str, paper: Paper) -> str:
 def table(found: Sequence[Claim], runs: Sequence[Run], paper: Paper, options: argparse.Namespace) -> Table:
     """Judge claims by runs; claims about ablations by those that may be of one."""
     bootstrap = commands.bootstrap(options)
-    tasks, apart = by_task([run for run in runs if not run.ablated]), ablations.by_varied_task(runs)
+    tasks, apart = by_task(without_ablations(runs)), ablations.by_varied_task(runs)
     windows, own_windows = (smoothing.of_tasks(each, options.window) for each in (tasks, apart))
     shown: list[list[str]] = []
     data: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import yaml
 
-from twosome.report.data.collection import by_task, ordinary
+from twosome.report.data.collection import by_task, ordinary, without_ablations
 from twosome.report.data.published import WATCH
 from twosome.report.data.run import Run
 from twosome.report.messages import one_line
@@ -217,7 +217,7 @@ def written(page: Page, lacking: Mapping[str, str], styles: str) -> str:
 
 def overview(found: Sequence[Run]) -> str:
     """Say what the page is about, in a sentence or two."""
-    runs = [run for run in found if not run.ablated] or found
+    runs = without_ablations(found) or found
     tasks = ", ".join(style.title(task).lower() for task in by_task(runs))
     methods = ", ".join(style.label(method) for method in style.order(list({run.method for run in runs})))
     models = ", ".join(sorted({run.model for run in found} - {""}))
