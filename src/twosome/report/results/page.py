@@ -78,7 +78,7 @@ def generalization(page: Page) -> str:
         page.figure("transfer", "Success by task trained on and task tested on, and the gain by training."),
         "</div>",
     ]
-    return "".join(parts) + titled(page, ("generalization", "transfer"))
+    return "".join(parts) + titled(page, ("generalization", "transfer", "glam_tests"))
 
 
 def titled(page: Page, names: Sequence[str]) -> str:
