@@ -95,7 +95,9 @@ def trained(calls: list[str]) -> list[str]:
 
 
 def test_everything_once_then_what_changed(clone, stages):
-    parts = set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]} | {"some", "models", "tests"}
+    parts = (
+        set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]} | {"some", "models", "tests"}
+    )
     calls = repro(clone)
     assert set(trained(calls)) == parts
     assert [call.split()[0] for call in calls].count("analysis/report.py") == 2
@@ -141,7 +143,7 @@ def test_commands_of_a_profile_compose(clone, profile):
         assert python == "python"
         if script != "src/run.py":
             results = f"results/{profile}"
-            assert [word for word in words if "=" not in word and "results" in word or word in ("--ablations", "--out")] in (
+            assert [word for word in words if ("=" not in word and "results" in word) or word in ("--ablations", "--out")] in (
                 [f"{results}/runs", "--ablations", f"{results}/ablation_runs", "--out", results],
                 [f"{results}/glam_runs", "--out", f"{results}/glam"],
             )
