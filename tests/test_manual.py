@@ -205,6 +205,8 @@ def test_the_tour_runs(tmp_path):
     assert (tmp_path / "tour" / "DONE").exists()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/gif" in output.get("data", {}) for output in outputs)
+    assert any("<iframe srcdoc=" in output.get("data", {}).get("text/html", "") for output in outputs)
+    assert (tmp_path / "tour" / "watch.html").exists()
 
 
 def test_the_tour_is_committed_without_outputs():
