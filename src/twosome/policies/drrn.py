@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +18,10 @@ from twosome.errors import UserError
 from twosome.language.config import resolve_device
 from twosome.language.engine import MASKED
 from twosome.memory import Memory
-from twosome.policies.agent import Evaluation, LearningAgent
+from twosome.policies.agent import Evaluation
 from twosome.policies.context import AgentContext
 from twosome.policies.networks import drawn, drawn_gru
-from twosome.policies.weights import load_weights, save_weights
+from twosome.policies.weights import NetworkAgent
 
 WORD = re.compile(r"\w+|[^\w\s]")
 """A word, or a sign of punctuation."""
@@ -47,7 +46,7 @@ class DRRNConfig:
                 raise UserError(f"baseline.{name}={getattr(self, name)}: expected a number above 0 and below 1e9")
 
 
-class DRRN(LearningAgent):
+class DRRN(NetworkAgent):
     """A deep reinforcement relevance network (He et al. 2016): Q(prompt, action) from the words of both.
 
     A GRU reads the prompt, another one the action. Their last states, side by side, go through a layer with ReLU to Q. The policy
@@ -57,7 +56,6 @@ class DRRN(LearningAgent):
     by their sum (Svenstrup et al. 2017). Two words are the same only if both hashes are, one pair of buckets^2 / 2.
     """
 
-    export_folder = "policy"
     joint_values = True
     has_action_values = True
 
@@ -112,17 +110,6 @@ class DRRN(LearningAgent):
     def sizes(self, decisions: Sequence[Decision]) -> list[int]:
         """See LearningAgent: words of the prompt."""
         return [len(self._numbers(decision.prompt)) for decision in decisions]
-
-    def export(self, folder: Path) -> None:
-        """Write the weights."""
-        save_weights(self._networks(), folder)
-
-    def load(self, folder: Path) -> None:
-        """See Agent. Raises UserError if the file does not hold exactly this network's weights."""
-        load_weights(self._networks(), folder)
-
-    def _networks(self) -> nn.ModuleDict:
-        return nn.ModuleDict(dict(self.named_children()))
 
     def _parts(self, texts: Sequence[DecisionText]) -> Iterator[list[DecisionText]]:
         """Yield the texts in parts of similar lengths, the longest prompts first."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from math import prod, sqrt
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +15,11 @@ from twosome.decision import Decision
 from twosome.envs.contract import spaces
 from twosome.errors import UserError
 from twosome.language.config import resolve_device
-from twosome.policies.agent import Evaluation, LearningAgent
+from twosome.policies.agent import Evaluation
 from twosome.policies.context import AgentContext
 from twosome.policies.networks import drawn_gru
 from twosome.policies.symbolic import own_log_policy
-from twosome.policies.weights import load_weights, save_weights
+from twosome.policies.weights import NetworkAgent
 
 SIZE = 128
 """Of the image's channels, the mission's state and the memory (Chevalier-Boisvert et al. 2019, and GLAM's symbolic baseline)."""
@@ -56,7 +55,7 @@ class Film(nn.Module):
         return relu(image * (1 + self.scale(mission)[:, :, None, None]) + self.shift(mission)[:, :, None, None])
 
 
-class FilmLSTM(LearningAgent):
+class FilmLSTM(NetworkAgent):
     """An actor and a critic on a memory: an LSTM over encodings of the image, conditioned on the mission by FiLM.
 
     Two convolutions with max pooling, two FiLM blocks on the last state of a GRU over the mission's words, the largest value of
@@ -67,7 +66,6 @@ class FilmLSTM(LearningAgent):
     those beside it, and differently for acting and for learning. The image's codes are divided by their largest.
     """
 
-    export_folder = "policy"
     joint_values = True
 
     def __init__(self, shape: Shape, recurrence: int, generator: torch.Generator) -> None:
@@ -148,17 +146,6 @@ class FilmLSTM(LearningAgent):
         """Return the weights; what the actor and the critic share is the policy's."""
         value = list(self.critic.parameters())
         return {"policy": [each for each in self.parameters() if all(each is not other for other in value)], "value": value}
-
-    def export(self, folder: Path) -> None:
-        """Write the weights."""
-        save_weights(self._networks(), folder)
-
-    def load(self, folder: Path) -> None:
-        """See Agent. Raises UserError if the file does not hold exactly this network's weights."""
-        load_weights(self._networks(), folder)
-
-    def _networks(self) -> nn.ModuleDict:
-        return nn.ModuleDict(dict(self.named_children()))
 
     def _advance(self, encoded: Tensor, memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         hidden, cells = self.memory(encoded, memory)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,20 +17,18 @@ from twosome.language.engine import MASKED
 from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.context import AgentContext
 from twosome.policies.networks import check_hidden_sizes
-from twosome.policies.weights import load_weights, save_weights
+from twosome.policies.weights import NetworkAgent
 
 NETWORK = "film_lstm"
 """The only value of baseline.network besides null."""
 
 
-class SymbolicAgent(LearningAgent):
+class SymbolicAgent(NetworkAgent):
     """CleanRL's networks for discrete actions: an actor and a critic that share no weights.
 
     The actor has a logit for every action of the environment. The policy is the softmax over a decision's admissible actions.
     Observations are not scaled.
     """
-
-    export_folder = "policy"
 
     def __init__(self, observations: int, actions: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> None:
         """observations: the size of an observation. actions: the number of the environment's actions. hidden_sizes: of each
@@ -58,17 +55,6 @@ class SymbolicAgent(LearningAgent):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the weights of the actor ("policy") and of the critic ("value")."""
         return {"policy": list(self.actor.parameters()), "value": list(self.critic.parameters())}
-
-    def export(self, folder: Path) -> None:
-        """Write the weights of both networks."""
-        save_weights(self._networks(), folder)
-
-    def load(self, folder: Path) -> None:
-        """See Agent. Raises UserError if the file does not hold exactly these networks' weights."""
-        load_weights(self._networks(), folder)
-
-    def _networks(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"actor": self.actor, "critic": self.critic})
 
     def _observations(self, decisions: Sequence[Decision]) -> Tensor:
         """Return flattened observations, (n, numbers), on the networks' device."""

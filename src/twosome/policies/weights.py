@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from twosome.errors import UserError
+from twosome.policies.agent import LearningAgent
 
 WEIGHTS = "model.safetensors"
 
@@ -38,3 +39,20 @@ def load_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
                 "with the options of its training, and with its observation and actions if it reads symbolic ones"
             )
     module.load_state_dict(found)
+
+
+class NetworkAgent(LearningAgent):
+    """An agent whose networks, its modules, are all its own; a file holds their weights."""
+
+    export_folder = "policy"
+
+    def export(self, folder: Path) -> None:
+        """See Agent."""
+        save_weights(self._networks(), folder)
+
+    def load(self, folder: Path) -> None:
+        """See Agent. Raises UserError if the file does not hold exactly these networks' weights."""
+        load_weights(self._networks(), folder)
+
+    def _networks(self) -> nn.ModuleDict:
+        return nn.ModuleDict(dict(self.named_children()))
