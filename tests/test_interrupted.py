@@ -45,7 +45,7 @@ COMMANDS = {
     "curves": (
         "twosome.report.output.files:write_figure",
         2,
-        f"analysis/curves.py {ROOT}/results/published --out out --bootstrap-samples 20",
+        f"analysis/curves.py {ROOT}/results/published/smollm2_135m --out out --bootstrap-samples 20",
     ),
 }
 SHORT = [*RUN[1:], "retention.drift=false", "evaluation.gif=false"]
@@ -233,7 +233,7 @@ LASTING = {  # minutes
     "evaluate": ["src/evaluate.py", "run=finished", "episodes=1_000_000"],
     "probe": ["src/probe.py", "prompt=hello", f"actions=[{','.join(f'action {n}' for n in range(2_000))}]"],
     "benchmark": ["src/benchmark.py"],
-    "curves": ["analysis/curves.py", f"{ROOT}/results/published", "--out", "out", "--bootstrap-samples", "1000000"],
+    "curves": ["analysis/curves.py", f"{ROOT}/results/published/smollm2_135m", "--out", "out", "--bootstrap-samples", "1000000"],
 }
 
 
