@@ -62,9 +62,10 @@ def commands() -> list[str]:
             grids = [{**grid, "seed": 0} for grid in listed(OmegaConf.to_container(sweeper.grids))]
             runs += [shlex.join(run) for run in combinations(grids, [])]
     for profile in ("params.yaml", "experiments/laptop/params.yaml", "experiments/paper/params.yaml"):
-        for part in yaml.safe_load((ROOT / profile).read_text()).values():
+        for name, part in yaml.safe_load((ROOT / profile).read_text()).items():
             if isinstance(part, dict):
-                runs += [each["options"] for each in part.values() if isinstance(each, dict)]
+                env = "env=babyai_text " if name == "glam" else ""
+                runs += [env + each["options"] for each in part.values() if isinstance(each, dict)]
     return sorted(set(runs))
 
 
