@@ -1,5 +1,6 @@
-"""Write files atomically."""
+"""Write files atomically, and compute their checksums."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -23,3 +24,9 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file, which is not read into memory as a whole. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

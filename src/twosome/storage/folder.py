@@ -1,6 +1,5 @@
 """A run's folder on disk, the public format that analysis reads. Files are written atomically; rows are appended to tables."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
-from twosome.files import write_atomic
+from twosome.files import sha256, write_atomic
 from twosome.former import upgraded
 from twosome.plain import read_json, read_yaml
 from twosome.storage.table import Table
@@ -137,7 +136,7 @@ class RunFolder:
         if agent.export_folder is None:
             return {}
         files = sorted(self.weights(agent.export_folder).glob("*.safetensors"))
-        return {str(file.relative_to(self.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        return {str(file.relative_to(self.path)): sha256(file) for file in files}
 
     def check_model(self, agent: Exported) -> None:
         """Raise UserError if the agent's language model is not the one that the run began with, by its checksum.

@@ -4,8 +4,6 @@ Such a folder is written beside its place and then renamed. Its provenance.json 
 other file, by which a later export recognises a folder that it may replace: one that nobody has changed since.
 """
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -13,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from twosome.errors import UserError
+from twosome.files import sha256
 from twosome.plain import read_json
-from twosome.storage.folder import TAKEN
+from twosome.storage.folder import TAKEN, RunFolder
 
 PROVENANCE = "provenance.json"
 
@@ -56,13 +55,12 @@ def changed_files(folder: Path) -> list[str] | None:
 def checksums(folder: Path) -> dict[str, str]:
     """Return the sha256 (hex) of each file below a folder by its path, without provenance.json, which holds them."""
     files = {str(file.relative_to(folder)): file for file in sorted(folder.rglob("*")) if file.is_file()}
-    return {name: _sha256(file) for name, file in files.items() if name != PROVENANCE}
+    return {name: sha256(file) for name, file in files.items() if name != PROVENANCE}
 
 
 def seal(folder: Path, provenance: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Write provenance.json, the last file of a folder that is to be exported. about: further entries of TAKEN."""
-    content = {**provenance, TAKEN: {**about, "files": checksums(folder)}}
-    (folder / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n")
+    RunFolder(folder).write_json(PROVENANCE, {**provenance, TAKEN: {**about, "files": checksums(folder)}})
 
 
 def put_in_place(part: Path, to: Path) -> None:
@@ -79,8 +77,3 @@ def same(one: Path, other: Path) -> bool:
     """Return whether two exported folders hold the same files."""
     equal = other.is_dir() and checksums(one) == checksums(other)
     return equal and (one / PROVENANCE).read_bytes() == (other / PROVENANCE).read_bytes()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

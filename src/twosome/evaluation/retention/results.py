@@ -13,7 +13,7 @@ from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, version
 from twosome.evaluation.retention.harness import Correct
 from twosome.evaluation.retention.paired import compare
-from twosome.files import write_atomic
+from twosome.files import sha256, write_atomic
 from twosome.language.smollm2 import cache_root
 
 OUTCOMES = "-lgr"
@@ -47,7 +47,7 @@ def file_checksum(folder: Path) -> str:
     """Return the sha256 (hex) of an adapter's folder, from the names and bytes of its files."""
     digest = hashlib.sha256()
     for file in sorted(folder.glob("adapter_*")):
-        digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
     return digest.hexdigest()
 
 
