@@ -2,81 +2,27 @@
 
 import dataclasses
 import shlex
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
-from checkout import ROOT
+from composing import CHOICES, CONFIGS, EXPERIMENTS, FILES, compose, targets
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from hydra_plugins.grid_sweeper import listed
 from twosome import parts
 from twosome.algorithms.ppo.config import PPOConfig
-from twosome.cli.entry import CONFIGS
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, default_minibatches, typed
+from twosome.config import default_minibatches, typed
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
-from twosome.runs.experiments import combinations
-from twosome.runs.trust import check_places
 
-FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
-FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
-CHOICES = sorted({f"{path.parent}={path.stem}" for path in FILES if path.parent != Path()})
 ENTRIES = [path.stem for path in FILES if path.parent == Path()]
-EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
-BROUGHT_BY = {
-    "affordance": "baseline=saycan",
-    **dict.fromkeys(("engine", "tuning", "value_head", "policy_head"), "baseline=twosome"),
-}  # groups that only come with a choice in another one
 PRESETS = sorted((CONFIGS / "preset").glob("*.yaml"))
-
-
-def compose(*overrides: str, entry: str = "config"):
-    """What a command line with these words composes."""
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra.compose(entry, list(overrides), return_hydra_config=any(o.startswith("hydra") for o in overrides))
-
-
-def targets(node) -> list[str]:
-    """All that a configuration would call."""
-    if isinstance(node, list):
-        return [target for value in node for target in targets(value)]
-    if not isinstance(node, dict):
-        return []
-    own = [node["_target_"]] if "_target_" in node else []
-    return own + targets(list(node.values()))
 
 
 def test_the_groups_are_found():
     assert {choice.partition("=")[0] for choice in CHOICES} >= {
         *("env", "norm", "baseline", "model", "preset", "trainer", "logger", "experiment")
     }
-
-
-@pytest.mark.parametrize("choice", CHOICES)
-def test_choice_composes_to_checked_settings(choice):
-    group = choice.partition("=")[0]
-    config = compose(*([BROUGHT_BY[group]] if group in BROUGHT_BY else []), choice)
-    if choice.startswith("hydra"):
-        assert all(map(get_object, targets(OmegaConf.to_container(config.hydra.launcher))))
-        return
-    check(config)
-
-
-def check(config) -> None:
-    """Every setting is of its type, and all that is named can be found."""
-    OmegaConf.resolve(config)
-    assert all(map(get_object, targets(OmegaConf.to_container(config))))
-    check_places(config)
-    typed(PPOConfig, config.ppo, "ppo")
-    typed(EvaluationConfig, config.evaluation, "evaluation")
-    typed(RetentionConfig, config.retention, "retention")
-    typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")
-    typed(ModelConfig, config.model, "model")
-    assert callable(parts.normalization(config.norm))
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -100,10 +46,10 @@ def test_presets_name_every_setting(path):
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("rollout", [(1, 2), (3, 1), (7, 5), (2, 2), (6, 16)])
-def test_minibatches_that_nobody_asked_for_fit_every_rollout(path, rollout):
-    sizes = [f"ppo.{name}={number}" for name, number in zip(("num_envs", "num_steps"), rollout, strict=True)]
-    typed(PPOConfig, compose(f"preset={path.stem}", *sizes).ppo, "ppo")
+def test_minibatches_that_nobody_asked_for_fit_every_rollout(path):
+    ppo = compose(f"preset={path.stem}").ppo
+    for ppo.num_envs, ppo.num_steps in [(1, 2), (3, 1), (7, 5), (2, 2), (6, 16)]:
+        typed(PPOConfig, ppo, "ppo")
     asked = compose(f"preset={path.stem}", "ppo.num_envs=1", "ppo.num_steps=6", "ppo.value_num_minibatches=4")
     with pytest.raises(UserError, match=r"ppo\.value_num_minibatches=4: expected a divisor"):
         typed(PPOConfig, asked.ppo, "ppo")
@@ -170,21 +116,6 @@ def test_experiment_begins_with_its_own_command(path):
     overrides = [word for word in words[2:] if word != "-m"]
     if "-m" not in words:
         compose(*overrides)
-
-
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_every_run_of_an_experiment_composes(path):
-    sweeper = compose(f"experiment={path.stem}", "hydra.verbose=false").hydra.sweeper
-    if "grids" in sweeper:
-        every = combinations(listed(OmegaConf.to_container(sweeper.grids)), [])
-        for overrides in dict.fromkeys(tuple(word for word in words if not word.startswith("seed=")) for words in every):
-            check_once(overrides)
-
-
-@cache
-def check_once(overrides: tuple[str, ...]) -> None:
-    """Check what the words compose, which several experiments may have in common."""
-    check(compose(*overrides))
 
 
 @dataclasses.dataclass

@@ -1,29 +1,21 @@
-"""dvc repro does what is missing and nothing else, in every profile; its commands are good ones. Nothing is trained here.
+"""dvc repro does what is missing and nothing else, in every profile; nothing is trained here.
 
-The stages are run by a stand-in for Python, which writes down what it was asked and makes the stage's files from what they
-depend on; that the real commands make them is shown by `make reproduce`, which .ci/run does.
+That its commands are good ones is shown by test_suite_runs. The stages are run by a stand-in for Python, which writes down what
+it was asked and makes the stage's files from what they depend on; that the real commands make them is shown by `make reproduce`,
+which .ci/run does.
 """
 
 import os
-import shlex
 import shutil
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 from checkout import ROOT
+from composing import PROFILES
 from dvc.repo import Repo
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
-from test_configs import check, compose
 
-from hydra_plugins.grid_sweeper import listed
-from twosome.evaluation.suites import SUITES
-from twosome.runs.experiments import combinations
-
-PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
 FAKE = f"""#!{sys.executable}
 import sys
 from functools import cache
@@ -125,50 +117,6 @@ def test_everything_once_then_what_changed(clone, stages):
     shutil.rmtree(clone / "results" / "smoke" / "runs" / "tomato_salad-others")
     assert trained(repro(clone)) in ([], ["tomato_salad-others"])  # DVC may have kept it
     assert (clone / "results" / "smoke" / "runs" / "tomato_salad-others").is_dir()
-
-
-@cache
-def grids(name: str) -> list:
-    """The grids of an experiment."""
-    return listed(OmegaConf.to_container(compose(f"experiment={name}", "hydra.verbose=false").hydra.sweeper.grids))
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_commands_of_a_profile_compose(clone, profile):
-    with Repo(str(clone)) as repo:
-        calls = [stage.cmd for stage in repo.stage.load_all(str(clone / PROFILES[profile]))]
-    composed = set()
-    for call in calls:
-        python, script, *words = shlex.split(call)
-        assert python == "python"
-        if script != "src/run.py":
-            results = f"results/{profile}"
-            assert [word for word in words if ("=" not in word and "results" in word) or word in ("--ablations", "--out")] in (
-                [f"{results}/runs", "--ablations", f"{results}/ablation_runs", "--out", results],
-                [f"{results}/glam_runs", "--out", f"{results}/glam"],
-            )
-            continue
-        given = OverridesParser.create().parse_overrides(words[1:])
-        sweeper = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
-        assert sweeper.pop("hydra.sweeper.results").split("/")[:3] in (
-            ["results", profile, "runs"],
-            ["results", profile, "ablation_runs"],
-            ["results", profile, "glam_runs"],
-        )
-        options = {name.removeprefix("hydra.sweeper.evaluate."): value for name, value in sweeper.items() if ".evaluate." in name}
-        assert set(sweeper) <= {"hydra.sweeper.suite", *(f"hydra.sweeper.evaluate.{name}" for name in options)}
-        suites = sweeper.get("hydra.sweeper.suite") or []
-        for suite in [suites] if isinstance(suites, str) else suites:
-            assert suite in SUITES
-            assert compose(f"suite={suite}", *(f"{name}={value}" for name, value in options.items()), entry="evaluate")
-        named = [override for override in given if not override.key_or_group.startswith("hydra")]
-        (experiment,) = [override.value() for override in given if override.key_or_group == "experiment"]
-        every = combinations(grids(experiment), named)
-        for overrides in every[:1] if experiment.startswith(("ablation", "glam")) else every:  # the others: test_configs
-            choice = tuple(word for word in overrides if not word.startswith("seed="))
-            if choice not in composed:  # once for all seeds
-                check(compose(*overrides))
-                composed.add(choice)
 
 
 def test_profiles_have_the_same_parts():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT, environment
+from composing import BROUGHT_BY, CHOICES
 from hydra._internal.utils import get_args_parser
-from test_configs import BROUGHT_BY, CHOICES
 
 from twosome.cli import benchmark, evaluate, export, play, probe, run, watch
 from twosome.cli.help import Composition, compose, group_rows, help_text, option_rows

@@ -1,27 +1,17 @@
 """What cannot fit is refused in one line that says what would; what works is not; long waits are announced."""
 
 import math
-import shlex
-from functools import cache
 
 import gymnasium
 import numpy as np
 import pytest
-import yaml
-from checkout import ROOT
-from omegaconf import OmegaConf
-from test_configs import CHOICES, EXPERIMENTS, compose
+from composing import compose, estimate
 
-from hydra_plugins.grid_sweeper import listed
-from twosome import parts
-from twosome.config import leaves, typed
 from twosome.errors import UserError
-from twosome.estimates.capacity import SHAPES, shape_of
+from twosome.estimates.capacity import SHAPES
 from twosome.estimates.estimate import DISK, GPU, MEMORY, Estimate, memory
 from twosome.estimates.feasible import check, check_resources, duration, gigabytes, largest_fit, notes
 from twosome.estimates.resources import World, measure
-from twosome.language.config import ModelConfig
-from twosome.runs.experiments import combinations
 from twosome.runs.job import Job
 from twosome.storage.folder import RunFolder
 
@@ -32,49 +22,11 @@ WORLD = World(
 )  # fmt: skip
 
 
-@cache
-def world_of(env: str) -> World:
-    return measure(parts.environment(OmegaConf.create(env)))
-
-
-def estimate(*words: str, world: World | None = None, **where) -> Estimate:
-    """Of what a command line composes."""
-    config = compose(*words)
-    options = dict(leaves(OmegaConf.to_container(config, resolve=True)))
-    shape = shape_of(typed(ModelConfig, config.model, "model"))
-    return Estimate(options, world or world_of(OmegaConf.to_yaml(config.env, resolve=True)), shape, threads=2, **where)
-
-
 def refused(run: Estimate, free: dict[str, float] = SMALL_MACHINE) -> str:
     with pytest.raises(UserError) as caught:
         check(run, free)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def commands() -> list[str]:
-    """All that the suite itself runs: each choice of a group, the experiments' runs, and the profiles' options for them."""
-    runs = [choice for choice in CHOICES if not choice.startswith(("hydra", "experiment", "affordance"))]
-    runs += [f"baseline=saycan {choice}" for choice in CHOICES if choice.startswith("affordance")]
-    for path in EXPERIMENTS:
-        sweeper = compose(f"experiment={path.stem}", "hydra.verbose=false").hydra.sweeper
-        if "grids" in sweeper:
-            grids = [{**grid, "seed": 0} for grid in listed(OmegaConf.to_container(sweeper.grids))]
-            runs += [shlex.join(run) for run in combinations(grids, [])]
-    for profile in ("params.yaml", "experiments/laptop/params.yaml", "experiments/paper/params.yaml"):
-        for name, part in yaml.safe_load((ROOT / profile).read_text()).items():
-            if isinstance(part, dict):
-                env = "env=babyai_text " if name == "glam" else ""
-                runs += [env + each["options"] for each in part.values() if isinstance(each, dict)]
-    return sorted(set(runs))
-
-
-@pytest.mark.parametrize("words", commands())
-def test_nothing_of_the_suite_is_refused_or_announced(words):
-    run = estimate(*shlex.split(words))
-    check(run, SMALL_MACHINE)
-    if not words.endswith("total_steps=500000"):
-        assert not list(notes(run, math.inf))
 
 
 @pytest.mark.parametrize(

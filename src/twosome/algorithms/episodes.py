@@ -76,7 +76,7 @@ class Episodic(Algorithm):
     in which they began would prefer short ones. The price is that the first decisions of such an episode were chosen by an older
     policy. A time limit ends an episode as a terminal state does, since no critic values what would follow.
 
-    config: of its options, those of the critic, bootstrap_truncated and gae_lambda have no effect.
+    config: of its options, those of the critic, bootstrap_truncated, desired_kl and gae_lambda have no effect.
     running: the unfinished episode of each environment. ended: the finished ones that wait to be learned from.
     """
 

@@ -15,6 +15,7 @@ POSITIVE = ("num_envs", "num_steps", "update_epochs", "num_minibatches", "gradie
             "adam_eps")  # fmt: skip
 FRACTIONS = ("gamma", "gae_lambda")
 LARGEST = 1e30  # float32 ends at 3e38, and Adam divides by small numbers
+KL_FACTOR = 1.5  # what desired_kl changes the learning rate by
 LEAST = 1e-7  # ratios are near 1, where float32's numbers are that far apart
 
 
@@ -48,6 +49,11 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("base_kl_coef",), lambda value: 0 <= value <= LARGEST, f"a number from 0 (no such term) to {LARGEST:g}"),
     (("value_warmup_updates",), lambda value: value >= 0, "0 or more"),
     (("anneal_steps",), lambda value: value >= 0, "0 (over the run) or more"),
+    (
+        ("desired_kl",),
+        lambda value: value is None or value >= LEAST,
+        f"a number from {LEAST:g} on, or null for a rate that does not follow the updates; below, the rate falls to 0",
+    ),
     (
         ("target_kl",),
         lambda value: value is None or value >= LEAST,
@@ -83,6 +89,10 @@ class PPOConfig:
     """Whether both fall linearly to 0."""
     anneal_steps: int = 0
     """Environment steps over which they fall, where that is more than the run has; otherwise they fall over the run."""
+    desired_kl: float | None = None
+    """The policy's learning rate is divided by 1.5 after an update whose steps have a mean KL above twice this, and multiplied by
+    1.5 after one whose mean is below half of it; it never exceeds what it would be without (Rudin et al. 2022, appendix A.1).
+    null: the rate does not depend on the updates."""
     gamma: float = 0.99
     """Discount per primitive step; a decision of duration d discounts by gamma^d."""
     gae_lambda: float = 0.95
@@ -166,6 +176,17 @@ class PPOConfig:
         if not self.anneal_lr:
             return 1.0
         return 1 - progress.update / max(progress.num_updates, -(-self.anneal_steps // self.batch_size))
+
+    def following(self, scale: float, approx_kl: float) -> float:
+        """What the policy's learning rate is multiplied by in the next update, because of desired_kl.
+
+        scale: the same of this update. approx_kl: of this update's steps, NaN if it had none.
+        """
+        if self.desired_kl is None:
+            return 1.0
+        if approx_kl > 2 * self.desired_kl:
+            return scale / KL_FACTOR
+        return min(scale * KL_FACTOR, 1.0) if approx_kl < self.desired_kl / 2 else scale
 
     def ent_coef_at(self, progress: "Progress") -> float:
         """The weight of the entropy bonus in an update."""

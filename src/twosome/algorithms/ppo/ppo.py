@@ -1,6 +1,7 @@
 """PPO (Schulman et al. 2017) on the decisions of parallel environments."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch.optim import Adam, AdamW, Optimizer
@@ -21,6 +22,8 @@ class PPO(Algorithm):
 
     An agent whose values come with its policy (`LearningAgent.joint_values`) has one optimiser and one loss, as in the paper. The
     value function of any other learns apart, with an optimiser, passes and minibatches of its own, as TWOSOME's.
+
+    rate_scale: what the policy's learning rate is multiplied by in the next update (PPOConfig.desired_kl).
     """
 
     shown = ("approx_kl",)
@@ -28,6 +31,7 @@ class PPO(Algorithm):
 
     def __init__(self, config: PPOConfig) -> None:
         self.config, self.num_envs, self.batch_size = config, config.num_envs, config.batch_size
+        self.rate_scale = 1.0
 
     def with_config(self, config: PPOConfig) -> "PPO":
         """Return the same algorithm with other options of PPOConfig."""
@@ -64,9 +68,11 @@ class PPO(Algorithm):
     def update(
         self, agent: LearningAgent, batch: Batch, optimizers: list[Optimizer], progress: Progress, generator: torch.Generator
     ) -> Metrics:
-        """See Algorithm. The learning rates and, with anneal_ent_coef, the entropy bonus fall over the run."""
+        """See Algorithm. The learning rates and, with anneal_ent_coef, the entropy bonus fall over the run; the policy's
+        rate follows the updates' KL (desired_kl)."""
         factor = self.config.lr_factor(progress)
-        rates = {"policy_lr": self.config.learning_rate * factor, "value_lr": self.config.value_learning_rate * factor}
+        policy_rate = self.config.learning_rate * factor * self.rate_scale
+        rates = {"policy_lr": policy_rate, "value_lr": self.config.value_learning_rate * factor}
         for optimizer, rate in zip(optimizers, rates.values(), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -77,6 +83,15 @@ class PPO(Algorithm):
                 self.config, ent_coef=self.config.ent_coef_at(progress), base_kl_coef=self.config.base_kl_coef_at(progress)
             )
             learned = update_policy(agent, batch, config, optimizers[0], generator)
+        self.rate_scale = self.config.following(self.rate_scale, learned["approx_kl"])
         if not agent.joint_values:
             learned |= update_critic(agent, batch, self.config, optimizers[1], generator)
         return learned | rates
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the updates so far have made of the learning rate."""
+        return {"rate_scale": self.rate_scale}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See Algorithm. A checkpoint from before desired_kl holds nothing, and had no such factor."""
+        self.rate_scale = state.get("rate_scale", 1.0)

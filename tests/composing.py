@@ -1,0 +1,84 @@
+"""For tests of what command lines compose: the suite's choices and experiments, their composition, and what it would take."""
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+
+import hydra
+from checkout import ROOT
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from hydra_plugins.grid_sweeper import listed
+from twosome import parts
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.cli.entry import CONFIGS
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, leaves, typed
+from twosome.estimates.capacity import shape_of
+from twosome.estimates.estimate import Estimate
+from twosome.estimates.resources import World, measure
+from twosome.language.config import ModelConfig
+from twosome.runs.trust import check_places
+
+FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
+FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
+CHOICES = sorted({f"{path.parent}={path.stem}" for path in FILES if path.parent != Path()})
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
+BROUGHT_BY = {
+    "affordance": "baseline=saycan",
+    **dict.fromkeys(("engine", "tuning", "value_head", "policy_head"), "baseline=twosome"),
+}  # groups that only come with a choice in another one
+
+
+def compose(*overrides: str, entry: str = "config"):
+    """What a command line with these words composes."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return hydra.compose(entry, list(overrides), return_hydra_config=any(o.startswith("hydra") for o in overrides))
+
+
+def targets(node) -> list[str]:
+    """All that a configuration would call."""
+    if isinstance(node, list):
+        return [target for value in node for target in targets(value)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["_target_"]] if "_target_" in node else []
+    return own + targets(list(node.values()))
+
+
+def check(config) -> None:
+    """Every setting is of its type, and all that is named can be found."""
+    OmegaConf.resolve(config)
+    assert all(map(get_object, targets(OmegaConf.to_container(config))))
+    check_places(config)
+    typed(PPOConfig, config.ppo, "ppo")
+    typed(EvaluationConfig, config.evaluation, "evaluation")
+    typed(RetentionConfig, config.retention, "retention")
+    typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")
+    typed(ModelConfig, config.model, "model")
+    assert callable(parts.normalization(config.norm))
+
+
+@cache
+def grids(experiment: str) -> list:
+    """The grids of an experiment; none if it is one run."""
+    sweeper = compose(f"experiment={experiment}", "hydra.verbose=false").hydra.sweeper
+    return listed(OmegaConf.to_container(sweeper.grids)) if "grids" in sweeper else []
+
+
+@cache
+def world_of(env: str) -> World:
+    return measure(parts.environment(OmegaConf.create(env)))
+
+
+def estimate(*words: str, **options) -> Estimate:
+    """What a command line would take. options: of estimate_of."""
+    return estimate_of(compose(*words), **options)
+
+
+def estimate_of(config, world: World | None = None, **where) -> Estimate:
+    """What a composed configuration would take. world: as measured, by default now. where: of Estimate."""
+    options = dict(leaves(OmegaConf.to_container(config, resolve=True)))
+    shape = shape_of(typed(ModelConfig, config.model, "model"))
+    return Estimate(options, world or world_of(OmegaConf.to_yaml(config.env, resolve=True)), shape, threads=2, **where)
