@@ -16,23 +16,21 @@ from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
 from twosome.policies.context import AgentContext
 from twosome.policies.policy_heads import PolicyHead, Words
+from twosome.policies.recurrence import Recurrence
 from twosome.policies.value_heads import ValueHead
 
 POLICIES = 32_768
 """Decisions whose policies are remembered until a weight changes."""
 FEATURE_BYTES = 64 * 2**20
 """Of the critic's features: those of 29,000 prompts for SmolLM2-135M, of 4,000 for a model of 7 billion weights."""
-RECURRING = 0.25
-"""The share of a rollout's decisions that were in the rollout before from which these are scored again together: in a batch a
-decision costs about a quarter of what it costs alone."""
 
 
 class LanguageAgent(LearningAgent):
     """Softmax over the language model's action scores (TWOSOME section 4.1); its Tuning says what of it learns.
 
     Two memories keep the model's cost at the number of distinct decisions. The policy of a decision is remembered until a weight
-    changes. The decisions of the last rollout are then scored again at once, which costs less than one by one, if at least the
-    share RECURRING of them had been met in the rollout before. A value head that reads the model as it was before training needs
+    changes. The decisions of the last rollout are then scored again at once, which costs less than one by one, if enough of
+    them had been met in the rollout before (Recurrence). A value head that reads the model as it was before training needs
     a prompt's features once. Both memories are bounded: POLICIES decisions, and features of FEATURE_BYTES.
     """
 
@@ -56,9 +54,7 @@ class LanguageAgent(LearningAgent):
             raise UserError("tuning: nothing of the language model learns; expected a tuning that trains some of its weights")
         self._weights: tuple[int, ...] = ()
         self._policies: Memory[DecisionText, tuple[Tensor, Tensor | None]] = Memory(POLICIES)
-        self._recent: Memory[DecisionText, None] = Memory(POLICIES)
-        self._before: set[DecisionText] = set()
-        self._again: int | None = None  # how many of _recent are in _before; None where there was no rollout before
+        self._recurrence = Recurrence(POLICIES)
         self._base: Memory[DecisionText, Tensor] = Memory(POLICIES)
         self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * engine.hidden_size)))
         self._distinct, self._tokens = 0, 0
@@ -83,26 +79,12 @@ class LanguageAgent(LearningAgent):
         texts = self.texts(decisions)
         wanted = list(dict.fromkeys(texts))
         if self._weights != self._weights_version():
-            wanted = list(dict.fromkeys([*self._likely(), *texts]))
+            wanted = list(dict.fromkeys([*self._recurrence.begin(), *texts]))
             self._weights = self._weights_version()
             self._policies.clear()
         policies = self._policies.of(wanted, self._score)
-        self._note(dict.fromkeys(texts))
+        self._recurrence.note(texts)
         return [policies[text] for text in texts]
-
-    def _likely(self) -> list[DecisionText]:
-        """The decisions that the rollout that begins will probably meet."""
-        recent = list(self._recent.state())
-        recurring = self._again is None or self._again >= RECURRING * len(recent)
-        self._before, self._again = set(recent), 0 if recent else None
-        self._recent.clear()
-        return recent if recurring else []
-
-    def _note(self, texts: dict[DecisionText, None]) -> None:
-        """Remember that the rollout met these."""
-        if self._again is not None:
-            self._again += sum(text in self._before for text in texts if text not in self._recent)
-        self._recent.keep(texts)
 
     def _score(self, texts: Sequence[DecisionText]) -> list[tuple[Tensor, Tensor | None]]:
         """See _remembered."""
@@ -226,17 +208,16 @@ class LanguageAgent(LearningAgent):
 
     def get_extra_state(self) -> dict[str, Any]:
         """The memories: a score can differ in its last bits with what it was computed beside, so resuming needs them."""
-        decisions = [[prompt, *actions] for prompt, actions in self._recent.state()]
         base = [([prompt, *actions], row) for (prompt, actions), row in self._base.state().items()]
-        return {"decisions": decisions, "again": self._again, "features": self._features.state(), "base": base}
+        return {**self._recurrence.state(), "features": self._features.state(), "base": base}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take up the memories of a checkpoint; the policies themselves are scored again when next asked for."""
-        self._weights, self._before, self._again = (), set(), state["again"]
-        for memory in (self._policies, self._recent, self._features, self._base):
+        self._weights = ()
+        self._recurrence.load_state(state)
+        for memory in (self._policies, self._features, self._base):
             memory.clear()
         self._base.keep({(prompt, tuple(actions)): row.to(self.engine.device) for (prompt, *actions), row in state["base"]})
-        self._recent.keep({(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]})
         self._features.keep({prompt: row.to(self.engine.device) for prompt, row in state["features"].items()})
 
     def _weights_version(self) -> tuple[int, ...]:
