@@ -38,10 +38,13 @@ LIBRARIES = (
         "lm_eval",
     ),
     *("hydra._internal.core_plugins.basic_sweeper", "submitit", "gymnasium", "rich.console", "PIL.Image"),
-    *("pandas", "scipy.stats", "seaborn", "matplotlib.backends.backend_agg"),
+    *("pandas", "pyarrow.pandas_compat", "scipy.stats", "seaborn", "matplotlib.backends.backend_agg"),
+    *("transformers.models.llama.modeling_llama", "peft.utils.transformers_weight_conversion"),
 )
-SUITE = ("twosome.evaluation.suites", "twosome.policies.language", "twosome.runs.run", "twosome.distributed.processes",
-         "twosome.cli.entry")  # fmt: skip
+SUITE = ("twosome.evaluation.suites", "twosome.policies.language", "twosome.policies.symbolic", "twosome.runs.run",
+         "twosome.distributed.processes", "twosome.cli.entry", "twosome.envs.overcooked", "twosome.algorithms.ppo",
+         "twosome.language.engines", "twosome.language.lora", "twosome.estimates.feasible", "twosome.runs.evaluate",
+         "twosome.evaluation.figures", "twosome.training.fit")  # fmt: skip
 
 
 def output_files(folder: Path, number: int, apart: bool) -> tuple[Path, Path]:
