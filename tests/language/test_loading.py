@@ -1,6 +1,7 @@
 """Loading: every source gives a frozen base with a float32 adapter, repeatably."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -205,3 +206,11 @@ def test_every_model_config_has_the_options_that_its_source_uses(file: Path) -> 
     others = {"smollm2": HUBS | {"architecture"}, "tiny_random": HUBS | RANDOM, "hf": {"architecture"}}[values["source"]]
     assert values.keys() == {item.name for item in dataclasses.fields(ModelConfig)} - others
     ModelConfig(**values)
+
+
+def test_the_adapters_configuration_names_its_layers_in_the_order_given(tmp_path):
+    names = ["v_proj", "o_proj", "q_proj", "k_proj"]
+    tuning = Lora(target_modules=names)
+    language = load_language_model(ModelConfig(source="tiny_random", device="cpu"), tuning)
+    tuning.export(language.model, tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] == names

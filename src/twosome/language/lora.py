@@ -74,7 +74,8 @@ class Lora(Tuning):
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft 0.21 on transformers 5.23
             model: PeftModel = peft.get_peft_model(base, adapter)  # float32 by default
         # The name of the base model in adapter_config.json: not a path into the suite's cache.
-        model.peft_config["default"].base_model_name_or_path = base.name_or_path
+        adapter.base_model_name_or_path = base.name_or_path
+        adapter.target_modules = targets  # PEFT makes it a set, whose order in the file differs from process to process
         return model
 
     def _targets(self, base: "PreTrainedModel") -> tuple[list[str], bool]:
