@@ -15,7 +15,7 @@ from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli.entry import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, leaves, typed
 from twosome.estimates.capacity import shape_of
-from twosome.estimates.estimate import Estimate
+from twosome.estimates.estimate import DISK, MEMORY, Estimate
 from twosome.estimates.resources import World, measure
 from twosome.language.config import ModelConfig
 from twosome.runs.trust import check_places
@@ -29,6 +29,8 @@ BROUGHT_BY = {
     "affordance": "baseline=saycan",
     **dict.fromkeys(("engine", "tuning", "value_head", "policy_head"), "baseline=twosome"),
 }  # groups that only come with a choice in another one
+SMALL_MACHINE = {MEMORY: 4e9, DISK: 1e9}
+"""What is free, in bytes."""
 
 
 def compose(*overrides: str, entry: str = "config"):

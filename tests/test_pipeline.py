@@ -18,7 +18,6 @@ from dvc.repo import Repo
 
 FAKE = f"""#!{sys.executable}
 import sys
-from functools import cache
 from pathlib import Path
 
 with open("calls", "a") as calls:

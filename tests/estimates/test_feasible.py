@@ -5,17 +5,16 @@ import math
 import gymnasium
 import numpy as np
 import pytest
-from composing import compose, estimate
+from composing import SMALL_MACHINE, compose, estimate
 
 from twosome.errors import UserError
 from twosome.estimates.capacity import SHAPES
-from twosome.estimates.estimate import DISK, GPU, MEMORY, Estimate, memory
+from twosome.estimates.estimate import GPU, MEMORY, Estimate, memory
 from twosome.estimates.feasible import check, check_resources, duration, gigabytes, largest_fit, notes
 from twosome.estimates.resources import World, measure
 from twosome.runs.job import Job
 from twosome.storage.folder import RunFolder
 
-SMALL_MACHINE = {MEMORY: 4e9, DISK: 1e9}
 WORLD = World(
     env_bytes=4e3, make_seconds=2e-4, reset_seconds=5e-5, decision_bytes=1e3, numbers=20, choices=10, actions=5, prompt_words=30,
     action_words=10,

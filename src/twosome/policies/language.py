@@ -77,13 +77,13 @@ class LanguageAgent(LearningAgent):
     def _remembered(self, decisions: Sequence[Decision]) -> list[tuple[Tensor, Tensor | None]]:
         """The log-policy of each decision, (actions,), and its value, (), where the value head is joint."""
         texts = self.texts(decisions)
-        wanted = list(dict.fromkeys(texts))
+        wanted = distinct = list(dict.fromkeys(texts))
         if self._weights != self._weights_version():
-            wanted = list(dict.fromkeys([*self._recurrence.begin(), *texts]))
+            wanted = list(dict.fromkeys([*self._recurrence.begin(), *distinct]))
             self._weights = self._weights_version()
             self._policies.clear()
         policies = self._policies.of(wanted, self._score)
-        self._recurrence.note(texts)
+        self._recurrence.note(distinct)
         return [policies[text] for text in texts]
 
     def _score(self, texts: Sequence[DecisionText]) -> list[tuple[Tensor, Tensor | None]]:

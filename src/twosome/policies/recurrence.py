@@ -1,6 +1,6 @@
 """The decisions of the last rollout, which the next one probably meets again."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from twosome.decision import DecisionText
@@ -30,12 +30,11 @@ class Recurrence:
         self._met.clear()
         return last if recurring else []
 
-    def note(self, texts: Iterable[DecisionText]) -> None:
+    def note(self, texts: Sequence[DecisionText]) -> None:
         """Remember that the rollout met these, each given once."""
-        texts = dict.fromkeys(texts)
         if self._again is not None:
             self._again += sum(text in self._before for text in texts if text not in self._met)
-        self._met.keep(texts)
+        self._met.keep(dict.fromkeys(texts))
 
     def state(self) -> dict[str, Any]:
         """Return what the next rollout's beginning needs, as plain values."""
