@@ -45,4 +45,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
     """Load the site's own script in place of the one from the network."""
-    return SHIM.sub(f'<script src="{"../" * page.file.dest_uri.count("/")}offline.js"></script>', output)
+    return _without_shim(output, "../" * page.file.dest_uri.count("/"))
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """Do the same on 404.html, which is no page of the manual."""
+    return _without_shim(output_content, "")
+
+
+def _without_shim(html: str, root: str) -> str:
+    return SHIM.sub(f'<script src="{root}offline.js"></script>', html)
