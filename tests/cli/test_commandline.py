@@ -156,7 +156,7 @@ REFUSED = {
     "'a b=1'": "a b: no such option",
     "hydra.foo=1": "hydra.foo: no such option",
     "+hydra.foo=1": "hydra.foo: no such option",
-    "trainer.profiler=simple": "trainer.profiler: no such option; --help lists the options. To hand it on: +trainer.prof",
+    "trainer.profiler=simple": "trainer.profiler: no such option; --help lists the options; type +trainer.profiler=si",
     "affordance=oracle": "affordance: no such option here; it comes with baseline=saycan",
     "+affordance=oracle": "affordance: no such option here; it comes with baseline=saycan",
     "+seed=3": "+seed=3: seed is an option already; leave the + out: seed=3",

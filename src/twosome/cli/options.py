@@ -229,7 +229,7 @@ class Options:
         near = nearest(key, names)
         hint = f"; did you mean {near}?" if near else "; --help lists the options"
         if word is not None and self.is_open(key):
-            hint += f". To hand it on: +{word}"
+            hint += f"{' T' if near else '; t'}ype +{word} to pass it on unchecked"
         return UserError(f"{key}: no such option{hint}")
 
     def names(self) -> list[str]:
