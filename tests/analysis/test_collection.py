@@ -183,6 +183,17 @@ def test_run_that_lost_its_results_is_refused(tmp_path):
     for name in ("metrics.csv", "evaluation.json"):
         (folder / name).unlink()
     refused("expected a metrics.csv or an evaluation.json, found neither", folder)
+    refused("expected a metrics.csv or an evaluation.json, found neither", folder, unfinished=True)
+
+
+def test_run_that_has_just_begun_is_left_out_with_a_warning(tmp_path, capsys):
+    make_run(tmp_path / "first")
+    begun = make_run(tmp_path / "second", seed=1)
+    for name in ("metrics.csv", "evaluation.json", "DONE"):
+        (begun / name).unlink()
+    (found,) = collection.read([tmp_path], unfinished=True)
+    assert found.source == tmp_path / "first"
+    assert capsys.readouterr().err == f"warning: {begun}: left out, since the run has no results yet\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from twosome.errors import UserError, shown
 from twosome.report.data import published, repeats
 from twosome.report.data.repeats import COUNTED
 from twosome.report.data.run import ABLATION, BEGAN, Run
-from twosome.report.data.run_folder import read_folder
+from twosome.report.data.run_folder import has_results, read_folder
 from twosome.report.messages import warn
 
 ADDED = ("accuracies", "drift")
@@ -33,11 +33,12 @@ def read(
 ) -> list[Run]:
     """Read all runs at and below the folders, sorted by task, method and seed; a run found twice counts once.
 
-    seeds: take only these; every trained method must have them all. unfinished: whether to take runs that are not finished.
+    seeds: take only these; every trained method must have them all. unfinished: whether to take runs that are not finished, as
+    far as they have results.
     evaluations: which of a run's evaluations count (repeats.COUNTED). first: the tasks that come first, in this order.
     Raises UserError where there is no run, or where runs cannot be compared.
     """
-    found = [run for folder in folders for run in _below(folder)]
+    found = [run for folder in folders for run in _below(folder, unfinished)]
     if not unfinished:
         for run in found:
             _check_finished(run)
@@ -83,7 +84,7 @@ def _place(task: str, first: Sequence[str]) -> tuple[int, str]:
     return (first.index(task) if task in first else len(first), task)
 
 
-def _below(folder: Path) -> list[Run]:
+def _below(folder: Path, unfinished: bool) -> list[Run]:
     if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise UserError(f"{folder}: no such folder; expected a run folder, or one that holds some")
     files = (path for name in ("config.yaml", published.FILES[0]) for path in folder.rglob(name))
@@ -92,7 +93,10 @@ def _below(folder: Path) -> list[Run]:
         if file.name == published.FILES[0]:
             runs += published.read(file.parent)
         elif (file.parent / "provenance.json").exists() and not (file.parent / EXPORTED).exists():
-            runs.append(read_folder(file.parent))
+            if unfinished and not has_results(file.parent):
+                warn(f"{file.parent}: left out, since the run has no results yet")
+            else:
+                runs.append(read_folder(file.parent))
     if not runs:
         raise UserError(
             f"{folder}: no run in it; expected folders with config.yaml and provenance.json, as src/run.py writes them, "
