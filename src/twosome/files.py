@@ -1,4 +1,4 @@
-"""Write files atomically, and compute their checksums."""
+"""Write files atomically, compute their checksums, and name the folder of caches."""
 
 import hashlib
 import os
@@ -24,6 +24,11 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
+
+
+def cache_root() -> Path:
+    """Return the folder of what is kept for later runs on this machine: ``$TWOSOME_CACHE``, or ``~/.cache/twosome``."""
+    return Path(os.environ.get("TWOSOME_CACHE") or "~/.cache/twosome").expanduser()
 
 
 def sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ import torch
 from loading_tools import PROMPT, load, logits
 
 from twosome.errors import UserError
-from twosome.language import checkpoints, smollm2
+from twosome.language import checkpoints, gguf_file, smollm2
 from twosome.language.config import ModelConfig
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lora import Lora
@@ -42,11 +42,11 @@ def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_interrupted_conversion_leaves_nothing(
     fake_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(smollm2, "_read_gguf", FakeGguf(crash=True))
+    monkeypatch.setattr(gguf_file, "_read_gguf", FakeGguf(crash=True))
     with pytest.raises(KeyboardInterrupt):
         load_language_model(ModelConfig())
     assert list(fake_package.iterdir()) == []
-    monkeypatch.setattr(smollm2, "_read_gguf", FakeGguf())
+    monkeypatch.setattr(gguf_file, "_read_gguf", FakeGguf())
     capsys.readouterr()
     load_language_model(ModelConfig())
     assert [folder.name[-2:] for folder in fake_package.iterdir()] == ["-1"]
@@ -63,8 +63,8 @@ def test_the_loser_of_two_conversions_leaves_the_winner_alone(fake_package: Path
         (target / "winner").write_text("")
         return FakeGguf()(_)
 
-    monkeypatch.setattr(smollm2, "_read_gguf", read_while_another_wins)
-    smollm2.convert(fake_package / smollm2.GGUF, target)
+    monkeypatch.setattr(gguf_file, "_read_gguf", read_while_another_wins)
+    gguf_file.convert(fake_package / smollm2.GGUF, target)
     assert [file.name for file in fake_package.rglob("*")] == ["model", "winner"]
 
 

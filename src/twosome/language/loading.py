@@ -15,9 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from twosome import seeding
 from twosome.errors import UserError
-from twosome.language import checkpoints, smollm2, tiny
+from twosome.language import checkpoints, gguf_file, smollm2, tiny
 from twosome.language.attention import use_tree_attention
-from twosome.language.config import ModelConfig, check_options, resolve_device, resolve_dtype
+from twosome.language.config import ModelConfig, check_options, gguf_path, resolve_device, resolve_dtype
 from twosome.language.packed_linear import pack_frozen_layers
 from twosome.language.tuning import Frozen, Tuning
 
@@ -120,12 +120,12 @@ def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenize
         architecture = tiny.build_config(config.architecture, tokenizer)
         model = tiny.spread(checkpoints.model_class(architecture).from_config(architecture, **options))
         return model, tokenizer, _recipe_checksum(config, architecture), f"tiny_random/{config.architecture}"
-    if config.source == "smollm2":
-        folder, checksum = smollm2.folder_and_checksum()
+    if (gguf := _converted(config)) is not None:
+        folder, checksum, name = gguf
         with checkpoints.no_progress_bars():
             if config.random:
-                return _random(config, folder, smollm2.NAME, checksum, options)
-            return *checkpoints.read(folder, **options), checksum, smollm2.NAME
+                return _random(config, folder, name, checksum, options)
+            return *checkpoints.read(folder, **options), checksum, name
     path = str(config.path)
     pretrained = config.keep_embeddings or not config.random
     folder = checkpoints.find_folder(path, weights=pretrained, **_trust(config))
@@ -134,6 +134,15 @@ def _load_base(config: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenize
         return _random(config, folder, path, checkpoints.checksum(files) if files else "", options)
     model, tokenizer = checkpoints.read(folder, option_value=path, **_trust(config), **options)
     return model, tokenizer, checkpoints.checksum(files), path
+
+
+def _converted(config: ModelConfig) -> tuple[Path, str, str] | None:
+    """Return the folder, checksum and name of a model that is distributed as a GGUF file; None for another one."""
+    if config.source == "smollm2":
+        return *smollm2.folder_and_checksum(), smollm2.NAME
+    if (file := gguf_path(str(config.path))) is not None:
+        return *gguf_file.converted(file), str(config.path)
+    return None
 
 
 def _random(

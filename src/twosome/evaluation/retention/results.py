@@ -13,8 +13,7 @@ from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, version
 from twosome.evaluation.retention.harness import Correct
 from twosome.evaluation.retention.paired import compare
-from twosome.files import sha256, write_atomic
-from twosome.language.smollm2 import cache_root
+from twosome.files import cache_root, sha256, write_atomic
 
 OUTCOMES = "-lgr"
 """An item's outcome: "-" wrong before and after, "l" lost (right before only), "g" gained (after only), "r" right both times."""
