@@ -47,7 +47,7 @@ def run_of(folder, grid, seed, after, before=0.3, steps=2048):
     options |= {"env": env, "label": label, "ppo": {"num_envs": 4, "learning_rate": rate}}
     make_run(folder, method, seed, rising(after, 400), steps, grid["env.task"], after, before, **options)
     choices = {"env": grid["env"], "norm": "word", "baseline": baseline, "value_head": grid.get("value_head", "frozen"),
-               "tuning": grid.get("tuning", "lora"), "algorithm": "ppo"}  # fmt: skip
+               "tuning": grid.get("tuning", "lora"), "algorithm": "ppo", "model": grid.get("model", "smollm2_135m")}  # fmt: skip
     (folder / "choices.json").write_text(json.dumps(choices))
     records = json.loads((folder / "evaluation.json").read_text())
     (folder / "evaluation.json").write_text(json.dumps([record | {"prompt": env["prompt"]} for record in records]))
@@ -100,7 +100,7 @@ def test_each_run_of_an_experiment_has_one_value(tmp_path, name):
 def test_the_experiments_are_those_of_the_file():
     assert {path.stem.removeprefix("ablation_") for path in (ROOT / "experiments").glob("ablation_*.yaml")} == set(BY_NAME)
     together = yaml.safe_load((ROOT / "experiments" / "ablations.yaml").read_text())["defaults"]
-    assert set(together) == {f"ablation_{name}" for name in BY_NAME} - {"ablation_prompt"}
+    assert set(together) == {f"ablation_{name}" for name in BY_NAME} - {"ablation_prompt", "ablation_model"}
     for name in BY_NAME:
         labels = {grid["label"] for grid in grids(name)} - {"null"}
         assert all(label.startswith(f"{ABLATION}{name}/") for label in labels)
