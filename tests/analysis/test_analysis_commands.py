@@ -1,73 +1,26 @@
 """The commands as a user runs them: what they write, that it is the same each time, and how they refuse."""
 
-import base64
-import html
 import json
 import re
 import subprocess
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from importlib import import_module
 
 import pandas as pd
 import pytest
 from analysis_tools import OPTIMUM, SCRIPTS, make_run, make_study
 from checkout import ROOT, environment
+from command_tools import AGAINST, FEW, WRITES, made
 from PIL import Image
 
 import curves
-from twosome.report.output import tables
 from twosome.report.output.files import DPI
 from twosome.report.output.folder import Folder
 from twosome.report.results.summary_table import ALL
 from twosome.report.statistics.axes import AXES
 
 VARIABLES = environment() | {"PYTHONPATH": str(ROOT / "src")}  # this checkout, whichever one is installed
-FEW = ["--bootstrap-samples", "50", "--window", "512"]
-AGAINST = {
-    axis.name: {
-        f"curves{axis.suffix}.csv",
-        *(f"curves_{name}{axis.suffix}.{kind}" for name in ("norms", "baselines") for kind in ("png", "pdf")),
-    }
-    for axis in AXES.values()
-}
-"""What curves.py writes, by the value of --against."""
-WRITES = {
-    "curves": AGAINST["env_steps"],
-    "summary": {"summary.md", "summary.csv", "summary.tex"},
-    "generalization": {
-        f"{name}.{suffix}" for name in ("generalization", "transfer") for suffix in ("csv", "md", "tex", "pdf", "png")
-    },
-    "retention": {
-        *(f"retention.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")),
-        *("drift.csv", "drift.md", "drift.tex", "forgetting.csv", "forgetting.pdf", "forgetting.png"),
-    },
-    "claims": {"claims.md", "claims.csv"},
-}
-WRITES["report"] = {"report.html", *set.union(*WRITES.values(), *AGAINST.values())}
-
-
-def made(script, *words):
-    """What a command wrote, by name."""
-    module = import_module(script)
-    parser = module.parser()
-    if script in ("curves", "summary", "claims", "report"):
-        parser.set_defaults(bootstrap_samples=50, window=512)
-    return {path.name: path for path in module.make(parser.parse_args(list(map(str, words))))}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return make_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def results(study, tmp_path_factory):
-    """The folder into which the report's command wrote, and by it all others."""
-    out = tmp_path_factory.mktemp("results")
-    assert set(made("report", study, "--out", out)) == WRITES["report"]
-    return out
 
 
 def test_every_command_is_tested():
@@ -275,85 +228,6 @@ def test_ledger_of_the_study(results):
     assert rows.center[rows.of.notna() & (rows.claim < 8)].notna().all()
 
 
-class Links(HTMLParser):
-    """Collects what a page refers to, and which tags it has."""
-
-    def __init__(self):
-        super().__init__()
-        self.sources, self.links, self.tags = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "srcset", "data", "poster")]
-        self.links += [value for name, value in attrs if name == "href"]
-
-
-def test_report_is_one_file_with_working_links(study, results):
-    page, text = Links(), (results / "report.html").read_text()
-    page.feed(text)
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert len(page.sources) == 10
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert not re.search(r"url\(|@import|https?://", text)
-    for link in page.links:
-        if link.startswith("#"):
-            assert f'id="{link[1:]}"' in text
-        else:
-            assert (results / link).exists(), link
-    assert page.tags.count("details") == len(list(study.glob("*/config.yaml")))
-    assert "learning_rate: 0.001" in text
-    assert "0123abc" in text
-    assert text.count('class="verdict supported"') > 10
-
-
-def test_report_says_what_cannot_be_made_and_shows_nothing_of_other_runs(study, tmp_path, capsys):
-    """A first run, without a language model: no norm, never played elsewhere, never asked. What is in --out is of other runs."""
-    made("generalization", study, "--out", tmp_path)
-    made("curves", study, "--out", tmp_path)
-    make_run(tmp_path / "runs" / "0", "ppo", steps=1024)
-    capsys.readouterr()
-    written = made("report", tmp_path / "runs", "--out", tmp_path)
-    drawn = {name for names in AGAINST.values() for name in names if "norms" not in name}
-    assert set(written) == drawn | WRITES["summary"] | WRITES["claims"] | {"report.html"}
-    page, text = Links(), written["report.html"].read_text()
-    page.feed(text)
-    for source, axis in zip(page.sources, AXES.values(), strict=True):
-        picture = written[f"curves_baselines{axis.suffix}.png"]
-        assert base64.b64decode(source.partition(",")[2]) == picture.read_bytes()
-    assert "generalization.csv" not in text
-    lines = capsys.readouterr().err.splitlines()
-    lacking = {"generalization": "suite=unseen", "retention": "suite=drift", "ablations": "experiment=ablations"}
-    for line, (part, remedy) in zip(lines, lacking.items(), strict=True):
-        assert line.startswith(f"warning: the report lacks {part}: ")
-        assert remedy in line
-        assert html.escape(line.partition(f"lacks {part}: ")[2]) in text
-
-
-def test_report_has_the_options_of_what_it_makes():
-    own = vars(import_module("report").parser().parse_args(["x"]))
-    for script in WRITES:
-        others = vars(import_module(script).parser().parse_args(["x"]))
-        others.pop("against", None)  # the report shows all
-        assert others.items() <= own.items()
-
-
-def test_report_links_the_page_that_shows_an_agent_at_work(tmp_path):
-    run = make_run(tmp_path / "runs" / "0", steps=1024)
-    (run / "watch").mkdir()
-    for name in ("tomato_salad.html", "another.html"):
-        (run / "watch" / name).touch()
-    page = Links()
-    page.feed(made("report", tmp_path / "runs", "--out", tmp_path / "out")["report.html"].read_text())
-    assert [link for link in page.links if "watch" in link] == ["../runs/0/watch/tomato_salad.html"]
-
-
-def test_report_escapes_what_runs_say(tmp_path):
-    make_run(tmp_path / "run", task="<script>alert(1)</script>")
-    page = Links()
-    page.feed(made("report", tmp_path / "run", "--out", tmp_path)["report.html"].read_text())
-    assert "script" not in page.tags
-
-
 @pytest.mark.parametrize(
     ("words", "match"),
     [
@@ -384,21 +258,3 @@ def test_commands_share_their_options(script):
     options = module.parser().parse_args(["x"])
     assert {"runs", "out", "seeds", "unfinished"} <= set(vars(options))
     assert callable(module.make)
-
-
-def test_one_table_in_all_formats(tmp_path):
-    """A bar in a cell is no end of it; the report's HTML is that of the table, not of a file."""
-    table = tables.Table("T", ["x|y", "n"], [["a | b", "1"]], ["A | note."], left=1, data=pd.DataFrame({"n": [1.23456789]}))
-    out = Folder(tmp_path)
-    out.table("t", table)
-    assert (tmp_path / "t.md").read_text() == "## T\n\n| x\\|y | n |\n|:--|--:|\n| a \\| b | 1 |\n\n- A | note.\n"
-    assert (tmp_path / "t.csv").read_text() == "n\n1.23457\n"
-    assert "a | b & 1" in (tmp_path / "t.tex").read_text()
-    assert '<td class="words" data-column="x|y">a | b</td>' in tables.to_html(out.tables["t"])
-    assert [path.name for path in out.paths] == ["t.md", "t.csv", "t.tex"]
-
-
-def test_latex_is_escaped():
-    table = tables.Table("T", ["a_b", "50 %"], [["> 3 & more", "±1"]], left=1)
-    assert r"a\_b & 50 \% \\" in tables.to_latex(table)
-    assert r"$>$ 3 \& more & $\pm$1 \\" in tables.to_latex(table)

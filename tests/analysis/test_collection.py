@@ -6,18 +6,13 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from analysis_tools import PAPER, add_retention, make_run, make_study, record, write_json
+from analysis_tools import PAPER, add_retention, make_run, record, write_json
 from checkout import checkout, run
 
 from twosome.errors import UserError
 from twosome.former import upgraded
 from twosome.report.data import collection, published
 from twosome.report.data.run_folder import read_folder
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return make_study(tmp_path_factory.mktemp("study"))
 
 
 def test_bins_hold_all_episodes(study):
