@@ -75,6 +75,8 @@ def test_area_of_a_straight_line_is_its_middle(tmp_path):
     at, values = smoothing.smoothed(run, BIN)
     assert measures.area(run, BIN) == pytest.approx((values[0] + values[-1]) / 2)
     assert measures.area(run, BIN, share=0.5) == pytest.approx((values[0] + values[at == 4096][0]) / 2)
+    first = smoothing.smoothed(run, 4096)[1]
+    assert measures.area(run, 4096, share=0.1) == first[~np.isnan(first)][0]  # a share that is shorter than the window
 
 
 def test_fall_is_the_largest_below_an_earlier_value(tmp_path):

@@ -20,7 +20,7 @@ GOOD = 0.9
 FEW = 30
 """Fewer episodes have no interval of their own: two equal ones would give one without length."""
 EARLY = 0.15
-"""Share of the training steps that counts as early."""
+"""Share of the training steps that counts as early, if it is as long as the window."""
 
 
 def final_return(run: Run, window: int) -> float:
@@ -52,11 +52,15 @@ def steps_to_good(run: Run, window: int, axis: Axis = STEPS) -> float:
 
 
 def area(run: Run, window: int, share: float = 1.0) -> float:
-    """Return the area under the smoothed curve over the first share of the training steps, divided by their number."""
+    """Return the area under the smoothed curve over the first share of the training steps, divided by their number.
+
+    Over the first window where the share is shorter.
+    """
     if not run.steps:
         return math.nan
     at, values = smoothed(run, window)
-    there = ~np.isnan(values) & (at <= share * max(run.steps, run.end))
+    at, values = at[~np.isnan(values)], values[~np.isnan(values)]
+    there = at <= max(share * max(run.steps, run.end), *at[:1])
     at, values = at[there], values[there]
     if len(at) < 2:
         return float(values[0]) if len(at) else math.nan
