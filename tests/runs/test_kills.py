@@ -11,9 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checkout import started
-from test_faults import OPTIONS
-from test_resume import result
+from checkout import result, started
+from fault_tools import OPTIONS
 
 UPDATES = 60
 LONG = [*OPTIONS, f"total_steps={UPDATES * 4 * 8}"]

@@ -1,0 +1,120 @@
+"""Folders of runs that come from elsewhere, or were changed: one line says so, and no code of theirs runs."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from fault_tools import error_line, flip_a_bit, truncate
+from omegaconf import OmegaConf
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"norm._target_": "os.system"},
+        {"baseline.critic": {"_target_": "pickle.loads"}},
+        {"logger.evil": {"_target_": "subprocess.check_output"}},
+        {"env.id": "antigravity:Fly-v0"},
+        {"env.prompt": "antigravity:fly"},
+        {"env.prompt": "twosome.cli.entry:os.system"},
+        {"model.trust_remote_code": True},
+        {"model.allow_pickle": True},
+    ],
+)
+def test_resuming_a_foreign_folder_runs_no_code_of_it(suite, monkeypatch, undisturbed, tmp_path, change):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / "DONE").unlink()
+    config = OmegaConf.load(folder / "config.yaml")
+    for name, value in change.items():
+        OmegaConf.update(config, name, value, force_add=True)
+    OmegaConf.save(config, folder / "config.yaml")
+    monkeypatch.setattr("twosome.runs.run.Job", None)  # nothing gets so far
+    line = error_line(*suite("run", f"resume={folder}"), 2)
+    assert f"{next(iter(change))}" in line
+    assert "expected" in line
+
+
+def test_weights_that_are_not_those_recorded_are_refused(suite, undisturbed, tmp_path):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    recorded = json.loads((folder / "provenance.json").read_text())["export_checksums"]
+    (name,) = recorded
+    digest = subprocess.run(["sha256sum", folder / name], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert recorded == {"adapter/adapter_model.safetensors": digest}
+    flip_a_bit(folder / name)
+    line = error_line(*suite("evaluate", f"run={folder}", "episodes=2"), 2)
+    assert f"{folder / name}: its sha256 is" in line
+    assert f"expected {digest} as in provenance.json" in line
+
+
+def test_a_model_other_than_the_runs_is_refused(suite, undisturbed, tmp_path):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"model_checksum": "0" * 64}))
+    assert "the run needs the weights that it began with" in error_line(*suite("evaluate", f"run={folder}", "episodes=2"), 2)
+    (folder / "DONE").unlink()
+    assert "the run needs the weights that it began with" in error_line(*suite("run", f"resume={folder}"), 2)
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"model_dtype": "bfloat16"}))
+    assert "computes in float32, expected bfloat16" in error_line(*suite("run", f"resume={folder}"), 2)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "choices.json", "provenance.json"])
+def test_a_folder_whose_files_are_damaged_is_one_line(suite, undisturbed, tmp_path: Path, name):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / "DONE").unlink()
+    truncate(folder / name)
+    (folder / name).write_text((folder / name).read_text() + "\n{[")
+    assert str(folder / name) in error_line(*suite("run", f"resume={folder}", "seed=5"), 2)
+
+
+def wider(folder):
+    config = OmegaConf.load(folder / "config.yaml")
+    config.tuning.rank += 1
+    OmegaConf.save(config, folder / "config.yaml")
+
+
+def binary(folder):
+    (folder / "episodes.csv").write_bytes(bytes(range(256)))
+
+
+def of_a_list(folder):
+    for path in folder.glob("checkpoints/*.ckpt"):
+        torch.save([1], path)
+
+
+def of_weights_alone(folder):
+    for path in folder.glob("checkpoints/*.ckpt"):
+        torch.save({"state_dict": {}}, path)
+
+
+def of_a_word(folder):
+    (folder / "evaluation.json").write_text('["a"]')
+
+
+def of_a_wrong_type(folder):
+    (folder / "evaluation.json").write_text('[{"when": 3}]')
+
+
+def locked_by_a_folder(folder):
+    (folder / ".lock").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (wider, 2, "in the checkpoint and (9, 32) by config.yaml; expected the configuration that the run began with"),
+        (binary, 2, "episodes.csv: expected a readable table ("),
+        (of_a_list, 2, "(no mapping)"),
+        (of_weights_alone, 2, "(no checkpoint of a run: it lacks callbacks, epoch, "),
+        (of_a_word, 2, "evaluation.json: record 1: it is 'a'; expected what src/evaluate.py writes"),
+        (of_a_wrong_type, 2, "evaluation.json: record 1: when is 3; expected what src/evaluate.py writes"),
+        (locked_by_a_folder, 1, "/.lock: Is a directory; look at the folder's name and at what is there; then go on with: "),
+    ],
+)
+def test_a_folder_that_holds_something_else_is_one_line(suite, undisturbed, tmp_path, change, code, said):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / "DONE").unlink()
+    change(folder)
+    assert said in error_line(*suite("run", f"resume={folder}"), code)
