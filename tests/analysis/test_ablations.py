@@ -40,7 +40,8 @@ def run_of(folder, grid, seed, after, before=0.3, steps=2048):
            "kwargs": {"idle_actions": grid.get("env.kwargs.idle_actions", 0)}}  # fmt: skip
     baseline = grid["baseline"]
     targets = OmegaConf.to_container(OmegaConf.from_dotlist([f"x={grid.get('tuning.target_modules', 'null')}"]))["x"]
-    tuning = {"rank": grid.get("tuning.rank", 8), "alpha": grid.get("tuning.alpha", 16), "target_modules": targets}
+    tuning = {"rank": grid.get("tuning.rank", 8), "alpha": grid.get("tuning.alpha", 16), "target_modules": targets,
+              "layers": {"null": None}.get(layers := grid.get("tuning.layers", "half"), layers)}  # fmt: skip
     rate = float(grid.get("ppo.learning_rate", 2e-3))
     language = {"value_head": {"detached": grid.get("value_head") == "detached"}, "tuning": tuning}
     method, options = ("ppo", {}) if baseline == "ppo" else ("twosome-word", language)

@@ -189,6 +189,7 @@ def by_name(paper: Paper) -> dict[str, Measure]:
         "gain on new tasks": partial(on_tasks, crossover=False, gain=True),
         "gain on the crossover": partial(on_tasks, crossover=True, gain=True),
         "area": area,
+        "seconds": lambda run, window: run.seconds,
         "return before training": untrained,
         "return after training": lambda run, window: evaluated(run, "return_mean", "sampled"),
         "success after training": lambda run, window: evaluated(run, "success_rate", "sampled"),
