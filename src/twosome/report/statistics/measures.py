@@ -60,10 +60,12 @@ def area(run: Run, window: int, share: float = 1.0) -> float:
         return math.nan
     at, values = smoothed(run, window)
     at, values = at[~np.isnan(values)], values[~np.isnan(values)]
-    there = at <= max(share * max(run.steps, run.end), *at[:1])
+    if not len(at):
+        return math.nan
+    there = at <= max(share * max(run.steps, run.end), at[0])
     at, values = at[there], values[there]
-    if len(at) < 2:
-        return float(values[0]) if len(at) else math.nan
+    if len(at) == 1:
+        return float(values[0])
     return float(np.trapezoid(values, at) / (at[-1] - at[0]))
 
 
