@@ -198,6 +198,26 @@ def test_features_come_once_per_prompt_from_the_frozen_model() -> None:
     assert not values.requires_grad
 
 
+def test_features_come_with_the_base_policies_once_these_were_asked_for() -> None:
+    language, new = agent(), numbered(0)
+    disturb(language)
+    base = language.base_log_policy(ALL)
+    before = language.engine.tokens_computed
+    features, _ = language.features(ALL)
+    assert language.engine.tokens_computed == before  # known from the base policies
+    prompts = list(dict.fromkeys(one.prompt for one in ALL))
+    torch.testing.assert_close(features, oracle.features(language.engine, prompts), atol=1e-4, rtol=0)
+    language.features(new)
+    assert language.engine.tokens_computed > before
+    before = language.engine.tokens_computed
+    language.base_log_policy(new)
+    assert language.engine.tokens_computed == before  # computed with the features
+    resumed = agent()
+    resumed.set_extra_state(stored(language.get_extra_state()))
+    assert torch.equal(resumed.base_log_policy(ALL), base)
+    assert torch.equal(resumed.features(new)[0], language.features(new)[0])
+
+
 def test_of_ever_new_prompts_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * agent().engine.hidden_size)
     language, resumed = agent(), agent()

@@ -71,8 +71,7 @@ class LanguageAgent(LearningAgent):
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """See Agent; each distinct decision is scored once per state of the weights, as far as POLICIES goes."""
-        rows = [policy for policy, _ in self._remembered(decisions)]
-        return _padded(rows)
+        return _padded([policy for policy, _ in self._remembered(decisions)])
 
     def _remembered(self, decisions: Sequence[Decision]) -> list[tuple[Tensor, Tensor | None]]:
         """The log-policy of each decision, (actions,), and its value, (), where the value head is joint."""
@@ -89,12 +88,16 @@ class LanguageAgent(LearningAgent):
     def _score(self, texts: Sequence[DecisionText]) -> list[tuple[Tensor, Tensor | None]]:
         """See _remembered."""
         scores = self.engine.score(texts)
-        # Before the first update the features come for nothing.
-        if not self.joint_values and self.tuning.is_reference(self.lm):
-            states = zip(texts, scores.prompt_states, strict=True)
-            self._features.keep({prompt: state.clone() for (prompt, _), state in states if prompt not in self._features})
+        if self.tuning.is_reference(self.lm):
+            self._keep_features(texts, scores)
         values = self.critic(scores.prompt_states).unbind() if self.joint_values else [None] * len(texts)
         return list(zip(self._own_rows(scores, texts), values, strict=True))
+
+    def _keep_features(self, texts: Sequence[DecisionText], scores: Scores) -> None:
+        """Keep what the critic reads, which scores by the model before training have for nothing."""
+        if not self.joint_values:
+            states = zip(texts, scores.prompt_states, strict=True)
+            self._features.keep({prompt: state.clone() for (prompt, _), state in states if prompt not in self._features})
 
     def evaluate(self, decisions: Sequence[Decision], choices: Tensor | None = None) -> Iterator[tuple[list[int], Evaluation]]:
         """See LearningAgent; samples that share a decision share its row, so its gradient is computed once."""
@@ -104,10 +107,9 @@ class LanguageAgent(LearningAgent):
         distinct = list(samples)
         self._distinct += len(distinct) if torch.is_grad_enabled() else 0
         for members, scores in self.engine.batches(distinct):
-            indices = [index for member in members for index in samples[distinct[member]]]
-            rows = torch.tensor([row for row, member in enumerate(members) for _ in samples[distinct[member]]])
-            rows = rows.to(self.engine.device)
             texts = [distinct[member] for member in members]
+            indices = [index for text in texts for index in samples[text]]
+            rows = torch.tensor([row for row, text in enumerate(texts) for _ in samples[text]], device=self.engine.device)
             terms = self.token_logprobs(scores, texts)
             tokens = None if choices is None else self._tokens_of(scores, terms, rows, choices[torch.tensor(indices)])
             values = self.critic(scores.prompt_states)[rows] if self.joint_values else None
@@ -147,7 +149,9 @@ class LanguageAgent(LearningAgent):
 
     def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
         with self.engine.reference():
-            return self._own_rows(self.engine.score(texts), texts)
+            scores = self.engine.score(texts)
+        self._keep_features(texts, scores)
+        return self._own_rows(scores, texts)
 
     def _own_rows(self, scores: Scores, texts: Sequence[DecisionText]) -> list[Tensor]:
         """The log-policy of each decision, (its actions,), as a tensor of its own."""
@@ -156,6 +160,8 @@ class LanguageAgent(LearningAgent):
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
+        if len(self._base):  # updates ask for these, and the features come with them
+            self.base_log_policy(decisions)
         features = self._frozen([decision.prompt for decision in decisions])
         rows = {prompt: row for row, prompt in enumerate(features)}
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.engine.device)
@@ -222,9 +228,8 @@ class LanguageAgent(LearningAgent):
 
     def _weights_version(self) -> tuple[int, ...]:
         """Changes with every in-place change of what learns: PyTorch counts them."""
-        return tuple(
-            parameter._version for parameter in (*self._learned, *(self.critic.parameters() if self.joint_values else ()))
-        )
+        learned = (*self._learned, *(self.critic.parameters() if self.joint_values else ()))
+        return tuple(parameter._version for parameter in learned)
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:
