@@ -66,7 +66,7 @@ def check(config) -> None:
 def grids(experiment: str) -> list:
     """The grids of an experiment; none if it is one run."""
     sweeper = compose(f"experiment={experiment}", "hydra.verbose=false").hydra.sweeper
-    return listed(OmegaConf.to_container(sweeper.grids)) if "grids" in sweeper else []
+    return listed(*map(OmegaConf.to_container, (sweeper.grids, sweeper.bases))) if "grids" in sweeper else []
 
 
 @cache

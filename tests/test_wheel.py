@@ -87,7 +87,8 @@ def test_it_holds_the_code_the_configuration_and_nothing_else(wheel):
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     conf = {file for pattern in ("conf/*.yaml", "conf/**/*.yaml") for file in ROOT.glob(pattern)}
     expected = {f"twosome/{file.relative_to(ROOT)}" for file in conf}
-    expected |= {f"twosome/conf/experiment/{file.name}" for file in (ROOT / "experiments").glob("*.yaml")}
+    experiments = [file for pattern in ("*.yaml", "bases/*.yaml") for file in (ROOT / "experiments").glob(pattern)]
+    expected |= {f"twosome/conf/experiment/{file.relative_to(ROOT / 'experiments')}" for file in experiments}
     expected |= {str(file.relative_to(ROOT / "src")) for file in (ROOT / "src").glob("*/**/*.py")}
     assert expected | {"twosome/py.typed"} <= names
     data = names - expected - {"twosome/py.typed"}

@@ -4,6 +4,7 @@ It is selected by ``override /hydra/sweeper: grids``. Its options are explained 
 launchers can be used. Hydra imports its plugins at every start, so modules that need PyTorch are imported when a sweep begins.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,34 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from twosome.cli.grammar import quoted
 from twosome.cli.options import Checker
+from twosome.errors import unknown_choice
 
 
-def listed(grids: Any) -> list[dict[str, Any]]:
-    """Return the grids of a list, of lists by name, or of None."""
-    return [grid for each in grids.values() for grid in each] if isinstance(grids, dict) else grids or []
+def listed(grids: Any, bases: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the grids of a list, of lists by name, or of None; one that names bases once for each. Raises UserError."""
+    every = [grid for each in grids.values() for grid in each] if isinstance(grids, dict) else grids or []
+    return [own for grid in every for own in _on_bases(grid, bases)]
+
+
+def _on_bases(grid: Mapping[str, Any], bases: Mapping[str, Any]) -> list[dict[str, Any]]:
+    own = {name: value for name, value in grid.items() if name != "base"}
+    names = grid.get("base")
+    if names is None:
+        return [own]
+    names = names if isinstance(names, list) else [names]
+    if unknown := [name for name in names if name not in bases]:
+        raise unknown_choice("hydra.sweeper.grids: base", unknown[0], bases)
+    return [{**bases[name], **own} for name in names]
 
 
 class GridSweeper(Sweeper):
     """A sweeper that launches the unfinished runs, prints the state of each run, and fails if a run failed."""
 
     def __init__(
-        self, grids: ListConfig | DictConfig, runs: str, suite: str | ListConfig | None, evaluate: DictConfig, results: str | None
-    ) -> None:
-        self.grids = listed(OmegaConf.to_container(grids))
+        self, grids: ListConfig | DictConfig, bases: DictConfig, runs: str, suite: str | ListConfig | None, evaluate: DictConfig,
+        results: str | None,
+    ) -> None:  # fmt: skip
+        self.grids = listed(OmegaConf.to_container(grids), {str(name): OmegaConf.to_container(bases[name]) for name in bases})
         self.runs, self.evaluate = Path(runs).absolute(), evaluate
         self.suites: list[str] = [] if suite is None else [suite] if isinstance(suite, str) else list(suite)
         self.results = None if results is None else Path(results)

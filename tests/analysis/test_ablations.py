@@ -25,11 +25,14 @@ BY_NAME = {ablation.name: ablation for ablation in ABLATIONS}
 FINALS = {"state": [0.80, 0.81, 0.82], "detached": [0.88, 0.90, 0.92], "frozen": [0.89, 0.90, 0.91]}
 """Evaluated returns by value head: state is surely worse than frozen, detached is not."""
 
+PRESET = yaml.safe_load((ROOT / "conf" / "preset" / "decisions.yaml").read_text())["ppo"]
+
 
 def grids(name):
     """The grids of an ablation's experiment."""
-    content = yaml.safe_load((ROOT / "experiments" / f"ablation_{name}.yaml").read_text())
-    return listed(content["hydra"]["sweeper"]["grids"])
+    files = (ROOT / "experiments" / file for file in (f"ablation_{name}.yaml", "bases/ablations.yaml"))
+    own, bases = (yaml.safe_load(file.read_text())["hydra"]["sweeper"] for file in files)
+    return listed(own["grids"], bases["bases"])
 
 
 def run_of(folder, grid, seed, after, before=0.3, steps=2048):
@@ -42,10 +45,12 @@ def run_of(folder, grid, seed, after, before=0.3, steps=2048):
     targets = OmegaConf.to_container(OmegaConf.from_dotlist([f"x={grid.get('tuning.target_modules', 'null')}"]))["x"]
     tuning = {"rank": grid.get("tuning.rank", 8), "alpha": grid.get("tuning.alpha", 16), "target_modules": targets,
               "layers": {"null": None}.get(layers := grid.get("tuning.layers", "half"), layers)}  # fmt: skip
-    rate = float(grid.get("ppo.learning_rate", 2e-3))
-    language = {"value_head": {"detached": grid.get("value_head") == "detached"}, "tuning": tuning}
+    ppo = PRESET | {key.removeprefix("ppo."): value for key, value in grid.items() if key.startswith("ppo.")}
+    ppo = {key: None if value == "null" else value for key, value in ppo.items()}
+    head = {"detached": grid.get("value_head") == "detached", "standardise": grid.get("value_head.standardise", True)}
+    language = {"value_head": head, "tuning": tuning}
     method, options = ("ppo", {}) if baseline == "ppo" else ("twosome-word", language)
-    options |= {"env": env, "label": label, "ppo": {"num_envs": 4, "learning_rate": rate}}
+    options |= {"env": env, "label": label, "ppo": ppo | {"num_envs": 4}}
     make_run(folder, method, seed, rising(after, 400), steps, grid["env.task"], after, before, **options)
     choices = {"env": grid["env"], "norm": "word", "baseline": baseline, "value_head": grid.get("value_head", "frozen"),
                "tuning": grid.get("tuning", "lora"), "algorithm": "ppo", "model": grid.get("model", "smollm2_135m")}  # fmt: skip

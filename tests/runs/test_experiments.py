@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from hydra_plugins.grid_sweeper import listed
 from twosome.errors import UserError
 from twosome.runs.commands import sweep_command
 from twosome.runs.experiments import combinations
@@ -62,6 +63,16 @@ def test_a_word_picks_and_a_number_is_set():
     ]
     assert all("ppo.num_envs=8" in run for run in runs("ppo.num_envs=8"))
     assert len(runs("ppo.num_envs=4,8")) == 2 * len(runs())
+
+
+def test_a_grid_that_names_bases_stands_for_one_on_each():
+    bases = {"first": {"norm": "word", "seed": [0, 1]}, "second": {"norm": "none", "seed": 2}}
+    ppo = {"baseline": "ppo", "seed": 3}
+    found = listed({"some": [{"base": ["first", "second"], "seed": 4}], "more": [{"base": "second"}, ppo]}, bases)
+    assert found == [{"norm": "word", "seed": 4}, {"norm": "none", "seed": 4}, bases["second"], ppo]
+    assert listed(None, bases) == []
+    with pytest.raises(UserError, match=r"grids: base=secnd: expected one of first, second; did you mean .*base=second\?"):
+        listed([{"base": ["first", "secnd"]}], bases)
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, 3]), min_size=1), st.lists(st.sampled_from([0, 1, 2, 3]), min_size=1))

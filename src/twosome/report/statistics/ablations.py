@@ -53,6 +53,7 @@ class Ablation:
         given = dict(entry)
         varies, of = given.pop("varies"), given.pop("of", USUAL)
         values = {name: value if isinstance(value, dict) else {varies: value} for name, value in given.pop("values").items()}
+        values = {name: values[given["reference"]] | own for name, own in values.items()}
         panels = {
             title: [Series(name, **({"of": of} | (each if isinstance(each, dict) else {"measure": each})))
                     for name, each in series.items()]
