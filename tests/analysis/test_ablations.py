@@ -50,7 +50,7 @@ def run_of(folder, grid, seed, after, before=0.3, steps=2048):
     head = {"detached": grid.get("value_head") == "detached", "standardise": grid.get("value_head.standardise", True)}
     language = {"value_head": head, "tuning": tuning}
     method, options = ("ppo", {}) if baseline == "ppo" else ("twosome-word", language)
-    options |= {"env": env, "label": label, "ppo": ppo | {"num_envs": 4}}
+    options |= {"env": env, "label": label, "ppo": ppo | {"num_envs": 4}, "model": {"dtype": grid.get("model.dtype", "float32")}}
     make_run(folder, method, seed, rising(after, 400), steps, grid["env.task"], after, before, **options)
     choices = {"env": grid["env"], "norm": "word", "baseline": baseline, "value_head": grid.get("value_head", "frozen"),
                "tuning": grid.get("tuning", "lora"), "algorithm": "ppo", "model": grid.get("model", "smollm2_135m")}  # fmt: skip

@@ -16,14 +16,14 @@ from twosome.report.data.run import BEGAN, BINS, EVALUATIONS, MISSING, Run
 from twosome.report.data.validation import rounded
 
 EVALUATE_AGAIN = "evaluate the run again"
-RESULTS = ("metrics.csv", "evaluation.json")
+METRICS, EVALUATION = "metrics.csv", "evaluation.json"
 """Files of which a run has at least one as soon as there is something to draw."""
 FILES = {"config": "config.yaml", "choices": "choices.json", "provenance": "provenance.json"}
 
 
 def has_results(folder: Path) -> bool:
     """Return whether a run's folder has something to draw, or says that the run is finished."""
-    return any((folder / name).exists() for name in (*RESULTS, "DONE"))
+    return any((folder / name).exists() for name in (METRICS, EVALUATION, "DONE"))
 
 
 def read_folder(folder: Path) -> Run:
@@ -36,14 +36,14 @@ def read_folder(folder: Path) -> Run:
     config = upgraded(contents["config"])
     spent: dict[str, Any] = {"steps": 0, "optimizer_steps": 0.0, "seconds": 0.0}
     bins, covered = retention.empty(BINS), 0
-    if (folder / RESULTS[0]).exists():
-        progress = episodes.read_progress(folder / RESULTS[0])
+    if (folder / METRICS).exists():
+        progress = episodes.read_progress(folder / METRICS)
         spent = episodes.totals(progress)
         if (folder / "episodes.csv").exists():
             envs = episodes.num_envs(config, str(folder / FILES["config"]))
             bins, covered = episodes.read_bins(folder / "episodes.csv", envs, progress)
-    elif not (folder / RESULTS[1]).exists():
-        raise UserError(f"{folder}: expected a {' or an '.join(RESULTS)}, found neither; {AGAIN}")
+    elif not (folder / EVALUATION).exists():
+        raise UserError(f"{folder}: expected a {METRICS} or an {EVALUATION}, found neither; {AGAIN}")
     return Run(
         source=folder,
         config=config,
