@@ -3,6 +3,7 @@
 import json
 from importlib import import_module
 
+import composing
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,6 @@ from analysis_tools import CLAIMS, MEASURES, VIRTUALHOME, add_records, add_reten
 from checkout import ROOT
 from omegaconf import OmegaConf
 
-from hydra_plugins.grid_sweeper import listed
 from twosome.errors import UserError
 from twosome.plain import parse_yaml
 from twosome.report.data import collection, published
@@ -30,9 +30,7 @@ PRESET = yaml.safe_load((ROOT / "conf" / "preset" / "decisions.yaml").read_text(
 
 def grids(name):
     """The grids of an ablation's experiment."""
-    files = (ROOT / "experiments" / file for file in (f"ablation_{name}.yaml", "bases/ablations.yaml"))
-    own, bases = (yaml.safe_load(file.read_text())["hydra"]["sweeper"] for file in files)
-    return listed(own["grids"], bases["bases"])
+    return composing.grids(f"ablation_{name}")
 
 
 def run_of(folder, grid, seed, after, before=0.3, steps=2048):

@@ -140,13 +140,13 @@ class LanguageAgent(LearningAgent):
         """See LearningAgent: tokens."""
         return self.engine.sizes(self.texts(decisions))
 
-    @torch.no_grad()
     def base_log_policy(self, decisions: Sequence[Decision]) -> Tensor:
         """See LearningAgent; each distinct decision is scored once in a run, as far as POLICIES goes."""
         texts = self.texts(decisions)
         rows = self._base.of(texts, self._base_policies)
         return _padded([rows[text] for text in texts])
 
+    @torch.no_grad()
     def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
         with self.engine.reference():
             scores = self.engine.score(texts)
@@ -161,7 +161,7 @@ class LanguageAgent(LearningAgent):
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
         if len(self._base):  # updates ask for these, and the features come with them
-            self.base_log_policy(decisions)
+            self._base.of(self.texts(decisions), self._base_policies)
         features = self._frozen([decision.prompt for decision in decisions])
         rows = {prompt: row for row, prompt in enumerate(features)}
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.engine.device)
