@@ -36,7 +36,7 @@ demo: $(STAMP) ## train SmolLM2-135M to make a tomato salad on the CPU, under te
 	$(BIN)/python src/run.py experiment=demo
 
 try: $(STAMP) ## no training: evaluate a published adapter on tomato salad, and write watch.html, which shows it at work
-	$(BIN)/python src/watch.py run=results/published/smollm2_135m_decisions/adapters/tomato_salad evaluation=20
+	$(BIN)/python src/watch.py run=results/published/smollm2_135m/adapters/tomato_salad evaluation=20
 
 # The pipeline's commands are `python ...`: the one of .venv has to come first.
 reproduce: $(STAMP) ## every experiment, figure and table at the size of the profile smoke, in minutes: results/smoke

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "results" / "published"
-WINDOW = 4_096
+WINDOW = 2_048
 """Environment steps of the curves' window, as in docs/results.md."""
 
 
