@@ -52,6 +52,8 @@ def test_a_choice_of_launcher_or_sweeper(choice):
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_an_experiment(path):
     found = grids(path.stem)
+    if len(environments := {grid["env"] for grid in found}) == 1:  # it chooses this, so the command line may set its options
+        assert {compose(f"experiment={path.stem}", "hydra.verbose=false").hydra.runtime.choices.env} == environments
     check_runs(combinations(found, []) if found else [[f"experiment={path.stem}"]])
 
 
