@@ -33,6 +33,8 @@ def test_an_adapter_is_as_it_was_exported(folder: Path):
     assert f'"{folder.relative_to(ROOT)}"' in card  # the lines that load it
     assert "license: apache-2.0" in card
     for record in json.loads((folder / "evaluation.json").read_text()):
+        if record["task"] != folder.name and record["mode"] == "greedy":  # of other tasks the card has the sampled episodes
+            continue
         assert f"{record['return_mean']:.4f} [" in card
 
 
