@@ -32,7 +32,6 @@ from twosome.report.statistics import ablations, measures, smoothing
 from twosome.report.statistics.ablations import Ablation
 from twosome.report.statistics.axes import STEPS
 
-PAPER = Path(__file__).with_name("paper.yaml")
 ABLATIONS = Path(__file__).with_name("ablations.yaml")
 
 
@@ -72,19 +71,8 @@ def _curves(
     out.figure(f"ablations/{ablation.name}_curves", draw(rows, shown))
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options."""
-    made = commands.parser(__doc__)
-    commands.add_statistics(made)
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+command = drawing.Command(__file__, __doc__, make_of, commands.add_statistics)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":

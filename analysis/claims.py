@@ -25,7 +25,6 @@ from twosome.report.paper import Paper
 from twosome.report.results import claims_table
 from twosome.report.statistics import claims
 
-PAPER = Path(__file__).with_name("paper.yaml")
 CLAIMS = Path(__file__).with_name("claims.yaml")
 
 
@@ -34,20 +33,8 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
     out.table("claims", claims_table.table(claims.read(CLAIMS), runs, paper, options), latex=False)
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options."""
-    made = commands.parser(__doc__)
-    commands.add_statistics(made)
-    commands.add_ablations(made)
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+command = drawing.Command(__file__, __doc__, make_of, commands.add_statistics, commands.add_ablations)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":

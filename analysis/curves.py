@@ -17,7 +17,6 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -32,7 +31,6 @@ from twosome.report.results.learning_curves import Shown, draw, plotted
 from twosome.report.statistics import smoothing
 from twosome.report.statistics.axes import AXES, STEPS, Axis
 
-PAPER = Path(__file__).with_name("paper.yaml")
 LANGUAGE = "twosome-"  # what the names of the norms' methods begin with
 FIGURES = {
     "norms": lambda method: method.startswith(LANGUAGE),
@@ -84,26 +82,18 @@ def _warn_of_nothing(rows: pd.DataFrame, tasks: Grouped) -> None:
                 warn(f"{task}, {method}: not drawn, since {why}")
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options."""
-    made = commands.parser(__doc__)
-    commands.add_statistics(made)
-    add_options(made)
-    made.add_argument("--against", choices=AXES, default=STEPS.name, help="the x-axis")
-    return made
-
-
 def add_options(made: commands.Parser) -> None:
     """Add the options that only this command has."""
     made.add_argument("--no-paper", dest="paper", action="store_false", help="without the paper's points")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+def add_axis(made: commands.Parser) -> None:
+    """Add the option that report.py has not, since it draws them against each."""
+    made.add_argument("--against", choices=AXES, default=STEPS.name, help="the x-axis")
+
+
+command = drawing.Command(__file__, __doc__, make_of, commands.add_statistics, add_options, add_axis)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":

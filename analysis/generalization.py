@@ -18,7 +18,6 @@ if __name__ == "__main__":  # before the imports that take seconds
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task, ordinary
@@ -29,8 +28,6 @@ from twosome.report.paper import Paper
 from twosome.report.results import generalization_figures as figures
 from twosome.report.results import generalization_tables as tables
 from twosome.report.results import glam_table
-
-PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
@@ -53,26 +50,14 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
     out.figure("transfer", figures.matrix(trained))
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options."""
-    made = commands.parser(__doc__)
-    commands.add_evaluations(made)
-    add_options(made)
-    return made
-
-
 def add_options(made: commands.Parser) -> None:
     """Add the options that only this command has."""
     made.add_argument("--mode", choices=("sampled", "greedy"), default="sampled", help="how the agents choose actions")
     made.add_argument("--method", default="twosome-word", help="whose agents; the paper's have the word norm")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+command = drawing.Command(__file__, __doc__, make_of, commands.add_evaluations, add_options)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results.page import Page, written
 
-PAPER = Path(__file__).with_name("paper.yaml")
 STYLES = Path(__file__).with_name("report.css")
 PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace, Folder], None]] = {
     "curves": curves.make_all,
@@ -58,22 +57,10 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
     out.text("report.html", written(Page(out, runs), lacking, STYLES.read_text()))
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options: those of all commands whose files it makes."""
-    made = commands.parser(__doc__)
-    commands.add_statistics(made)
-    commands.add_ablations(made)
-    curves.add_options(made)
-    generalization.add_options(made)
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+command = drawing.Command(
+    __file__, __doc__, make_of, commands.add_statistics, commands.add_ablations, curves.add_options, generalization.add_options
+)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ if __name__ == "__main__":  # before the imports that take seconds
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -30,8 +29,6 @@ from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results import retention_figures as figures
 from twosome.report.results import retention_tables as tables
-
-PAPER = Path(__file__).with_name("paper.yaml")
 
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
@@ -57,19 +54,8 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
     out.figure("forgetting", figures.forgetting(curves))
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options."""
-    made = commands.parser(__doc__)
-    commands.add_evaluations(made)
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+command = drawing.Command(__file__, __doc__, make_of, commands.add_evaluations)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before the imports that take seconds
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from twosome.report import commands, drawing
 from twosome.report.data.collection import by_task, ordinary
@@ -23,27 +22,14 @@ from twosome.report.output.folder import Folder
 from twosome.report.paper import Paper
 from twosome.report.results.summary_table import Summary
 
-PAPER = Path(__file__).with_name("paper.yaml")
-
 
 def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
     """Write the table of runs that were read."""
     out.table("summary", Summary(by_task(ordinary(runs)), paper, options).table())
 
 
-make = drawing.of_options(make_of, PAPER)
-
-
-def parser() -> commands.Parser:
-    """Make the parser of the command's options."""
-    made = commands.parser(__doc__)
-    commands.add_statistics(made)
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    return commands.run(parser(), make, arguments)
+command = drawing.Command(__file__, __doc__, make_of, commands.add_statistics)
+make, parser, main = command.make, command.parser, command.main
 
 
 if __name__ == "__main__":
