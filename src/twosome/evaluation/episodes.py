@@ -1,11 +1,13 @@
 """Play whole episodes with an agent, many at once."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
 import numpy as np
+from tqdm import tqdm
 
 from twosome import generators, seeding
 from twosome.envs.episode import Episode
@@ -14,6 +16,8 @@ from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
 """Episodes played at once. Most of their decisions are equal, so the language model's work hardly grows with their number."""
+PATIENCE, PAUSE = 10, 60
+"""Seconds before a bar of progress is shown, and between its lines where standard error is no terminal."""
 
 
 @contextmanager
@@ -29,17 +33,17 @@ def acting(agent: Agent) -> Iterator[None]:
 
 
 def play(
-    agent: Agent, make_env: Callable[[], gymnasium.Env], episodes: int, gamma: float, seed: int, greedy: bool
+    agent: Agent, make_env: Callable[[], gymnasium.Env], episodes: int, gamma: float, seed: int, greedy: bool, title: str = ""
 ) -> list[Episode]:
     """Play whole episodes, each from its own seed.
 
     greedy: choose the most probable action instead of sampling. The number of episodes is fixed in advance, so short episodes
-    are not over-represented.
+    are not over-represented. title: of a bar of progress, which is shown if this takes more than PATIENCE seconds.
     """
     generator = generators.of_stream(seed, "evaluation: actions")
     seeds = seeding.stream(seed, "evaluation: environments").generate_state(episodes)
     finished: list[Episode] = []
-    with acting(agent):
+    with acting(agent), progress(title, episodes) as bar:
         for first in range(0, episodes, SIDE_BY_SIDE):
             numbers = range(first, min(first + SIDE_BY_SIDE, episodes))
             players = [Player(make_env(), gamma, number) for number in numbers]
@@ -50,10 +54,17 @@ def play(
                 choices = (likeliest if greedy else sample)(agent.log_policy(decisions), generator)
                 for player, choice, memory in zip(running, choices.tolist(), agent.remember(decisions), strict=True):
                     player.choose(choice, memory)
+                    bar.update(player.ended)
             finished += [player.episode for player in players]
             for player in players:
                 player.close()
     return finished
+
+
+def progress(title: str, episodes: int) -> "tqdm[Any]":
+    """Return a bar of the episodes that have ended, on standard error; none without a title."""
+    pause = 0.1 if sys.stderr.isatty() else PAUSE
+    return tqdm(desc=title, total=episodes, unit="episode", delay=PATIENCE, mininterval=pause, leave=False, disable=not title)
 
 
 def summarize(episodes: list[Episode]) -> dict[str, Any]:

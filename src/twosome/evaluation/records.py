@@ -58,7 +58,8 @@ def evaluate(
     records: list[Record] = []
     optimum = optimal_return(make_env, env.gamma)
     for mode in modes:
-        episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy")
+        title = f"evaluation of {env.get('task') or env.id} ({when}, {mode})"
+        episodes = play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=mode == "greedy", title=title)
         head = {"when": when, **setting_of(env, options), "mode": mode, "seed": config.seed}
         records.append(head | summarize(episodes) | {"optimum": optimum})
     return records
