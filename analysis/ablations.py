@@ -59,8 +59,8 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
 def _curves(
     ablation: Ablation, groups: dict[str, dict[str, list[Run]]], windows: dict[str, int], options: argparse.Namespace, out: Folder
 ) -> None:
-    """Draw the learning curves of an ablation's values."""
-    bootstrap = commands.bootstrap(options)
+    """Draw the learning curves of an ablation's values, for the tasks that have two of them."""
+    bootstrap, groups = commands.bootstrap(options), {task: own for task, own in groups.items() if len(own) > 1}
     rows = pd.concat([plotted(task, own, windows[task], STEPS, options.stat, bootstrap) for task, own in groups.items()])
     optima = {
         task: run.optimum for task, own in groups.items() for each in own.values() for run in each if run.optimum == run.optimum

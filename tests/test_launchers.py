@@ -17,8 +17,8 @@ from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
-OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_024", "evaluation.episodes=0",
-           "retention.drift=false", "logger=tensorboard"]  # fmt: skip
+OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_024", "ppo.value_update_epochs=1",
+           "evaluation.episodes=0", "retention.drift=false", "logger=tensorboard"]  # fmt: skip
 
 
 def start(output: Path, *words: str) -> AbstractContextManager[Started]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from analysis_tools import CLAIMS, MEASURES, VIRTUALHOME, add_records, add_retention, make_run, rising, unseen_records
 from checkout import ROOT
+from matplotlib.lines import Line2D
 from omegaconf import OmegaConf
 
 from twosome.errors import UserError
@@ -149,6 +150,24 @@ def test_two_seeds_are_compared_with_nothing(tmp_path):
     text = made("ablations", tmp_path / "runs", "--out", tmp_path)["value_head.md"].read_text()
     assert "too little data to compare state and detached with frozen" in text
     assert "below" not in text.partition("|:--|")[0]
+
+
+def test_curves_are_of_tasks_with_two_values_in_the_files_order(tmp_path):
+    heads(tmp_path / "runs", tasks=["tomato_salad"])
+    (usual,) = [grid for grid in grids("value_head") if grid["env.task"] == "entertainment" and grid["label"] == "null"]
+    run_of(tmp_path / "runs" / "alone", usual, 0, 0.5)
+    made("ablations", tmp_path / "runs", "--out", tmp_path)
+    curves = pd.read_csv(tmp_path / "ablations" / "value_head_curves.csv")
+    assert list(dict.fromkeys(curves.task)) == ["tomato_salad"]
+    assert list(dict.fromkeys(curves.method)) == ["frozen", "state", "detached"]
+
+
+def test_a_legend_of_long_names_has_one_column_and_a_colour_for_each():
+    names = list(BY_NAME["preset"].values)
+    assert len({style.color(name, names) for name in names}) == len(names) == 8
+    assert style.legend_columns([Line2D([], [], label=name) for name in names]) == 1
+    assert style.legend_columns([Line2D([], [], label=name) for name in style.LABELS.values()]) == 2
+    assert style.legend_columns([]) == 2
 
 
 def test_published_tables_give_the_same_bytes(value_heads, tmp_path):

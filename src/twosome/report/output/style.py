@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,11 +14,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from twosome.report.data.run import ABLATION
 
 WIDTH, PANEL = 3.3, 2.15  # inches: a column, the height of a panel in it
+LEGEND = 46  # characters of two labels that have room beside each other in a legend
 INK, GRID = "#333a45", "#e4e7ec"
 
 matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in the name of a task is one
 
-# Okabe and Ito's colours, which people with any of the common colour visions tell apart, and two of Tol's.
+# Okabe and Ito's colours, which people with any of the common colour visions tell apart, and Tol's.
 COLORS = {
     "twosome-word": "#0072B2",
     "twosome-token": "#E69F00",
@@ -29,7 +31,8 @@ COLORS = {
     "random": "#7f7f7f",
     "optimal": "#000000",
 }
-OTHERS = ("#332288", "#999933", "#44AA99", "#AA4499", "#661100", "#117733")  # of methods that are not named above
+OTHERS = ("#332288", "#999933", "#44AA99", "#AA4499", "#661100", "#117733", "#CC6677", "#88CCEE", "#DDCC77")
+"""Of methods that are not named above."""
 DASHES = {"saycan-oracle": (5, 1.5), "saycan-value": (3, 1, 1, 1), "saycan-none": (4, 1, 1, 1, 1, 1), "random": (1, 1)}
 LABELS = {
     "twosome-word": "TWOSOME, word",
@@ -50,7 +53,7 @@ LABELS = {
 
 def color(method: str, methods: Sequence[str]) -> str:
     """Return a method's colour. methods: of all figures; those without a colour above get one of OTHERS, in their order."""
-    new = sorted(set(methods) - set(COLORS))
+    new = [each for each in dict.fromkeys(methods) if each not in COLORS]
     return COLORS.get(method) or OTHERS[new.index(method) % len(OTHERS)]
 
 
@@ -60,9 +63,16 @@ def label(method: str) -> str:
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Sort methods for legends and tables: those with a colour above first, in that order."""
+    """Sort methods for legends and tables: those with a colour above first, in that order, then the others as they were."""
     known = list(COLORS)
-    return sorted(methods, key=lambda method: (known.index(method) if method in known else len(known), method))
+    return sorted(methods, key=lambda method: known.index(method) if method in known else len(known))
+
+
+def legend_columns(handles: Sequence[Artist]) -> int:
+    """Return 2 if the labels have room in two columns of a legend, otherwise 1."""
+    lengths = [max(map(len, str(handle.get_label()).splitlines())) for handle in handles]
+    half = -(-len(handles) // 2)
+    return 2 if max(lengths[:half], default=0) + max(lengths[half:], default=0) <= LEGEND else 1
 
 
 def title(task: str) -> str:

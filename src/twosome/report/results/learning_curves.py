@@ -93,14 +93,15 @@ def draw(rows: pd.DataFrame, shown: Shown) -> Figure:
     """Draw plotted rows."""
     x, paper = shown.axis.name, shown.paper
     limits = {str(task): _limits(of_task[x], shown.axis) for task, of_task in rows.groupby("task", sort=False)}
-    methods = [method for method in style.order(list(set(rows[rows.center.notna()].method))) if method != "optimal"]
+    drawn = set(rows[rows.center.notna()].method) - {"optimal"}
+    methods = [method for method in style.order(shown.methods) if method in drawn]
     colors = {method: style.color(method, shown.methods) for method in methods}
     points = {(task, method): _paper_points(paper, task, method, end) for task, (_, end) in limits.items() for method in methods}
     handles = [_handle(method, colors[method]) for method in methods]
     if paper and any(points.values()):
         handles.append(_paper_handle(paper))
-    notes = [line for note in shown.notes for line in textwrap.wrap(note, LINE)]
-    figure, axes = style.panels(len(limits), -(-len(handles) // 2) + 2 + any(points.values()) + len(notes))
+    columns, notes = style.legend_columns(handles), [line for note in shown.notes for line in textwrap.wrap(note, LINE)]
+    figure, axes = style.panels(len(limits), -(-len(handles) // columns) + 2 + any(points.values()) + len(notes))
     for each, (task, (start, end)) in zip(axes, limits.items(), strict=True):
         if shown.axis.log:
             style.logarithmic(each, start, end)
@@ -116,7 +117,7 @@ def draw(rows: pd.DataFrame, shown: Shown) -> Figure:
         if task in shown.optima:
             _draw_optimum(each, shown.optima[task])
     _explain(axes, [shown.windows[task] for task in limits], shown, notes)
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False,
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=7.5, frameon=False,
                   labelcolor=style.INK, handlelength=2.2, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
     return figure
 

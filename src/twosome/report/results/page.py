@@ -219,7 +219,7 @@ def overview(found: Sequence[Run]) -> str:
     """Say what the page is about, in a sentence or two."""
     runs = without_ablations(found) or found
     tasks = ", ".join(style.title(task).lower() for task in by_task(runs))
-    methods = ", ".join(style.label(method) for method in style.order(list({run.method for run in runs})))
+    methods = ", ".join(style.label(method) for method in style.order(sorted({run.method for run in runs})))
     models = ", ".join(sorted({run.model for run in found} - {""}))
     commits = ", ".join(sorted({str(run.provenance.get("git_commit") or "unknown")[:10] for run in found}))
     acted = f" Language model: {models}." if models else ""

@@ -21,7 +21,7 @@ def accuracies(data: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Draw a panel for each trained-on task, in it a row for each benchmark. data: rows of retention.csv."""
     data = data[data.metric == HEADLINE] if (data.metric == HEADLINE).any() else data
     panels = {task: rows for task, rows in data.groupby("trained_on", sort=False)}
-    methods = style.order(list(set(data.method)))
+    methods = style.order(sorted(set(data.method)))
     counts = [max(2.0, rows.benchmark.nunique() * (1 + 0.4 * (len(methods) - 1))) for rows in panels.values()]
     figure = style.blank(ROW * sum(counts) + 0.42 * len(counts) + 1.1)
     axes = figure.subplots(len(counts), 1, squeeze=False, sharex=True, height_ratios=counts)[:, 0]
@@ -59,7 +59,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, methods: list[str], titles: Mapping[s
 
 def forgetting(data: pd.DataFrame) -> Figure:
     """Draw for each task KL and perplexity ratio against steps and against return. data: rows of forgetting.csv."""
-    tasks, methods = list(dict.fromkeys(data.task)), style.order(list(set(data.method)))
+    tasks, methods = list(dict.fromkeys(data.task)), style.order(sorted(set(data.method)))
     height = len(tasks) * len(DRIFTS) * 1.25
     figure = style.blank(height + 0.17 * -(-len(methods) // 2) + 0.35)
     grid = figure.subplots(len(tasks) * len(DRIFTS), len(AGAINST), squeeze=False, sharey="row")

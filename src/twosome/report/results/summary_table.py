@@ -73,7 +73,7 @@ class Summary:
             return []
         methods = set.intersection(*(set(methods) for methods in tasks.values()))
         rows = []
-        for method in style.order([name for name in methods if name != "optimal"]):
+        for method in style.order(sorted(methods - {"optimal"})):
             strata = [methods[method] for methods in tasks.values()]
             if any(not run.steps or not run.optimum > 0 for runs in strata for run in runs):  # nan is not, either
                 continue
