@@ -6,7 +6,7 @@ from scoring_tools import scorer
 
 from twosome.benchmark import limit
 from twosome.benchmark.cost import Weights, timed
-from twosome.benchmark.limit import Limit, Speeds, cpu_name, measured
+from twosome.benchmark.limit import Limit, Speeds, measured
 from twosome.language.tokens import TokenizedDecision
 
 WEIGHTS = Weights(layers=100, head=10, layer_bytes=400, head_bytes=40)
@@ -51,9 +51,3 @@ def test_speeds_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PyTorch" in found.flops
     assert found.peak == max(found.flops.values()) > 1e6
     assert found.bandwidth > 1e6
-
-
-def test_the_cpu_is_named(tmp_path) -> None:
-    assert cpu_name(tmp_path / "missing") is None
-    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Z80 @ 4 MHz\n\nprocessor\t: 1\n")
-    assert cpu_name(tmp_path / "cpuinfo") == "Z80 @ 4 MHz"

@@ -108,7 +108,7 @@ def test_answers_are_asked_once_and_kept_whole(tmp_path):
         return {"acc": np.array([True, False]), "acc_norm": np.array([False, False])}
 
     for key in ({"task": "a"}, {"task": "a"}, {"task": "a", "limit": 1}):
-        found = results.cached(key, ask)
+        found = results.answers(key, ask)
         assert {name: own.tolist() for name, own in found.items()} == {"acc": [True, False], "acc_norm": [False, False]}
     assert len(asked) == 2
     assert len(list((tmp_path / "cache" / "retention").iterdir())) == 2

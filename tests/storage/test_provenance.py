@@ -23,3 +23,9 @@ def test_the_commit_is_the_suites_and_not_that_of_a_repository_around_it(tracked
     assert (found["git_commit"] is not None, found["git_changes"]) == (tracked, False)
     (tmp_path / "provenance.py").write_text("# changed")
     assert provenance.provenance(0, {})["git_changes"] == tracked
+
+
+def test_the_cpu_is_named(tmp_path) -> None:
+    assert provenance.cpu_name(tmp_path / "missing") is None
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Z80 @ 4 MHz\n\nprocessor\t: 1\n")
+    assert provenance.cpu_name(tmp_path / "cpuinfo") == "Z80 @ 4 MHz"

@@ -14,14 +14,14 @@ from omegaconf import DictConfig
 from twosome.benchmark.config import BenchmarkConfig
 from twosome.benchmark.contestants import Contestants
 from twosome.benchmark.cost import Cost, Weights
-from twosome.benchmark.limit import Limit, Speeds, cpu_name, measured
+from twosome.benchmark.limit import Limit, Speeds, measured
 from twosome.benchmark.memory import measure_memory
 from twosome.benchmark.precision import precision
 from twosome.benchmark.table import line, show
 from twosome.benchmark.workloads import Workload, workloads
 from twosome.files import write_atomic
 from twosome.policies.context import MakeEnv
-from twosome.storage.provenance import provenance
+from twosome.storage.provenance import cpu_name, provenance
 
 FORMAT = 2
 """Of the file: "speed" and "memory", each with its "machine". Format 1 has no "format", and one round of one opponent, "oracle",

@@ -8,7 +8,6 @@ context is computed once, as is each prediction. Activations and attention are n
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -106,12 +105,3 @@ def _fastest(work: Callable[[], object]) -> float:
         work()
         times.append(now() - start)
     return min(times)
-
-
-def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Return the CPU's model name; None where the system does not give it."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)

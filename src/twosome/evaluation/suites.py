@@ -112,7 +112,7 @@ def retention(run: Finished) -> float:
         print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, adapter off and on", file=sys.stderr)
         own = key | {"task": benchmark.name, "data": benchmark.checksum, "limit": run.benchmarks.limit}
         before, after = (
-            results.cached(own | {"adapter": checksum}, partial(harness.ask, benchmark, adapter=checksum is not None))
+            results.answers(own | {"adapter": checksum}, partial(harness.ask, benchmark, adapter=checksum is not None))
             for checksum in (None, results.file_checksum(adapter))
         )
         entry = results.comparison(benchmark, before, after, local=run.benchmarks.data_dir is not None)

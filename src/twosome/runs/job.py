@@ -151,6 +151,7 @@ class Job:
         checkpoint = latest(self.folder)
         if checkpoint is None:
             self.evaluate(agent, "before")
+            agent.counters()  # what was counted so far is not training's
         fit = Fit(self.config, self.settings, self.folder, self.make_env, self.processes)
         if probe and self.retention.every:
             fit.probe(probe, self.retention.every)
@@ -181,9 +182,11 @@ class Job:
     def evaluate(self, agent: "Agent", when: str) -> None:
         """Evaluate if the configuration requests it. when: "before" or "after" training."""
         from twosome.evaluation.records import evaluate, write_own
+        from twosome.evaluation.untrained import key_of
 
         if self.evaluation.episodes:
-            write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when))
+            key = None if self.processes else key_of(agent, self.config)  # processes compute together, and so all of them or none
+            write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when, key=key))
 
     def film(self, agent: "Agent") -> None:
         """Film one episode if the configuration requests it and the environment can be rendered."""

@@ -1,7 +1,6 @@
 """The answers of models to benchmarks: a cache that all runs share, and the comparison for a run's folder."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,37 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, version
 from twosome.evaluation.retention.harness import Correct
 from twosome.evaluation.retention.paired import compare
-from twosome.files import cache_root, sha256, write_atomic
+from twosome.files import sha256
+from twosome.storage.cache import cached
 
 OUTCOMES = "-lgr"
 """An item's outcome: "-" wrong before and after, "l" lost (right before only), "g" gained (after only), "r" right both times."""
 
 
-def cached(key: dict[str, Any], ask: Callable[[], Correct]) -> Correct:
-    """Return the answers of a key from the cache; if they are not cached, call ask and cache its result.
+def answers(key: dict[str, Any], ask: Callable[[], Correct]) -> Correct:
+    """Return whether each item was answered rightly, by metric, from the machine's cache if the key is there, else from ask.
 
-    key: everything that determines the answers, as JSON. Raises UserError if the cache cannot be written.
+    key: everything that determines the answers, as JSON.
     """
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    file = cache_root() / "retention" / f"{name[:32]}.json"
-    if file.exists():
-        found = json.loads(file.read_text())
-        if found["key"] == key:
-            return {metric: np.array(list(letters)) == "1" for metric, letters in found["correct"].items()}
-    correct = ask()
-    letters = {metric: "".join("01"[int(each)] for each in own) for metric, own in correct.items()}
-    try:
-        write_atomic(file, json.dumps({"key": key, "correct": letters}, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(
-            f"TWOSOME_CACHE={cache_root()}: cannot keep results there ({error.strerror or error}); set TWOSOME_CACHE to a "
-            "writable folder"
-        ) from error
-    return correct
+
+    def asked() -> dict[str, str]:
+        return {metric: "".join("01"[int(each)] for each in own) for metric, own in ask().items()}
+
+    return {metric: np.array(list(letters)) == "1" for metric, letters in cached("retention", key, asked).items()}
 
 
 def file_checksum(folder: Path) -> str:
