@@ -3,7 +3,7 @@
 All runs of a sweep share them: the seeds, and what varies in training only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -48,7 +48,7 @@ def key_of(agent: Agent, config: DictConfig) -> dict[str, Any] | None:
 
 
 def once(
-    key: dict[str, Any] | None, env: DictConfig, asked: dict[str, Any], play: Callable[[], dict[str, Any]]
+    key: Mapping[str, Any] | None, env: DictConfig, asked: dict[str, Any], play: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Return the scores of an evaluation: from the machine's cache if they are there, else from play, which are kept then.
 
