@@ -108,6 +108,16 @@ def test_matrix_has_own_and_foreign_tasks_and_the_other_table_neither(tmp_path):
     assert "| Tomato salad | 0.40 (-0.10) |" in written["transfer.md"].read_text()
 
 
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+def test_matrix_of_tasks_with_long_names_is_laid_out():
+    tasks = [f"{name} (explicit)" for name in ("tomato_lettuce_salad", "tomato_salad")]
+    found = [(each, other, each == other, 0.5, 0.1) for each in tasks for other in tasks]
+    data = pd.DataFrame(found, columns=["trained_on", "task", "own", "rate", "gain"]).assign(env=OVERCOOKED)
+    figure = generalization_figures.matrix(data)
+    figure.draw_without_rendering()
+    assert all(each.get_window_extent().height > 20 for each in figure.axes)
+
+
 def refused(*words):
     """The one line of an error."""
     with pytest.raises(UserError) as caught:

@@ -14,7 +14,7 @@ from twosome.report.output import style
 from twosome.report.statistics.transfer import WHEN
 
 POINTS: dict[str, Any] = {"dodge": True, "jitter": False, "clip_on": False}  # beside each other, as the bars are
-ROW, CELL = 0.36, 0.19  # inches: height of a task's bars, of a row of the matrix
+ROW, CELL, LETTER = 0.36, 0.19, 0.054  # inches: height of a task's bars, of a row of the matrix, of a letter of a column's name
 
 
 def bars(data: pd.DataFrame, method: str, model: str) -> Figure:
@@ -66,16 +66,16 @@ def matrix(data: pd.DataFrame) -> Figure:
     columns = list(dict.fromkeys(data.trained_on))
     tested = list(dict.fromkeys(zip(data.env, data.task, strict=True)))
     names = [style.title(task) for _, task in tested]
-    figure = style.blank(CELL * len(tested) + 1.85)
+    figure = style.blank(CELL * len(tested) + LETTER * max(len(style.title(task)) for task in columns) + 0.95)
     axes = list(figure.subplots(1, 2, sharey=True))
     for each, value, low, colors, title in zip(
         axes, ("rate", "gain"), (0, -100), ("Blues", "PuOr"), ("success", "gain"), strict=True
     ):
         cells = 100 * data.pivot(index=["env", "task"], columns="trained_on", values=value).reindex(tested)[columns]
         labels = cells.round().add(0).map(("{:+.0f}" if low else "{:.0f}").format, "ignore").replace("+0", "0")
+        each.tick_params(labelsize=7.5, colors=style.INK, length=0)  # first, since heatmap lays the figure out
         sns.heatmap(cells, vmin=low, vmax=100, cmap=colors, annot=labels, fmt="", annot_kws={"fontsize": 6.5}, cbar=False,
                     xticklabels=list(map(style.title, columns)), yticklabels=names, ax=each)  # fmt: skip
-        each.tick_params(labelsize=7.5, colors=style.INK, length=0)
         each.tick_params("x", labelrotation=90)
         each.tick_params("y", labelrotation=0)
         each.set(xlabel="", ylabel="")
