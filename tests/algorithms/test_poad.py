@@ -167,12 +167,18 @@ def test_of_one_token_it_is_the_gae_of_decisions() -> None:
     torch.testing.assert_close(found.squeeze(2), expected)
 
 
+@pytest.mark.parametrize("shortest", [False, True])
 @pytest.mark.parametrize("tokens", list(Tokens))
-def test_the_gradient_is_that_of_a_plain_loss_over_tokens(tokens: Tokens) -> None:
+def test_the_gradient_is_that_of_a_plain_loss_over_tokens(tokens: Tokens, shortest: bool) -> None:
+    """shortest: of each decision's actions the shortest one was taken, so that none in the batch is as long as some of them."""
     player = made(TokenAgent, True, tokens)
     options = config(num_envs=1, num_steps=len(TREES) * 2, num_minibatches=1, ent_coef=0.1, vf_coef=0.3)
     decisions = [Decision(np.zeros(1, dtype=np.float32), kind[0], tuple(range(len(kind[1]))), kind[1]) for kind in TREES * 2]
     choices = torch.tensor([n % len(one.action_ids) for n, one in enumerate(decisions)])
+    if shortest:
+        actions = player.engine.action_tokens([one.text for one in decisions])
+        choices = torch.tensor([min(range(len(own)), key=lambda action, own=own: len(own[action])) for own in actions])
+        assert max(len(own[choice]) for own, choice in zip(actions, choices, strict=True)) < max(map(len, sum(actions, ())))
     logprobs, mask = token_logprobs(player, decisions, choices)
     noise = torch.randn(4, *mask.shape, generator=torch.Generator().manual_seed(3)) * mask
     values = player.token_value_function(decisions, choices)(torch.arange(len(decisions)))

@@ -22,6 +22,7 @@ def folder_of(folder, seed, rates):
     records = [
         record("mixed", when, "sampled", 0.5) | {"env": ENV["id"], "episodes": 100, "options": {}} | setting
         | {"success_rate": rate if when == "after" else 0.1}
+        | ({"evaluated": {"at": f"2026-01-0{seed + 1}T00:00:00+00:00"}} if setting else {})
         for setting, rate in rates
         for when in ("random", "before", "after")
     ]  # fmt: skip

@@ -80,6 +80,21 @@ def test_tokens_sum_to_the_score_and_the_scores_give_the_probabilities(shown):
             assert view["probs"] == pytest.approx([weight / sum(weights) for weight in weights], abs=1e-4)
 
 
+def test_a_policy_head_of_actions_has_probabilities_without_words(tmp_path):
+    run = twosome.run(*SMALL, "policy_head=actions", folder=tmp_path / "run").folder
+    own, shown = twosome.load_agent(run), content(watched(run, tmp_path / "watch.html"))
+    assert shown["stages"] == ["after", "before"]
+    for entry in shown["decisions"]:
+        after, before = entry["views"]
+        assert after.keys() == before.keys() == {"probs"}
+        assert sum(after["probs"]) == pytest.approx(1, abs=1e-4)
+        assert sum(before["probs"]) == pytest.approx(1, abs=1e-4)
+    assert max(entry["difference"] for entry in shown["decisions"]) > 0.01
+    player = Player(own.make_env(), 1.0)
+    decision = player.reset(int(seeding.stream(SEED, "watch: environments").generate_state(1)[0]))
+    assert shown["decisions"][0]["views"][0]["probs"] == pytest.approx(own.probabilities(decision).tolist(), abs=2e-6)
+
+
 def test_episodes_are_those_of_the_environment(shown, agent):
     seeds = seeding.stream(SEED, "watch: environments").generate_state(EPISODES)
     assert len(shown["episodes"]) == EPISODES

@@ -8,7 +8,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import twosome.envs  # noqa: F401  (registers the environment)
+import twosome
+import twosome.envs
 from twosome.algorithms.ppo import ppo
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.runner import EnvRunner
@@ -77,3 +78,24 @@ def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str
     for wrong in ({**older, "agent.other": None}, {"agent._extra_state": None}):
         with pytest.raises(UserError, match="weights of another agent"):
             made.on_load_checkpoint(state | {"state_dict": wrong})
+
+
+def test_dropout_is_drawn_from_the_runs_seed(tmp_path):
+    found = []
+    for other, seed in ((1, 0), (2, 0), (1, 3)):
+        torch.manual_seed(other)
+        options = [
+            "model=tiny_random",
+            "tuning.dropout=0.5",
+            "ppo.num_envs=2",
+            "ppo.num_steps=8",
+            "total_steps=32",
+            "model.seed=0",
+        ]
+        folder = tmp_path / f"{other}-{seed}"
+        twosome.run(
+            *options, f"seed={seed}", "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false", folder=folder
+        )
+        found.append((folder / "adapter" / "adapter_model.safetensors").read_bytes())
+        assert torch.initial_seed() == other  # the caller's generator is left alone
+    assert found[0] == found[1] != found[2]

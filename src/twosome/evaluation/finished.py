@@ -1,6 +1,6 @@
 """What the suites of src/evaluate.py share: the run that is evaluated, and playing several tasks with its agent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean
@@ -32,6 +32,7 @@ class Finished:
 
     config: its configuration, with the requested environment. changes: the environment's options that differ from the run's own.
     make_env: makes the requested environment. evaluation: the number of episodes, the seed, and whether to make a film.
+    start: gives the agent the weights from which the run began to learn (init); by default those that it was built with.
     benchmarks, interference: the options of suite=retention and suite=interference. evaluated: the stamp of everything that is
     added to the run's folder (`records.stamp`).
     """
@@ -44,6 +45,7 @@ class Finished:
     benchmarks: BenchmarkConfig
     interference: InterferenceConfig
     evaluated: Record
+    start: Callable[[Agent], None]
 
     @cached_property
     def agent(self) -> Agent:
@@ -103,6 +105,7 @@ def is_new(run: Finished, kept: Sequence[Record]) -> bool:
 def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
     """Yield the value of "when" in records, and the agent."""
     yield "random", RandomAgent()
+    run.start(run.agent)
     yield "before", run.agent
     run.folder.load(run.agent)
     yield "after", run.agent

@@ -106,7 +106,7 @@ def retention(run: Finished) -> float:
     model = measurable(run, "retention")
     run.folder.load(run.agent)
     harness = Harness(model, run.benchmarks.batch_tokens)
-    key = {"model": model.checksum, "dtype": run.config.model.get("dtype"), "lm_eval": benchmarks.version()}
+    key = {"model": model.checksum, "text": model.text_checksum, "dtype": model.dtype, "lm_eval": benchmarks.version()}
     entries, added = {}, False
     for number, benchmark in enumerate(asked, 1):
         print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, adapter off and on", file=sys.stderr)
@@ -140,7 +140,8 @@ def interference(run: Finished) -> float:
     agent = run.agent
     if not isinstance(agent, LearningAgent):
         raise UserError(f"suite=interference: expected a run of an agent that learns; that of {run.folder.path} does not")
-    (run.folder.load if asked.when == "after" else run.folder.check_model)(agent)
+    run.folder.check_model(agent)
+    (run.folder.load if asked.when == "after" else run.start)(agent)
     num_updates = -(-run.config.total_steps // algorithm.batch_size)
     rows, metrics = probe.Probe(agent, algorithm, run.make_env, run.config.env.gamma, num_updates, seed, asked).measure()
     settings = {**asdict(asked), **records.setting_of(run.config.env, run.changes), "seed": seed, "samples": algorithm.batch_size}

@@ -3,9 +3,11 @@
 All runs of a sweep share them: the seeds, and what varies in training only.
 """
 
+import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gymnasium
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,24 +27,22 @@ def key_of(agent: Agent, config: DictConfig) -> dict[str, Any] | None:
 
     config: the run's.
     """
-    if isinstance(agent, RandomAgent):
+    if type(agent) is RandomAgent:
         return {"policy": "random", "code": code_checksum()}
-    if (
-        not isinstance(agent, LanguageAgent)
-        or not isinstance(agent.policy_head, Words)
-        or not agent.tuning.is_reference(agent.lm)
-    ):
+    if not isinstance(agent, LanguageAgent) or type(agent.policy_head) is not Words or not agent.tuning.is_reference(agent.lm):
         return None
     options: dict[str, Any] = {group: OmegaConf.to_container(config[group], resolve=True) for group in GROUPS}
     if not names_own_code(options):
         return None
     options["model"]["seed"] = None  # of a random model, whose checksum differs
+    device = agent.engine.device
     return {
         "policy": options,
         "code": code_checksum(),
         **agent.provenance(),
-        "cpu": cpu_name(),
-        "device": str(agent.engine.device),
+        "text": agent.language_model.text_checksum,
+        "machine": cpu_name() or platform.node(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),
     }
 
@@ -56,7 +56,7 @@ def once(
     and the mode.
     """
     options = OmegaConf.to_container(env, resolve=True)
-    if key is None or not names_own_code(options):
+    if key is None or not names_own_code(options) or not str(gymnasium.spec(env.id).entry_point).startswith("twosome."):
         return play()
     return cached("episodes", {**key, "env": options, **asked}, play)
 

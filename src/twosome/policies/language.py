@@ -126,6 +126,7 @@ class LanguageAgent(LearningAgent):
     def _tokens_of(self, scores: Scores, terms: Tensor, rows: Tensor, choices: Tensor) -> TokenTerms:
         """The tokens of each sample's action. terms: of token_logprobs. rows: its decision in scores. choices: its action."""
         logprobs = terms[rows, choices.to(rows.device)]
+        logprobs = logprobs[:, : int((~logprobs.isnan()).sum(dim=1).max())]  # an action that nobody took may be longer
         return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
     def identify(self, decision: Decision) -> DecisionText:

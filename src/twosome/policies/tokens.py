@@ -72,7 +72,8 @@ class TokenAgent(LanguageAgent):
         if not self.joint_values:
             return found
         actions, own = torch.unique(torch.stack([rows, choices.to(rows.device)], dim=1), dim=0, return_inverse=True)
-        values = self.critic(scores.token_states[actions[:, 0], actions[:, 1]])[own]  # once for samples of the same action
+        states = scores.token_states[actions[:, 0], actions[:, 1], : found.mask.shape[1]]
+        values = self.critic(states)[own]  # once for samples of the same action
         return found._replace(values=values * found.mask)
 
     def token_value_function(self, decisions: Sequence[Decision], choices: Tensor) -> Callable[[Tensor], Tensor]:

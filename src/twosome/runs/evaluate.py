@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,6 +86,7 @@ def finished(asked: DictConfig) -> "Finished":
     from twosome.evaluation import records
     from twosome.evaluation.finished import Finished
     from twosome.evaluation.video import can_film
+    from twosome.runs.trained import load_weights  # which imports this module
 
     if options.gif and not can_film(make_env):
         raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
@@ -94,7 +96,8 @@ def finished(asked: DictConfig) -> "Finished":
     for line in resource_notes(config, evaluation, make_env, folder, trains=options.suite == "interference"):
         print(f"note: {line}", file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
-    return Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated)
+    start = partial(load_weights, config.init) if config.get("init") else lambda _: None
+    return Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated, start)
 
 
 def resource_notes(

@@ -74,7 +74,9 @@ class Job:
         from twosome.algorithms.algorithm import Sources
         from twosome.policies.agent import LearningAgent
         from twosome.runs.trained import load_agent
+        from twosome.storage.provenance import code_checksum
 
+        code_checksum()  # of the code that runs, before a model takes minutes to load
         loading_others = partial(load_agent, config=self.config, make_env=self.make_env)
         self.algorithm.prepare(Sources(self.make_env, self.config.env.gamma, loading_others))
         if self.processes is None:

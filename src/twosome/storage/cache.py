@@ -15,10 +15,14 @@ def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], T]) -> T:
     """Return the result of a key from the cache; if it is not cached, call compute and keep its result.
 
     kind: the folder in the cache. key: all that determines the result, as JSON. The result is JSON. Where the cache cannot be
-    read or written, the result is computed, with a note if it cannot be kept.
+    read or written, the result is computed, with a note if it cannot be kept. Without a home folder and TWOSOME_CACHE there is
+    no cache.
     """
     text = json.dumps(key, sort_keys=True)
-    file = cache_root() / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    try:
+        file = cache_root() / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    except RuntimeError:  # the user has no home folder, and TWOSOME_CACHE names no other
+        return compute()
     try:
         found = json.loads(file.read_text())
         if json.dumps(found["key"], sort_keys=True) == text:

@@ -1,12 +1,15 @@
 """The LightningModule: each Lightning epoch is one update of an algorithm."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 
+from twosome import seeding
 from twosome.algorithms.algorithm import Algorithm, Progress
 from twosome.algorithms.runner import EnvRunner
 from twosome.envs.episode import Episode
@@ -58,7 +61,8 @@ class LearningModule(LightningModule):
         self.agent.train()
         progress = Progress(self.current_epoch, self.num_updates)
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        learned = self.algorithm.update(self.agent, collected, optimizers, progress, self.generator)
+        with self.seeded():
+            learned = self.algorithm.update(self.agent, collected, optimizers, progress, self.generator)
         done = time.perf_counter()
         timing = {"rollout_seconds": between - start, "update_seconds": done - between,
                   "steps_per_second": self.algorithm.batch_size / (done - start)}  # fmt: skip
@@ -67,6 +71,14 @@ class LearningModule(LightningModule):
                    "optimizer_steps": self.optimizer_steps, **summarize(episodes)}  # fmt: skip
         self.log("update", float(self.current_epoch + 1), logger=False)  # monitored by the checkpoint callback
         return {"metrics": metrics | learned | self.agent.counters() | timing, "episodes": episodes}
+
+    @contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Seed PyTorch's default generators, which draw LoRA's dropout, by the run's seed and the update within the context."""
+        device = next(self.agent.parameters(), torch.empty(0)).device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seeding.number(self.generator.initial_seed(), f"update {self.current_epoch}"))
+            yield
 
     @torch.no_grad()
     def collect(self) -> Any:

@@ -41,6 +41,8 @@ class Stage:
 
 def untrained(after: Agent, make: Callable[[], Agent]) -> Stage | None:
     """Return the stage before training: the language model's reference, or another agent by make; None if nothing is trained."""
+    if isinstance(after, LanguageAgent):
+        return Stage("before", after, after.engine.reference)
     if after.language_model is not None:
         return Stage("before", after, after.language_model.reference)
     return Stage("before", make()) if after.export_folder else None
@@ -50,7 +52,7 @@ def untrained(after: Agent, make: Callable[[], Agent]) -> Stage | None:
 def views(stage: Stage, decisions: Sequence[Decision]) -> list[View]:
     """Return what an agent makes of distinct decisions."""
     with stage.state() as agent:
-        if not isinstance(agent, LanguageAgent):
+        if not isinstance(agent, LanguageAgent) or agent.policy_head.learns:  # its actions have no words
             rows = agent.log_policy(decisions).exp()
             return [{"probs": _numbers(row[: len(each.action_ids)])} for row, each in zip(rows, decisions, strict=True)]
         texts = [decision.text for decision in decisions]
@@ -70,8 +72,8 @@ def views(stage: Stage, decisions: Sequence[Decision]) -> list[View]:
 
 
 def pieces(agent: Agent, decisions: Sequence[Decision], views: Sequence[View]) -> list[list[list[str]]] | None:
-    """Return each action's tokens as text, for each decision; None without a language model. views: of the same decisions."""
-    if not isinstance(agent, LanguageAgent):
+    """Return each action's tokens as text, for each decision; None without words. views: of the same decisions."""
+    if not isinstance(agent, LanguageAgent) or agent.policy_head.learns:
         return None
     decode = agent.engine.lm.tokenizer.decode
     found = []

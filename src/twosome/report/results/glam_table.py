@@ -52,10 +52,15 @@ def _tests_of(run: Run, part: Mapping[str, Any]) -> dict[str, dict[str, dict[str
 
 def _pooled(records: Sequence[Mapping[str, Any]], when: str) -> dict[str, float]:
     """Return success over the episodes of all records, and half of its 99 % interval."""
-    counted = list(records) if when == "after" else list({tuple(record.values()): record for record in records}.values())
+    counted = list(records) if when == "after" else list({_played(record): record for record in records}.values())
     episodes = sum(int(record["episodes"]) for record in counted)
     rate = sum(record["success_rate"] * record["episodes"] for record in counted) / episodes
     return {"episodes": episodes, "rate": rate, "half_99": Z99 * math.sqrt(rate * (1 - rate) / episodes)}
+
+
+def _played(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what is equal in records of the same episodes, whenever they were added."""
+    return tuple(value for name, value in record.items() if name != repeats.EVALUATED)
 
 
 def _paper(part: Mapping[str, Any], name: str, place: int) -> float:
