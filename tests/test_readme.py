@@ -185,7 +185,7 @@ def test_run_folder_holds_documented_files_only(folder, ended, name, absent):
     documented = {name.rstrip("/") for name in tables(FOLDER, "## Files")}
     files = {path.name for path in (folder / name).iterdir()}
     assert files <= documented
-    optional = {"wandb", "affordance", "episode.gif", "learning_curve.png"}  # these depend on options
+    optional = {"wandb", "affordance", "model", "head", "episode.gif", "learning_curve.png"}  # these depend on options
     assert documented - files <= absent | optional | {f"interference.{kind}" for kind in ("json", "csv", "png")}
 
 
