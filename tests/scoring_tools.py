@@ -26,11 +26,13 @@ DECISIONS: list[DecisionText] = [
 ]
 
 
-def scorer(architecture: str = "llama", norm: str = "none", disturbed: bool = True, **options: Any) -> Scorer:
-    """A scorer of a tiny random model; disturbed: with an adapter that matters; options: of Scorer and ModelConfig."""
+def scorer(
+    architecture: str = "llama", norm: str = "none", disturbed: bool = True, layers: int | None = None, **options: Any
+) -> Scorer:
+    """A scorer of a tiny random model. disturbed: its adapter matters. layers: that have one. options: of Scorer, ModelConfig."""
     engine = {name: options.pop(name) for name in ("row_tokens", "batch_tokens") if name in options}
     config = ModelConfig(**{"source": "tiny_random", "architecture": architecture, "device": "cpu"} | options)
-    model = load_language_model(config, Lora())
+    model = load_language_model(config, Lora(layers=layers))
     if disturbed:
         disturb_adapter(model.model)
     made = Scorer(model, getattr(norms, norm), **engine)

@@ -39,7 +39,7 @@ def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         for name in ("repeat", "cached", *(["remembered"] if row["work"] != "update" else [])):
             assert row[name]["ratio"] == pytest.approx(spread(b / a for a, b in zip(engine, row[name]["seconds"], strict=True)))
         assert row["limit"]["ratio"] == pytest.approx(spread(a / b for a, b in zip(engine, row["limit"]["seconds"], strict=True)))
-        assert row["limit"]["tokens"] <= row["engine"]["tokens"]
+        assert row["limit"]["flops"] <= row["engine"]["flops"]
         assert row["cached"]["largest_difference"] < 1e-4
     assert speed["machine"]["model"] == "tiny_random/llama"
 

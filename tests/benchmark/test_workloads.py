@@ -47,6 +47,9 @@ def test_every_kind_of_work(of_task: dict[str, Workload]) -> None:
     for workload in of_task.values():
         assert len(workload.decisions) == 12 > len(workload.distinct)
         assert sorted(text for part in workload.passes() for text in part) == sorted(workload.distinct)
+    assert of_task["first_rollout"].met == []
+    assert set(of_task["update"].met) >= {*of_task["later_rollout"].met, *of_task["update"].distinct}
+    assert of_task["later_rollout"].met
     assert len(of_task["first_rollout"].passes()) == 6
     assert len(of_task["update"].passes()) == 1
 

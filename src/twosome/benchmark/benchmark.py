@@ -89,7 +89,7 @@ def row(workload: Workload, rounds: list[tuple[Speeds, dict[str, Cost]]], contes
         for name, cost in by_name.items():
             costs[name].append(cost)
     learns, tokenize = workload.batch is not None, contestants.scorer.tokenize
-    limit = Limit.of(map(tokenize, workload.passes()), Weights.of(contestants.scorer), learns)
+    limit = Limit.of(map(tokenize, workload.passes()), Weights.of(contestants.scorer), learns, tokenize(workload.met))
     least = [limit.seconds(speed) for speed, _ in rounds]
     engine = [cost.seconds for cost in costs["engine"]]
     utilisation = [cost.flops / cost.seconds / speed.peak for cost, (speed, _) in zip(costs["engine"], rounds, strict=True)]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from twosome import parts
 from twosome.algorithms.ppo.losses import policy_terms
 from twosome.benchmark.cached import CachedEngine
-from twosome.benchmark.cost import Cost, now, timed
+from twosome.benchmark.cost import Cost, Weights, now, timed
 from twosome.benchmark.workloads import Workload, samples, set_adapter
 from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
@@ -83,22 +83,22 @@ class Contestants:
     def round(self, workload: Workload) -> Iterator[tuple[str, Cost]]:
         """Do the work once by each contestant; yield its name and cost."""
         learns = workload.batch is not None
+        learning = learns * Weights.of(self.scorer).learning
         for name, agent in (("engine", self.agent), ("float32", self.exact)):
             if agent is not None:
                 assert isinstance(agent.engine, Scorer)  # checked by of
                 set_adapter(agent, workload.adapter, workload.seed)
                 agent.set_extra_state(workload.memories)
-                if agent.engine.lower is not None:
-                    agent.engine.lower.known.clear()  # so that every round does the same work
-                yield name, timed(agent.engine, partial(workload.do, agent), learns)
+                agent.engine.know(workload.met)
+                yield name, timed(agent.engine, partial(workload.do, agent), float(learns))
         with plain_products(self.agent.lm):
             for name in ("cached",) if learns else ("cached", "remembered"):
                 self.other.set_extra_state(workload.memories)
-                yield name, timed(self.cached, lambda: workload.do(self.other, remember=name == "remembered"), learns)  # noqa: B023
-            yield "repeat", self.repeat(workload)
+                yield name, timed(self.cached, lambda: workload.do(self.other, remember=name == "remembered"), learning)  # noqa: B023
+            yield "repeat", self.repeat(workload, learning)
 
-    def repeat(self, workload: Workload) -> Cost:
-        """Return the cost of the work by one row per prompt and action, from a part of it."""
+    def repeat(self, workload: Workload, learning: float) -> Cost:
+        """Return the cost of the work by one row per prompt and action, from a part of it. learning: share of the layers."""
         few, factor = self.part(workload.decisions)
         learns = workload.batch is not None
         batch = samples(self.agent, few, workload.seed) if learns else None
@@ -115,7 +115,7 @@ class Contestants:
                     (terms.loss - workload.ppo.ent_coef * terms.entropy).mean().backward()
 
         with torch.set_grad_enabled(learns):
-            cost = timed(self.scorer, work, learns)
+            cost = timed(self.scorer, work, learning)
         self.agent.zero_grad()
         return cost.times(factor)
 

@@ -2,7 +2,8 @@
 
 A pass is work that begins when the one before it has ended: a step of a rollout, or an optimiser step. It takes the longer of its
 FLOPs at the measured peak of a matrix product, and of the weights' bytes at the measured bandwidth of the memory. A token in its
-context is computed once, as is each prediction. Activations and attention are not counted.
+context is computed once, as is each prediction; gradients flow through the layers that learn only. Activations and attention are
+not counted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -48,26 +49,46 @@ class Limit:
     bytes: list[float]
 
     @classmethod
-    def of(cls, passes: Iterable[Sequence[TokenizedDecision]], weights: Weights, backward: bool) -> "Limit":
-        """Count what each pass adds to the passes before it. backward: whether it has a backward pass.
+    def of(
+        cls,
+        passes: Iterable[Sequence[TokenizedDecision]],
+        weights: Weights,
+        backward: bool,
+        met: Iterable[TokenizedDecision] = (),
+    ) -> "Limit":
+        """Count what each pass adds to the passes before it.
 
-        A pass reads all weights once, and those of the layers again for the backward pass. (That of the output layer can be
-        computed with the forward pass, slice by slice.)
+        backward: whether it has a backward pass. met: decisions whose tokens the lower layers have computed before all passes.
+        A pass reads all weights that it multiplies with once, and those of the layers that learn again for the backward pass.
+        (That of the output layer can be computed with the forward pass, slice by slice.)
         """
-        tree, tokens, projected = PackedRow(), [], []
+        tree, below, found = PackedRow(), PackedRow(), cls([], [], [], [])
+        _add(below, met)
         for decisions in passes:
-            before, known = len(tree), len(_predicting(tree))
-            for decision in decisions:
-                tree.add(len(tree.decisions), decision)
-            tokens.append(len(tree) - before)
-            projected.append(len(_predicting(tree)) - known)
-        flops = [weights.flops(new, predicting, backward) for new, predicting in zip(tokens, projected, strict=True)]
-        every = weights.head_bytes + weights.layer_bytes * (2 if backward else 1)
-        return cls(tokens, projected, flops, [float(every if new else 0) for new in tokens])
+            before, lower, known = len(tree), len(below), len(_predicting(tree))
+            _add(tree, decisions)
+            _add(below, decisions)
+            found._append(weights, len(tree) - before, len(_predicting(tree)) - known, len(below) - lower, backward)
+        return found
+
+    def _append(self, weights: Weights, tokens: int, projected: int, lower: int, backward: bool) -> None:
+        """Append a pass. lower: the tokens that the lower layers compute, tokens: those that the others do."""
+        again = 2 if backward else 1
+        upper = weights.layers - weights.lower
+        self.tokens.append(tokens)
+        self.projected.append(projected)
+        self.flops.append(2.0 * (again * (upper * tokens + weights.head * projected) + weights.lower * lower))
+        read = weights.head_bytes + again * (weights.layer_bytes - weights.lower_bytes) + (weights.lower_bytes if lower else 0)
+        self.bytes.append(float(read if tokens else 0))
 
     def seconds(self, speeds: Speeds) -> float:
         """Return the least time on a machine."""
         return sum(max(flops / speeds.peak, read / speeds.bandwidth) for flops, read in zip(self.flops, self.bytes, strict=True))
+
+
+def _add(tree: PackedRow, decisions: Iterable[TokenizedDecision]) -> None:
+    for decision in decisions:
+        tree.add(len(tree.decisions), decision)
 
 
 def _predicting(tree: PackedRow) -> set[int]:

@@ -25,6 +25,7 @@ class Workload:
 
     source: the task, or the name of the synthetic prompts. name: one of config.WORKS. steps: a rollout's decisions by step.
     batch: the samples of an update; None for a rollout. ppo: the update's settings. memories: the agent's at the beginning.
+    met: the decisions that the run has met before, whose lower layers the engine has in its cache.
     adapter: the size of LoRA's B matrices: 0 before the first update of a run.
     """
 
@@ -34,6 +35,7 @@ class Workload:
     batch: Batch | None
     ppo: PPOConfig
     memories: dict[str, Any]
+    met: list[DecisionText]
     adapter: float
     seed: int
 
@@ -45,7 +47,7 @@ class Workload:
     @property
     def distinct(self) -> list[DecisionText]:
         """The distinct decisions."""
-        return list(dict.fromkeys(decision.text for decision in self.decisions))
+        return _texts(self.steps)
 
     def passes(self) -> list[list[DecisionText]]:
         """Return the distinct decisions by pass (limit.py).
@@ -99,9 +101,10 @@ def workloads(
     """
     ppo = one_pass(options.num_envs, steps)
     sample = random_rollout(make_env, options.num_envs, steps, options.seed)
+    met: list[DecisionText] = []
 
     def workload(name: str, memories: dict[str, Any], adapter: float, batch: Batch | None = None) -> Workload:
-        return Workload(source, name, sample, batch, ppo, memories, adapter, options.seed)
+        return Workload(source, name, sample, batch, ppo, memories, list(met), adapter, options.seed)
 
     if "first_rollout" in options.works:
         yield workload("first_rollout", fresh, 0.0)
@@ -110,14 +113,21 @@ def workloads(
     earlier = range(options.seed + 1, options.seed + 3) if "later_rollout" in options.works else ()
     for seed in earlier:
         rollout = random_rollout(make_env, options.num_envs, steps, seed)
-        Workload(source, "", rollout, None, ppo, fresh, 0.0, options.seed).do(agent)
+        Workload(source, "", rollout, None, ppo, fresh, [], 0.0, options.seed).do(agent)
+        met += _texts(rollout)
         set_adapter(agent, 1e-3, options.seed)
     if "later_rollout" in options.works:
         yield workload("later_rollout", agent.get_extra_state(), 1e-3)
     if "update" in options.works:
         set_adapter(agent, 1e-3, options.seed)
+        met += _texts(sample)
         batch = samples(agent, [decision for step in sample for decision in step], options.seed)
         yield workload("update", agent.get_extra_state(), 1e-3, batch)
+
+
+def _texts(steps: Sequence[Sequence[Decision]]) -> list[DecisionText]:
+    """Return the distinct decisions of a rollout."""
+    return list(dict.fromkeys(decision.text for step in steps for decision in step))
 
 
 def one_pass(num_envs: int, num_steps: int) -> PPOConfig:

@@ -70,12 +70,17 @@ class LowerLayers:
         """
         places = [start + torch.tensor(nodes) for start, row in zip(starts_of(rows), rows, strict=True) for nodes in row.nodes]
         members = [decision for row in rows for decision in row.members]
-        known = self.known.of(members, lambda missing: map(self._computed, missing))
+        known = self.cached(members)
         values = [known[decision] for decision in members]
         states = values[0].new_empty(sum(map(len, rows)), values[0].shape[1])
         for place, value in zip(reversed(places), reversed(values), strict=True):
             states[place.to(value.device)] = value
         return states
+
+    @torch.no_grad()
+    def cached(self, decisions: Sequence[TokenizedDecision]) -> dict[TokenizedDecision, Tensor]:
+        """Return the lower layers' output for each decision, (nodes, hidden); compute and cache what is not in the cache."""
+        return self.known.of(decisions, lambda missing: map(self._computed, missing))
 
     def _computed(self, decision: TokenizedDecision) -> Tensor:
         """Return the lower layers' output for the decision's own tree, (nodes, hidden)."""

@@ -124,6 +124,13 @@ class Scorer(Engine):
         lengths = [len(row) for row in rows]
         return padded_size(sum(lengths)) if self.in_blocks else len(rows) * max(lengths)
 
+    def know(self, texts: Sequence[DecisionText]) -> None:
+        """Empty the cache of the lower layers, if there is one, and fill it with these decisions, as a run that has met them."""
+        if self.lower is not None:
+            self.lower.known.clear()
+            with self.lm.computing():
+                self.lower.cached(self.tokenize(texts))
+
     def log_probs(self, states: Tensor) -> Tensor:
         """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
         with self.lm.computing():
