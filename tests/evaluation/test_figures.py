@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from PIL import Image
 
-from twosome.evaluation.figures import learning_curve, running_mean, window_of
+from twosome.evaluation.figures import learning_curve, read_episodes, running_mean, window_of
 from twosome.storage.folder import RunFolder
 
-CONFIG = OmegaConf.create({"seed": 3, "total_steps": 1000, "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"}})
+CONFIG = OmegaConf.create(
+    {
+        "seed": 3,
+        "total_steps": 1000,
+        "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"},
+        "algorithm": {"num_envs": 1},
+    }
+)
 ORANGE = (213, 94, 0)
 
 
@@ -58,6 +65,24 @@ def test_a_picture_for_any_number_of_episodes(tmp_path, count, optimum):
     picture = np.asarray(Image.open(tmp_path / "curve.png").convert("RGB"))
     assert picture.shape == (726, 792, 3)
     assert (picture == ORANGE).all(axis=2).any() == (optimum is not None)
+
+
+def test_episodes_count_where_they_began_up_to_the_first_unfinished_one(tmp_path):
+    folder = RunFolder(tmp_path)
+    ended = [(10, 0, 0.5, 5), (20, 1, 0.9, 10), (30, 0, 0.1, 10), (60, 1, 0.7, 20), (40, 0, 0.2, 5)]
+    folder.table("episodes.csv").extend(
+        {**rows((step, value, True))[0], "env": env, "decisions": decisions} for step, env, value, decisions in ended
+    )
+    drawn = read_episodes(folder, envs=2)  # environment 0 has an unfinished episode, which began at step 40
+    assert drawn.began.tolist() == [0, 0, 10, 20, 30]
+    assert drawn.discounted_return.tolist() == [0.5, 0.9, 0.1, 0.7, 0.2]
+
+
+def test_nothing_is_drawn_while_an_environment_has_not_ended_an_episode(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.table("episodes.csv").extend(rows((10, 0.5, True)))
+    assert len(read_episodes(folder, envs=1)) == 1
+    assert read_episodes(folder, envs=2).empty
 
 
 def test_the_same_episodes_give_the_same_file(tmp_path):

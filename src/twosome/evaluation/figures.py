@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import UserError, folded
 from twosome.files import write_atomic
 from twosome.identity import task_of
+from twosome.report.data.episodes import beginnings, num_envs
 from twosome.storage.folder import RunFolder
 
 # Okabe and Ito's colours, which are distinguishable with all common forms of colour blindness.
@@ -25,13 +26,14 @@ POINTS = 400  # number of points at which the mean is computed
 
 
 def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None) -> None:
-    """Draw the discounted return and the success rate of a run's training episodes over environment steps, as a PNG.
+    """Draw the discounted return and the success rate of a run's training episodes where they began, as a PNG.
 
-    folder: the run's, of which episodes.csv is read. config: the run's configuration, for the title and the run's length. path:
-    of the PNG. optimum: the environment's optimal discounted return, if known. Without a finished episode the picture says so.
+    The curve ends where the first unfinished episode began (`report.data.episodes`).
+    folder: the run's, of which episodes.csv is read. config: the run's configuration. path: of the PNG. optimum: the
+    environment's optimal discounted return, if known. Without an episode to draw the picture says so.
     """
-    episodes = read_episodes(folder)
-    steps = int(max(config.total_steps, episodes.env_step.max() if len(episodes) else 0))
+    episodes = read_episodes(folder, num_envs(OmegaConf.to_container(config), str(folder.path / "config.yaml")))  # type: ignore[arg-type]
+    steps = int(max(config.total_steps, episodes.began.max() if len(episodes) else 0))
     window = window_of(steps, len(episodes))
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -39,7 +41,7 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     upper.set_title(_title(config), fontsize=8.5, color=INK, loc="left", fontweight="bold")
     _style(upper, "discounted return")
     _style(lower, "success rate")
-    lower.set_xlabel(f"environment steps (decisions); lines: mean of the last {window:,}", fontsize=7, color=INK)
+    lower.set_xlabel(f"environment steps where episodes began; lines: mean of the last {window:,}", fontsize=7, color=INK)
     lower.set(xlim=(0, steps), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1))
     lower.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     lower.xaxis.set_major_formatter(FuncFormatter(_thousands))
@@ -50,7 +52,8 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     if len(episodes):
         _draw(upper, lower, episodes, window)
     else:
-        upper.text(0.5, 0.45, "no episode has ended yet", transform=upper.transAxes, ha="center", fontsize=8, color=INK)
+        message = "not every environment has ended an episode yet"
+        upper.text(0.5, 0.45, message, transform=upper.transAxes, ha="center", fontsize=8, color=INK)
     if optimum is not None:  # room for its label
         low, high = upper.get_ylim()
         upper.set_ylim(low, max(high, optimum + 0.11 * (optimum - low)))
@@ -59,16 +62,20 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     write_atomic(path, buffer.getvalue())
 
 
-def read_episodes(folder: RunFolder) -> pd.DataFrame:
-    """Return the rows of episodes.csv, or none if there is no file yet. Raises UserError if it cannot be read."""
+def read_episodes(folder: RunFolder, envs: int) -> pd.DataFrame:
+    """Return the episodes to draw in the order in which they began: columns began, discounted_return and success.
+
+    envs: environments that step together. There are none without the file episodes.csv. Raises UserError if it cannot be read.
+    """
     file = folder.path / "episodes.csv"
-    columns = ["env_step", "discounted_return", "success"]
-    if not file.exists():
-        return pd.DataFrame({name: np.empty(0) for name in columns})
+    types = {"env_step": float, "env": int, "decisions": int, "discounted_return": float, "success": bool}
     try:
-        return pd.read_csv(file, usecols=columns, dtype={"env_step": float, "discounted_return": float})
+        found = pd.read_csv(file, usecols=list(types), dtype=types) if file.exists() else pd.DataFrame(columns=list(types))
     except (ValueError, OSError) as error:  # pandas' errors are ValueErrors
         raise UserError(f"{file}: expected a readable table ({folded(error)}); copy it back, or run it again") from error
+    began, covered = beginnings(found, envs)
+    drawn = found.assign(began=began)[["began", "discounted_return", "success"]][began < covered]
+    return drawn.sort_values("began", kind="stable")
 
 
 def window_of(steps: int, episodes: int) -> int:
@@ -90,7 +97,7 @@ def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np
 
 
 def _draw(upper: Axes, lower: Axes, episodes: pd.DataFrame, window: int) -> None:
-    steps = episodes.env_step.to_numpy(int)
+    steps = episodes.began.to_numpy(int)
     returns, success = episodes.discounted_return.to_numpy(float), episodes.success.to_numpy(float)
     alpha = float(np.clip(100 / len(steps), 0.12, 0.4))  # more dots are more transparent
     upper.scatter(steps, returns, s=5, color=RETURN, alpha=alpha, linewidths=0, rasterized=True)

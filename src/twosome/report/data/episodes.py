@@ -64,6 +64,16 @@ def num_envs(config: Mapping[str, Any], where: str) -> int:
     return found
 
 
+def beginnings(episodes: pd.DataFrame, envs: int) -> tuple[pd.Series, int]:
+    """Return the environment steps at which episodes began, and the step up to which every episode that began has ended.
+
+    The latter is 0 while one of the environments has not ended an episode. episodes: columns env_step, env and decisions. envs:
+    as in read_bins.
+    """
+    last = episodes.groupby("env").env_step.max()
+    return episodes.env_step - episodes.decisions * envs, int(last.min()) if len(last) == envs else 0
+
+
 def read_bins(file: Path, envs: int, progress: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Read a run's episodes.csv; return the bins (columns BINS) and the environment steps that they cover.
 
@@ -72,7 +82,7 @@ def read_bins(file: Path, envs: int, progress: pd.DataFrame) -> tuple[pd.DataFra
     count, since only the short ones of them have ended. Raises UserError.
     """
     episodes = read_table(file, EPISODES)
-    began = episodes.env_step - episodes.decisions * envs
+    began, ended = beginnings(episodes, envs)
     impossible = np.flatnonzero((began < 0) | (episodes.env >= envs))
     if len(impossible):
         row = episodes.iloc[impossible[0]]
@@ -80,8 +90,7 @@ def read_bins(file: Path, envs: int, progress: pd.DataFrame) -> tuple[pd.DataFra
             f"{file}: row {impossible[0] + 1}: expected an episode of one of {envs} environments (num_envs) that began at step 0 "
             f"or later, found env {row.env} and {row.decisions} decisions up to step {row.env_step}; {AGAIN}"
         )
-    last = episodes.groupby("env").env_step.max()
-    covered = min(int(last.min()), int(progress.env_steps.iloc[-1])) if len(last) == envs else 0
+    covered = min(ended, int(progress.env_steps.iloc[-1]))
     number = covered // BIN
     places = began // BIN
     counted, at = episodes[places < number], places[places < number]
