@@ -129,6 +129,7 @@ def _check_fields(cls: type, values: Any, option: str) -> None:
     prefix, hints, schema = f"{option}." if option else "", get_type_hints(cls), OmegaConf.structured(cls)
     if not isinstance(values, dict):
         raise UserError(f"{option}={shown(values)}: expected options, as in {prefix}<option>=...; there is no choice of it")
+    all_fit = _fits(schema, values)  # one by one only to find the first that does not
     for name, value in values.items():
         if name not in hints:
             near = get_close_matches(str(name), hints, n=1)
@@ -137,17 +138,23 @@ def _check_fields(cls: type, values: Any, option: str) -> None:
         if is_dataclass(hints[name]):
             _check_fields(hints[name], value, f"{prefix}{name}")
             continue
-        try:
-            OmegaConf.merge(schema, {name: value})
-            flat = not isinstance(value, list) or not any(isinstance(each, (list, dict)) for each in value)
-            fits = flat or Any in get_args(hints[name])  # the dataclass checks these itself
-        except OmegaConfBaseException:
-            fits = False
+        nested = isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value)
+        fits = not nested or Any in get_args(hints[name])  # the dataclass checks these itself
+        fits = fits and (all_fit or _fits(schema, {name: value}))
         if not fits or (hints[name] is bool and value not in (0, 1) and not isinstance(value, str)):  # to omegaconf, 3 is true
             raise UserError(f"{prefix}{name}={shown(value)}: expected {expected(hints[name])}")
     for name in hints:
         if name not in values and OmegaConf.is_missing(schema, name):
             raise UserError(f"{prefix}{name} is missing: expected {expected(hints[name])}; set {prefix}{name}=...")
+
+
+def _fits(schema: DictConfig, values: dict[str, Any]) -> bool:
+    """Return whether values are fields of a structured configuration, of their types."""
+    try:
+        OmegaConf.merge(schema, values)
+    except OmegaConfBaseException:
+        return False
+    return True
 
 
 EXPECTED = {bool: "true or false", int: "an integer", float: "a number", str: "one text", dict: "options, {name: value}"}
