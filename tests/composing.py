@@ -1,11 +1,14 @@
 """For tests of what command lines compose: the suite's choices and experiments, their composition, and what it would take."""
 
+import copy
 import dataclasses
 from functools import cache
 from pathlib import Path
 
 import hydra
 from checkout import ROOT
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
@@ -37,6 +40,23 @@ def compose(*overrides: str, entry: str = "config"):
     """What a command line with these words composes."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return hydra.compose(entry, list(overrides), return_hydra_config=any(o.startswith("hydra") for o in overrides))
+
+
+@cache
+def _composed(*choices: str):
+    return compose(*choices)
+
+
+def compose_run(*words: str):
+    """What `compose` gives for a run: the choices among the words are composed once, for all runs that differ in values only."""
+    overrides = OverridesParser.create().parse_overrides(list(words))
+    choices = [each for each in overrides if (CONFIGS / each.key_or_group).is_dir()]
+    config = copy.deepcopy(_composed(*(each.input_line for each in choices)))
+    for override in overrides:
+        if override not in choices:
+            assert override.type == OverrideType.CHANGE, override.input_line
+            OmegaConf.update(config, override.key_or_group, override.value())
+    return config
 
 
 def targets(node) -> list[str]:

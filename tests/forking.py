@@ -58,6 +58,8 @@ def main() -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        _exercise()
     _freeze()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -73,6 +75,32 @@ def main() -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+
+
+def _exercise() -> None:
+    """Do once what the libraries do only the first time: look for fonts and devices, compile regular expressions.
+
+    There is no backward pass: after one, PyTorch refuses those of forked processes.
+    """
+    import io
+
+    import torch
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = get_peft_model(LlamaForCausalLM(LlamaConfig(vocab_size=32, **sizes)), LoraConfig(r=2, target_modules=["q_proj"]))
+    with torch.no_grad():
+        model(torch.zeros(1, 4, dtype=torch.long))
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_title("title", fontweight="bold")
+    axes.plot([0, 1], label="label")
+    axes.legend()
+    figure.savefig(io.BytesIO(), format="png")
 
 
 def _freeze() -> None:

@@ -10,11 +10,24 @@ from functools import cache
 
 import pytest
 from checkout import ROOT
-from composing import BROUGHT_BY, CHOICES, EXPERIMENTS, PROFILES, SMALL_MACHINE, check, compose, estimate_of, grids, targets
+from composing import (
+    BROUGHT_BY,
+    CHOICES,
+    EXPERIMENTS,
+    PROFILES,
+    SMALL_MACHINE,
+    check,
+    compose,
+    compose_run,
+    estimate_of,
+    grids,
+    targets,
+)
 from dvc.repo import Repo
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from twosome.estimates.feasible import check as check_fits
 from twosome.estimates.feasible import notes
@@ -25,7 +38,7 @@ from twosome.runs.experiments import combinations
 @cache
 def check_run(*words: str) -> None:
     """Check what the words compose, and what it would take."""
-    config = compose(*words)
+    config = compose_run(*words)
     check(config)
     run = estimate_of(config)
     check_fits(run, SMALL_MACHINE)
@@ -36,6 +49,13 @@ def check_runs(runs: list[list[str]]) -> None:
     """Check runs, without their seeds."""
     for words in runs:
         check_run(*(word for word in words if not word.startswith("seed=")))
+
+
+def test_a_composed_run_is_what_hydra_composes():
+    words = ["env=virtualhome", "baseline=twosome", "ppo.gamma=0.5", "tuning.target_modules=[q_proj]", "ppo.desired_kl=2"]
+    assert compose_run(*words) == compose(*words)
+    with pytest.raises(OmegaConfBaseException, match="learning_rat"):
+        compose_run("ppo.learning_rat=1")
 
 
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if not choice.startswith("hydra")])
