@@ -51,14 +51,14 @@ def steps_to_good(run: Run, window: int, axis: Axis = STEPS) -> float:
     return float(along(run, axis, reached[:1])[0]) if len(reached) else math.inf
 
 
-def area(run: Run, window: int, share: float = 1.0) -> float:
+def area(run: Run, window: int, share: float = 1.0, column: str = "return_sum") -> float:
     """Return the area under the smoothed curve over the first share of the training steps, divided by their number.
 
-    Over the first window where the share is shorter.
+    Over the first window where the share is shorter. column: as in `smoothed`.
     """
     if not run.steps:
         return math.nan
-    at, values = smoothed(run, window)
+    at, values = smoothed(run, window, column)
     at, values = at[~np.isnan(values)], values[~np.isnan(values)]
     if not len(at):
         return math.nan
@@ -191,6 +191,7 @@ def by_name(paper: Paper) -> dict[str, Measure]:
         "gain on new tasks": partial(on_tasks, crossover=False, gain=True),
         "gain on the crossover": partial(on_tasks, crossover=True, gain=True),
         "area": area,
+        "area of success": partial(area, column="successes"),
         "seconds": lambda run, window: run.seconds,
         "return before training": untrained,
         "return after training": lambda run, window: evaluated(run, "return_mean", "sampled"),
