@@ -9,7 +9,7 @@ from functools import cache
 
 import pandas as pd
 import pytest
-from analysis_tools import PAPER
+from analysis_tools import CLAIMS, PAPER
 from checkout import ROOT
 from composing import EXPERIMENTS, PROFILES, compose, grids
 from dvc.repo import Repo
@@ -140,3 +140,19 @@ def test_the_smoke_profile_has_each_kind_of_run():
     assert {each["baseline"] for each in choices} == {"glam", "bc", "drrn", "ppo", "random", "saycan", "twosome"}
     assert {each.get("engine") for each in choices} >= {"decoder_only", "encoder_decoder"}
     assert {(each["baseline"], each.get("tuning")) for each in choices} >= {("glam", "full"), ("bc", "full"), ("twosome", "lora")}
+
+
+def test_the_paper_profile_has_the_runs_that_glams_claims_are_about():
+    usual, apart = ([(run.task, run.method) for run, _ in found] for found in of_profile("paper").values())
+    claims = [claim for claim in CLAIMS if claim.source.startswith("GLAM")]
+    assert [claim.claim for claim in claims] == ["8", "9", "10", "11", "17"]
+    for check in [check for claim in claims for check in claim.checks]:
+        there = apart if check.of_ablation else usual
+        assert {(task, method) for task in check.tasks for method in check.methods} <= set(there)
+
+
+def test_cloning_and_learning_differ_in_the_algorithm_alone():
+    cloned, learned = (of_experiment("glam_cloning", f"baseline={name}")[0][0] for name in ("bc", "glam"))
+    parts = ("tuning.", "norm.", "model.", "engine.", "policy_head.", "env.", "total_steps")
+    names = [name for name in cloned.setting.keys() | learned.setting.keys() if name.startswith(parts)]
+    assert {name: cloned.setting.get(name) for name in names} == {name: learned.setting.get(name) for name in names}
