@@ -140,8 +140,8 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         "Change on benchmarks: accuracy (acc) after training less before, on the same items, each benchmark counting the same; "
         "the interval is from what the seeds make of the low ends of their 95 % bootstrap intervals over items to what they make "
         "of the high ends.",
-        "Final success: the last value of the curve of success. Area, area of success: the mean of the smoothed curve of returns, "
-        "of success, which is GLAM's sample efficiency.",
+        "Final success: the last value of the curve of success. Area, area of success: the mean of the smoothed curve of returns "
+        "or of success, which is GLAM's sample efficiency.",
         "Evaluated success: sampled, of the run's own evaluation after training. Kept with a test of generalisation: "
         "the trained agent's success in it less that in its own setting; lost: the opposite.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "
