@@ -93,8 +93,8 @@ def table(data: pd.DataFrame, paper: Paper, options: argparse.Namespace) -> Tabl
         shown.append([style.title(str(task)), style.label(str(method)), str(test), *ours, *theirs])
     source = paper.legend("glam").replace(paper.model, paper.content["glam"]["model"])
     legend = (
-        f"Paper: {source}. Its numbers are of GLAM, DRRN and NPAE, trained on the mixture, for French on go to, and stand beside runs "
-        "of the same method, task, room and actions."
+        f"Paper: {source}. Its numbers are of GLAM, DRRN and NPAE, trained on the mixture, for French on go to, and stand beside "
+        "runs of the same method, task, room and actions."
     )
     notes = [*NOTES, legend, *repeats.notes(options.evaluations)]
     return Table("GLAM's tests of generalisation", columns, shown, notes, left=3, data=data)
