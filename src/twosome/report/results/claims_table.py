@@ -59,6 +59,10 @@ def shown_by_paper(check: Check, task: str, paper: Paper) -> str:
     """Show the paper's numbers behind a test, of each of its methods."""
     if check.measure in UNSEEN:
         return _unseen(check, task, paper)
+    if check.measure == "final success":
+        read = [paper.trained_success(task, method) for method in check.methods]
+        shown_success = [NONE if value is None else decimal(value) for value in read]
+        return f"{'; '.join(shown_success)} {paper.tag('glam')}" if any(read) else NONE
     if check.measure.startswith("change on"):
         return f"{paper.retention['says']} {paper.tag('retention')}"
     curves = [paper.curve(task, method) for method in check.methods]
