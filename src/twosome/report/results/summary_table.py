@@ -203,8 +203,8 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         "Steps, optimiser steps, time: of the whole training; the longest run's environment steps, medians over seeds. Time is "
         "spent on rollouts and updates, on each run's machine with whatever else ran there.",
         "Area: under the smoothed learning curve, divided by the steps: the mean return during training.",
-        "P(better than PPO): share of pairs of runs, one of the method, one of PPO from scratch, in which the method's final return "
-        "is higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
+        "P(better than PPO): share of pairs of runs, one of the method, one of PPO from scratch, in which the method's final "
+        "return is higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
         f"Paper: final return; {paper.legend()}.",
         *repeats.notes(options.evaluations),
         *smoothing.notes(windows, options.window),
