@@ -50,14 +50,17 @@ class GRPO(Episodic):
         self.options, self.alike = options, options.group_size
 
     def prepare(self, sources: Sources) -> None:
-        """See Algorithm. Raises UserError where the environments that play side by side start differently from one seed."""
-        prompts = []
+        """See Algorithm. Raises UserError where the start of an environment depends on its index (env_index)."""
+        first = ""
         for number in range(self.num_envs):
             player = Player(sources.make_env(), sources.gamma, number)
-            prompts.append(player.reset(0).prompt)
+            prompt, indexed = player.reset(0).prompt, hasattr(player.env.unwrapped, "env_index")
             player.close()
-            if prompts[-1] != prompts[0]:
-                raise _unlike(f"environments 0 and {number} start from one seed", prompts[0], prompts[-1])
+            if not indexed:
+                return
+            first = first or prompt
+            if prompt != first:
+                raise _unlike(f"environments 0 and {number} start from one seed", first, prompt)
 
     def take(self, agent: LearningAgent) -> EpisodeBatch:
         """See Episodic: the groups of which all episodes have ended. Raises UserError if a group's episodes start differently."""
