@@ -107,7 +107,7 @@ def test_everything_once_then_what_changed(clone, stages):
     assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others", "tomato_salad-unseen"]
     assert all("env.kwargs.map=B" in call for call in calls[:3])
 
-    for part, name in (("\nablations:", "some"), ("\nglam:", "mixture"), ("\nglam_ablations:", "language")):
+    for part, name in (("\nablations:", "prompt"), ("\nglam:", "mixture"), ("\nglam_ablations:", "language")):
         change(clone / "params.yaml", part, "seed: 0", "seed: 0,1")
         calls = repro(clone)
         assert trained(calls) == [name]
