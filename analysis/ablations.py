@@ -48,7 +48,7 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
         out.table(name, ablation_tables.table(ablation, rows, notes.counted(groups), options))
         out.figure(name, ablation_figures.points(ablation, rows, options.stat))
         if ablation.curves:
-            _curves(ablation, groups, windows, options, out)
+            _curves(ablation, groups, windows, options, paper, out)
     if not drawn:
         raise UserError(
             "expected runs of two values of an ablation (analysis/ablations.yaml), found none; make them with "
@@ -57,11 +57,17 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
 
 
 def _curves(
-    ablation: Ablation, groups: dict[str, dict[str, list[Run]]], windows: dict[str, int], options: argparse.Namespace, out: Folder
+    ablation: Ablation,
+    groups: dict[str, dict[str, list[Run]]],
+    windows: dict[str, int],
+    options: argparse.Namespace,
+    paper: Paper,
+    out: Folder,
 ) -> None:
     """Draw the learning curves of an ablation's values, for the tasks that have two of them."""
     bootstrap, groups = commands.bootstrap(options), {task: own for task, own in groups.items() if len(own) > 1}
-    rows = pd.concat([plotted(task, own, windows[task], STEPS, options.stat, bootstrap) for task, own in groups.items()])
+    how = (STEPS, options.stat, bootstrap, paper)
+    rows = pd.concat([plotted(task, own, windows[task], *how) for task, own in groups.items()])
     optima = {
         task: run.optimum for task, own in groups.items() for each in own.values() for run in each if run.optimum == run.optimum
     }

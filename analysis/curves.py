@@ -1,6 +1,7 @@
 """Learning curves: discounted return against environment steps, optimiser steps or seconds, a panel per task.
 
-Two figures, as in the paper: norms against each other, and word against the baselines. With the plotted numbers as CSV.
+Two figures, as in the paper: norms against each other, and word against the baselines. With the plotted numbers as CSV. Curves of
+BabyAI-Text show success, as GLAM's.
 
 Examples:
   python analysis/curves.py multirun --out results
@@ -55,7 +56,8 @@ def _against(axis: Axis, runs: Sequence[Run], paper: Paper, options: argparse.Na
     windows = smoothing.of_tasks(tasks, options.window)
     for note in notes.left_out(tasks, axis):
         warn(note.removesuffix("."))
-    rows = pd.concat([plotted(task, methods, windows[task], axis, options.stat, bootstrap) for task, methods in tasks.items()])
+    how = (axis, options.stat, bootstrap, paper)
+    rows = pd.concat([plotted(task, methods, windows[task], *how) for task, methods in tasks.items()])
     if rows.empty:
         return
     out.csv(f"curves{axis.suffix}", rows)

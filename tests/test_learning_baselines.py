@@ -70,6 +70,11 @@ REFUSED = {
 }
 LATER = {
     (*FROM, "tuning=full", "init=runs/bc"): "init=runs/bc: expected a run with model/ in its folder",
+    (
+        *FROM,
+        "tuning.layers=null",
+        "policy_head=actions",
+    ): "init=runs/bc: policy_head=actions: expected action_head.safetensors in",
     (*FROM, "tuning.rank=4"): "init=runs/bc: adapter runs/bc/adapter/adapter_model.safetensors: ",
     (*FROM, "model.architecture=gpt2"): "init=runs/bc: run folder runs/bc: tiny_random/gpt2 has the sha256",
     (*FROM, "init=/no/where"): "init=/no/where: no such folder; expected the folder of a finished run",

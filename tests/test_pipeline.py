@@ -86,9 +86,9 @@ def trained(calls: list[str]) -> list[str]:
 
 
 def test_everything_once_then_what_changed(clone, stages):
-    parts = (
-        set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]} | {"some", "models", "tests"}
-    )
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    named = {name for part in ("ablations", "glam", "glam_ablations") for name in params[part]}
+    parts = set(stages["train"]["foreach"]) | {f"{task}-unseen" for task in stages["unseen"]["foreach"]} | named
     calls = repro(clone)
     assert set(trained(calls)) == parts
     assert [call.split()[0] for call in calls].count("analysis/report.py") == 2
@@ -107,7 +107,7 @@ def test_everything_once_then_what_changed(clone, stages):
     assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others", "tomato_salad-unseen"]
     assert all("env.kwargs.map=B" in call for call in calls[:3])
 
-    for part, name in (("ablations:", "some"), ("glam:", "models")):
+    for part, name in (("\nablations:", "prompt"), ("\nglam:", "mixture"), ("\nglam_ablations:", "language")):
         change(clone / "params.yaml", part, "seed: 0", "seed: 0,1")
         calls = repro(clone)
         assert trained(calls) == [name]

@@ -94,7 +94,7 @@ def check_report(profile: str, words: list[str]) -> None:
     results = f"results/{profile}"
     assert [word for word in words if ("=" not in word and "results" in word) or word in ("--ablations", "--out")] in (
         [f"{results}/runs", "--ablations", f"{results}/ablation_runs", "--out", results],
-        [f"{results}/glam_runs", "--out", f"{results}/glam"],
+        [f"{results}/glam_runs", "--ablations", f"{results}/glam_ablation_runs", "--out", f"{results}/glam"],
     )
 
 
@@ -103,7 +103,7 @@ def check_training(profile: str, words: list[str]) -> None:
     given = OverridesParser.create().parse_overrides(words)
     sweeper = {override.key_or_group: override.value() for override in given if override.key_or_group.startswith("hydra")}
     folder = sweeper.pop("hydra.sweeper.results").split("/")[:3]
-    assert folder in [["results", profile, part] for part in ("runs", "ablation_runs", "glam_runs")]
+    assert folder in [["results", profile, part] for part in ("runs", "ablation_runs", "glam_runs", "glam_ablation_runs")]
     options = {name.removeprefix("hydra.sweeper.evaluate."): value for name, value in sweeper.items() if ".evaluate." in name}
     assert set(sweeper) <= {"hydra.sweeper.suite", *(f"hydra.sweeper.evaluate.{name}" for name in options)}
     suites = sweeper.get("hydra.sweeper.suite") or []

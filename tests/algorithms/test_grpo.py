@@ -8,7 +8,7 @@ import pytest
 import torch
 from episode_tools import GAMMA, Stairs, agent, config, runner
 
-from twosome.algorithms.algorithm import Progress
+from twosome.algorithms.algorithm import Progress, Sources
 from twosome.algorithms.builders import GRPOConfig
 from twosome.algorithms.episodes import EpisodeBatch, Played
 from twosome.algorithms.grpo import GRPO, relative
@@ -129,6 +129,22 @@ def test_an_environment_that_starts_differently_from_one_seed_is_refused() -> No
     envs = EnvRunner(DecisionEnvs(OwnStart, 3), 0, algorithm.alike)
     with pytest.raises(UserError, match=r"algorithm=grpo: episodes from one seed start with '. stairs' and with '. stairs'"):
         algorithm.collect(agent(), envs, torch.Generator().manual_seed(0))
+
+
+def test_environments_that_start_differently_side_by_side_are_refused_before_an_agent_is_built() -> None:
+    class Mixed(Stairs):
+        env_index = 0
+
+        def _info(self, duration: int) -> dict[str, Any]:
+            return super()._info(duration) | {"prompt": f"task {self.env_index // 2}"}
+
+    sources = Sources(Mixed, 0.9, lambda path, option: agent())
+    with pytest.raises(
+        UserError, match="algorithm=grpo: environments 0 and 2 start from one seed with 'task 0' and with 'task 1'"
+    ):
+        grpo(num_envs=3).prepare(sources)
+    grpo(num_envs=2).prepare(sources)
+    grpo(num_envs=3).prepare(sources._replace(make_env=Stairs))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_tools import NUM_ENVS, OPTIMUM, make_run, rising
+from analysis_tools import MEASURES, NUM_ENVS, OPTIMUM, make_run, rising
 
 from twosome.errors import UserError
 from twosome.report.data.run import BIN
@@ -68,6 +68,14 @@ def test_steps_until_90_percent_of_the_optimum(tmp_path):
     assert measures.steps_to_good(never, WINDOW) == math.inf
     blind = read_folder(make_run(tmp_path / "blind", after=None))
     assert math.isnan(measures.steps_to_good(blind, WINDOW))  # no evaluation says what the optimum is
+
+
+def test_area_of_success_is_the_mean_of_the_curve_of_success(tmp_path):
+    run = read_folder(make_run(tmp_path, curve=lambda step: 0.9 if step > 6144 else 0.3))  # above 0.4 is a success
+    _, values = smoothing.smoothed(run, BIN, "successes")
+    assert set(values) == {0, 1}
+    assert MEASURES["area of success"](run, BIN) == pytest.approx(0.25, abs=0.02)
+    assert MEASURES["area"](run, BIN) == pytest.approx(0.45, abs=0.02)
 
 
 def test_area_of_a_straight_line_is_its_middle(tmp_path):

@@ -148,6 +148,21 @@ def test_suite_compares_and_keeps_each_task(trained, data, tmp_path):
             assert own == json.loads(json.dumps(vars(compare(before, after))))
 
 
+def test_a_run_that_trained_all_weights_is_compared_with_its_base_model(trained, data, tmp_path):
+    """The base model's answers are those that a run with an adapter left in the cache."""
+    suite = ["suite=retention", f"retention.data_dir={data}", "retention.tasks=[piqa]"]
+    train = ["src/run.py", *OPTIONS, "tuning=full", "policy_head=actions", "ppo.learning_rate=0.01", "hydra.run.dir=full"]
+    heads = ["src/run.py", *OPTIONS, "tuning=head", "policy_head=actions", "hydra.run.dir=heads"]
+    runs = [train, heads, *(["src/evaluate.py", f"run={name}", *suite] for name in ("run", "full", "heads"))]
+    *done, refused = run(trained, runs)
+    assert [each.code for each in (*done, refused)] == [0, 0, 0, 0, 2], done[-1].output + refused.output
+    assert refused.output == "error: suite=retention: expected a run that trained a language model; heads trained none\n"
+    assert len(list((tmp_path / "cache" / "retention").iterdir())) == 3
+    adapter, full = (json.loads((trained / name / "retention.json").read_text())["later"][-1] for name in ("run", "full"))
+    before = [each["benchmarks"]["piqa"]["metrics"]["acc"]["before"] for each in (adapter, full)]
+    assert before[0] == before[1]
+
+
 REFUSED = {
     "retention.tasks=[piqaa]": "retention.tasks=piqaa: lm-eval 0.4.13 has no such task; did you mean retention.tasks=piqa?",
     "retention.tasks=[piqa,piqa]": "expected the names of one or more tasks, each once",

@@ -36,6 +36,26 @@ load("open/llama")
 load("open/other")
 """
 
+ENGINES = """
+import os, sys
+from pathlib import Path
+from local_hub import local_hub
+
+with local_hub(Path(sys.argv[1])) as address:
+    os.environ["HF_ENDPOINT"] = address
+    from twosome.errors import UserError
+    from twosome.language.config import ModelConfig
+    from twosome.language.engines import DecoderOnly, EncoderDecoder
+    from twosome.language.norms import none
+    from twosome.language.tuning import Frozen
+    from twosome.policies.context import load_engine
+    for name, make in (("open/t5", DecoderOnly()), ("open/llama", EncoderDecoder()), ("open/bart", EncoderDecoder())):
+        try:
+            print(type(load_engine(ModelConfig(source="hf", path=name), Frozen(), none, make)).__name__)
+        except UserError as error:
+            print(error)
+"""
+
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Path:
@@ -49,12 +69,28 @@ def hub(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: Path) -> None:
+def answers(program: str, hub: Path, tmp_path: Path) -> list[str]:
+    """What a program prints that gets the hub's folder and has an empty cache."""
     ours = {name: value for name, value in environment().items() if not name.startswith("HF_")}
     ours |= {"HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests/language'}"}
-    done = subprocess.run([sys.executable, "-c", USER, hub], env=ours, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program, hub], env=ours, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    *of_two_stacks, named, gated, absent, pickled, allowed, again, other = map(json.loads, done.stdout.splitlines())
+    return done.stdout.splitlines()
+
+
+def test_a_model_that_the_engine_does_not_compute_is_refused_without_its_weights(hub: Path, tmp_path: Path) -> None:
+    t5, llama, made = answers(ENGINES, hub, tmp_path)
+    assert t5.startswith(
+        "engine=decoder_only: the model open/t5 (t5) is an encoder-decoder model, expected a decoder-only model; "
+    )
+    assert llama.startswith("engine=encoder_decoder: the model open/llama (llama) is a decoder-only model")
+    assert made == "EncoderDecoderScorer"
+    assert {path.parents[2].name for path in tmp_path.glob("cache/hub/*/snapshots/*/*.safetensors")} == {"models--open--bart"}
+
+
+def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: Path) -> None:
+    lines = answers(USER, hub, tmp_path)
+    *of_two_stacks, named, gated, absent, pickled, allowed, again, other = map(json.loads, lines)
 
     shards = sorted((hub / "open/llama").glob("*.safetensors"))
     assert len(shards) > 1

@@ -44,6 +44,20 @@ class Smaller(Room):
     action_space = gymnasium.spaces.Discrete(3)
 
 
+def test_an_action_head_is_not_left_out_and_not_made_up(tmp_path):
+    head = Actions(hidden_sizes=[4])
+    head.initialise(8, Room, torch.Generator())
+    with pytest.raises(
+        UserError, match=f"policy_head=actions: expected {policy_heads.FILE} in .*as of an agent with policy_head=words"
+    ):
+        head.load(tmp_path)
+    Words().load(tmp_path)
+    head.export(tmp_path)
+    head.load(tmp_path)
+    with pytest.raises(UserError, match=f"policy_head=words: expected policy_head=actions with .*{policy_heads.FILE}"):
+        Words().load(tmp_path)
+
+
 def agent(tuning: Tuning, architecture: str = "llama", head=None, actions=Room) -> LanguageAgent:
     config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu", packed_weights=False)
     engine, policy_head = engine_of(load_language_model(config, tuning), norms.word), Actions(hidden_sizes=[6])

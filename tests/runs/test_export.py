@@ -44,9 +44,9 @@ with local_hub(Path(folder)) as address:
 """
 
 
-def saved(folder: Path) -> Path:
+def saved(folder: Path, architecture: str = "llama") -> Path:
     """A tiny model as anybody would have it: a folder of transformers, with a card that names its licence."""
-    lm = load_language_model(ModelConfig(source="tiny_random"))
+    lm = load_language_model(ModelConfig(source="tiny_random", architecture=architecture))
     lm.model.save_pretrained(folder)
     lm.tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: bsd-3-clause\n---\n# tiny\n")
@@ -130,11 +130,27 @@ def test_all_weights_are_a_merged_model(base, tmp_path):
         exported(run, tmp_path / "out")
     found = loaded(exported(run, tmp_path / "out", "merged=true"))
     assert plain_logprobs(found) == pytest.approx(suite_logprobs(run), abs=1e-4)
+    assert tags(tmp_path / "out") == ("text-generation", ["reinforcement-learning", "twosome", "Overcooked-v0"])
+
+
+def test_the_card_of_an_encoder_decoder_model_names_its_kind(tmp_path):
+    base, words = saved(tmp_path / "t5", "t5"), ("engine=encoder_decoder", "tuning=full", "value_head=state")
+    run = trained_on(base, tmp_path / "run", *words, "total_steps=32", "evaluation.episodes=0")
+    found = loaded(exported(run, tmp_path / "out", "merged=true"))
+    assert type(found["model"]).__name__ == "T5ForConditionalGeneration"
+    assert tags(tmp_path / "out") == ("text2text-generation", ["reinforcement-learning", "twosome", "Overcooked-v0"])
+
+
+def tags(folder: Path) -> tuple[str, list[str]]:
+    """What the card of an exported folder says of the model's kind."""
+    card = ModelCard.load(folder / "README.md")
+    return card.data.pipeline_tag, card.data.tags
 
 
 def test_the_card_says_what_the_run_measured(trained, adapter):
     card = ModelCard.load(adapter / "README.md")
     assert card.data.library_name == "peft"
+    assert tags(adapter) == ("text-generation", ["reinforcement-learning", "twosome", "lora", "Overcooked-v0"])
     assert card.data.license == "bsd-3-clause"
     assert card.data.base_model is None  # a folder here, which is no name on a hub
     records = json.loads((trained / "evaluation.json").read_text())

@@ -23,12 +23,13 @@ from statistics import mean, stdev
 import torch
 from torch.optim import Optimizer
 
-from twosome.algorithms.algorithm import Metrics
+from twosome.algorithms.algorithm import Metrics, Sources
 from twosome.algorithms.builders import GRPOConfig
 from twosome.algorithms.episodes import EpisodeBatch, Episodic, Played, batch_of
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import clipped
 from twosome.algorithms.ppo.update import no_steps, update_policy
+from twosome.envs.player import Player
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent
 
@@ -47,6 +48,19 @@ class GRPO(Episodic):
     def __init__(self, config: PPOConfig, options: GRPOConfig) -> None:
         super().__init__(config)
         self.options, self.alike = options, options.group_size
+
+    def prepare(self, sources: Sources) -> None:
+        """See Algorithm. Raises UserError where the start of an environment depends on its index (env_index)."""
+        first = ""
+        for number in range(self.num_envs):
+            player = Player(sources.make_env(), sources.gamma, number)
+            prompt, indexed = player.reset(0).prompt, hasattr(player.env.unwrapped, "env_index")
+            player.close()
+            if not indexed:
+                return
+            first = first or prompt
+            if prompt != first:
+                raise _unlike(f"environments 0 and {number} start from one seed", first, prompt)
 
     def take(self, agent: LearningAgent) -> EpisodeBatch:
         """See Episodic: the groups of which all episodes have ended. Raises UserError if a group's episodes start differently."""
@@ -94,13 +108,17 @@ class GRPO(Episodic):
         starts = {agent.identify(played.decisions[0]): played.decisions[0].prompt for played in group}
         if len(starts) > 1:
             one, other, *_ = starts.values()
-            differs = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
-            shown = slice(max(0, differs - 20), differs + 60)
-            raise UserError(
-                f"algorithm=grpo: episodes from one seed start with {one[shown]!r} and with {other[shown]!r}; expected an "
-                "environment whose start depends on the seed alone, not on env_index or on earlier episodes; choose another "
-                "algorithm or env.task"
-            )
+            raise _unlike("episodes from one seed start", one, other)
+
+
+def _unlike(what: str, one: str, other: str) -> UserError:
+    """Return the error for episodes that start with these two prompts."""
+    differs = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    shown = slice(max(0, differs - 20), differs + 60)
+    return UserError(
+        f"algorithm=grpo: {what} with {one[shown]!r} and with {other[shown]!r}; expected an environment whose start depends on "
+        "the seed alone, not on env_index or on earlier episodes; choose another algorithm or env.task"
+    )
 
 
 def relative(returns: Sequence[float], divided: bool) -> list[float]:

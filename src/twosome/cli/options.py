@@ -91,10 +91,16 @@ class Checker:
         try:
             return self._compose(words)
         except HydraException:
-            for word in words:  # find the word without which the others can be composed
+            rest: dict[str, DictConfig] = {}  # by the word without which the others can be composed
+            for word in words:
                 with contextlib.suppress(HydraException):
-                    raise self._out_of_place(word, self._compose([other for other in words if other != word])) from None
-            raise
+                    rest[word] = self._compose([other for other in words if other != word])
+            if not rest:
+                raise
+            # Of baseline=ppo and policy_head=actions, each without the other is good. The second lacks its group.
+            homeless = [word for word, others in rest.items() if word.partition("=")[0] not in others.hydra.runtime.choices]
+            word = [*homeless, *rest][0]
+            raise self._out_of_place(word, rest[word]) from None
 
     def _compose(self, words: Sequence[str]) -> DictConfig:
         more = [f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in self.folders)}]"] if self.folders else []

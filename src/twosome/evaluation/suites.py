@@ -95,25 +95,25 @@ def drift(run: Finished) -> float:
 
 
 def retention(run: Finished) -> float:
-    """Evaluate lm-eval's benchmarks on the model with its adapter off and on; return the mean change of accuracy.
+    """Evaluate lm-eval's benchmarks on the model before training and after; return the mean change of accuracy.
 
     Each benchmark is written as soon as it is done. Raises UserError for bad data before a model is loaded.
     """
-    adapter = run.folder.weights("adapter")
-    if not (adapter / "adapter_config.json").is_file():
+    trained = results.trained_weights(run.folder)
+    if not trained:
         raise no_language_model(run, "retention")
     asked = benchmarks.load(run.benchmarks)
     model = measurable(run, "retention")
     run.folder.load(run.agent)
     harness = Harness(model, run.benchmarks.batch_tokens)
-    key = {"model": model.checksum, "text": model.text_checksum, "dtype": model.dtype, "lm_eval": benchmarks.version()}
+    key = {"model": model.checksum, "text": model.text_checksum, "dtype": precision(model), "lm_eval": benchmarks.version()}
     entries, added = {}, False
     for number, benchmark in enumerate(asked, 1):
-        print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, adapter off and on", file=sys.stderr)
+        print(f"{number} of {len(asked)}: {benchmark.name}, {benchmark.items} items, before training and after", file=sys.stderr)
         own = key | {"task": benchmark.name, "data": benchmark.checksum, "limit": run.benchmarks.limit}
         before, after = (
-            results.answers(own | {"adapter": checksum}, partial(harness.ask, benchmark, adapter=checksum is not None))
-            for checksum in (None, results.file_checksum(adapter))
+            results.answers(own | {"adapter": checksum}, partial(harness.ask, benchmark, trained=checksum is not None))
+            for checksum in (None, results.checksum_of(trained))
         )
         entry = results.comparison(benchmark, before, after, local=run.benchmarks.data_dir is not None)
         entries[benchmark.name] = entry
@@ -150,6 +150,12 @@ def interference(run: Finished) -> float:
     print_files(run.folder, report.FILES)
     share = next(iter(found["carried_over"].values()))
     return float("nan") if share is None else float(share)
+
+
+def precision(model: LanguageModel) -> str:
+    """Return the dtype of a model's products, and that of its weights where it is another one."""
+    stored = model.tuning.stored(model.dtype)
+    return model.dtype if stored == model.dtype else f"{model.dtype} with weights in {stored}"
 
 
 def measurable(run: Finished, suite: str) -> LanguageModel:

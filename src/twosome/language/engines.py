@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class DecoderOnly:
-    """Builder of the engine of a decoder-only model."""
+    """Builder of the engine of a decoder-only model. kind: of its models, one of engine.KINDS."""
+
+    kind = "decoder_only"
 
     def __init__(self, **options: Any) -> None:
         """options: as in EngineConfig. Raises UserError."""
@@ -29,7 +31,9 @@ class DecoderOnly:
 
 
 class EncoderDecoder:
-    """Builder of the engine of an encoder-decoder model."""
+    """Builder of the engine of an encoder-decoder model. kind: as in DecoderOnly."""
+
+    kind = "encoder_decoder"
 
     def __init__(self, **options: Any) -> None:
         """options: as in EncoderDecoderConfig. Raises UserError."""

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.contract import spaces
+from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.policies.context import MakeEnv
 from twosome.policies.networks import check_hidden_sizes, sigmoid_mlp
@@ -53,7 +54,12 @@ class PolicyHead(nn.Module, ABC):
         """Add the head's weights to a folder. By default there are none."""
 
     def load(self, folder: Path) -> None:
-        """Load what `export` wrote. Raises UserError if it does not fit."""
+        """Load what `export` wrote. Raises UserError if it does not fit. By default there is nothing, no other head either."""
+        if (folder / FILE).exists():
+            raise UserError(
+                f"policy_head=words: expected policy_head=actions with {folder / FILE}, the action head of a trained agent; set "
+                "it, or choose another run"
+            )
 
 
 class Words(PolicyHead):
@@ -138,6 +144,11 @@ class Actions(PolicyHead):
 
     def load(self, folder: Path) -> None:
         """See PolicyHead."""
+        if not (folder / FILE).exists():
+            raise UserError(
+                f"policy_head=actions: expected {FILE} in {folder}, found none, as of an agent with policy_head=words; set it, "
+                "or choose another run"
+            )
         load_weights(self, folder, FILE)
 
 

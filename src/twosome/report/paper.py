@@ -15,6 +15,9 @@ TAGS = {
     "I": "inferred",
 }
 
+RETURN, SUCCESS = "discounted return", "success"
+"""What a learning curve shows of the episodes."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -61,6 +64,28 @@ class Paper:
     def retention(self) -> dict[str, Any]:
         """What the paper reports of the language model's knowledge."""
         return self.content["retention"]
+
+    def shows(self, env: str) -> str:
+        """Return the measure that learning curves of an environment show: SUCCESS, as GLAM's, or RETURN."""
+        return SUCCESS if env == self.content["glam"]["env"] else RETURN
+
+    def model_of(self, measure: str) -> str:
+        """Return the language model of the paper whose curves show a measure."""
+        return str(self.content["glam"]["model"]) if measure == SUCCESS else self.model
+
+    def points(self, task: str, method: str, measure: str) -> list[tuple[int, int, float]]:
+        """Return the points that were read of a method's curve of a measure: (from step, to step, value)."""
+        if measure == SUCCESS:
+            return [tuple(point) for point in self.content["glam"]["curves"].get(task, {}).get(method, [])]
+        curve = self.curve(task, method)
+        return curve.points if curve else []
+
+    def trained_success(self, task: str, method: str) -> float | None:
+        """Return GLAM's number for a trained agent on the task of its training; None where the paper has none."""
+        part = self.content["glam"]
+        numbers = dict(zip(part["players"], part["training"].get(task, []), strict=False))
+        read = [numbers.get(f"{method} after"), *(value for *_, value in reversed(self.points(task, method, SUCCESS)))]
+        return next((value for value in read if value is not None), None)
 
     def curve(self, task: str, method: str) -> Curve | None:
         """Return the curve of a method; None where the paper has none."""

@@ -67,17 +67,23 @@ class Card:
         )
         return f"---\n{head}---\n\n" + "\n\n".join(filter(None, parts)) + "\n"
 
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether the model is an encoder-decoder model, by the run's engine."""
+        return "EncoderDecoder" in str(self.folder.config.get("engine"))
+
     def metadata(self) -> dict[str, Any]:
         """Return the YAML at the beginning, with the keys that huggingface.co documents for model cards."""
         env = self.folder.config.env
+        lora = ["lora"] if "lora" in str(self.folder.config.get("tuning")).lower() else []
         relation = "adapter" if self.kind == ADAPTER else "finetune"
         shown: dict[str, Any] = {
             **({"base_model": self.base, "base_model_relation": relation} if is_hub_name(self.base) else {}),
             "library_name": "peft" if self.kind == ADAPTER else "transformers",
             "license": self.license,
             "language": "en",
-            "pipeline_tag": "text-generation",
-            "tags": ["reinforcement-learning", "twosome", "lora", str(env.id).rpartition("/")[2]],
+            "pipeline_tag": "text2text-generation" if self.encoder_decoder else "text-generation",
+            "tags": ["reinforcement-learning", "twosome", *lora, str(env.id).rpartition("/")[2]],
         }
         found = [
             record for record in card_parts.own_records(self.folder) if (record["when"], record["mode"]) == ("after", "sampled")
@@ -156,7 +162,7 @@ class Card:
         ) else "\n".join(["## Training", "", "| | |", "|---|---|", *rows])  # fmt: skip
 
     def _use(self) -> str:
-        auto = "AutoModelForSeq2SeqLM" if "EncoderDecoder" in str(self.folder.config.get("engine")) else "AutoModelForCausalLM"
+        auto = "AutoModelForSeq2SeqLM" if self.encoder_decoder else "AutoModelForCausalLM"
         code = LOADERS[self.kind].format(base=json.dumps(self.base), place=json.dumps(self.place), auto=auto)
         suite = f"\n\nWith the suite, `python src/watch.py run={self.place}` shows it at work." if self.kind == ADAPTER else ""
         dtype = self.folder.read_json("provenance.json", {}).get("model_dtype", "float32")

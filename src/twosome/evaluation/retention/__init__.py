@@ -1,1 +1,1 @@
-"""Language retention: compare a language model with its adapter on and off, on the same items."""
+"""Language retention: compare a language model before training and after, on the same items."""

@@ -1,4 +1,4 @@
-"""lm-eval's evaluation of a loaded model, with its adapter on or off.
+"""lm-eval's evaluation of a loaded model, before training and after.
 
 lm-eval defines the requests, their tokens and the metrics. The suite's engine computes the log-probabilities: lm-eval's own HFLM
 repeats the context for each choice and projects every position onto the vocabulary.
@@ -37,11 +37,12 @@ class Harness:
         with quiet():
             self.hflm = _shared_context_model(self.scorer)
 
-    def ask(self, benchmark: Benchmark, adapter: bool) -> Correct:
+    def ask(self, benchmark: Benchmark, trained: bool) -> Correct:
         """Return whether each item is answered correctly, for each of lm-eval's metrics that is 0 or 1 per item.
 
-        adapter: whether the adapter is on. A metric has lm-eval's name ("acc", "acc_norm"), followed by its filter's if it has
-        one. Raises UserError if the tasks have no such metric in common, since McNemar's test needs right or wrong answers.
+        trained: whether by the trained model, or by the one before training. A metric has lm-eval's name ("acc", "acc_norm"),
+        followed by its filter's if it has one. Raises UserError if the tasks have no such metric in common, since McNemar's test
+        needs right or wrong answers.
         """
         from lm_eval.evaluator import evaluate
 
@@ -50,7 +51,7 @@ class Harness:
                 task.set_config(key="num_fewshot", value=0)
             task.set_fewshot_seed(seed=1234)
         self.scorer.lm.model.eval()
-        with nullcontext() if adapter else self.scorer.lm.reference(), quiet(), no_task_bars():
+        with nullcontext() if trained else self.scorer.lm.reference(), quiet(), no_task_bars():
             found = evaluate(lm=self.hflm, task_dict={"tasks": benchmark.tasks}, samples=benchmark.chosen, bootstrap_iters=0)
         assert found is not None  # it is None only on ranks other than 0 of a distributed evaluation
         correct = [_right_or_wrong(found["samples"][name]) for name in benchmark.tasks]

@@ -1,7 +1,7 @@
 """The answers of models to benchmarks: a cache that all runs share, and the comparison for a run's folder."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from twosome.evaluation.retention.harness import Correct
 from twosome.evaluation.retention.paired import compare
 from twosome.files import sha256
 from twosome.storage.cache import cached
+from twosome.storage.folder import RunFolder
 
 OUTCOMES = "-lgr"
 """An item's outcome: "-" wrong before and after, "l" lost (right before only), "g" gained (after only), "r" right both times."""
@@ -30,10 +31,16 @@ def answers(key: dict[str, Any], ask: Callable[[], Correct]) -> Correct:
     return {metric: np.array(list(letters)) == "1" for metric, letters in cached("retention", key, asked).items()}
 
 
-def file_checksum(folder: Path) -> str:
-    """Return the sha256 (hex) of an adapter's folder, from the names and bytes of its files."""
+def trained_weights(folder: RunFolder) -> list[Path]:
+    """Return the files that say what a run trained of its language model, an adapter's or all weights; [] without any."""
+    every = ((folder.weights("adapter"), "adapter_*"), (folder.weights("model"), "model.safetensors"))
+    return next((files for weights, pattern in every if (files := sorted(weights.glob(pattern)))), [])
+
+
+def checksum_of(files: Sequence[Path]) -> str:
+    """Return the sha256 (hex) of files, from their names and bytes."""
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("adapter_*")):
+    for file in files:
         digest.update(f"{file.name} {sha256(file)}\n".encode())
     return digest.hexdigest()
 

@@ -47,9 +47,8 @@ def read(
         if seeds is None or run.seed in seeds or not run.steps:
             chosen[run.name] = _fuller(run, chosen.get(run.name, run))
     runs = [replace(run, which=evaluations) for run in chosen.values()]
+    check_settings(runs)
     for task, methods in by_task(runs).items():
-        for method, of_method in methods.items():
-            _check_setting(task, method, of_method)
         _check_seeds(task, methods, seeds)
     if not runs:
         raise UserError(f"--seeds {','.join(map(str, seeds or ()))}: expected seeds that the runs have; leave the option out")
@@ -62,6 +61,13 @@ def by_task(runs: Sequence[Run]) -> Grouped:
     for run in runs:
         grouped.setdefault(run.task, {}).setdefault(run.method, []).append(run)
     return grouped
+
+
+def check_settings(runs: Sequence[Run]) -> None:
+    """Raise UserError where runs of one task and method differ in more than the seed."""
+    for task, methods in by_task(runs).items():
+        for method, of_method in methods.items():
+            _check_setting(task, method, of_method)
 
 
 def without_ablations(runs: Sequence[Run]) -> list[Run]:

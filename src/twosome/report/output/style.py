@@ -44,8 +44,10 @@ LABELS = {
     "saycan-value": "SayCan, value",
     "saycan-none": "not finetuned",
     "glam-none": "GLAM",
+    "NPAE": "NPAE",
     "drrn": "DRRN",
-    "bc-word": "behaviour cloning",
+    "bc-word": "cloning, word",
+    "bc-none": "cloning, no norm",
     "random": "random",
     "optimal": "optimum",
 }

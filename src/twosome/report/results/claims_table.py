@@ -59,6 +59,10 @@ def shown_by_paper(check: Check, task: str, paper: Paper) -> str:
     """Show the paper's numbers behind a test, of each of its methods."""
     if check.measure in UNSEEN:
         return _unseen(check, task, paper)
+    if check.measure == "final success":
+        read = [paper.trained_success(task, method) for method in check.methods]
+        shown_success = [NONE if value is None else decimal(value) for value in read]
+        return f"{'; '.join(shown_success)} {paper.tag('glam')}" if any(read) else NONE
     if check.measure.startswith("change on"):
         return f"{paper.retention['says']} {paper.tag('retention')}"
     curves = [paper.curve(task, method) for method in check.methods]
@@ -140,6 +144,8 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         "Change on benchmarks: accuracy (acc) after training less before, on the same items, each benchmark counting the same; "
         "the interval is from what the seeds make of the low ends of their 95 % bootstrap intervals over items to what they make "
         "of the high ends.",
+        "Final success: the last value of the curve of success. Area, area of success: the mean of the smoothed curve of returns "
+        "or of success, which is GLAM's sample efficiency.",
         "Evaluated success: sampled, of the run's own evaluation after training. Kept with a test of generalisation: "
         "the trained agent's success in it less that in its own setting; lost: the opposite.",
         "Statistics: difference of interquartile means; improvement, the share of pairs of runs in which the first is higher "

@@ -32,11 +32,11 @@ def rows(tasks: Grouped, paper: Paper) -> pd.DataFrame:
         for method, runs in methods.items():
             tested = [run for run in runs if run.config["env"]["id"] == part["env"] and _tests_of(run, part)]
             for name in dict.fromkeys(name for run in tested for name in _tests_of(run, part)):
-                for place, when in enumerate(PLAYERS):
+                for when in PLAYERS:
                     records = [_tests_of(run, part)[name][when] for run in tested if when in _tests_of(run, part).get(name, {})]
                     if records:
                         head = {"trained_on": task, "method": method, "test": name, "when": when, "seeds": len(records)}
-                        found.append(head | _pooled(records, when) | {"paper": _paper(part, name, place)})
+                        found.append(head | _pooled(records, when) | {"paper": _paper(part, name, tested[0], when)})
     return pd.DataFrame(found)
 
 
@@ -63,9 +63,22 @@ def _played(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(value for name, value in record.items() if name != repeats.EVALUATED)
 
 
-def _paper(part: Mapping[str, Any], name: str, place: int) -> float:
-    numbers = part["training"] if name == OWN else part["tests"][name].get("paper")
-    return math.nan if numbers is None else float(numbers[place])
+def _paper(part: Mapping[str, Any], name: str, run: Run, when: str) -> float:
+    """Return the paper's number for a test and who plays it; nan where the paper has none of such runs.
+
+    run: one of those of a method and task.
+    """
+    options = run.config["env"].get("kwargs", {})
+    if any(options.get(option, value) != value for option, value in part["options"].items()):
+        return math.nan
+    if name == OWN:
+        numbers = part["training"].get(run.task)
+    else:
+        test = part["tests"][name]
+        numbers = test.get("paper") if test.get("trained_on", part["trained_on"]) == run.task else None
+    by_player = dict(zip(part["players"], numbers or [], strict=False))
+    number = by_player.get(when, by_player.get(f"{run.method} {when}"))
+    return math.nan if number is None else float(number)
 
 
 def table(data: pd.DataFrame, paper: Paper, options: argparse.Namespace) -> Table:
@@ -78,6 +91,10 @@ def table(data: pd.DataFrame, paper: Paper, options: argparse.Namespace) -> Tabl
         papers = [by[when]["paper"] if when in by else math.nan for when in PLAYERS]
         theirs = [NONE if math.isnan(value) else number(value) for value in papers]
         shown.append([style.title(str(task)), style.label(str(method)), str(test), *ours, *theirs])
-    legend = f"Paper: {paper.legend('glam').replace(paper.model, paper.content['glam']['model'])}; its agent learned the mixture."
+    source = paper.legend("glam").replace(paper.model, paper.content["glam"]["model"])
+    legend = (
+        f"Paper: {source}. Its numbers are of GLAM, DRRN and NPAE, trained on the mixture, for French on go to, and stand beside "
+        "runs of the same method, task, room and actions."
+    )
     notes = [*NOTES, legend, *repeats.notes(options.evaluations)]
     return Table("GLAM's tests of generalisation", columns, shown, notes, left=3, data=data)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from twosome.report.data.run import Run
 from twosome.report.output import style
-from twosome.report.paper import Paper
+from twosome.report.paper import RETURN, SUCCESS, Paper
 from twosome.report.statistics import axes as x_axes
 from twosome.report.statistics import measures, smoothing
 from twosome.report.statistics.axes import Axis
@@ -22,6 +22,8 @@ from twosome.report.statistics.estimates import Bootstrap, Estimate, over_runs
 
 NOTHING = "nothing to draw yet"
 LINE = 46  # characters of a note on a figure
+COLUMNS = {RETURN: "return_sum", SUCCESS: "successes"}
+"""Of the bins, by what a curve shows."""
 
 
 @dataclass(frozen=True)
@@ -42,37 +44,41 @@ class Shown:
 
 
 def plotted(
-    task: str, methods: Mapping[str, Sequence[Run]], window: int, axis: Axis, stat: str, bootstrap: Bootstrap
+    task: str, methods: Mapping[str, Sequence[Run]], window: int, axis: Axis, stat: str, bootstrap: Bootstrap, paper: Paper
 ) -> pd.DataFrame:
     """Compute the numbers that are drawn of a task: a row per method and point; one at 0 for what was only evaluated.
 
-    Runs that do not say how far along the axis they were are left out. Where a method has no curve, its row has no value.
+    paper: says what is shown (column measure). Runs that do not say how far along the axis they were are left out. Where a
+    method has no curve, its row has no value.
     """
     tables = []
     drawn = {method: [run for run in runs if x_axes.known(run, axis)] for method, runs in methods.items()}
     if not any(run.steps for runs in drawn.values() for run in runs) and axis is not x_axes.STEPS:
         return pd.DataFrame()
+    measure = paper.shows(next(iter(methods.values()))[0].config["env"]["id"])
     for method in style.order([method for method, runs in drawn.items() if runs]):
         runs = drawn[method]
         if trained := any(run.steps for run in runs):
-            at, found = _curve(runs, window, axis, stat, bootstrap)
+            at, found = _curve(runs, window, axis, stat, bootstrap, COLUMNS[measure])
         else:
-            at, found = np.zeros(1), measures.level(runs, window, stat, bootstrap)
+            at, found = np.zeros(1), measures.level(runs, window, stat, bootstrap, success=measure == SUCCESS)
         at = at.astype(int) if axis is x_axes.STEPS else at
         table = pd.DataFrame({axis.name: at, "center": found.center, "low": found.low, "high": found.high})
         table.insert(0, "task", task)
         table.insert(1, "method", method)
-        tables.append(table.assign(seeds=len(runs), kind="training" if trained else "evaluation"))
+        tables.append(table.assign(seeds=len(runs), kind="training" if trained else "evaluation", measure=measure))
     return pd.concat(tables)
 
 
-def _curve(runs: Sequence[Run], window: int, axis: Axis, stat: str, bootstrap: Bootstrap) -> tuple[np.ndarray, Estimate]:
+def _curve(
+    runs: Sequence[Run], window: int, axis: Axis, stat: str, bootstrap: Bootstrap, column: str
+) -> tuple[np.ndarray, Estimate]:
     """Return places on the axis and the statistic over runs, up to where the first of them ends; nan where a run has no value."""
     steps = smoothing.grid(min(run.end for run in runs), window)
     if not len(steps):
         nothing = np.full(1, math.nan)
         return np.array([min(x_axes.total(run, axis) for run in runs)]), Estimate(nothing, nothing, nothing)
-    curves = [_along(run, window, axis) for run in runs]
+    curves = [_along(run, window, axis, column) for run in runs]
     at = steps
     if axis is not x_axes.STEPS:  # the runs' mean pace, as far as all of them have a curve
         first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
@@ -81,9 +87,9 @@ def _curve(runs: Sequence[Run], window: int, axis: Axis, stat: str, bootstrap: B
     return at, over_runs(np.array(values), stat, bootstrap)
 
 
-def _along(run: Run, window: int, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+def _along(run: Run, window: int, axis: Axis, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Return a run's smoothed curve over an axis; of several values at one place the last one."""
-    steps, values = smoothing.smoothed(run, window)
+    steps, values = smoothing.smoothed(run, window, column)
     x = x_axes.along(run, axis, steps)
     last = np.diff(x, append=math.inf) > 0
     return x[last], values[last]
@@ -96,12 +102,16 @@ def draw(rows: pd.DataFrame, shown: Shown) -> Figure:
     drawn = set(rows[rows.center.notna()].method) - {"optimal"}
     methods = [method for method in style.order(shown.methods) if method in drawn]
     colors = {method: style.color(method, shown.methods) for method in methods}
-    points = {(task, method): _paper_points(paper, task, method, end) for task, (_, end) in limits.items() for method in methods}
-    handles = [_handle(method, colors[method]) for method in methods]
-    if paper and any(points.values()):
-        handles.append(_paper_handle(paper))
+    measure = dict(zip(rows.task, rows.measure, strict=True))
+    points = {
+        (task, method): _cut(paper.points(task, method, measure[task]) if paper else [], end)
+        for task, (_, end) in limits.items()
+        for method in methods
+    }
+    papers = dict.fromkeys(paper.model_of(measure[task]) for (task, _), own in points.items() if paper and own)
+    handles = [*(_handle(method, colors[method]) for method in methods), *map(_paper_handle, papers)]
     columns, notes = style.legend_columns(handles), [line for note in shown.notes for line in textwrap.wrap(note, LINE)]
-    figure, axes = style.panels(len(limits), -(-len(handles) // columns) + 2 + any(points.values()) + len(notes))
+    figure, axes = style.panels(len(limits), -(-len(handles) // columns) + 2 + len(papers) + len(notes))
     for each, (task, (start, end)) in zip(axes, limits.items(), strict=True):
         if shown.axis.log:
             style.logarithmic(each, start, end)
@@ -110,11 +120,11 @@ def draw(rows: pd.DataFrame, shown: Shown) -> Figure:
         for method in methods:
             _draw_paper(each, points[task, method], colors[method])
         each.set_title(style.title(task), fontsize=8.5, color=style.INK, loc="left", fontweight="bold")
-        each.set_ylabel("discounted return", fontsize=8, color=style.INK)
+        each.set_ylabel(measure[task], fontsize=8, color=style.INK)
         each.set_xlabel("")
         if rows[rows.task == task].center.isna().all():
             each.text(0.5, 0.4, NOTHING, transform=each.transAxes, fontsize=7.5, color=style.INK, ha="center")
-        if task in shown.optima:
+        if task in shown.optima and measure[task] == RETURN:
             _draw_optimum(each, shown.optima[task])
     _explain(axes, [shown.windows[task] for task in limits], shown, notes)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=7.5, frameon=False,
@@ -146,8 +156,8 @@ def _handle(method: str, color: str) -> Line2D:
     return Line2D([], [], color=color, ls=dashes, lw=1.6, label=style.label(method))
 
 
-def _paper_handle(paper: Paper) -> Line2D:
-    label = f"paper, {paper.model},\nread off the figure"
+def _paper_handle(model: str) -> Line2D:
+    label = f"paper, {model},\nread off the figure"
     return Line2D([], [], color=style.INK, lw=1.1, marker="o", ms=3.5, mfc="white", ls="", label=label)
 
 
@@ -176,11 +186,9 @@ def _draw_methods(axes: Axes, points: pd.DataFrame, x: str, colors: Mapping[str,
             axes.plot(stretch[x], stretch.center, color=color, ls="", marker=".", ms=5, zorder=3, clip_on=False)
 
 
-def _paper_points(paper: Paper | None, task: str, method: str, end: float) -> list[tuple[list[int], float]]:
-    """Return the paper's points as far as the panel goes: steps (one, or the two between which the return stays) and return."""
-    curve = paper.curve(task, method) if paper else None
-    points = [(first, min(last, int(end)), value) for first, last, value in (curve.points if curve else []) if first <= end]
-    return [(sorted({first, last}), value) for first, last, value in points]
+def _cut(points: Sequence[tuple[int, int, float]], end: float) -> list[tuple[list[int], float]]:
+    """Return the paper's points as far as the panel goes: steps (one, or the two between which the value stays) and value."""
+    return [(sorted({first, min(last, int(end))}), value) for first, last, value in points if first <= end]
 
 
 def _draw_paper(axes: Axes, points: Sequence[tuple[list[int], float]], color: str) -> None:

@@ -47,7 +47,7 @@ def learning_curves(page: Page) -> str:
         if page.out.wrote(f"curves{axis.suffix}.csv"):
             parts += [
                 f'<h3>Against {axis.label}</h3><div class="figures">',
-                page.figure(f"curves_norms{axis.suffix}", "Norms against each other: discounted return of training episodes."),
+                page.figure(f"curves_norms{axis.suffix}", "Norms against each other."),
                 page.figure(f"curves_baselines{axis.suffix}", "TWOSOME with word norm against the baselines."),
                 f'</div><p class="soft">The plotted numbers: <a href="curves{axis.suffix}.csv">curves{axis.suffix}.csv</a>.</p>',
             ]

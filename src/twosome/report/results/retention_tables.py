@@ -120,7 +120,7 @@ def _notes(data: pd.DataFrame, paper: Paper) -> list[str]:
     nearest = paper.retention["nearest"]
     versions = ", ".join(sorted(set(data.lm_eval) - {""}))
     return [
-        "Zero-shot, the same items before and after; before is the model with its adapter off. acc: the choice of the highest "
+        "Zero-shot, the same items before and after; before is the model before training. acc: the choice of the highest "
         "log-probability is right; acc_norm: the same, divided by the choice's length"
         + (f" (lm-eval {versions})." if versions else "."),
         "Over seeds: the items are the same, so each item's change is averaged over seeds, and the 95 % bootstrap interval "

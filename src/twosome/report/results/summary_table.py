@@ -20,8 +20,8 @@ from twosome.report.statistics import measures, smoothing
 from twosome.report.statistics.axes import AXES, OPTIMIZER_STEPS, SECONDS, STEPS, along, total
 from twosome.report.statistics.estimates import Estimate, improvement, over_runs, pooled_iqm
 
-REFERENCE = "ppo"
-"""The method that the others are compared with."""
+REFERENCES = ("ppo", "ppo-film_lstm")
+"""The methods of which the first that a task has is what the others are compared with."""
 ALL = "all tasks"
 COLUMNS = (
     *("task", "method", "seeds", "final return", "success"),
@@ -63,7 +63,7 @@ class Summary:
             **_columns("area", self._over([measures.area(run, window) for run in runs])),
             "evaluated_sampled": self._mean(measures.evaluated(run, "return_mean", "sampled") for run in runs),
             "evaluated_greedy": self._mean(measures.evaluated(run, "return_mean", "greedy") for run in runs),
-            **_columns("improvement", self._improvement([(runs, methods.get(REFERENCE, []))])),
+            **_columns("improvement", self._improvement([(runs, _reference(methods))])),
             **_paper(task, method, self.paper),
         }
 
@@ -78,7 +78,7 @@ class Summary:
             if any(not run.steps or not run.optimum > 0 for runs in strata for run in runs):  # nan is not, either
                 continue
             shares = [np.array([self._final(run) / run.optimum for run in runs]) for runs in strata]
-            pairs = [(methods[method], methods.get(REFERENCE, [])) for methods in tasks.values()]
+            pairs = [(methods[method], _reference(methods)) for methods in tasks.values()]
             rows.append({
                 "task": ALL, "method": method, "seeds": min(map(len, strata)),
                 **_columns("final_return", self.bootstrap.estimate(pooled_iqm, shares)),
@@ -89,7 +89,7 @@ class Summary:
     def _improvement(self, pairs: Sequence[tuple[Sequence[Run], Sequence[Run]]]) -> Estimate:
         """Return P(better than the reference) in final return, over tasks; nan for the reference and for what is not trained."""
         none = Estimate(*[np.array(math.nan)] * 3)
-        if any(not y or x[0].method == REFERENCE or not all(run.steps for run in (*x, *y)) for x, y in pairs):
+        if any(not y or x[0].method in REFERENCES or not all(run.steps for run in (*x, *y)) for x, y in pairs):
             return none
         strata = [np.array([self._final(run) for run in runs]) for pair in pairs for runs in pair]
         return none if any(np.isnan(values).any() for values in strata) else self.bootstrap.estimate(improvement, strata)
@@ -102,6 +102,11 @@ class Summary:
 
     def _mean(self, values: Any) -> float:
         return float(np.mean(list(values)))
+
+
+def _reference(methods: Mapping[str, Sequence[Run]]) -> Sequence[Run]:
+    """Return the runs of PPO from scratch, possibly none."""
+    return next((methods[method] for method in REFERENCES if method in methods), [])
 
 
 def _spent(runs: Sequence[Run], window: int) -> dict[str, float]:
@@ -198,8 +203,8 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         "Steps, optimiser steps, time: of the whole training; the longest run's environment steps, medians over seeds. Time is "
         "spent on rollouts and updates, on each run's machine with whatever else ran there.",
         "Area: under the smoothed learning curve, divided by the steps: the mean return during training.",
-        "P(better than PPO): share of pairs of runs, one of the method and one of PPO, in which the method's final return is "
-        "higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
+        "P(better than PPO): share of pairs of runs, one of the method, one of PPO from scratch, in which the method's final "
+        "return is higher, ties half (Agarwal et al. 2021), with a 95 % stratified bootstrap interval.",
         f"Paper: final return; {paper.legend()}.",
         *repeats.notes(options.evaluations),
         *smoothing.notes(windows, options.window),

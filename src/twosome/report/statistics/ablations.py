@@ -64,17 +64,16 @@ class Ablation:
         return cls(**given, values=values, panels=panels, changes=changes, trained=list(first.values()))
 
     def of_value(self, runs: Sequence[Run], task: str, series: Series, value: str) -> list[Run]:
-        """Return the runs that have a value, by seed: those with this ablation's label, and unlabelled ones of the reference."""
-        mine = f"{ABLATION}{self.name}/"
+        """Return the runs that have a value, by seed: those with this ablation's label, or, without any, usual ones."""
         wanted = {**self.values[value], **series.of}
         found = [
             run
             for run in runs
-            if (run.method.startswith(mine) or not run.method.startswith(ABLATION))
-            and run.config["env"].get("task") == task
-            and all(has(run, name, wish) for name, wish in wanted.items())
+            if run.config["env"].get("task") == task and all(has(run, name, wish) for name, wish in wanted.items())
         ]
-        return sorted(found, key=lambda run: run.seed)
+        own = [run for run in found if run.method.startswith(f"{ABLATION}{self.name}/")]
+        usual = [run for run in found if not run.method.startswith(ABLATION)]
+        return sorted(own or usual, key=lambda run: run.seed)
 
     def trained_runs(self, runs: Sequence[Run]) -> Grouped:
         """Group the runs whose learning curves are compared by task and by the name of their value (and series, of several)."""

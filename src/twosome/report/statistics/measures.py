@@ -51,14 +51,14 @@ def steps_to_good(run: Run, window: int, axis: Axis = STEPS) -> float:
     return float(along(run, axis, reached[:1])[0]) if len(reached) else math.inf
 
 
-def area(run: Run, window: int, share: float = 1.0) -> float:
+def area(run: Run, window: int, share: float = 1.0, column: str = "return_sum") -> float:
     """Return the area under the smoothed curve over the first share of the training steps, divided by their number.
 
-    Over the first window where the share is shorter.
+    Over the first window where the share is shorter. column: as in `smoothed`.
     """
     if not run.steps:
         return math.nan
-    at, values = smoothed(run, window)
+    at, values = smoothed(run, window, column)
     at, values = at[~np.isnan(values)], values[~np.isnan(values)]
     if not len(at):
         return math.nan
@@ -88,19 +88,21 @@ def evaluated(run: Run, what: str, mode: str, when: str = "after") -> float:
     return float(record[what]) if record else math.nan
 
 
-def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap) -> Estimate:
-    """Return the final return of a method, by the statistic that --stat names.
+def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap, success: bool = False) -> Estimate:
+    """Return the final return of a method, or its final success, by the statistic that --stat names.
 
     A policy that is only evaluated plays the same episodes whatever the run's seed, unless it learned something first. So where
-    all returns are equal there is one evaluation, and the band is that of its episodes: the mean's normal 95 % interval or, with
+    all values are equal there is one evaluation, and the band is that of its episodes: the mean's normal 95 % interval or, with
     mean-std, one standard deviation.
     """
-    returns = np.array([final_return(run, window) for run in runs])
-    if any(run.steps for run in runs) or len(set(returns)) > 1:
-        return over_runs(returns, stat, bootstrap)
+    values = np.array([(final_success if success else final_return)(run, window) for run in runs])
+    if any(run.steps for run in runs) or len(set(values)) > 1:
+        return over_runs(values, stat, bootstrap)
     std, episodes = (evaluated(runs[0], what, "sampled") for what in ("return_std", "episodes"))
+    if success:
+        std = math.sqrt(values[0] * (1 - values[0]))
     half = std if stat == "mean-std" else Z95 * std / math.sqrt(episodes)
-    return Estimate(returns[0], returns[0] - half, returns[0] + half)
+    return Estimate(values[0], values[0] - half, values[0] + half)
 
 
 def unseen(run: Run, window: int, papers: Sequence[str], crossover: bool, gain: bool) -> float:
@@ -191,6 +193,7 @@ def by_name(paper: Paper) -> dict[str, Measure]:
         "gain on new tasks": partial(on_tasks, crossover=False, gain=True),
         "gain on the crossover": partial(on_tasks, crossover=True, gain=True),
         "area": area,
+        "area of success": partial(area, column="successes"),
         "seconds": lambda run, window: run.seconds,
         "return before training": untrained,
         "return after training": lambda run, window: evaluated(run, "return_mean", "sampled"),
