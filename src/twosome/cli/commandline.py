@@ -30,9 +30,14 @@ def hydra_words(words: Sequence[str], config_name: str) -> list[str]:
 
     config_name: the command's file in conf/.
     """
+    return words_and_mode(words, config_name)[0]
+
+
+def words_and_mode(words: Sequence[str], config_name: str) -> tuple[list[str], RunMode | None]:
+    """Return the same, and whether Hydra is to run once or a sweep; None where neither is chosen by an option."""
     args, flags = _flags(words)
     if args.help or args.hydra_help or args.shell_completion:
-        return list(words)
+        return list(words), None
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         checker = Checker(config_name, [args.config_dir] if args.config_dir else [])
         overrides = checker.parsed([_read(word, args.multirun, checker) for word in args.overrides])
@@ -47,7 +52,7 @@ def hydra_words(words: Sequence[str], config_name: str) -> list[str]:
         place = PLACES[0] if not sweep else PLACES[2] if options.has(PLACES[2]) else PLACES[1]
         for override in checker.parsed(normalized):
             _check_sweep(override, sweep, place, options)
-    return [*normalized, *flags]
+    return [*normalized, *flags], _mode(overrides, options)
 
 
 def _flags(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -86,6 +91,12 @@ def _read(word: str, sweep: bool, checker: Checker) -> str:
     if why_unreadable(f"{name}=0") is not None:
         raise checker.options([]).unknown(name)
     return quoted_if_needed(f"{name}={value}", sweep) if equals else name
+
+
+def _mode(overrides: Sequence[Override], options: Options) -> RunMode | None:
+    """Return hydra.mode: the last one on the command line, or that of its choices; None if it is not one of Hydra's."""
+    given = [str(each.value()).upper() for each in overrides if each.key_or_group == "hydra.mode"]
+    return RunMode.__members__.get(given[-1]) if given else options.config.hydra.mode
 
 
 def _asks_for_a_sweep(override: Override) -> bool:

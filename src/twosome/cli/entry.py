@@ -6,11 +6,12 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
@@ -20,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from twosome import signals
 from twosome.called import adapt_commands
-from twosome.cli.commandline import hydra_words
+from twosome.cli.commandline import words_and_mode
 from twosome.cli.help import help_text
 from twosome.config import CONFIGS, expected
 from twosome.errors import LostProcess, RunError, UserError, disk_error, folded, unknown_choice
@@ -88,12 +89,24 @@ def _guarded(task: Task, full_error: bool, jobs: list[DictConfig]) -> Task:
 
 def _start(words: list[str], job: Task, config_name: str, description: str) -> None:
     """Print the help, or run the job by Hydra."""
-    sys.argv[1:] = hydra_words(words, config_name)
+    sys.argv[1:], mode = words_and_mode(words, config_name)
     flags = get_args_parser().parse_args(sys.argv[1:])
     if flags.help:
         _show(help_text(config_name, flags, adapt_commands(description)))
     else:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+        with _knowing(mode):
+            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+
+
+@contextlib.contextmanager
+def _knowing(mode: RunMode | None) -> Iterator[None]:
+    """Answer for Hydra whether to run a sweep: it would compose the whole configuration once more to find out."""
+    kept = Hydra.get_mode
+    Hydra.get_mode = lambda *_, **__: mode  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = kept  # type: ignore[method-assign]
 
 
 def _show(text: str) -> None:
