@@ -143,11 +143,23 @@ def test_the_demo_says_first_what_it_will_do(make):
     assert "under ten minutes" in said.splitlines()[0]
 
 
-def test_ci_runs_the_tests_then_the_linters_then_the_pipeline():
-    script = (ROOT / ".ci" / "run").read_text()
+@pytest.mark.parametrize("fail", ["nothing", "install", "test", "lint", "docs", "reproduce"])
+def test_ci_makes_everything_and_fails_with_any_of_it(fail, tmp_path):
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert "set -euo pipefail" in script
-    assert script.splitlines()[-4:] == ["make test", "make lint", "make docs", "make reproduce"]
+    for name, text in {
+        ".ci/run": (ROOT / ".ci" / "run").read_text(),
+        "bin/make": '#!/bin/sh\necho "made $1"; echo $1 >> calls; test "$1" != "$FAIL"\n',
+        ".venv/bin/python": "#!/bin/sh\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    variables = environment() | {"FAIL": fail, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
+    assert (done.returncode == 0) == (fail == "nothing")
+    if fail in ("nothing", "reproduce"):
+        assert sorted((tmp_path / "calls").read_text().split()) == ["docs", "install", "lint", "reproduce", "test"]
+        assert done.stdout.splitlines() == [f"made {target}" for target in ("install", "test", "lint", "docs", "reproduce")]
 
 
 def test_the_lock_is_complete():
