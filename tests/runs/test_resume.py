@@ -17,7 +17,7 @@ UPDATES, MANY_UPDATES = 12, 40
 OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
            "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3",
            "retention.every=3", "retention.limit=2", "preset=decisions", "ppo.base_kl_coef=0.1"]  # fmt: skip
-PPO = [*OPTIONS, "baseline=ppo", "ppo.base_kl_coef=0", f"total_steps={6 * UPDATES * 8 * 16}"]  # its updates are as much faster
+PPO = [*OPTIONS, "baseline=ppo", "ppo.base_kl_coef=0", f"total_steps={4 * UPDATES * 8 * 16}"]  # its updates are as much faster
 LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
 
@@ -100,7 +100,7 @@ def test_a_killed_run_ends_with_the_same_bytes(undisturbed, tmp_path):
 def test_a_killed_run_of_ppo_from_scratch_ends_with_the_same_bytes(tmp_path):
     finish(*PPO, f"hydra.run.dir={tmp_path / 'undisturbed'}")
     disturbed(tmp_path / "run", kills=2, seed=0, options=PPO)
-    assert len(result(tmp_path / "run")[0]) == 6 * UPDATES + 1
+    assert len(result(tmp_path / "run")[0]) == 4 * UPDATES + 1
     assert result(tmp_path / "run") == result(tmp_path / "undisturbed")
 
 

@@ -127,7 +127,7 @@ class Run:
         """Names the run among those of one figure."""
         return f"{self.task}/{self.method}/{self.seed}".replace(" ", "_")
 
-    @property
+    @cached_property
     def setting(self) -> dict[str, Any]:
         """The options that runs of one method must share, by dotted name; without what the method does not use."""
         unused = [*([] if self.model else ["norm", "model"]), *([] if self.steps else ["ppo", "algorithm", "total_steps"])]
@@ -149,12 +149,17 @@ class Run:
 
         when: "before" or "after" training. mode: "sampled" or "greedy".
         """
+        return self._own_records.get((when, mode))
+
+    @cached_property
+    def _own_records(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The records of `evaluation`, by when and mode."""
         env, table = self.config["env"], self.counted_evaluations
         own = (table.env == env["id"]) & (table.task == (env.get("task") or "")) & (table.options == "{}")
-        own &= (table.prompt == (env.get("prompt") or "")) & (table.when == when) & (table["mode"] == mode)
-        return table[own].iloc[-1].to_dict() if own.any() else None
+        own &= table.prompt == (env.get("prompt") or "")
+        return {(record["when"], record["mode"]): record for record in table[own].to_dict("records")}
 
-    @property
+    @cached_property
     def optimum(self) -> float:
         """The best discounted return of the run's task; nan where no evaluation states it."""
         records = [self.evaluation(when, mode) for when in ("after", "before") for mode in ("sampled", "greedy")]
