@@ -148,7 +148,7 @@ def test_ci_makes_everything_and_fails_with_any_of_it(fail, tmp_path):
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     for name, text in {
         ".ci/run": (ROOT / ".ci" / "run").read_text(),
-        "bin/make": '#!/bin/sh\necho "made $1"; echo $1 >> calls; test "$1" != "$FAIL"\n',
+        "bin/make": '#!/bin/sh\nfor t; do echo "made $t"; echo $t >> calls; test $t != "$FAIL" || exit 2; done\n',
         ".venv/bin/python": "#!/bin/sh\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def test_ci_makes_everything_and_fails_with_any_of_it(fail, tmp_path):
     assert (done.returncode == 0) == (fail == "nothing")
     if fail in ("nothing", "reproduce"):
         assert sorted((tmp_path / "calls").read_text().split()) == ["docs", "install", "lint", "reproduce", "test"]
-        assert done.stdout.splitlines() == [f"made {target}" for target in ("install", "test", "lint", "docs", "reproduce")]
+        assert done.stdout.splitlines() == [f"made {target}" for target in ("install", "test", "docs", "lint", "reproduce")]
 
 
 def test_the_lock_is_complete():
