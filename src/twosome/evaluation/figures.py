@@ -41,7 +41,7 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     upper.set_title(_title(config), fontsize=8.5, color=INK, loc="left", fontweight="bold")
     _style(upper, "discounted return")
     _style(lower, "success rate")
-    lower.set_xlabel(f"environment steps where episodes began; lines: mean of the last {window:,}", fontsize=7, color=INK)
+    lower.set_xlabel(f"environment steps at episodes' start; mean of the last {window:,}", fontsize=7, color=INK)
     lower.set(xlim=(0, steps), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1))
     lower.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     lower.xaxis.set_major_formatter(FuncFormatter(_thousands))
