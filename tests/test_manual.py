@@ -169,7 +169,7 @@ def test_the_table_of_methods_is_that_of_the_published_runs():
     for path in (ROOT / "results" / "published").glob("*/runs.csv"):
         for row in csv.DictReader(path.open()):
             world = "overcooked" if "_salad" in row["task"] else "virtualhome"
-            seeds.setdefault((row["method"].split("-")[0], world), set()).add(row["seed"])
+            seeds.setdefault((json.loads(row["choices"])["baseline"], world), set()).add(row["seed"])
     for name in names:
         (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", text, re.MULTILINE)
         _, *cells = (cell.strip() for cell in row.split("|"))
