@@ -68,11 +68,12 @@ class Weights:
         """The share of the layers' weights through which gradients flow."""
         return 1 - self.lower / self.layers
 
-    def flops(self, tokens: int, projected: int, backward: float, lower: int = 0) -> float:
+    def flops(self, tokens: float, projected: int, backward: float, lower: int = 0) -> float:
         """Return model FLOPs: 2 per weight and token, and as much again for what has a backward pass.
 
-        backward: the share of the layers, of those that tokens counts, that has one; 0 without any. lower: further tokens that
-        the lower layers alone compute.
+        tokens: as in `Cost`; one that only the layers that learn compute counts by their share. backward: the share of the
+        layers, of those that tokens counts, that has a backward pass; 0 without any. lower: further tokens that the lower layers
+        alone compute.
         Only adapters have gradients, so a backward pass multiplies with each frozen weight once. Attention is not counted (2 %
         for prompts of 50 tokens).
         """

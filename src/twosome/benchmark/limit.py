@@ -73,12 +73,11 @@ class Limit:
 
     def _append(self, weights: Weights, tokens: int, projected: int, lower: int, backward: bool) -> None:
         """Append a pass. lower: the tokens that the lower layers compute, tokens: those that the others do."""
-        again = 2 if backward else 1
-        upper = weights.layers - weights.lower
         self.tokens.append(tokens)
         self.projected.append(projected)
-        self.flops.append(2.0 * (again * (upper * tokens + weights.head * projected) + weights.lower * lower))
-        read = weights.head_bytes + again * (weights.layer_bytes - weights.lower_bytes) + (weights.lower_bytes if lower else 0)
+        self.flops.append(weights.flops(weights.learning * tokens, projected, float(backward), lower))
+        upper = weights.layer_bytes - weights.lower_bytes
+        read = weights.head_bytes + upper * (2 if backward else 1) + (weights.lower_bytes if lower else 0)
         self.bytes.append(float(read if tokens else 0))
 
     def seconds(self, speeds: Speeds) -> float:
