@@ -40,12 +40,13 @@ def composed(name, *overrides):
         return compose(name, list(overrides))
 
 
-def script(name, *arguments):
-    """Run src/<name>.py; returns its exit code, standard output and standard error."""
-    with TemporaryDirectory() as folder:
-        (done,) = run(
-            Path(folder), [[str(ROOT / "src" / f"{name}.py"), *arguments]], apart=True, PYTHONPATH=str(ROOT / "src"), COLUMNS="80"
-        )
+def script(name, *arguments, folder=None):
+    """Run src/<name>.py; returns its exit code, standard output and standard error. folder: where; else an empty one."""
+    if folder is None:
+        with TemporaryDirectory() as empty:
+            return script(name, *arguments, folder=empty)
+    command = [str(ROOT / "src" / f"{name}.py"), *arguments]
+    (done,) = run(Path(folder), [command], apart=True, PYTHONPATH=str(ROOT / "src"), COLUMNS="80")
     return done.code, done.output, done.errors
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from evaluation_tools import ROOT, composed, refused, script
+from evaluation_tools import composed, refused, script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
@@ -87,14 +87,13 @@ def test_another_task_gets_its_own_records_and_film(run):
 
 def test_a_sweep_over_runs_and_tasks_leaves_nothing_else(trained, tmp_path):
     paths = [shutil.copytree(trained, tmp_path / name) for name in ("one", "other [2]")]
-    before = sorted(ROOT.iterdir())
     words = ("run=" + ",".join(map(str, paths)), "env.task=lettuce_salad,onion_salad", "episodes=1")
-    code, _, errors = script("evaluate", "-m", *words)
+    code, _, errors = script("evaluate", "-m", *words, folder=tmp_path)
     assert code == 0, errors
     for path in paths:
         tasks = [record["task"] for record in records(path)[len(records(trained)) :]]
         assert tasks == ["lettuce_salad", "lettuce_salad", "onion_salad", "onion_salad"]  # sampled and greedy
-    assert sorted(ROOT.iterdir()) == before
+    assert sorted(path for path in tmp_path.iterdir() if not path.name.startswith(".")) == paths
 
 
 def test_the_suites_that_can_be_asked_for_are_those_that_there_are():
