@@ -228,3 +228,8 @@ def plain_terms(own: torch.Tensor, ids: tuple[tuple[int, ...], ...], action: int
 def test_an_agent_without_values_of_tokens_is_refused() -> None:
     with pytest.raises(UserError, match="algorithm=poad: expected an agent with values of tokens; choose baseline=poad"):
         POAD(config(), 0.9).check(language_agent())
+
+
+def test_pairs_of_values_and_returns_are_refused() -> None:
+    with pytest.raises(UserError, match=r"ppo\.pairwise_vloss=true: expected false for values of tokens"):
+        POAD(config(pairwise_vloss=True), 0.9).check(made(TokenAgent, False, Tokens.branches))

@@ -6,8 +6,10 @@ import pytest
 import torch
 from updates import KINDS, SAMPLES, agent, config, gradient, plain_loss, rollout, sgd, step, weights
 
+from twosome.algorithms.ppo.losses import value_terms
 from twosome.algorithms.ppo.minibatches import of_samples
 from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.policies.value_heads import Frozen, State
 
 
 @pytest.mark.parametrize("norm_adv", [True, False])
@@ -129,6 +131,25 @@ def test_the_critics_update_lowers_its_loss_and_leaves_the_policy(clip_vloss: bo
     assert error() < 0.95 * first
     assert torch.equal(weights(language), before)
     assert all(parameter.grad is None for parameter in language.parameters())
+
+
+@pytest.mark.parametrize("pairwise", [False, True])
+@pytest.mark.parametrize("head", [Frozen, State])
+def test_the_value_loss_takes_each_return_or_all(head: type, pairwise: bool) -> None:
+    found = []
+    for engine in ({}, {"row_tokens": 1, "batch_tokens": 1}):
+        language = agent(head(hidden_sizes=[16]), **engine)
+        batch, options = rollout(language), config(clip_vloss=False, max_grad_norm=1e6, pairwise_vloss=pairwise)
+        if head is State:
+            learned = step(language, batch, [torch.arange(SAMPLES)], options)
+        else:
+            still = torch.optim.SGD(language.critic.parameters(), 0.0)
+            learned = update_critic(language, batch, options, still, torch.Generator())
+        found.append(learned["value_loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    column = batch.values.unsqueeze(1).expand(-1, SAMPLES)
+    terms = value_terms(column, column, batch.returns.expand(SAMPLES, -1), 0.2, False)
+    assert found[0] == pytest.approx((terms if pairwise else terms.diag()).mean().item(), rel=1e-4)
 
 
 def test_the_critics_first_loss_is_half_the_mean_squared_error() -> None:

@@ -16,7 +16,7 @@ from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import Frozen
+from twosome.policies.value_heads import Frozen, ValueHead
 
 KINDS = [
     ("You notice a tomato on the table.", ("pick up the tomato", "chop", "serve the dish")),
@@ -37,13 +37,14 @@ def config(**options: Any) -> PPOConfig:
     return PPOConfig(**{**defaults, **options})
 
 
-def agent(**engine: int) -> LanguageAgent:
+def agent(head: ValueHead | None = None, **engine: int) -> LanguageAgent:
     """The same agent at every call, with an adapter that matters and critics that differ between prompts."""
+    head = head or Frozen(hidden_sizes=[16])
     language = load_language_model(ModelConfig(source="tiny_random", device="cpu"), Lora())
-    made = LanguageAgent(Scorer(language, norms.token, **engine), Frozen(hidden_sizes=[16]), torch.Generator().manual_seed(1))
+    made = LanguageAgent(Scorer(language, norms.token, **engine), head, torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for parameter in made.parameter_groups()["policy"]:
+        for parameter in language.learned():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return made
 

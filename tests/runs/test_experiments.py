@@ -115,6 +115,16 @@ def test_a_fingerprint_tells_what_makes_another_run():
     assert differences(other, config) == ["model.seed", "seed", "tuning.rank"]
 
 
+def test_an_option_that_earlier_runs_lack_counts_where_it_changes_something():
+    earlier = OmegaConf.create({"seed": 0, "ppo": {"clip_vloss": True}})
+    same = OmegaConf.merge(earlier, {"init": None, "ppo": {"pairwise_vloss": False}})
+    other = OmegaConf.merge(earlier, {"ppo": {"pairwise_vloss": True}})
+    assert fingerprint(same) == fingerprint(earlier)
+    assert differences(same, earlier) == []
+    assert fingerprint(other) != fingerprint(earlier)
+    assert differences(other, earlier) == ["ppo.pairwise_vloss"]
+
+
 @pytest.mark.parametrize(("words", "folder", "more"), [
     ("-m seed=0,1", "new", "-m seed=0,1 hydra.sweep.dir=new"),
     ("seed=0,1 norm=word -m", "new", "seed=0,1 norm=word hydra.sweep.dir=new -m"),

@@ -88,7 +88,7 @@ class TokenBatch(Batch):
         """See Batch: (m, T)."""
         return agent.token_value_function(self.decisions, self.choices)
 
-    def value_terms(self, values: Tensor, index: Tensor, config: PPOConfig) -> Tensor:
+    def value_terms(self, values: Tensor, index: Tensor, config: PPOConfig, step: Tensor) -> Tensor:
         """See Batch: the mean over an action's tokens."""
         length, tokens = values.shape[1], self.tokens
         mask, old, returns = (each[index, :length] for each in (tokens.mask, tokens.values, tokens.returns))
@@ -120,6 +120,8 @@ class POAD(PPO):
         """See Algorithm."""
         if not agent.token_values:
             raise UserError("algorithm=poad: expected an agent with values of tokens; choose baseline=poad")
+        if self.config.pairwise_vloss:
+            raise UserError("ppo.pairwise_vloss=true: expected false for values of tokens; choose baseline=glam, or leave it out")
         super().check(agent)
 
     def collect(self, agent: LearningAgent, runner: EnvRunner, generator: torch.Generator) -> TokenBatch:

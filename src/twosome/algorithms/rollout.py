@@ -10,7 +10,15 @@ from torch import Tensor
 
 from twosome.algorithms.gae import semi_markov_gae
 from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.losses import PolicyTerms, clipped, explained_variance, normalize, policy_terms, value_terms
+from twosome.algorithms.ppo.losses import (
+    PolicyTerms,
+    clipped,
+    explained_variance,
+    normalize,
+    pairwise_value_terms,
+    policy_terms,
+    value_terms,
+)
 from twosome.algorithms.ppo.minibatches import of_samples
 from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
@@ -70,9 +78,10 @@ class Batch:
         """Return a function from the indices of samples to their units' values; see `LearningAgent.value_function`."""
         return agent.value_function(self.decisions)
 
-    def value_terms(self, values: Tensor, index: Tensor, config: PPOConfig) -> Tensor:
-        """Return the terms of the value loss, (m,)."""
-        return value_terms(values, self.values[index], self.returns[index], config.clip_coef, config.clip_vloss)
+    def value_terms(self, values: Tensor, index: Tensor, config: PPOConfig, step: Tensor) -> Tensor:
+        """Return the terms of the value loss, (m,). index: the values' samples, (m,). step: those of the optimiser step, (n,)."""
+        terms, own = (pairwise_value_terms, step) if config.pairwise_vloss else (value_terms, index)
+        return terms(values, self.values[own], self.returns[own], config.clip_coef, config.clip_vloss)
 
     def explained_variance(self) -> float:
         """Return the share of the variance of the units' returns that their values explain."""

@@ -14,6 +14,8 @@ from twosome.storage.folder import RunFolder
 
 IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every", "label")
 """Options that do not change what a run computes. Runs that differ in another option are different runs."""
+ADDED = {"init": None, "ppo.pairwise_vloss": False}
+"""Options that runs of earlier versions do not have, each with the value that changes nothing: with it, it does not count."""
 
 
 def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
@@ -23,7 +25,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
     """
     config = folder.config
     if different := differences(asked, config):
-        here, there = (dict(leaves(_plain(_relevant(each)))) for each in (config, asked))
+        here, there = (dict(leaves(_relevant(each))) for each in (config, asked))
         shown = ", ".join(f"{key}={here.get(key, 'unset')} (not {there.get(key, 'unset')})" for key in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
         raise UserError(
@@ -66,19 +68,26 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
 
 def differences(config: DictConfig, other: DictConfig) -> list[str]:
     """Return the dotted names of the options in which two configurations differ, without IRRELEVANT."""
-    one, two = (dict(leaves(_plain(_relevant(each)))) for each in (config, other))
+    one, two = (dict(leaves(_relevant(each))) for each in (config, other))
     return sorted(key for key in one.keys() | two.keys() if (key in one, one.get(key)) != (key in two, two.get(key)))
 
 
 def fingerprint(config: DictConfig) -> str:
     """Return a hash of eight hexadecimal digits; it is equal for configurations without `differences`."""
-    text = json.dumps(_plain(_relevant(config)), sort_keys=True)
+    text = json.dumps(_relevant(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _relevant(config: DictConfig) -> DictConfig:
-    unused = [*IRRELEVANT, *(["init"] if config.get("init") is None else [])]  # earlier runs have no such entry
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key not in unused])
+def _relevant(config: DictConfig) -> dict[str, Any]:
+    found = _plain(OmegaConf.masked_copy(config, [str(key) for key in config if key not in IRRELEVANT]))
+    for name, default in ADDED.items():
+        *groups, key = name.split(".")
+        group = found
+        for each in groups:
+            group = group.get(each) or {}
+        if group.get(key, default) == default:
+            group.pop(key, None)
+    return dict(found)
 
 
 def _plain(value: Any) -> Any:

@@ -101,6 +101,9 @@ class PPOConfig:
     """Clip range of the policy's ratio and, with clip_vloss, of the value."""
     clip_vloss: bool = True
     """Whether the value loss is clipped as well."""
+    pairwise_vloss: bool = False
+    """Whether the value loss is the mean over all pairs of a value and a return of an optimiser step, as in GLAM's code, where
+    shapes (n, 1) and (n,) meet. The values then learn little more than the mean return. false: each value and its own return."""
     norm_adv: bool = True
     """Whether advantages are normalised: within a minibatch of samples, over the rollout for minibatches of decisions."""
     minibatch: Minibatch = Minibatch.samples

@@ -81,6 +81,12 @@ def value_terms(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: 
     return 0.5 * loss
 
 
+def pairwise_value_terms(values: Tensor, old_values: Tensor, returns: Tensor, clip_coef: float, clip_vloss: bool) -> Tensor:
+    """Return the mean of each value's terms with all n samples in place of its own, (m,): what GLAM's code (Carta et al. 2023)
+    minimises. values: (m,). old_values, returns: (n,), of a minibatch that holds the m samples."""
+    return value_terms(values.unsqueeze(1), old_values, returns, clip_coef, clip_vloss).mean(dim=1)
+
+
 def normalize(advantages: Tensor) -> Tensor:
     """Advantages with mean 0 and standard deviation 1; a single one, or equal ones, become 0."""
     if advantages.numel() < 2:

@@ -109,7 +109,7 @@ def policy_gradient(agent: LearningAgent, batch: Batch, parts: list[Tensor], con
         loss = terms.loss - config.ent_coef * terms.entropy
         named = dict(zip(TERMS, terms, strict=True))
         if found.values is not None:
-            named["value_loss"] = batch.value_terms(batch.values_of(found), index, config)
+            named["value_loss"] = batch.value_terms(batch.values_of(found), index, config, chosen)
             loss = loss + config.vf_coef * named["value_loss"]
         if targets.log_base is not None:
             named["base_kl"] = divergence(found.log_policy, targets.log_base[index, : found.log_policy.shape[1]])
@@ -133,7 +133,7 @@ def update_critic(
     learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for _ in range(config.value_update_epochs):
         for index in of_samples(config.batch_size, config.value_num_minibatches, generator):
-            loss = batch.value_terms(values_of(index), index, config).mean()
+            loss = batch.value_terms(values_of(index), index, config, index).mean()
             optimizer.zero_grad()
             (config.vf_coef * loss).backward()
             norm = clip_grad_norm_(learned, config.max_grad_norm)
