@@ -2,6 +2,7 @@
 
 There are three generations. The server has imported the libraries; there is one for each process of pytest. For each request it
 forks a runner, which works in the request's folder and imports the suite from there. The runner forks a child per command.
+Where the suite is this checkout's own, which no test changes, a second server does the same, which has imported the suite, too.
 
 ``python forking.py`` is the server: it reads a request per line of standard input, a JSON object, and answers each with a line.
 {"folder", "environment", "commands", "apart"}: the answer is the exit codes of the commands, negative for those that a signal
@@ -24,7 +25,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 LIBRARIES = (
     *(
@@ -41,6 +42,7 @@ LIBRARIES = (
     *("pandas", "pyarrow.pandas_compat", "scipy.stats", "seaborn", "matplotlib.backends.backend_agg"),
     *("transformers.models.llama.modeling_llama", "peft.utils.transformers_weight_conversion"),
 )
+OWN = str(Path(__file__).resolve().parents[1] / "src")
 SUITE = ("twosome.evaluation.suites", "twosome.policies.language", "twosome.policies.symbolic", "twosome.runs.run",
          "twosome.distributed.processes", "twosome.cli.entry", "twosome.envs.overcooked", "twosome.algorithms.ppo",
          "twosome.language.engines", "twosome.language.lora", "twosome.estimates.feasible", "twosome.runs.evaluate",
@@ -63,18 +65,52 @@ def main() -> None:
     _freeze()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    own: tuple[TextIO, TextIO] | None = None
     for line in sys.stdin:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            _run(json.loads(line), writer)
-        os.close(writer)
-        with os.fdopen(reader) as pipe:
-            print(pipe.read() or "null", file=answers, flush=True)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        request = json.loads(line)
+        if request["environment"].get("PYTHONPATH") == OWN:
+            own = own or _second()
+            print(line, file=own[0], end="", flush=True)
+            answer = own[1].readline().rstrip()
+        else:
+            answer = _answer(request)
+        print(answer or "null", file=answers, flush=True)
+
+
+def _second() -> tuple[TextIO, TextIO]:
+    """Fork the server that has imported this checkout's suite; returns where to write requests and read answers."""
+    (requests, ask), (hear, answers) = os.pipe(), os.pipe()
+    if os.fork():
+        os.close(requests)
+        os.close(answers)
+        return os.fdopen(ask, "w"), os.fdopen(hear)
+    try:
+        os.close(ask)
+        os.close(hear)
+        sys.path[1:1] = [OWN]
+        _warm()
+        _freeze()
+        with os.fdopen(requests) as lines, os.fdopen(answers, "w") as out:
+            for line in lines:
+                print(_answer(json.loads(line), warm=True) or "null", file=out, flush=True)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(0)
+
+
+def _answer(request: dict[str, Any], warm: bool = False) -> str:
+    """Have a runner do a request; returns its answer, nothing if it failed. warm: whether the suite is imported."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.close(reader)
+        _run(request, writer, warm)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        answer = pipe.read()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return answer
 
 
 def _exercise() -> None:
@@ -109,8 +145,8 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _run(request: dict[str, Any], writer: int) -> NoReturn:
-    """Do a request in its folder, in this process; write the answer."""
+def _run(request: dict[str, Any], writer: int, warm: bool) -> NoReturn:
+    """Do a request in its folder, in this process; write the answer. warm: whether the suite is imported."""
     code = 1
     try:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -118,9 +154,10 @@ def _run(request: dict[str, Any], writer: int) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
-        sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        _warm()
-        _freeze()
+        if not warm:
+            sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+            _warm()
+            _freeze()
         if "start" in request:
             output, errors, status = map(Path, request["files"])
             child = _forked(request["start"], output, errors, writer, session=True)
