@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forking import Server, Started, output_files
+from forking import Server, Started
+from forking_server import output_files
 
 ROOT = Path(__file__).resolve().parents[1]
 _ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))
