@@ -64,21 +64,18 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         paths = _paths(request)
-        if not all(map(os.path.isabs, paths)):  # they depend on the request's folder
-            answer = _answer(request)
-        else:
-            state = _state(paths)
-            if kept is None or kept.state != state:
-                if kept:
-                    kept.end()
-                kept = Second(paths, state)
-            answer = kept.answer(line)
-        print(answer or "null", file=answers, flush=True)
+        state = _state(paths)
+        if kept is None or kept.state != state:
+            if kept:
+                kept.end()
+            kept = Second(paths, state)
+        print(kept.answer(line) or "null", file=answers, flush=True)
 
 
 def _paths(request: dict[str, Any]) -> list[str]:
-    """Where a request's suite is imported from, before where the interpreter has it."""
-    return [path for path in request["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
+    """Where a request's suite is imported from, before where the interpreter has it: absolute paths."""
+    given = request["environment"].get("PYTHONPATH", "").split(os.pathsep)
+    return [os.path.abspath(os.path.join(request["folder"], path)) for path in given if path]
 
 
 def _state(paths: list[str]) -> list[tuple[str, int, int]]:
@@ -126,18 +123,18 @@ def _serve(paths: list[str], requests: int, answers: int) -> NoReturn:
         _freeze()
         with os.fdopen(requests) as lines, os.fdopen(answers, "w") as out:
             for line in lines:
-                print(_answer(json.loads(line), warm=True) or "null", file=out, flush=True)
+                print(_answer(json.loads(line)) or "null", file=out, flush=True)
     except BaseException:
         traceback.print_exc()
     os._exit(0)
 
 
-def _answer(request: dict[str, Any], warm: bool = False) -> str:
-    """Have a runner do a request; returns its answer, nothing if it failed. warm: whether the suite is imported."""
+def _answer(request: dict[str, Any]) -> str:
+    """Have a runner do a request; returns its answer, nothing if it failed."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
-        _run(request, writer, warm)
+        _run(request, writer)
     os.close(writer)
     with os.fdopen(reader) as pipe:
         answer = pipe.read()
@@ -179,8 +176,8 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _run(request: dict[str, Any], writer: int, warm: bool) -> NoReturn:
-    """Do a request in its folder, in this process; write the answer. warm: whether the suite is imported."""
+def _run(request: dict[str, Any], writer: int) -> NoReturn:
+    """Do a request in its folder, in this process; write the answer."""
     code = 1
     try:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -188,10 +185,6 @@ def _run(request: dict[str, Any], writer: int, warm: bool) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
-        if not warm:
-            sys.path[1:1] = _paths(request)
-            _warm()
-            _freeze()
         if "start" in request:
             output, errors, status = map(Path, request["files"])
             child = _forked(request["start"], output, errors, writer, session=True)
