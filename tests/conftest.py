@@ -9,10 +9,12 @@ os.environ.setdefault(
 )  # before PyTorch is imported: pytest's processes and what they start share the cores
 
 import pytest
+from forking_server import freeze
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
 settings.load_profile("suite")
+gc.disable()  # until all tests are imported
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 for _signum in SIGNALS:
@@ -27,8 +29,7 @@ COMMANDS = ("tests", "cli", "runs", "distributed")
 def pytest_collection_modifyitems(items):
     """Long files first, so that at the end no process waits for another."""
     items.sort(key=lambda item: item.path.parent.name not in COMMANDS)
-    gc.collect()
-    gc.freeze()  # what is imported now stays: the collector need not look at it again
+    freeze()
 
 
 @pytest.fixture(autouse=True)

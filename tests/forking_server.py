@@ -52,12 +52,13 @@ def output_files(folder: Path, number: int, apart: bool) -> tuple[Path, Path]:
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    gc.disable()  # until all libraries are imported
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     with contextlib.suppress(ImportError):
         _exercise()
-    _freeze()
+    freeze()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     kept: Second | None = None
@@ -120,7 +121,7 @@ def _serve(paths: list[str], requests: int, answers: int) -> NoReturn:
     try:
         sys.path[1:1] = paths
         _warm()
-        _freeze()
+        freeze()
         with os.fdopen(requests) as lines, os.fdopen(answers, "w") as out:
             for line in lines:
                 print(_answer(json.loads(line)) or "null", file=out, flush=True)
@@ -170,10 +171,11 @@ def _exercise() -> None:
     figure.savefig(io.BytesIO(), format="png")
 
 
-def _freeze() -> None:
-    """Keep the garbage collector of the processes to come from what lives already: to look at it would copy it."""
+def freeze() -> None:
+    """Enable the garbage collector, but keep it from what lives already: in forked processes, to look at that would copy it."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _run(request: dict[str, Any], writer: int) -> NoReturn:

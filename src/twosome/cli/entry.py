@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from twosome import signals
+from twosome import libraries, signals
 from twosome.called import adapt_commands
 from twosome.cli.commandline import words_and_mode
 from twosome.cli.help import help_text
@@ -46,6 +46,7 @@ def entry(config_name: str, task: Task, description: str, reword: Callable[[str]
     In a sweep a failed job does not stop the others. A folder in which a job wrote nothing is removed. HYDRA_FULL_ERROR=1 shows
     all tracebacks.
     """
+    libraries.install()
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     jobs: list[DictConfig] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its own exceptions instead of printing them

@@ -30,6 +30,8 @@ RUN_RANK = """
 import signal
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM sends its signals to all processes; rank 0 handles them
 signal.signal(signal.SIGTERM, lambda *_: None)  # Lightning would put its own handler in place of SIG_IGN
+from twosome import libraries
+libraries.install()
 from twosome.runs.run import run_other_rank
 from twosome.distributed.processes import inherited_rank_info
 run_other_rank(*inherited_rank_info())

@@ -45,6 +45,7 @@ def run(config: DictConfig) -> float:
         print(f"{folder.path}: finished already", file=sys.stderr)
         return job.score()
     from twosome.distributed.processes import RankInfo, rank_info  # PyTorch takes seconds to import; the input is checked first
+    from twosome.storage import checkpoints  # noqa: F401  (imports Lightning, before there is an agent; see twosome.libraries)
 
     info = rank_info(job.fsdp) if job.fsdp else RankInfo()
     if job.fsdp and info.rank > 0:  # started by srun or torchrun
