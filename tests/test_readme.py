@@ -19,8 +19,9 @@ from checkout import FOLDER, PAGES, ROOT, Finished, checkout, commands, environm
 ADDED = ("env=corridor", "norm=characters", "algorithm=regression", "model=my_model")  # test_extending runs these
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
 SMALL = {
-    "src/run.py": "model=tiny_random ppo.num_envs=2 ppo.num_steps=16 total_steps=32 ppo.value_update_epochs=1 "
-    "evaluation.episodes=2 retention.limit=2 retention.every=1 env.kwargs.max_primitive_steps=10 evaluation.gif=false",
+    "src/run.py": "model=tiny_random ppo.num_envs=2 ppo.num_steps=16 total_steps=32 ppo.update_epochs=1 "
+    "ppo.value_update_epochs=1 evaluation.episodes=2 retention.limit=2 retention.every=1 "
+    "env.kwargs.max_primitive_steps=10 evaluation.gif=false",
     "src/evaluate.py": "episodes=2",
     "src/probe.py": "model=tiny_random",
     "src/play.py": "model=tiny_random",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -96,8 +97,14 @@ def typed(cls: type[T], node: DictConfig, option: str) -> T:
         values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except OmegaConfBaseException as error:
         raise _unresolved(node, option, error) from None
-    _check_fields(cls, values, option)
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]
+    merged = _check_fields(cls, values, option)
+    return OmegaConf.to_object(OmegaConf.merge(_schema(cls), values) if merged is None else merged)  # type: ignore[return-value, arg-type]
+
+
+@cache
+def _schema(cls: type) -> DictConfig:
+    """Return a dataclass as a structured configuration, which is not to be changed."""
+    return OmegaConf.structured(cls)
 
 
 def own_settings(cls: type[T], config: DictConfig) -> T:
@@ -124,12 +131,15 @@ def _unresolved(config: DictConfig, option: str, error: Exception) -> UserError:
     return UserError(folded(error))
 
 
-def _check_fields(cls: type, values: Any, option: str) -> None:
-    """Raise UserError for the first value that is not of its field's type, and for unknown or missing fields."""
-    prefix, hints, schema = f"{option}." if option else "", get_type_hints(cls), OmegaConf.structured(cls)
+def _check_fields(cls: type, values: Any, option: str) -> DictConfig | None:
+    """Raise UserError for the first value that is not of its field's type, and for unknown or missing fields.
+
+    Returns the values in the dataclass' schema; None if they do not all fit it.
+    """
+    prefix, hints, schema = f"{option}." if option else "", get_type_hints(cls), _schema(cls)
     if not isinstance(values, dict):
         raise UserError(f"{option}={shown(values)}: expected options, as in {prefix}<option>=...; there is no choice of it")
-    all_fit = _fits(schema, values)  # one by one only to find the first that does not
+    merged = _merged(schema, values)  # one by one only to find the first that does not fit
     for name, value in values.items():
         if name not in hints:
             near = get_close_matches(str(name), hints, n=1)
@@ -140,21 +150,21 @@ def _check_fields(cls: type, values: Any, option: str) -> None:
             continue
         nested = isinstance(value, list) and any(isinstance(each, (list, dict)) for each in value)
         fits = not nested or Any in get_args(hints[name])  # the dataclass checks these itself
-        fits = fits and (all_fit or _fits(schema, {name: value}))
+        fits = fits and (merged is not None or _merged(schema, {name: value}) is not None)
         if not fits or (hints[name] is bool and value not in (0, 1) and not isinstance(value, str)):  # to omegaconf, 3 is true
             raise UserError(f"{prefix}{name}={shown(value)}: expected {expected(hints[name])}")
     for name in hints:
         if name not in values and OmegaConf.is_missing(schema, name):
             raise UserError(f"{prefix}{name} is missing: expected {expected(hints[name])}; set {prefix}{name}=...")
+    return merged
 
 
-def _fits(schema: DictConfig, values: dict[str, Any]) -> bool:
-    """Return whether values are fields of a structured configuration, of their types."""
+def _merged(schema: DictConfig, values: dict[str, Any]) -> DictConfig | None:
+    """Return the values in a structured configuration; None if they are not its fields, of their types."""
     try:
-        OmegaConf.merge(schema, values)
+        return OmegaConf.merge(schema, values)  # type: ignore[return-value]
     except OmegaConfBaseException:
-        return False
-    return True
+        return None
 
 
 EXPECTED = {bool: "true or false", int: "an integer", float: "a number", str: "one text", dict: "options, {name: value}"}
