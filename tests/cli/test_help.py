@@ -38,7 +38,7 @@ def composition(*words: str, entry: str = "config") -> Composition:
 
 def help_of(*words: str, entry: str = "config", width: int = 80) -> str:
     """What --help prints beside these words."""
-    return help_text(entry, get_args_parser().parse_args(words), str(SCRIPTS[entry].__doc__), width)
+    return help_text(composition(*words, entry=entry), str(SCRIPTS[entry].__doc__), width)
 
 
 def options(*words: str, entry: str = "config") -> dict[str, str]:

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 from twosome import libraries, signals
 from twosome.called import adapt_commands
 from twosome.cli.commandline import words_and_mode
-from twosome.cli.help import help_text
+from twosome.cli.help import compose, help_text
 from twosome.config import CONFIGS, expected
 from twosome.errors import LostProcess, RunError, UserError, disk_error, folded, unknown_choice
 from twosome.failures import Failure, note, report
@@ -93,7 +93,7 @@ def _start(words: list[str], job: Task, config_name: str, description: str) -> N
     sys.argv[1:], mode = words_and_mode(words, config_name)
     flags = get_args_parser().parse_args(sys.argv[1:])
     if flags.help:
-        _show(help_text(config_name, flags, adapt_commands(description)))
+        _show(help_text(compose(config_name, flags), adapt_commands(description)))
     else:
         with _knowing(mode):
             hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()

@@ -55,14 +55,12 @@ class Composition:
     choices: dict[str, dict[str, Declared]]
 
 
-def help_text(config_name: str, arguments: Namespace, description: str, width: int | None = None) -> str:
+def help_text(composition: Composition, description: str, width: int | None = None) -> str:
     """Return the help of a command.
 
-    config_name: its configuration in conf/. arguments: the result of Hydra's parser. description: what the command does, and
-    examples. width: in columns; None: the terminal's.
+    description: what the command does, and examples. width: in columns; None: the terminal's.
     """
     width = width or min(shutil.get_terminal_size().columns, WIDEST)
-    composition = compose(config_name, arguments)
     does, _, examples = cleandoc(description).partition("\n\n")
     parts = [
         _fill(does.replace("\n", " "), width),
@@ -77,7 +75,10 @@ def help_text(config_name: str, arguments: Namespace, description: str, width: i
 
 
 def compose(config_name: str, arguments: Namespace) -> Composition:
-    """Compose as Hydra does for a run, or with -m for a sweep, without the options that have several values."""
+    """Compose as Hydra does for a run, or with -m for a sweep, without the options that have several values.
+
+    config_name: the command's configuration in conf/. arguments: the result of Hydra's parser.
+    """
     search_path = create_config_search_path(str(CONFIGS))
     if arguments.config_dir:
         folder = str(Path(arguments.config_dir).absolute())
