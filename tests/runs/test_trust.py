@@ -3,54 +3,21 @@
 import json
 import os
 import random
-import shutil
 import sys
-from contextlib import contextmanager
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from watching import watched
 
 from twosome.config import CONFIGS
 from twosome.errors import UserError
-from twosome.plain import MAX_DEPTH, parse_json, parse_yaml
+from twosome.plain import MAX_DEPTH, parse_yaml
 from twosome.runs.evaluate import EvaluateConfig, configuration
 from twosome.runs.resume import resumed_config, same_config
 from twosome.runs.trust import check_foreign, check_places
 from twosome.storage.folder import RunFolder
-from twosome.storage.lock import locked
-
-# watching this process
-
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-ACTS = {"os.system", "os.exec", "os.posix_spawn", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink",
-        "os.truncate", "os.chmod", "subprocess.Popen", "socket.connect", "socket.getaddrinfo", "shutil.rmtree", "urllib.Request",
-        "ctypes.dlopen", "pty.spawn", "os.putenv", "exec"}  # fmt: skip
-seen: list[tuple[str, object]] | None = None  # what happens, while it is watched
-
-
-def hook(event, arguments):
-    """Python's audit hook: it cannot be taken away again, so it sees nothing while nobody watches."""
-    if seen is None:
-        return
-    written = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES
-    if written or event == "import" or event in ACTS:
-        seen.append((event, arguments[0]))
-
-
-sys.addaudithook(hook)
-
-
-@contextmanager
-def watched():
-    """Gives the list of the files opened for writing, the modules imported and the like inside."""
-    global seen
-    seen = found = []
-    try:
-        yield found
-    finally:
-        seen = None
 
 
 def test_the_watch_sees(tmp_path):
@@ -305,49 +272,3 @@ def test_a_target_cannot_write_a_file(folder, good, tmp_path):
     assert all("has the tag tag:yaml.org,2002:python/object/apply:pathlib.PosixPath, expected none" in line
                for line in read(folder, asked()))  # fmt: skip
     assert not (tmp_path / "pwned").exists()
-
-
-# what else lies in a folder
-
-
-@pytest.mark.parametrize("name", [".lock", "checkpoints", ".export.part", "tensorboard/hparams.yaml", "metrics.csv"])
-def test_a_link_that_leads_out_of_the_folder_is_refused(folder, tmp_path, name):
-    outside = tmp_path / "precious"
-    outside.write_text("mine")
-    path = folder.path / name
-    path.parent.mkdir(exist_ok=True)
-    path.symlink_to(outside)
-    with pytest.raises(UserError, match=f"{name} is a link to {outside}, expected none"), locked(folder.path):
-        pass
-    assert outside.read_text() == "mine"
-
-
-def test_links_within_the_folder_and_to_it_are_fine(folder, tmp_path):
-    (folder.path / "latest").symlink_to("config.yaml")
-    (tmp_path / "alias").symlink_to(folder.path)
-    with locked(tmp_path / "alias"):
-        assert (folder.path / ".lock").exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["[" * 100_000, "{" * 50, '{"a": ' + "[" * 40 + "]" * 40 + "}", '{"a": ' * 40 + "1" + "}" * 40, "9" * 5_000, "[]"],
-)
-@pytest.mark.parametrize("name", ["choices.json", "provenance.json"])
-def test_json_is_bounded(folder, name, content):
-    (folder.path / name).write_text(content)
-    with pytest.raises(UserError, match=rf"{name}: expected readable JSON \("):
-        folder.read_json(name, {})
-
-
-def test_json_as_deep_as_ours_is_read():
-    text = '{"a": ' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
-    assert parse_json(text) == json.loads(text)
-
-
-def test_a_pipe_is_not_waited_for(folder):
-    shutil.rmtree(folder.path)
-    folder.path.mkdir()
-    os.mkfifo(folder.path / "choices.json")
-    with pytest.raises(UserError, match="it is not a file"):
-        folder.read_json("choices.json", {})
