@@ -169,7 +169,7 @@ def test_a_legend_of_long_names_has_one_column_and_a_colour_for_each():
     names = list(BY_NAME["preset"].values)
     assert len({style.color(name, names) for name in names}) == len(names) == 8
     assert style.legend_columns([Line2D([], [], label=name) for name in names]) == 1
-    assert style.legend_columns([Line2D([], [], label=name) for name in style.LABELS.values()]) == 2
+    assert style.legend_columns([Line2D([], [], label=style.LABELS[name]) for name in style.COLORS]) == 2
     assert style.legend_columns([]) == 2
 
 

@@ -9,12 +9,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from twosome.report.data.run import ABLATION
 
 WIDTH, PANEL = 3.3, 2.15  # inches: a column, the height of a panel in it
-LEGEND = 46  # characters of two labels that have room beside each other in a legend
+LEGEND_SIZE, LEGEND = 7.5, 168  # points: the size of a legend's text, and the room of two labels beside each other
 INK, GRID = "#333a45", "#e4e7ec"
 
 matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in the name of a task is one
@@ -72,9 +73,14 @@ def order(methods: Sequence[str]) -> list[str]:
 
 def legend_columns(handles: Sequence[Artist]) -> int:
     """Return 2 if the labels have room in two columns of a legend, otherwise 1."""
-    lengths = [max(map(len, str(handle.get_label()).splitlines())) for handle in handles]
+    widths = [max(map(_width, str(handle.get_label()).splitlines())) for handle in handles]
     half = -(-len(handles) // 2)
-    return 2 if max(lengths[:half], default=0) + max(lengths[half:], default=0) <= LEGEND else 1
+    return 2 if max(widths[:half], default=0) + max(widths[half:], default=0) <= LEGEND else 1
+
+
+def _width(line: str) -> float:
+    """Return the width of a line in a legend, in points."""
+    return float(TextPath((0, 0), line, size=LEGEND_SIZE).get_extents().width)
 
 
 def title(task: str) -> str:
