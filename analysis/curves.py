@@ -79,7 +79,7 @@ def _warn_of_nothing(rows: pd.DataFrame, tasks: Grouped) -> None:
     for task, methods in tasks.items():
         for method in methods:
             if rows[(rows.task == task) & (rows.method == method)].center.isna().all():
-                trained = any(run.steps for run in methods[method])
+                trained = any(run.acted for run in methods[method])
                 why = f"not all episodes of its first {BIN} steps have ended" if trained else "it was not evaluated"
                 warn(f"{task}, {method}: not drawn, since {why}")
 

@@ -159,11 +159,15 @@ def test_a_clone_comes_nearer_to_its_demonstrator(ended, name):
 
 
 def test_episodes_are_the_demonstrators(ended):
-    folder, _ = ended
+    folder, outcomes = ended
     for name in ("bot", "optimal"):
         assert {row["success"] for row in rows(folder, name, "episodes.csv")} == {"True"}
     best = {row["discounted_return"] for row in rows(folder, "optimal", "episodes.csv")}
     assert {round(float(value), 4) for value in best} == {0.9205}
+    actors = {name: json.loads((folder / "runs" / name / "provenance.json").read_text())["actor"] for name in ("bot", "drrn")}
+    assert actors == {"bot": "demonstrator", "drrn": "agent"}
+    assert "demonstrator's return" in outcomes["bot"].output
+    assert "demonstrator's" not in outcomes["drrn"].output
 
 
 def test_a_demonstrator_whose_folder_names_other_code_is_refused(ended):

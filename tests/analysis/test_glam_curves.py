@@ -1,6 +1,7 @@
 """What figures and tables show of BabyAI-Text: success, beside GLAM's numbers."""
 
 import argparse
+import json
 
 import pandas as pd
 import pytest
@@ -45,6 +46,22 @@ def test_curves_show_success_where_glam_does(runs, tmp_path):
     ends = mixed.groupby("method").center.last().to_dict()
     assert ends == {"glam-none": 1.0, "ppo-film_lstm": 0.0}
     assert kitchen.center.iloc[-1] == 0.7
+
+
+def test_a_clone_is_a_level_and_no_curve(runs, tmp_path):
+    for seed in range(3):
+        folder = folder_of(tmp_path / "clones", "bc-word", seed, 1.0)
+        choices = json.loads((folder / "choices.json").read_text())
+        (folder / "choices.json").write_text(json.dumps(choices | {"algorithm": "bc"}))
+        clone = record("mixed", "after", "sampled", 0.2) | {"env": GLAM, "success_rate": 0.5 + 0.1 * seed}
+        (folder / "evaluation.json").write_text(json.dumps([clone]))
+    words = ["--window", "1024", "--bootstrap-samples", "200", "--out", str(tmp_path / "out")]
+    assert curves.main([str(runs), *words]) == 0
+    rows = pd.read_csv(tmp_path / "out" / "curves.csv")
+    (row,) = rows[rows.method == "bc-word"].itertuples()
+    assert (row.kind, row.measure, row.seeds) == ("evaluation", SUCCESS, 3)
+    assert (row.center, row.low, row.high) == pytest.approx((0.6, 0.5, 0.7))
+    assert set(rows[rows.method != "bc-word"].kind) == {"training"}
 
 
 def test_a_policy_that_is_only_evaluated_is_a_level_of_success(tmp_path):

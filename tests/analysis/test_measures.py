@@ -1,5 +1,6 @@
 """What is measured of one run, against its raw episodes."""
 
+import json
 import math
 
 import numpy as np
@@ -96,6 +97,20 @@ def test_fall_is_the_largest_below_an_earlier_value(tmp_path):
 
 def test_only_evaluated_policy(tmp_path):
     run = read_folder(make_run(tmp_path, "saycan-oracle", steps=0, after=0.3))
+    assert measures.final_return(run, WINDOW) == 0.3
+    assert measures.final_success(run, WINDOW) == 0.75
+    assert all(math.isnan(measure(run, WINDOW)) for measure in (measures.area, measures.fall, measures.steps_to_good))
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_returns_of_a_clones_training_are_its_demonstrators(tmp_path, recorded):
+    """A folder that does not say who acted is one of a version before it was recorded: then its algorithm says it."""
+    folder = make_run(tmp_path, "twosome-word", curve=lambda step: 0.9, after=0.3)
+    name = "provenance.json" if recorded else "choices.json"
+    known = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(known | ({"actor": "demonstrator"} if recorded else {"algorithm": "bc"})))
+    run = read_folder(folder)
+    assert run.steps == 8192
     assert measures.final_return(run, WINDOW) == 0.3
     assert measures.final_success(run, WINDOW) == 0.75
     assert all(math.isnan(measure(run, WINDOW)) for measure in (measures.area, measures.fall, measures.steps_to_good))

@@ -7,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from twosome.algorithms.runner import EnvRunner
+from twosome.identity import AGENT
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.policies.context import MakeEnv
 
@@ -54,6 +55,7 @@ class Algorithm(ABC):
     num_envs: environments that step side by side. batch_size: environment steps (decisions) in one update.
     shown: metrics of `update` that the line of progress shows. alike: episodes in a row that begin from the same seed
     (`DecisionEnvs`); 1: each has its own. recurrent: whether it trains agents with a memory (`LearningAgent.recurrence`).
+    actor: who acts in training; where that is not the agent, the returns of training are no learning curve of the agent.
     """
 
     num_envs: int
@@ -61,6 +63,7 @@ class Algorithm(ABC):
     shown: tuple[str, ...] = ()
     alike: int = 1
     recurrent: bool = False
+    actor: str = AGENT
 
     def prepare(self, sources: Sources) -> None:  # noqa: B027  (most algorithms learn from the agent's experience alone)
         """Get other sources of experience, such as a demonstrator; called once in a run, before the agent is built.

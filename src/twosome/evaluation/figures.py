@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import UserError, folded
 from twosome.files import write_atomic
-from twosome.identity import task_of
+from twosome.identity import AGENT, task_of
 from twosome.report.data.episodes import beginnings, num_envs
 from twosome.storage.folder import RunFolder
 
@@ -25,12 +25,13 @@ WINDOW_EPISODES = 20  # the window is longer if it would have fewer episodes on 
 POINTS = 400  # number of points at which the mean is computed
 
 
-def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None) -> None:
+def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None, actor: str = AGENT) -> None:
     """Draw the discounted return and the success rate of a run's training episodes where they began, as a PNG.
 
     The curve ends where the first unfinished episode began (`report.data.episodes`).
     folder: the run's, of which episodes.csv is read. config: the run's configuration. path: of the PNG. optimum: the
-    environment's optimal discounted return, if known. Without an episode to draw the picture says so.
+    environment's optimal discounted return, if known. actor: who acts in training (`Algorithm.actor`); the title names others
+    than the agent. Without an episode to draw the picture says so.
     """
     episodes = read_episodes(folder, num_envs(OmegaConf.to_container(config), str(folder.path / "config.yaml")))  # type: ignore[arg-type]
     steps = int(max(config.total_steps, episodes.began.max() if len(episodes) else 0))
@@ -38,7 +39,7 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
-    upper.set_title(_title(config), fontsize=8.5, color=INK, loc="left", fontweight="bold")
+    upper.set_title(_title(config, actor), fontsize=8.5, color=INK, loc="left", fontweight="bold")
     _style(upper, "discounted return")
     _style(lower, "success rate")
     lower.set_xlabel(f"environment steps at episodes' start; mean of the last {window:,}", fontsize=7, color=INK)
@@ -116,8 +117,9 @@ def _style(axes: Axes, label: str) -> None:
         axes.spines[side].set(color=INK, linewidth=0.6)
 
 
-def _title(config: DictConfig) -> str:
-    return f"{task_of(config.env).replace('_', ' ')}, seed {config.seed}"
+def _title(config: DictConfig, actor: str) -> str:
+    whose = "" if actor == AGENT else f"; episodes of the {actor}"
+    return f"{task_of(config.env).replace('_', ' ')}, seed {config.seed}{whose}"
 
 
 def _thousands(value: float, position: int | None = None) -> str:

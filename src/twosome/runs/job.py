@@ -128,7 +128,8 @@ class Job:
         own, choices = agent.provenance(), self.folder.read_json("choices.json", default={})
         # Ranks other than 0 have no choices, and their folder is temporary.
         named = identity(self.config, choices, bool(own.get("model"))) if choices else {}
-        self.folder.write_json("provenance.json", named | self.origin() | provenance(self.config.seed, own))
+        acting = {"actor": self.algorithm.actor} if isinstance(agent, LearningAgent) else {}
+        self.folder.write_json("provenance.json", named | acting | self.origin() | provenance(self.config.seed, own))
         agent.prepare()
         probe = self.drift_probe(agent)
         if isinstance(agent, LearningAgent):
@@ -159,7 +160,7 @@ class Job:
             fit.probe(probe, self.retention.every)
         fit.run(agent, self.algorithm, checkpoint)
         optimum = optimal_return(self.make_env, self.config.env.gamma)
-        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum)
+        learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum, self.algorithm.actor)
 
     def check_retention(self, agent: "Agent") -> None:
         """Raise UserError if the configuration requests a forgetting curve of a model that has none."""

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 
 from twosome.envs.episode import Episode
 from twosome.evaluation.retention.drift import DriftProbe
+from twosome.identity import AGENT
 from twosome.storage.folder import RunFolder
 from twosome.storage.table import Table
 
@@ -78,9 +79,10 @@ class RetentionWriter(TableWriter):
 class Progress(pl.Callback):
     """A progress line per update, redrawn in place on a terminal and appended elsewhere."""
 
-    def __init__(self, num_updates: int, shown: Sequence[str]) -> None:
-        """shown: the algorithm's metrics to show in the line."""
+    def __init__(self, num_updates: int, shown: Sequence[str], actor: str = AGENT) -> None:
+        """shown: the algorithm's metrics to show in the line. actor: whose return and success it shows (`Algorithm.actor`)."""
         self.num_updates, self.shown = num_updates, shown
+        self.whose = "" if actor == AGENT else f"{actor}'s "
         self._started, self._first = time.monotonic(), 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -97,8 +99,8 @@ class Progress(pl.Callback):
         parts = [
             f"update {done}/{self.num_updates}",
             f"steps {metrics['env_steps']:,}",
-            f"return {metrics['return']:.3f}",
-            f"success {metrics['success_rate']:.2f}",
+            f"{self.whose}return {metrics['return']:.3f}",
+            f"{self.whose}success {metrics['success_rate']:.2f}",
             *(f"{name} {metrics[name]:.4f}" for name in self.shown),
             *([f"distinct {metrics['distinct_decisions']:.0f}"] if "distinct_decisions" in metrics else []),
             f"{metrics['steps_per_second']:.0f} steps/s",

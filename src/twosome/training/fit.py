@@ -56,7 +56,7 @@ class Fit:
                 **trainer_options(self.config.trainer, self.processes),
                 **FIXED,
                 max_epochs=num_updates,
-                callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown)],
+                callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown, algorithm.actor)],
                 logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],
             )
             envs = self._envs(algorithm.num_envs)

@@ -35,6 +35,7 @@ class BC(Algorithm):
     """
 
     shown = ("bc_loss", "accuracy")
+    actor = "demonstrator"
 
     def __init__(self, config: BCConfig) -> None:
         self.config, self.num_envs, self.batch_size = config, config.num_envs, config.batch_size

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from twosome.identity import identity
+from twosome.identity import AGENT, actor, identity
 from twosome.report.data import repeats
 from twosome.report.data.repeats import COUNTED, EVALUATED
 from twosome.report.data.retention import Retained
@@ -126,6 +126,11 @@ class Run:
     def name(self) -> str:
         """Names the run among those of one figure."""
         return f"{self.task}/{self.method}/{self.seed}".replace(" ", "_")
+
+    @cached_property
+    def acted(self) -> bool:
+        """Whether it learned from episodes of its own: these are its learning curve. Other runs have their evaluations only."""
+        return bool(self.steps) and actor(self.provenance, self.choices) == AGENT
 
     @cached_property
     def setting(self) -> dict[str, Any]:

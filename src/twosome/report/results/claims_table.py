@@ -135,9 +135,10 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
         f"and that it is about, {CONTRADICTED} where any is, {claims.UNMEASURED} where none of its tasks has runs.",
         "Intervals: stratified bootstrap over seeds; with 3 seeds they span what was seen, and say nothing of what was not.",
         f"Measures of a run, from its curve smoothed over {smoothing.described(windows)} steps: final return (of what is not "
-        "trained, its evaluation); quickness, by the environment step at which 90 % of the optimum is first reached (the summary "
-        "says after how many optimiser steps and how long that was); early return, the mean over the first 15 % of the steps, or "
-        "over the first window where that is longer; fall, the largest below an earlier value; steadiness, the same, negative. "
+        "trained, and of clones, the evaluation); quickness, by the environment step at which 90 % of the optimum is first "
+        "reached (the summary says after how many optimiser steps and how long that was); early return, the mean over the first "
+        "15 % of the steps, or over the first window where that is longer; fall, the largest below an earlier value; steadiness, "
+        "the same, negative. "
         "Episodes count where they began.",
         "On tasks that were not trained on, sampled: success, the trained agent's mean success rate; gain, that less the "
         "untrained model's; on new tasks, which the paper trains no agent on, or on the crossover, which it does.",

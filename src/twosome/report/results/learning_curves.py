@@ -53,12 +53,12 @@ def plotted(
     """
     tables = []
     drawn = {method: [run for run in runs if x_axes.known(run, axis)] for method, runs in methods.items()}
-    if not any(run.steps for runs in drawn.values() for run in runs) and axis is not x_axes.STEPS:
+    if not any(run.acted for runs in drawn.values() for run in runs) and axis is not x_axes.STEPS:
         return pd.DataFrame()
     measure = paper.shows(next(iter(methods.values()))[0].config["env"]["id"])
     for method in style.order([method for method, runs in drawn.items() if runs]):
         runs = drawn[method]
-        if trained := any(run.steps for run in runs):
+        if trained := any(run.acted for run in runs):
             at, found = _curve(runs, window, axis, stat, bootstrap, COLUMNS[measure])
         else:
             at, found = np.zeros(1), measures.level(runs, window, stat, bootstrap, success=measure == SUCCESS)

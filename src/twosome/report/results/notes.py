@@ -47,7 +47,7 @@ def _named(tasks: Grouped, chosen: Callable[[Run], bool]) -> str:
     """
     by_methods: dict[str, list[str]] = {}
     for task, methods in tasks.items():
-        trained = {method: runs for method in style.order(list(methods)) if (runs := [r for r in methods[method] if r.steps])}
+        trained = {method: runs for method in style.order(list(methods)) if (runs := [r for r in methods[method] if r.acted])}
         found = {method: some for method, runs in trained.items() if (some := [run for run in runs if chosen(run)])}
         whole = {method: some for method, some in found.items() if len(some) == len(trained[method])}
         names = [style.label(method) + ("" if method in whole else _seeds(some)) for method, some in found.items()]

@@ -89,7 +89,7 @@ class Summary:
     def _improvement(self, pairs: Sequence[tuple[Sequence[Run], Sequence[Run]]]) -> Estimate:
         """Return P(better than the reference) in final return, over tasks; nan for the reference and for what is not trained."""
         none = Estimate(*[np.array(math.nan)] * 3)
-        if any(not y or x[0].method in REFERENCES or not all(run.steps for run in (*x, *y)) for x, y in pairs):
+        if any(not y or x[0].method in REFERENCES or not all(run.acted for run in (*x, *y)) for x, y in pairs):
             return none
         strata = [np.array([self._final(run) for run in runs]) for pair in pairs for runs in pair]
         return none if any(np.isnan(values).any() for values in strata) else self.bootstrap.estimate(improvement, strata)
@@ -194,7 +194,8 @@ def _notes(options: argparse.Namespace, windows: Mapping[str, int], paper: Paper
     return [
         f"Final return: mean discounted return of the episodes that began in the last {window} environment steps of the curve, "
         "which ends where the first episode began that training did not finish; "
-        f"{interval}. Where nothing is trained: return of the evaluation; of a single one, the interval of its episodes' mean. "
+        f"{interval}. Where nothing is trained, and of clones, since their demonstrator acts in training: return of the "
+        "evaluation; of a single one, the interval of its episodes' mean. "
         f"In rows of {ALL}: as a share of each task's optimum, over tasks and seeds, always with the bootstrap interval.",
         "Success: of the same episodes. Success and evaluated returns are means over seeds.",
         "Steps to 90 %: environment steps until the smoothed return first reaches 90 % of the optimum, median over seeds; a seed "

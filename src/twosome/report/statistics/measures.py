@@ -24,13 +24,13 @@ EARLY = 0.15
 
 
 def final_return(run: Run, window: int) -> float:
-    """Return the mean discounted return of the last window of the curve; of the evaluation where nothing was trained."""
-    return _last(run, window, "return_sum") if run.steps else evaluated(run, "return_mean", "sampled")
+    """Return the mean discounted return of the last window of the curve; of the evaluation where it has no curve."""
+    return _last(run, window, "return_sum") if run.acted else evaluated(run, "return_mean", "sampled")
 
 
 def final_success(run: Run, window: int) -> float:
-    """Return the success rate of the last window of the curve; of the evaluation where nothing was trained."""
-    return _last(run, window, "successes") if run.steps else evaluated(run, "success_rate", "sampled")
+    """Return the success rate of the last window of the curve; of the evaluation where it has no curve."""
+    return _last(run, window, "successes") if run.acted else evaluated(run, "success_rate", "sampled")
 
 
 def _last(run: Run, window: int, column: str) -> float:
@@ -41,10 +41,10 @@ def _last(run: Run, window: int, column: str) -> float:
 def steps_to_good(run: Run, window: int, axis: Axis = STEPS) -> float:
     """Return the environment steps until the smoothed return first reaches 90 % of the optimum; infinite where it never does.
 
-    nan where the optimum is not known or nothing was trained. A later fall does not count. axis: what is counted in place of
+    nan where the optimum is not known or it has no curve. A later fall does not count. axis: what is counted in place of
     environment steps; nan where the run does not say it.
     """
-    if not run.steps or math.isnan(run.optimum) or not known(run, axis):
+    if not run.acted or math.isnan(run.optimum) or not known(run, axis):
         return math.nan
     at, values = smoothed(run, window)
     reached = at[values >= GOOD * run.optimum]  # nan reaches nothing
@@ -56,7 +56,7 @@ def area(run: Run, window: int, share: float = 1.0, column: str = "return_sum") 
 
     Over the first window where the share is shorter. column: as in `smoothed`.
     """
-    if not run.steps:
+    if not run.acted:
         return math.nan
     at, values = smoothed(run, window, column)
     at, values = at[~np.isnan(values)], values[~np.isnan(values)]
@@ -70,8 +70,8 @@ def area(run: Run, window: int, share: float = 1.0, column: str = "return_sum") 
 
 
 def fall(run: Run, window: int) -> float:
-    """Return how far the smoothed return falls, at most, below an earlier value of it; nan where nothing was trained."""
-    if not run.steps:
+    """Return how far the smoothed return falls, at most, below an earlier value of it; nan where it has no curve."""
+    if not run.acted:
         return math.nan
     _, values = smoothed(run, window)
     return deepest(values[~np.isnan(values)])
@@ -96,7 +96,7 @@ def level(runs: Sequence[Run], window: int, stat: str, bootstrap: Bootstrap, suc
     mean-std, one standard deviation.
     """
     values = np.array([(final_success if success else final_return)(run, window) for run in runs])
-    if any(run.steps for run in runs) or len(set(values)) > 1:
+    if any(run.acted for run in runs) or len(set(values)) > 1:
         return over_runs(values, stat, bootstrap)
     std, episodes = (evaluated(runs[0], what, "sampled") for what in ("return_std", "episodes"))
     if success:
