@@ -83,9 +83,15 @@ def check(config) -> None:
 
 
 @cache
+def composed_experiment(name: str):
+    """What an experiment composes, Hydra's own options included."""
+    return compose(f"experiment={name}", "hydra.verbose=false")
+
+
+@cache
 def grids(experiment: str) -> list:
     """The grids of an experiment; none if it is one run."""
-    sweeper = compose(f"experiment={experiment}", "hydra.verbose=false").hydra.sweeper
+    sweeper = composed_experiment(experiment).hydra.sweeper
     return listed(*map(OmegaConf.to_container, (sweeper.grids, sweeper.bases))) if "grids" in sweeper else []
 
 

@@ -19,6 +19,7 @@ from composing import (
     check,
     compose,
     compose_run,
+    composed_experiment,
     estimate_of,
     grids,
     targets,
@@ -73,7 +74,7 @@ def test_a_choice_of_launcher_or_sweeper(choice):
 def test_an_experiment(path):
     found = grids(path.stem)
     if len(environments := {grid["env"] for grid in found}) == 1:  # it chooses this, so the command line may set its options
-        assert {compose(f"experiment={path.stem}", "hydra.verbose=false").hydra.runtime.choices.env} == environments
+        assert {composed_experiment(path.stem).hydra.runtime.choices.env} == environments
     check_runs(combinations(found, []) if found else [[f"experiment={path.stem}"]])
 
 
