@@ -21,7 +21,7 @@ def folder_of(folder, seed, rates, method="glam-none", task="mixed", **kwargs):
     env = ENV | {"task": task, "kwargs": ENV["kwargs"] | kwargs}
     made = make_run(folder / f"run-{method}-{seed}", seed=seed, task=task, after=None, env=env, label=method)
     records = [
-        record(task, when, "sampled", 0.5) | {"env": ENV["id"], "episodes": 100, "options": {}} | setting
+        record(task, when, "sampled", 0.5) | {"env": ENV["id"], "episodes": 100, "options": {}, "optimum": None} | setting
         | {"success_rate": rate if when == "after" else 0.1}
         | ({"evaluated": {"at": f"2026-01-0{seed + 1}T00:00:00+00:00"}} if setting else {})
         for setting, rate in rates

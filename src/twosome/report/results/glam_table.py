@@ -59,8 +59,8 @@ def _pooled(records: Sequence[Mapping[str, Any]], when: str) -> dict[str, float]
 
 
 def _played(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what is equal in records of the same episodes, whenever they were added."""
-    return tuple(value for name, value in record.items() if name != repeats.EVALUATED)
+    """Return what is equal in records of the same episodes, whenever they were added. nan, which equals nothing, is None."""
+    return tuple(None if value != value else value for name, value in record.items() if name != repeats.EVALUATED)
 
 
 def _paper(part: Mapping[str, Any], name: str, run: Run, when: str) -> float:
