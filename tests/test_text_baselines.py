@@ -28,7 +28,7 @@ def names(group):
 
 RUNS = {name: [f"baseline={name}", *OPTIONS.get(name, PPO)] for name in names("baseline")}
 RUNS |= {f"twosome-{norm}": [f"norm={norm}", *PPO] for norm in names("norm") if norm != "word"}  # which is the usual one
-RUNS |= {f"saycan-{name}": ["baseline=saycan", f"affordance={name}"] for name in ("none", "oracle")}
+RUNS |= {f"saycan-{name}": ["baseline=saycan", f"affordance={name}"] for name in names("affordance") if name != "value"}
 REFUSED = {"optimal": "expected an environment that can be searched for the best play, which this one cannot"}
 
 

@@ -88,7 +88,12 @@ class Run:
 
     @property
     def end(self) -> int:
-        """Where the learning curve ends: the last whole bin up to covered, or the bin that holds the last step if ENDED."""
+        """Where the learning curve ends: the last whole bin up to covered, or the bin that holds the last step if ENDED.
+
+        0 where it has none.
+        """
+        if not self.acted:
+            return 0
         return (self.covered if self.binned == BEGAN else self.covered + BIN - 1) // BIN * BIN
 
     @property

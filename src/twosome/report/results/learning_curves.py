@@ -127,7 +127,7 @@ def draw(rows: pd.DataFrame, shown: Shown) -> Figure:
         if task in shown.optima and measure[task] == RETURN:
             _draw_optimum(each, shown.optima[task])
     _explain(axes, [shown.windows[task] for task in limits], shown, notes)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=7.5, frameon=False,
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=style.LEGEND_SIZE, frameon=False,
                   labelcolor=style.INK, handlelength=2.2, columnspacing=1.2, labelspacing=0.35)  # fmt: skip
     return figure
 

@@ -30,7 +30,7 @@ AXES = {axis.name: axis for axis in (STEPS, OPTIMIZER_STEPS, SECONDS)}
 
 def known(run: Run, axis: Axis) -> bool:
     """Return whether it is known how far along an axis a run was at each environment step. Of what is only evaluated it is."""
-    if axis is STEPS or not run.steps:
+    if axis is STEPS or not run.acted:
         return True
     return not (run.bins[axis.name].isna().any() or math.isnan(total(run, axis)) or (run.bins.empty and run.end))
 
