@@ -31,7 +31,7 @@ def scorers(model: str = "smollm2_135m") -> "dict[str, Scorer]":
 
     from twosome import parts
     from twosome.config import CONFIGS
-    from twosome.language.engines import engine_of
+    from twosome.language.gate import engine_of
     from twosome.language.loading import load_language_model
 
     found: dict[str, Any] = {}

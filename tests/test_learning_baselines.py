@@ -16,7 +16,7 @@ LEARNING = {
     "drrn": ["baseline=drrn", "algorithm.num_envs=16", "algorithm.num_steps=16", "algorithm.transitions_per_step=32",
              "algorithm.learning_rate=1e-3", "total_steps=6_144", "model=hf", "model.path=/no/where"],
     "glam": [*GLAM, "model=tiny_random"],
-    "glam-t5": [*GLAM, "model=tiny_random", "model.architecture=t5", "engine=encoder_decoder"],
+    "glam-t5": [*GLAM, "model=tiny_random", "model.architecture=t5"],
 }  # fmt: skip
 CLONES = {
     "bc": [*BC, "algorithm.demonstrator=runs/drrn"],

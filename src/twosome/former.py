@@ -6,6 +6,8 @@ from typing import Any
 TARGETS = {
     "twosome.policies.bounds.random": "twosome.policies.random.build",
     "twosome.policies.bounds.optimal": "twosome.policies.optimal.build",
+    "twosome.language.engines.DecoderOnly": "twosome.language.engines.Auto",
+    "twosome.language.engines.EncoderDecoder": "twosome.language.engines.Auto",
     "twosome.policies.success.value": "twosome.policies.learned_affordance.value",
 }
 """Import paths that have changed."""
@@ -14,7 +16,7 @@ PPO = {"_target_": "twosome.algorithms.ppo.build", "options": "ppo"}
 MOVED = {
     ("model", "lora"): ("tuning", "twosome.language.lora.Lora"),
     ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
-    ("baseline", "engine"): ("engine", "twosome.language.engines.DecoderOnly"),
+    ("baseline", "engine"): ("engine", "twosome.language.engines.Auto"),
 }
 """Options that have become groups of their own: the group's name and target, by the option's old place."""
 
@@ -31,7 +33,7 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
             new[choice] = {"_target_": target, **new[group].pop(name)}
     places: list[Any] = [new, new.get("baseline")]
     for place in places:
-        for group in ("baseline", "affordance"):
+        for group in ("baseline", "affordance", "engine"):
             options = place.get(group) if isinstance(place, dict) else None
             path = options.get("_target_") if isinstance(options, Mapping) else None
             if isinstance(path, str) and path in TARGETS:

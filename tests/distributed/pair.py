@@ -16,7 +16,7 @@ from twosome.envs.babyai_text.env import BabyAITextEnv
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.language.config import ModelConfig
-from twosome.language.engines import DecoderOnly
+from twosome.language.engines import Auto
 from twosome.language.lora import Lora
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
@@ -85,9 +85,9 @@ def check_scores(processes: Processes) -> None:
     for architecture in ARCHITECTURES:
         config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)
         engine = {"row_tokens": 40, "batch_tokens": 60}
-        alone = moved(load_engine(config, Lora(), word, DecoderOnly(**engine)))
+        alone = moved(load_engine(config, Lora(), word, Auto(**engine)))
         whole = {name: weight.numel() for name, weight in alone.lm.model.named_parameters()}
-        shared = moved(load_sharded_engine(config, Lora(), word, DecoderOnly(**engine), processes=processes))
+        shared = moved(load_sharded_engine(config, Lora(), word, Auto(**engine), processes=processes))
         alone.token_states = shared.token_states = architecture == "llama"
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):

@@ -102,11 +102,11 @@ def test_base_is_computed_once_and_the_model_as_it_is_each_time():
     lm = model(disturbed=False)
     probe = DriftProbe(lm, LIMIT)
     assert probe.measure().point()["kl"] == 0
-    tokens = probe.scorer.tokens_computed
+    tokens = probe.engine.tokens_computed
     disturb(lm)
     again = probe.measure()
     assert again.point()["kl"] > 0
-    assert probe.scorer.tokens_computed == tokens * 3 / 2
+    assert probe.engine.tokens_computed == tokens * 3 / 2
     fresh = DriftProbe(lm, LIMIT).measure()
     np.testing.assert_array_equal(again.prose, fresh.prose)
     assert again.summary() == fresh.summary()

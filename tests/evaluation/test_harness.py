@@ -174,7 +174,7 @@ def test_log_likelihoods_agree_with_hflm(architecture, capsys):
 def test_what_several_items_begin_with_is_computed_once():
     """As the examples of a few-shot task."""
     lm = model()
-    scorer = Harness(lm, 2048).scorer
+    scorer = Harness(lm, 2048).engine
     examples = tuple(range(5, 305))
     items = [((*examples, item), (9, end, 3)) for item in (20, 21, 22) for end in (30, 31)]
     found = loglikelihoods(scorer, items)
@@ -190,7 +190,7 @@ def test_an_answer_that_hflm_cannot_score_is_one_line(answer, tokens):
     with pytest.raises(UserError, match=rf"^retention.tasks: an answer '.*' has {tokens} tokens, expected 1 to 40 \(") as error:
         harness.hflm.loglikelihood(requests, disable_tqdm=True)
     assert "\n" not in str(error.value)
-    assert harness.scorer.tokens_computed == 0
+    assert harness.engine.tokens_computed == 0
 
 
 def test_whole_texts_agree_with_hflm():

@@ -12,12 +12,10 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerB
 
 from twosome.errors import UserError
 from twosome.language import norms, tiny
-from twosome.language.config import ModelConfig
 from twosome.language.encoder_decoder import EncoderDecoderScorer
 from twosome.language.full import Full
-from twosome.language.loading import load_language_model
+from twosome.language.gate import engine_of
 from twosome.language.lora import Lora
-from twosome.language.scorer import Scorer
 from twosome.language.tuning import Frozen
 
 FAMILIES = {
@@ -86,24 +84,11 @@ def test_exported_bart_keeps_the_bias_of_its_logits(tmp_path: Path) -> None:
         assert all(torch.equal(value, found.state_dict()[name]) for name, value in language.base.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("scorer", "architecture", "line"),
-    [
-        (Scorer, "t5", "engine=decoder_only: the model .*t5 .t5. is an encoder-decoder .* engine=encoder_decoder"),
-        (EncoderDecoderScorer, "llama", "engine=encoder_decoder: the model .*llama. is a decoder-only .* engine=decoder_only"),
-    ],
-)
-def test_the_engine_must_fit_the_model(scorer: type, architecture: str, line: str) -> None:
-    language = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu"), Lora())
-    with pytest.raises(UserError, match=line):
-        scorer(language, norms.none)
-
-
-def test_an_encoder_decoder_model_of_another_family_is_refused() -> None:
+def test_a_model_without_a_token_to_begin_with_is_refused() -> None:
     language = load("t5", Frozen())
     language.base.config.decoder_start_token_id = None
-    with pytest.raises(UserError, match=r"\(t5\) has no decoder_start_token_id in its config.json; expected one of the T5"):
-        EncoderDecoderScorer(language, norms.none)
+    with pytest.raises(UserError, match=r"model.path=.*t5: config.json has no decoder_start_token_id; expected the token"):
+        engine_of(language, norms.none)
 
 
 def test_a_text_of_which_no_token_remains_is_refused() -> None:

@@ -11,8 +11,8 @@ from torch import nn
 from twosome.language import norms
 from twosome.language.config import ARCHITECTURES, ENCODER_DECODERS, ModelConfig
 from twosome.language.engine import MASKED, Engine
-from twosome.language.engines import engine_of
 from twosome.language.full import Full
+from twosome.language.gate import engine_of
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 

@@ -36,26 +36,6 @@ load("open/llama")
 load("open/other")
 """
 
-ENGINES = """
-import os, sys
-from pathlib import Path
-from local_hub import local_hub
-
-with local_hub(Path(sys.argv[1])) as address:
-    os.environ["HF_ENDPOINT"] = address
-    from twosome.errors import UserError
-    from twosome.language.config import ModelConfig
-    from twosome.language.engines import DecoderOnly, EncoderDecoder
-    from twosome.language.norms import none
-    from twosome.language.tuning import Frozen
-    from twosome.policies.context import load_engine
-    for name, make in (("open/t5", DecoderOnly()), ("open/llama", EncoderDecoder()), ("open/bart", EncoderDecoder())):
-        try:
-            print(type(load_engine(ModelConfig(source="hf", path=name), Frozen(), none, make)).__name__)
-        except UserError as error:
-            print(error)
-"""
-
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Path:
@@ -76,16 +56,6 @@ def answers(program: str, hub: Path, tmp_path: Path) -> list[str]:
     done = subprocess.run([sys.executable, "-c", program, hub], env=ours, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
-
-
-def test_a_model_that_the_engine_does_not_compute_is_refused_without_its_weights(hub: Path, tmp_path: Path) -> None:
-    t5, llama, made = answers(ENGINES, hub, tmp_path)
-    assert t5.startswith(
-        "engine=decoder_only: the model open/t5 (t5) is an encoder-decoder model, expected a decoder-only model; "
-    )
-    assert llama.startswith("engine=encoder_decoder: the model open/llama (llama) is a decoder-only model")
-    assert made == "EncoderDecoderScorer"
-    assert {path.parents[2].name for path in tmp_path.glob("cache/hub/*/snapshots/*/*.safetensors")} == {"models--open--bart"}
 
 
 def test_models_come_from_the_hub_and_then_from_the_cache(hub: Path, tmp_path: Path) -> None:

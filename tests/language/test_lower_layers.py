@@ -7,6 +7,7 @@ from scoring_tools import DECISIONS, assert_close_gradients, disturb_adapter, gr
 from twosome.errors import UserError
 from twosome.language import norms, oracle, tiny
 from twosome.language.config import ModelConfig
+from twosome.language.gate import engine_of
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lora import Lora
 from twosome.language.lower_layers import LowerLayers, frozen_depth
@@ -101,8 +102,10 @@ def test_a_number_of_layers_that_the_model_lacks(layers: int | str) -> None:
         loaded(layers=layers)
 
 
-def test_a_model_that_cannot_be_entered_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_entered_in_the_middle_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     enter = LowerLayers._enter
     monkeypatch.setattr(LowerLayers, "_enter", lambda self, *given: enter(self, *given) if self._stopping else None)
-    with pytest.raises(UserError, match=r"engine\.cache_mb=7: LlamaModel does not compute the same .* set engine\.cache_mb=0"):
-        scorer(loaded(), cache_mb=7)
+    lm = loaded()
+    engine = engine_of(lm, norms.token)
+    assert isinstance(engine, Scorer)
+    assert (engine.lower, lm.check and lm.check.lower_layers) == (None, 0)

@@ -1,7 +1,14 @@
 """Packed layers give what the plain ones give, forward and backward, and stay out of everybody's way."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from checkout import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring_tools import DECISIONS, disturb_adapter
@@ -12,7 +19,7 @@ from twosome.language.config import ModelConfig, resolve_dtype
 from twosome.language.engine import MASKED
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
-from twosome.language.packed_linear import PackedLinear, bfloat16_speedup, pack_frozen_layers, plain_products
+from twosome.language.packed_linear import PackedLinear, gain, pack_frozen_layers, plain_products
 from twosome.language.scorer import Scorer
 
 
@@ -58,8 +65,8 @@ def test_packing_changes_neither_names_nor_weights() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma", "gpt_neox"])
-def test_a_loaded_model_is_packed_by_default(architecture: str) -> None:
-    config = ModelConfig(source="tiny_random", architecture=architecture)
+def test_a_loaded_model_is_packed(architecture: str) -> None:
+    config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=True)
     packed = load_language_model(config).model
     plain = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)).model
     count = sum(isinstance(layer, PackedLinear) for layer in packed.modules())
@@ -128,10 +135,36 @@ def test_auto_is_bfloat16_where_the_cpu_multiplies_it_faster(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
-    monkeypatch.setattr(packed_linear, "bfloat16_speedup", lambda: speedup)
+    monkeypatch.setattr(packed_linear, "gain", lambda _: speedup)
     assert load_language_model(ModelConfig(source="tiny_random", device="cpu", dtype="auto")).dtype == dtype
     assert resolve_dtype("float16", "cpu") == "float16"
 
 
-def test_the_speedup_is_measured_once() -> None:
-    assert bfloat16_speedup() == bfloat16_speedup() > 0
+@pytest.mark.parametrize(("ratio", "packs"), [(1.09, False), (1.11, True)])
+def test_float32_is_packed_by_itself_where_it_gains_a_tenth(ratio: float, packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_linear, "gain", lambda _: ratio)
+    model = load_language_model(ModelConfig(source="tiny_random", device="cpu")).model
+    assert any(isinstance(layer, PackedLinear) for layer in model.modules()) == packs
+
+
+def test_the_gain_is_measured_once_per_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path))
+    gain.cache_clear()
+    first = gain("float32")
+    gain.cache_clear()
+    assert gain("float32") == first > 0
+    gain.cache_clear()
+
+
+def test_a_processor_without_bfloat16_computes_the_same(tmp_path: Path) -> None:
+    """The scores of a bfloat16 model are equal but for the order of sums, where oneDNN's instructions are limited."""
+    words = ["src/probe.py", "model=tiny_random", "model.dtype=bfloat16", "norm=none", "format=json"]
+    words += ["prompt=You should first", "actions=[take the bowl, chop the tomato]"]
+    found = []
+    for limits in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env={**os.environ, **limits, "TWOSOME_CACHE": str(tmp_path)}, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        found.append([row["logprob"] for row in json.loads(done.stdout)])
+    assert found[0] == pytest.approx(found[1], abs=0.02)

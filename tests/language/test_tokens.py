@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from twosome.errors import UserError
@@ -16,6 +16,7 @@ def merging_tokenizer() -> PreTrainedTokenizerBase:
     pieces = ["a", "b", "c", "d", " ", " c", "b c"]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     backend = Tokenizer(models.BPE(vocabulary, [(" ", "c"), ("b", " c")]))
+    backend.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=backend, name_or_path="merging", clean_up_tokenization_spaces=False)
 
 
@@ -24,9 +25,10 @@ class CountingTokenizer:
 
     def __init__(self) -> None:
         self.tokenizer, self.calls, self.name_or_path = tiny.build_tokenizer("llama"), 0, "counting"
+        self.eos_token_id, self.decode = self.tokenizer.eos_token_id, self.tokenizer.decode
 
-    def __call__(self, texts: list[str]) -> dict[str, list[list[int]]]:
-        self.calls += 1
+    def __call__(self, texts: str | list[str]) -> dict[str, list[list[int]]]:
+        self.calls += isinstance(texts, list)
         return self.tokenizer(texts)
 
 
@@ -55,11 +57,29 @@ def test_a_merge_across_the_border_is_an_error() -> None:
 
 def test_an_action_swallowed_by_its_tokenizer_is_an_error() -> None:
     class Truncating(CountingTokenizer):
-        def __call__(self, texts: list[str]) -> dict[str, list[list[int]]]:
-            return {"input_ids": [[1, 2] for _ in texts]}
+        def __call__(self, texts: str | list[str]) -> dict[str, list[list[int]]]:
+            return {"input_ids": [self.tokenizer("You")["input_ids"] for _ in texts]}
 
     with pytest.raises(UserError, match="expected a token border before it"):
         DecisionTokenizer(Truncating())([("You", ("go",))])
+
+
+def test_a_token_that_ends_every_text_is_left_out() -> None:
+    tokenizer, ending = tiny.build_tokenizer("gpt2"), tiny.build_tokenizer("gpt2")
+    ending.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", tokenizer.eos_token_id)]
+    )
+    text = ("You should", ("go", "go left"))
+    assert ending("You")["input_ids"][-1] == ending.eos_token_id
+    assert DecisionTokenizer(ending)([text]) == DecisionTokenizer(tokenizer)([text])
+
+
+@pytest.mark.parametrize("dropped", [" ", "\n"])
+def test_a_tokenizer_that_loses_a_part_of_the_prompt_is_refused(dropped: str) -> None:
+    tokenizer = tiny.build_tokenizer("gpt2")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(dropped, "")
+    with pytest.raises(UserError, match=r"prompt='You see\\na door'...: the tokenizer of .* makes .* of it; expected one"):
+        DecisionTokenizer(tokenizer)([("You see\na door", ("open it",))])
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,31 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from transformers.modeling_outputs import CausalLMOutput
 
 from twosome.language import packed_linear
 from twosome.language.packed_linear import PackedLinear, plain_products
-from twosome.language.vocabulary import edge_log_probs, logits
+from twosome.language.vocabulary import OutputLayer
+
+
+class Model(nn.Module):
+    """The outside of a model of transformers: a backbone that is never called, an output layer, and what bounds its logits."""
+
+    def __init__(self, head: nn.Module, softcap: float | None) -> None:
+        super().__init__()
+        self.model, self.lm_head, self.softcap = nn.Identity(), head, softcap
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def forward(self, **inputs: object) -> CausalLMOutput:
+        logits = self.lm_head(self.model(**inputs)[0])
+        return CausalLMOutput(logits=self.softcap * torch.tanh(logits / self.softcap) if self.softcap else logits)
+
+
+def output_layer(head: nn.Module, softcap: float | None = None) -> OutputLayer:
+    model = Model(head, softcap)
+    return OutputLayer(model, model.model)
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +58,16 @@ def assert_same(head: nn.Module, layer: nn.Linear, states: Tensor, count: int, s
     states.requires_grad_()
     source, target = edges_of(states, layer.out_features, count)
     weights = torch.randn(count)
+    output = output_layer(head, softcap)
     found, expected = (
-        edge_log_probs(head, states, source, target, softcap),
+        output.edge_log_probs(states, source, target),
         by_softmax(layer, states, source, target, softcap),
     )
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
     gradients = [torch.autograd.grad(out, states, weights)[0] for out in (found, expected)]
     assert (gradients[0] - gradients[1]).norm() <= 1e-5 * gradients[1].norm() + 1e-6
     with torch.no_grad():
-        torch.testing.assert_close(edge_log_probs(head, states, source, target, softcap), found)
+        torch.testing.assert_close(output.edge_log_probs(states, source, target), found)
 
 
 @settings(max_examples=40, deadline=None)
@@ -59,6 +81,7 @@ def test_slices_of_any_size_give_the_whole(vocabulary: int, hidden: int, nodes: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed_linear, "SLICE", size)
         packed = PackedLinear(layer)
+        assert output_layer(packed).in_slices
         assert_same(packed, layer, torch.randn(nodes, hidden), count)
         assert len(packed.slices()) == -(-vocabulary // size)
 
@@ -76,11 +99,11 @@ def test_what_cannot_be_sliced_is_computed_whole(packed: bool, bias: bool, softc
     assert_same(head, layer, torch.randn(6, 8), 20, softcap)
     states = torch.randn(6, 8)
     expected = layer(states) if softcap is None else softcap * torch.tanh(layer(states) / softcap)
-    torch.testing.assert_close(logits(head, states, softcap), expected)
+    torch.testing.assert_close(output_layer(head, softcap).logits(states), expected)
 
 
 def test_plain_products_use_no_slices() -> None:
     packed = PackedLinear(head_of(50, 8))
     with plain_products(nn.Sequential(packed)):
-        edge_log_probs(packed, torch.randn(3, 8), *edges_of(torch.zeros(3), 50, 4), None)
+        output_layer(packed).edge_log_probs(torch.randn(3, 8), *edges_of(torch.zeros(3), 50, 4))
     assert not packed._slices

@@ -6,7 +6,7 @@ from test_language_agent import KITCHEN, SAME, SOFA, TABLE, cost, decision, dist
 
 from twosome.language import norms, oracle
 from twosome.language.config import ModelConfig
-from twosome.language.engines import engine_of
+from twosome.language.gate import engine_of
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.policies.tokens import TokenAgent, Tokens, among_branches

@@ -8,8 +8,8 @@ from transformers import AutoModelForCausalLM
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.config import ModelConfig
-from twosome.language.engines import engine_of
 from twosome.language.full import Full
+from twosome.language.gate import engine_of
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.tuning import Frozen

@@ -134,7 +134,7 @@ def test_all_weights_are_a_merged_model(base, tmp_path):
 
 
 def test_the_card_of_an_encoder_decoder_model_names_its_kind(tmp_path):
-    base, words = saved(tmp_path / "t5", "t5"), ("engine=encoder_decoder", "tuning=full", "value_head=state")
+    base, words = saved(tmp_path / "t5", "t5"), ("tuning=full", "value_head=state")
     run = trained_on(base, tmp_path / "run", *words, "total_steps=32", "evaluation.episodes=0")
     found = loaded(exported(run, tmp_path / "out", "merged=true"))
     assert type(found["model"]).__name__ == "T5ForConditionalGeneration"

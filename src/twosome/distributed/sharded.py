@@ -24,8 +24,9 @@ from twosome.distributed.processes import Processes
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
-from twosome.language.engine import Scores, check_kind, widened
-from twosome.language.engines import DecoderOnly
+from twosome.language.engine import Scores, widened
+from twosome.language.engines import Auto
+from twosome.language.gate import engine_of
 from twosome.language.gather import decisions_of, prompt_states
 from twosome.language.loading import LanguageModel, load_language_model
 from twosome.language.lower_layers import decoder_layers, frozen_depth
@@ -150,6 +151,10 @@ class ShardedScorer(Scorer):
 
     def _turns(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[list[PackedRow]]]:
         """Yield the batches, world_size at a time; smaller ones than Scorer's where there would be fewer than world_size."""
+        if self._by_length(tokenized)[1]:
+            raise UserError(
+                f"trainer=fsdp: expected decisions of at most {self.longest} tokens (a window of the model); use another trainer"
+            )
         rows = pack(tokenized, self.row_tokens)
         share = -(-sum(map(len, rows)) // self.processes.world_size)
         planned = batches(rows, min(self.batch_tokens, share))
@@ -182,11 +187,10 @@ def load_sharded_engine(
 
     Raises UserError for an engine that cannot be sharded.
     """
-    if not isinstance(make, DecoderOnly):
-        raise UserError("trainer=fsdp: expected engine=decoder_only, the only one that is sharded; use another trainer")
     unpacked = replace(model, device="cpu", packed_weights=False)
     lm = load_language_model(unpacked, tuning)
-    check_kind(lm, "decoder_only")
+    if not (isinstance(make, Auto) and isinstance(engine_of(lm, norm, make.options), Scorer)):
+        raise UserError("trainer=fsdp: expected engine=auto and a model that it computes by token trees; use another trainer")
     if make.options.cache_mb and frozen_depth(lm) and processes.rank == 0:
         print(
             f"note: trainer=fsdp: all layers are computed; engine.cache_mb={make.options.cache_mb} is not used", file=sys.stderr
@@ -213,7 +217,7 @@ def shard(lm: LanguageModel, processes: Processes) -> None:
     """
     mesh = init_device_mesh(processes.device.type, (processes.world_size,))
     model, base = lm.model, lm.base
-    backbone, head = base.base_model, base.get_output_embeddings()
+    backbone, head = lm.backbone, base.get_output_embeddings()
     whole = set(lm.learned())
     if head.weight is backbone.get_input_embeddings().weight:
         whole.add(head.weight)

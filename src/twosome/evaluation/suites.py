@@ -25,7 +25,7 @@ from twosome.evaluation.finished import (
     play_settings,
 )
 from twosome.evaluation.retention import benchmarks, results
-from twosome.evaluation.retention.drift import UNMEASURED, DriftProbe
+from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.retention.harness import Harness
 from twosome.evaluation.retention.report import FILE, add_later, measured, print_benchmarks, print_drift
 from twosome.evaluation.summary import LEGEND, print_added, print_files, print_records
@@ -161,8 +161,8 @@ def precision(model: LanguageModel) -> str:
 def measurable(run: Finished, suite: str) -> LanguageModel:
     """Return the run's language model; raise UserError if it trained none, or one whose retention cannot be measured."""
     model = language_model(run, suite)
-    if model.base.config.is_encoder_decoder:
-        raise UserError(f"suite={suite}: {model.name} {UNMEASURED}; expected a run with a decoder-only model, choose another")
+    if reason := unmeasured(model):
+        raise UserError(f"suite={suite}: {reason}; choose another run")
     return model
 
 

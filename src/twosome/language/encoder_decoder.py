@@ -9,10 +9,9 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from twosome.decision import DecisionText
-from twosome.errors import UserError
 from twosome.language.action_scores import ActionScores
-from twosome.language.config import BATCH_TOKENS, EncoderDecoderConfig
-from twosome.language.engine import Engine, Scores, check_kind
+from twosome.language.config import BATCH_TOKENS, RowsConfig
+from twosome.language.engine import Engine, Scores
 from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
 from twosome.language.layout import padded, padded_size
 from twosome.language.loading import LanguageModel
@@ -43,23 +42,18 @@ class EncoderDecoderScorer(Engine):
         lm: LanguageModel,
         norm: Normalization,
         batch_tokens: int | None = None,
-        scores: ActionScores = EncoderDecoderConfig.scores,
+        scores: ActionScores = RowsConfig.scores,
     ) -> None:
-        """batch_tokens, scores: as in EncoderDecoderConfig. Raises UserError for a model that the engine cannot compute."""
-        check_kind(lm, "encoder_decoder")
+        """batch_tokens, scores: as in RowsConfig. Raises UserError for a model that the engine cannot compute."""
         super().__init__(lm, norm, scores)
         config = lm.base.config
         self._batch_tokens = batch_tokens
         self.hidden_size: int = config.hidden_size
         self.tokenize = SeparateTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
         self.positions = TreePositions(lm.base.get_decoder())
+        if not self.positions.known:
+            raise ValueError("its decoder's positions cannot be set")
         start = config.decoder_start_token_id
-        if start is None or not self.positions.known:
-            lacking = "decoder_start_token_id in its config.json" if start is None else "positions that can be set"
-            raise UserError(
-                f"engine=encoder_decoder: the model {lm.name} ({config.model_type}) has no {lacking}; expected one of the T5 "
-                "or BART family; choose another model=..."
-            )
         self.given = (start, *self.tokenize.begin)
 
     @property

@@ -3,26 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
-from twosome.errors import UserError
 from twosome.language.action_scores import ActionScores
-from twosome.language.checkpoints import find_folder, read_config
-from twosome.language.config import ModelConfig, gguf_path
 from twosome.language.loading import LanguageModel
 from twosome.language.norms import Normalization, checked
 from twosome.language.tokens import DecisionTokenizer
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
-
-KINDS = {"decoder_only": "a decoder-only model", "encoder_decoder": "an encoder-decoder model"}
-"""The files of conf/engine, and the models that they compute."""
 MASKED = -1e9
 """The score of a padding slot (no action). It is finite, so that probability times log-probability is 0 and not nan."""
 
@@ -132,27 +124,6 @@ class Engine(ABC):
         rows = torch.tensor([place[text] for text in texts], device=self.device)
         every = concatenate(parts)
         return Scores(*(part[rows] for part in every))
-
-
-def check_kind(lm: LanguageModel, engine: str) -> None:
-    """Raise UserError if the model is of another kind than the engine computes. engine: one of KINDS."""
-    _check_kind(lm.base.config, lm.name, engine)
-
-
-def check_kind_of_files(model: ModelConfig, engine: str) -> None:
-    """Raise UserError as `check_kind`, before the weights of a model from a folder or from the hub are downloaded and read."""
-    if model.source == "hf" and gguf_path(str(model.path)) is None:
-        folder = find_folder(str(model.path), weights=False, trust_remote_code=model.trust_remote_code)
-        _check_kind(read_config(folder, str(model.path), model.trust_remote_code), str(model.path), engine)
-
-
-def _check_kind(config: "PreTrainedConfig", name: str, engine: str) -> None:
-    kind = "encoder_decoder" if config.is_encoder_decoder else "decoder_only"
-    if kind != engine:
-        raise UserError(
-            f"engine={engine}: the model {name} ({config.model_type}) is {KINDS[kind]}, expected {KINDS[engine]}; "
-            f"set engine={kind}, or choose another model=..."
-        )
 
 
 def concatenate(parts: Sequence[Scores]) -> Scores:

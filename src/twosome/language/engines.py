@@ -5,50 +5,37 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from twosome.config import typed
-from twosome.language.config import EncoderDecoderConfig, EngineConfig
+from twosome.language.config import EngineConfig, RowsConfig
 from twosome.language.norms import Normalization
 
 if TYPE_CHECKING:
-    from twosome.language.encoder_decoder import EncoderDecoderScorer
+    from twosome.language.engine import Engine
     from twosome.language.loading import LanguageModel
-    from twosome.language.scorer import Scorer
 
 
-class DecoderOnly:
-    """Builder of the engine of a decoder-only model. kind: of its models, one of engine.KINDS."""
-
-    kind = "decoder_only"
+class Auto:
+    """Builder of the fastest engine that computes a model right (gate.py)."""
 
     def __init__(self, **options: Any) -> None:
         """options: as in EngineConfig. Raises UserError."""
         self.options: EngineConfig = typed(EngineConfig, OmegaConf.create(options), "engine")
 
-    def __call__(self, lm: "LanguageModel", norm: Normalization) -> "Scorer":
+    def __call__(self, lm: "LanguageModel", norm: Normalization) -> "Engine":
         """Return the engine."""
-        from twosome.language.scorer import Scorer
+        from twosome.language.gate import engine_of
 
-        return Scorer(lm, norm, **vars(self.options))
+        return engine_of(lm, norm, self.options)
 
 
-class EncoderDecoder:
-    """Builder of the engine of an encoder-decoder model. kind: as in DecoderOnly."""
-
-    kind = "encoder_decoder"
+class PlainRows:
+    """Builder of `rows.Rows`."""
 
     def __init__(self, **options: Any) -> None:
-        """options: as in EncoderDecoderConfig. Raises UserError."""
-        self.options: EncoderDecoderConfig = typed(EncoderDecoderConfig, OmegaConf.create(options), "engine")
+        """options: as in RowsConfig. Raises UserError."""
+        self.options: RowsConfig = typed(RowsConfig, OmegaConf.create(options), "engine")
 
-    def __call__(self, lm: "LanguageModel", norm: Normalization) -> "EncoderDecoderScorer":
+    def __call__(self, lm: "LanguageModel", norm: Normalization) -> "Engine":
         """Return the engine."""
-        from twosome.language.encoder_decoder import EncoderDecoderScorer
+        from twosome.language.rows import Rows
 
-        return EncoderDecoderScorer(lm, norm, **vars(self.options))
-
-
-def engine_of(lm: "LanguageModel", norm: Normalization) -> "Scorer | EncoderDecoderScorer":
-    """Return the engine, with default options, that computes models of this kind."""
-    from twosome.language.encoder_decoder import EncoderDecoderScorer
-    from twosome.language.scorer import Scorer
-
-    return (EncoderDecoderScorer if lm.base.config.is_encoder_decoder else Scorer)(lm, norm)
+        return Rows(lm, norm, self.options.batch_tokens, self.options.scores)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import PeftModel
@@ -22,6 +22,9 @@ from twosome.language.config import ModelConfig, check_options, gguf_path, resol
 from twosome.language.packed_linear import pack_frozen_layers
 from twosome.language.tuning import Frozen, Tuning
 
+if TYPE_CHECKING:
+    from twosome.language.gate import Check
+
 
 @dataclass
 class LanguageModel:
@@ -33,11 +36,17 @@ class LanguageModel:
     name: str  # for messages and provenance.json
     tuning: Tuning = field(default_factory=Frozen)
     dtype: str = "float32"  # of the model's products; also of its weights, unless the tuning stores them in another one
+    check: "Check | None" = None  # of the engine (gate.py), when it has been done
 
     @property
     def base(self) -> Any:
         """The Hugging Face model without PEFT's wrapper."""
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    @property
+    def backbone(self) -> Any:
+        """The part of a decoder-only model that computes the last hidden states."""
+        return self.base.base_model if self.base.base_model is not self.base else self.base.model
 
     @property
     def computing_dtype(self) -> torch.dtype:
@@ -106,7 +115,7 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
         model = tuning.apply(base)
     model.to(device)
     if config.packed_weights:
-        pack_frozen_layers(model, base.get_output_embeddings())
+        pack_frozen_layers(model, base.get_output_embeddings(), always=config.packed_weights is True)
     return LanguageModel(model.eval(), tokenizer, checksum, name, tuning, dtype)
 
 
@@ -161,7 +170,8 @@ def _random(
     """Return what `_load_base` does for a model of random weights. checksum: of the pretrained ones, if some are kept."""
     architecture = checkpoints.read_config(folder, name, config.trust_remote_code)
     trusting = options | {"trust_remote_code": config.trust_remote_code}
-    model = checkpoints.model_class(architecture).from_config(architecture, **trusting)
+    with checkpoints.naming(name):
+        model = checkpoints.model_class(architecture).from_config(architecture, **trusting)
     recipe = _recipe_checksum(config, architecture)
     if not config.keep_embeddings:
         return model, checkpoints.read_tokenizer(folder, name, config.trust_remote_code), recipe, name

@@ -18,9 +18,20 @@ if TYPE_CHECKING:  # these imports take seconds; options are checked first
 
 WEIGHTS = "adapter_model.safetensors"
 HALF = "half"  # of LoraConfig.layers
-# By default LoRA adapts the projections of queries and values (Hu et al. 2021, section 4.2; TWOSOME does the same).
-# GPT-2 and GPT-NeoX compute queries, keys and values with one matrix, which is adapted instead.
-DEFAULT_TARGETS = {"gpt2": ["c_attn"], "gpt_neox": ["query_key_value"], "t5": ["q", "v"]}
+DEFAULT_TARGETS = (
+    ("q_proj", "v_proj"),
+    ("q", "v"),
+    ("query", "value"),
+    ("query_key_value",),
+    ("qkv_proj",),
+    ("c_attn",),
+    ("Wqkv",),
+    ("q_b_proj", "kv_b_proj"),  # DeepSeek, MiniCPM3: queries and values from a compressed state
+    ("in_proj",),  # Mamba
+    ("receptance", "value"),  # RWKV
+)
+"""The projections of queries and values (Hu et al. 2021, section 4.2; TWOSOME does the same), or the layers that compute them, by
+the names that families give them. The first that a model has are the default, unless PEFT's own table has its family."""
 
 
 @dataclass
@@ -83,14 +94,14 @@ class Lora(Tuning):
         from torch import nn
         from transformers.pytorch_utils import Conv1D
 
-        targets = list(self.options.target_modules or DEFAULT_TARGETS.get(base.config.model_type, ["q_proj", "v_proj"]))
         layers = {name: layer for name, layer in base.named_modules() if isinstance(layer, nn.Linear | Conv1D)}
-        candidates = sorted({name.rsplit(".", 1)[-1] for name in layers} - {"lm_head", "embed_out"})
+        names = {name.rsplit(".", 1)[-1] for name in layers} - {"lm_head", "embed_out"}
+        targets = list(self.options.target_modules or _default_targets(base.config.model_type, names))
         for target in targets:
             if not any(name == target or name.endswith(f".{target}") for name in layers):
                 raise UserError(
                     f"tuning.target_modules={targets}: {base.config.model_type} has no linear layer named {target}; "
-                    f"expected some of {', '.join(candidates)}"
+                    f"expected some of {', '.join(sorted(names))}"
                 )
         return targets, any(isinstance(layer, Conv1D) for layer in layers.values())
 
@@ -147,3 +158,13 @@ class Lora(Tuning):
         for name, module in model.named_modules():
             if "lora_dropout" in name:
                 module.train(mode)
+
+
+def _default_targets(model_type: str, names: set[str]) -> list[str]:
+    """Return the default targets of a family. names: the last parts of its linear layers' names."""
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFTS
+
+    known = PEFTS.get(model_type)
+    if isinstance(known, list) and names.issuperset(known):
+        return known
+    return list(next((each for each in DEFAULT_TARGETS if names.issuperset(each)), DEFAULT_TARGETS[0]))

@@ -1,12 +1,11 @@
 """Frozen linear layers in oneDNN's packed layout.
 
-On CPUs, PyTorch multiplies float32 matrices by MKL. MKL packs the weight for each product and does not use AVX-512 on AMD
-processors. A frozen weight can be packed once. Measured on an AMD EPYC with SmolLM2-135M's shapes: 2 to 2.5 times the
-speed from 16 to 1024 tokens, 4 times for 2 tokens (docs/benchmark.json has the whole engine's). The operators are those that
-PyTorch's own compiler uses for frozen weights on CPUs (torch/_inductor/mkldnn_ir.py).
+PyTorch multiplies float32 matrices on CPUs by MKL, which rearranges the weight for each product. A frozen weight can be packed
+once. What this gains depends on the processor: docs/speed.md has the measured ratios, and `gain` measures this one. The operators
+are those that PyTorch's own compiler uses for frozen weights on CPUs (torch/_inductor/mkldnn_ir.py).
 
-A layer whose weight is in bfloat16 multiplies in bfloat16: its input is rounded, its output is float32 again. This is faster
-only on CPUs that multiply bfloat16 natively and well (see config.resolve_dtype).
+A layer whose weight is in bfloat16 multiplies in bfloat16: its input is rounded, its output is float32 again. oneDNN multiplies
+bfloat16 on some processors only. Elsewhere the same rounded numbers are multiplied in float32, which is slower.
 """
 
 import time
@@ -18,25 +17,55 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from twosome.storage.cache import cached
+from twosome.storage.provenance import cpu_name
+
 SLICE = 8192
 """Outputs per slice of a layer: the float32 logits of 300 tokens for this many vocabulary entries fit into a cache of 32 MB."""
+LEAST_GAIN = 1.1
+"""model.packed_weights=auto packs float32 weights where a packed product is at least this many times as fast."""
+MEASURED = (64, 1536, 576)
+"""Tokens, outputs and inputs of the products that are timed: a layer of SmolLM2-135M, and the tokens of a short decision."""
 
 
 @cache
-def bfloat16_speedup() -> float:
-    """Return how many times as fast as in float32 this CPU multiplies in bfloat16: 256 tokens, a weight of 1536 x 576.
+def can_pack(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN packs weights of this dtype on this processor."""
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
-    The products alternate. Of each dtype the shortest time counts, so other work on the machine changes little.
+
+@cache
+def gain(dtype: str) -> float:
+    """Return how many times as fast as PyTorch's float32 product a packed product is here. dtype: of the packed weight.
+
+    The ratio is measured once per machine and kept in the suite's cache, so that equal runs on a machine compute the same. The
+    products alternate. Of each kind the shortest time counts, so other work on the machine changes little.
     """
-    weight, x = torch.ones(1536, 576), torch.ones(256, 576)
-    times: dict[torch.dtype, float] = {}
-    layers = {dtype: PackedLinear(_frozen(weight.to(dtype))) for dtype in (torch.float32, torch.bfloat16)}
-    for _ in range(20):
-        for dtype, layer in layers.items():
+    if not can_pack(getattr(torch, dtype)):
+        return 0.0
+    machine = {
+        "cpu": cpu_name(),
+        "instructions": [torch.backends.cpu.get_cpu_capability(), can_pack(torch.bfloat16)],  # a cloud's CPUs share one name
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    return cached("products", {"dtype": dtype, "shape": MEASURED} | machine, lambda: _gain(dtype))
+
+
+def _gain(dtype: str) -> float:
+    tokens, outputs, inputs = MEASURED
+    weight, x = torch.ones(outputs, inputs), torch.ones(tokens, inputs)
+    packed = PackedLinear(_frozen(weight.to(getattr(torch, dtype))))
+    products = (lambda: nn.functional.linear(x, weight)), (lambda: packed.product(x))
+    times = [float("inf"), float("inf")]
+    for _ in range(50):
+        for place, product in enumerate(products):
             start = time.perf_counter()
-            layer.product(x)
-            times[dtype] = min(times.get(dtype, float("inf")), time.perf_counter() - start)
-    return times[torch.float32] / times[torch.bfloat16]
+            product()
+            times[place] = min(times[place], time.perf_counter() - start)
+    return times[0] / times[1]
 
 
 class PackedLinear(nn.Linear):
@@ -64,12 +93,16 @@ class PackedLinear(nn.Linear):
 
     def product(self, x: Tensor) -> Tensor:
         """Compute the layer's output, (..., out features), without autograd."""
+        if not can_pack(self.weight.dtype):
+            return _rounded_product(x, self.weight, self.bias)
         if self._packed is None:
             self._packed = _pack(self.weight.detach())
         return _multiply(x, self._packed, self.bias)
 
     def product_of_gradient(self, gradient: Tensor) -> Tensor:
         """Compute the gradient of the input, (..., in features), from the gradient of the output, (..., out features)."""
+        if not can_pack(self.weight.dtype):
+            return _rounded_product(gradient, self.weight.t(), None)
         if self._transposed is None:
             self._transposed = _pack(self.weight.detach().t().contiguous())
         return _multiply(gradient, self._transposed, None)
@@ -92,14 +125,18 @@ class _Product(torch.autograd.Function):
         return ctx.layer.product_of_gradient(gradients[0]), None
 
 
-def pack_frozen_layers(model: nn.Module, head: nn.Module | None = None) -> int:
+def pack_frozen_layers(model: nn.Module, head: nn.Module | None = None, always: bool = True) -> int:
     """Replace the model's frozen linear layers on the CPU by packed ones; return their number.
 
+    always: also where packing gains nothing. A bfloat16 model has packed layers in any case: they say how it computes.
     In a bfloat16 model, all but the packed weights become float32. So does the output layer, head: rounding of the logits would
     change log-probabilities by hundredths. A bfloat16 model without such layers (GPT-2 has none) stays as it is.
     Layers on a GPU or of another dtype are left as they are, and all layers if this PyTorch has no oneDNN.
     """
     if not torch.backends.mkldnn.is_available():
+        return 0
+    narrow = any(_packable(layer) and layer.weight.dtype == torch.bfloat16 for layer in model.modules())
+    if not (always or narrow or gain("float32") >= LEAST_GAIN):
         return 0
     _widen(model, head)
     found = [
@@ -149,6 +186,12 @@ def _frozen(weight: Tensor) -> nn.Linear:
 
 def _pack(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight)
+
+
+def _rounded_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute what `_multiply` computes with a weight in bfloat16, by a product in float32."""
+    out = nn.functional.linear(x.bfloat16().float(), weight.float()).bfloat16().float()
+    return out if bias is None else out.add_(bias)
 
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:

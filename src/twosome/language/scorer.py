@@ -1,8 +1,9 @@
 """Score actions with a decoder-only model, by packed token trees of the distinct decisions."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,21 +11,30 @@ from twosome.decision import DecisionText
 from twosome.language.action_scores import ActionScores
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
-from twosome.language.engine import Engine, Scores, check_kind
+from twosome.language.engine import Engine, Scores
 from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
 from twosome.language.layout import Layout, flat, padded, padded_size
 from twosome.language.loading import LanguageModel
 from twosome.language.lower_layers import LowerLayers, frozen_depth
 from twosome.language.norms import Normalization
-from twosome.language.tokens import DecisionTokenizer, TokenizedDecision
+from twosome.language.rows import Rows, least_entry
+from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack
-from twosome.language.vocabulary import edge_log_probs, edge_logits, logits
+from twosome.language.vocabulary import OutputLayer
+
+PREDICTIONS = 512
+"""Nodes whose logits are computed at once by `Scorer.likelihoods`."""
+WINDOWS = r"^(?!.*(pattern|layers|num_|feed_forward|mamba)).*(window|local_attention|chunk_size|original_max_position)"
+"""Entries of configurations: the number of tokens up to which each attends to all before it, and positions are not rescaled."""
+T = TypeVar("T")
 
 
 class Scorer(Engine):
     """The engine of decoder-only models.
 
-    Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions.
+    Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions. A tree is not larger
+    than an attention window of the model, since its mask has no windows, and some families count the distance of tokens by their
+    places in the row. Larger decisions are computed by `Rows`.
 
     tokens_computed: the number of input tokens so far; where the lower layers are cached (lower_layers.py), a token counts by the
     share of the layers above them. What the lower layers compute is not counted: it depends on what the cache holds, which a
@@ -41,26 +51,30 @@ class Scorer(Engine):
         cache_mb: int = EngineConfig.cache_mb,
         scores: ActionScores = EngineConfig.scores,
     ) -> None:
-        """row_tokens, batch_tokens, cache_mb, scores: as in EngineConfig. Raises UserError for an encoder-decoder model."""
-        check_kind(lm, "decoder_only")
+        """row_tokens, batch_tokens, cache_mb, scores: as in EngineConfig."""
         super().__init__(lm, norm, scores)
         self.options = EngineConfig(row_tokens, batch_tokens, cache_mb, scores)
         self.tokens_projected = 0
-        causal_lm = lm.base
-        config = causal_lm.config.get_text_config()
-        self.hidden_size: int = config.hidden_size
-        self.backbone: Any = causal_lm.base_model
-        self.head: Any = causal_lm.get_output_embeddings()
-        self.softcap: float | None = getattr(config, "final_logit_softcapping", None)
-        self.tokenize = DecisionTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
+        self.rows = Rows(lm, norm, batch_tokens, scores)
+        self.longest = least_entry(lm.base.config, WINDOWS)
+        self.hidden_size, self.tokenize = self.rows.hidden_size, self.rows.tokenize
+        self.backbone: Any = lm.backbone
+        self.output = OutputLayer(lm.base, lm.backbone)
+        self.head: Any = self.output.head
         depth = frozen_depth(lm) if cache_mb else 0
         self.lower = LowerLayers(lm, depth, cache_mb, self._layout) if depth else None
 
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
         """See Engine; each batch is one forward pass."""
         tokenized = self.tokenize(texts)
-        for rows in batches(self._pack(tokenized), self.batch_tokens):
-            yield decisions_of(rows), self._scores(rows, texts, tokenized)
+        short, long = self._by_length(tokenized)
+        some, few = [texts[index] for index in short], [tokenized[index] for index in short]
+        for rows in batches(self._pack(few), self.batch_tokens):
+            yield [short[index] for index in decisions_of(rows)], self._scores(rows, some, few)
+        if long:
+            self.rows.token_states = self.token_states
+            for members, scores in self._counted(self.rows.batches([texts[index] for index in long])):
+                yield [long[member] for member in members], scores
 
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
         """See Engine: tokens."""
@@ -71,13 +85,55 @@ class Scorer(Engine):
 
         (TWOSOME's reference code takes position -1 of a padded batch, which is a pad token for all but the longest prompt.)
         """
-        for rows in batches(self._pack(self._ends(prompts)), self.batch_tokens):
-            yield decisions_of(rows), prompt_states(rows, self.hidden(rows))
+        ends = self._ends(prompts)
+        short, long = self._by_length(ends)
+        for rows in batches(self._pack([ends[index] for index in short]), self.batch_tokens):
+            yield [short[index] for index in decisions_of(rows)], prompt_states(rows, self.hidden(rows))
+        for members, states in self._counted(self.rows.states([prompts[index] for index in long])):
+            yield [long[member] for member in members], states
+
+    @torch.no_grad()
+    def likelihoods(self, decisions: Sequence[TokenizedDecision]) -> Iterator[tuple[int, list[tuple[float, bool]]]]:
+        """See Engine."""
+        short, long = self._by_length(decisions)
+        for rows in batches(pack([decisions[index] for index in short], self.row_tokens), self.batch_tokens):
+            for row, hidden in zip(rows, self.hidden(rows).split([len(row) for row in rows]), strict=True):
+                logprobs, greedy = self._edges(row, hidden)
+                for index, paths in zip(row.decisions, row.paths, strict=True):
+                    yield short[index], [(float(logprobs[path].sum()), bool(greedy[path].all())) for path in paths]
+        for member, found in self._counted(self.rows.likelihoods([decisions[index] for index in long])):
+            yield long[member], found
+
+    def _edges(self, row: PackedRow, hidden: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return log P of a tree's edges' tokens, and whether these are the most probable, (edges,) each."""
+        nodes, tokens = (torch.tensor(each, device=self.device) for each in zip(*row.edges, strict=True))
+        parts = []
+        for node, token in zip(nodes.split(PREDICTIONS), tokens.split(PREDICTIONS), strict=True):
+            log_probs = self.log_probs(hidden[node])
+            parts.append((log_probs.gather(1, token[:, None]).squeeze(1).double(), log_probs.argmax(dim=-1) == token))
+        logprobs, greedy = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+        return logprobs, greedy
+
+    def _by_length(self, tokenized: Sequence[TokenizedDecision]) -> tuple[list[int], list[int]]:
+        """Return the indices of decisions that trees compute, and of those whose tree would be larger than `longest`."""
+        short: list[int] = []
+        long: list[int] = []
+        for index, (prompt, actions) in enumerate(tokenized):
+            nodes = len(prompt) + sum(map(len, actions))
+            (short if self.longest is None or nodes <= self.longest else long).append(index)
+        return short, long
+
+    def _counted(self, parts: Iterable[T]) -> Iterator[T]:
+        """Yield what rows compute; count its tokens."""
+        before = self.rows.tokens_computed
+        yield from parts
+        self.tokens_computed += self.rows.tokens_computed - before
 
     @property
     def row_tokens(self) -> int:
         """Nodes per token tree. The default with attention in blocks is batch_tokens, otherwise ROW_TOKENS."""
-        return self.options.row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
+        nodes = self.options.row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
+        return nodes if self.longest is None else min(nodes, self.longest)
 
     @property
     def batch_tokens(self) -> int:
@@ -134,7 +190,7 @@ class Scorer(Engine):
     def log_probs(self, states: Tensor) -> Tensor:
         """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
         with self.lm.computing():
-            return logits(self.head, states, self.softcap).log_softmax(dim=-1)
+            return self.output.logits(states).log_softmax(dim=-1)
 
     def _gather(
         self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]
@@ -150,6 +206,6 @@ class Scorer(Engine):
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
         target = torch.tensor([token for _, token in edges], device=self.device)
         with self.lm.computing():
-            edge_logprobs = edge_log_probs(self.head, states, source, target, self.softcap)
-            raw = edge_logits(self.head, states, source, target, self.softcap) if self.kind is ActionScores.logits else None
+            edge_logprobs = self.output.edge_log_probs(states, source, target)
+            raw = self.output.edge_logits(states, source, target) if self.kind is ActionScores.logits else None
         return scores_of(edge_logprobs, hidden, rows, texts, tokenized, self.norm, self.token_states, self.kind, raw)

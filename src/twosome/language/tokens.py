@@ -1,11 +1,14 @@
 """Tokenise decisions, with a check of the boundary between prompt and action."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twosome.decision import DecisionText
 from twosome.errors import UserError
 from twosome.memory import Memory
+
+if TYPE_CHECKING:
+    from twosome.language.loading import LanguageModel
 
 REMEMBERED = 2**14
 """Size of the cache of tokenised decisions; each takes some kilobytes. The suite's environments have up to 700 decisions. The
@@ -26,10 +29,15 @@ class DecisionTokenizer:
     (TWOSOME's reference code slices the joint ids by the length of the action tokenised alone, which assumes no merge.)
     """
 
+    begin: tuple[int, ...] = ()
+    """Tokens before each action that are not scored."""
+
     def __init__(self, tokenizer: Any, max_length: int | None = None) -> None:
         """tokenizer: a transformers tokenizer; max_length: the model's context in tokens, if it has a limit."""
         self.tokenizer = tokenizer
         self.max_length = max_length
+        last = tokenizer("a")["input_ids"][-1:]
+        self._ends = bool(last) and last[0] == tokenizer.eos_token_id  # some tokenizers end every text with a token
         self._known: Memory[DecisionText, TokenizedDecision] = Memory(REMEMBERED)
 
     def __call__(self, texts: Sequence[DecisionText]) -> list[TokenizedDecision]:
@@ -49,7 +57,22 @@ class DecisionTokenizer:
         return ids
 
     def _ids_of_prompt(self, prompt: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(prompt)["input_ids"])
+        (ids,) = self._ids([prompt])
+        self._check_kept(prompt, ids)
+        return ids
+
+    def _check_kept(self, prompt: str, ids: tuple[int, ...]) -> None:
+        """Raise UserError if the tokens of a prompt are those of another text: some tokenizers drop spaces or capitals."""
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if text != prompt:
+            raise UserError(
+                f"prompt={prompt[:60]!r}...: the tokenizer of {self.tokenizer.name_or_path!r} makes {text[:60]!r}... of it; "
+                "expected one that keeps spaces, line breaks and letters; choose another model=..."
+            )
+
+    def _ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the token ids of texts, without the token that the tokenizer puts after every text."""
+        return [tuple(ids[:-1] if self._ends else ids) for ids in self.tokenizer(list(texts))["input_ids"]]
 
     def _tokenize(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
         self._check_words(prompt, action_prompts)
@@ -64,17 +87,17 @@ class DecisionTokenizer:
 
     def _split(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
         """Return the token ids of a decision; raise UserError."""
-        joined = self.tokenizer([prompt, *(f"{prompt} {action}" for action in action_prompts)])["input_ids"]
-        head = tuple(joined[0])
+        head, *joined = self._ids([prompt, *(f"{prompt} {action}" for action in action_prompts)])
+        self._check_kept(prompt, head)
         actions = []
-        for action, ids in zip(action_prompts, joined[1:], strict=True):
-            if tuple(ids[: len(head)]) != head or len(ids) == len(head):
+        for action, ids in zip(action_prompts, joined, strict=True):
+            if ids[: len(head)] != head or len(ids) == len(head):
                 raise UserError(
                     f"prompt={prompt!r}: the tokenizer of {self.tokenizer.name_or_path!r} merges the end of the prompt "
                     f"with the action {action!r}; expected a token border before it: end the prompt in a whole word "
                     "without a trailing space"
                 )
-            actions.append(tuple(ids[len(head) :]))
+            actions.append(ids[len(head) :])
         self._check_length(prompt, len(head) + max(map(len, actions)), "tokens with its longest action")
         return TokenizedDecision(head, tuple(actions))
 
@@ -84,6 +107,12 @@ class DecisionTokenizer:
                 f"prompt={prompt[:60]!r}...: {length} {unit}, expected at most {self.max_length} (the model's context); "
                 "shorten the prompt or take another model"
             )
+
+
+def tokenizer_of(lm: "LanguageModel") -> "DecisionTokenizer":
+    """Return the tokenizer of decisions for a model of this kind, whose texts are at most as long as the model's context."""
+    kind = SeparateTokenizer if lm.base.config.is_encoder_decoder else DecisionTokenizer
+    return kind(lm.tokenizer, getattr(lm.base.config.get_text_config(decoder=True), "max_position_embeddings", None))
 
 
 class SeparateTokenizer(DecisionTokenizer):
@@ -97,7 +126,7 @@ class SeparateTokenizer(DecisionTokenizer):
         """See DecisionTokenizer. max_length: of the encoder's input and of the decoder's."""
         super().__init__(tokenizer, max_length)
         first = tokenizer("a")["input_ids"][0]
-        self.begin: tuple[int, ...] = (first,) if first == tokenizer.bos_token_id else ()
+        self.begin = (first,) if first == tokenizer.bos_token_id else ()
 
     def _ids_of_prompt(self, prompt: str) -> tuple[int, ...]:
         return self.begin + self._words(prompt, "prompt")

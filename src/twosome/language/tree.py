@@ -111,7 +111,7 @@ def pack(decisions: Sequence[TokenizedDecision], row_tokens: int, even: bool = T
     """
     order = sorted(range(len(decisions)), key=lambda i: decisions[i])
     best = _fill(decisions, order, row_tokens)
-    if not even:
+    if not even or not best:
         return best
     low, high = max(map(len, best)) // 2, min(max(map(len, best)) - 1, row_tokens)
     while low <= high:

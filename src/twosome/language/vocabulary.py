@@ -1,4 +1,4 @@
-"""Log-probabilities of single tokens, without the logits of the whole vocabulary in memory if the output layer is packed.
+"""From last hidden states to logits and log-probabilities of single tokens.
 
 With a packed output layer the vocabulary is processed in slices, as flash attention processes keys. The logits of a slice stay
 in the CPU's cache. A running maximum and a running sum give the softmax's normaliser. The part of the gradient that depends on
@@ -6,41 +6,92 @@ the logits is the mean of the weight's rows under the predicted distribution; it
 stored for the backward pass or computed again in it.
 """
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from twosome.language.packed_linear import PackedLinear
 
 
-def logits(head: nn.Module, states: Tensor, softcap: float | None) -> Tensor:
-    """Compute logits, (n, vocabulary), float32, from last hidden states (n, hidden). softcap: bound of the logits, or None."""
-    out: Tensor = head(states).float()
-    return softcap * torch.tanh(out / softcap) if softcap else out
+class OutputLayer:
+    """What a model does after its backbone: the output layer, and the scaling or bounding of logits that some families add.
 
-
-def edge_log_probs(head: nn.Module, states: Tensor, source: Tensor, target: Tensor, softcap: float | None) -> Tensor:
-    """Compute log P(target | states[source]), (edges,); differentiable in states.
-
-    states: (n, hidden), last hidden states. source: (edges,), indices into states. target: (edges,), token ids.
+    The model's own `forward` computes it, with a backbone that returns the given states. head: the output layer.
     """
-    if _in_slices(head, softcap):
-        return _InSlices.apply(states, head, source, target)
-    whole = logits(head, states, softcap)
-    return whole[source, target] - torch.logsumexp(whole, dim=-1)[source]
+
+    def __init__(self, base: Any, backbone: nn.Module) -> None:
+        """base: a decoder-only model of transformers. backbone: the part of it that computes the last hidden states."""
+        self.head: Any = base.get_output_embeddings()
+        self._given = _Given()
+        self._model = copy.copy(base)  # shares all weights
+        self._model._modules = {name: self._given if each is backbone else each for name, each in base._modules.items()}
+        self._linear = self._is_linear()
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Compute logits, (n, vocabulary), float32, from last hidden states (n, hidden)."""
+        self._given.states = states.unsqueeze(0)
+        ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+        try:
+            logits: Tensor = self._model(input_ids=ids, use_cache=False).logits
+        finally:
+            self._given.states = None
+        return logits[0].float()
+
+    def edge_log_probs(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Compute log P(target | states[source]), (edges,); differentiable in states.
+
+        states: (n, hidden), last hidden states. source: (edges,), indices into states. target: (edges,), token ids.
+        """
+        if self.in_slices:
+            return _InSlices.apply(states, self.head, source, target)
+        whole = self.logits(states)
+        return whole[source, target] - torch.logsumexp(whole, dim=-1)[source]
+
+    def edge_logits(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Compute the logits of target after states[source], (edges,), float32; arguments as in `edge_log_probs`."""
+        if self.in_slices:
+            return (states[source] * self.head.weight[target]).sum(dim=-1).float()
+        return self.logits(states)[source, target]
+
+    @property
+    def in_slices(self) -> bool:
+        """Whether the vocabulary is processed in slices: with a packed output layer beside which the model does nothing."""
+        return self._linear and isinstance(self.head, PackedLinear) and self.head.bias is None and not self.head.plain
+
+    @torch.no_grad()
+    def _is_linear(self) -> bool:
+        """Return whether logits are what the output layer computes, to the bit, of small states and of large ones."""
+        if not isinstance(self.head, PackedLinear):
+            return False  # not asked
+        states = torch.randn(4, self.head.in_features, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+            [[1.0], [9], [99], [999]]
+        )
+        return torch.equal(self.logits(states), self.head(states).float())
 
 
-def edge_logits(head: nn.Module, states: Tensor, source: Tensor, target: Tensor, softcap: float | None) -> Tensor:
-    """Compute the logits of target after states[source], (edges,), float32; arguments as in `edge_log_probs`."""
-    if _in_slices(head, softcap):
-        return (states[source] * head.weight[target]).sum(dim=-1).float()  # type: ignore[index]
-    return logits(head, states, softcap)[source, target]
+class _Given(nn.Module):
+    """Stands in for a backbone: returns given states. Some models call the decoder inside of the backbone."""
+
+    states: Tensor | None = None
+
+    @property
+    def decoder(self) -> "_Given":
+        return self
+
+    def forward(self, *_: Any, **__: Any) -> "_Output":
+        return _Output(last_hidden_state=self.states)
 
 
-def _in_slices(head: nn.Module, softcap: float | None) -> bool:
-    return isinstance(head, PackedLinear) and head.bias is None and not (head.plain or softcap)
+class _Output(BaseModelOutputWithPast):
+    """A backbone's output in which whatever a family adds (router logits, states, ...) is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
 
 
 class _InSlices(torch.autograd.Function):

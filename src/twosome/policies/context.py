@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from twosome.errors import UserError
 from twosome.language.config import ModelConfig
-from twosome.language.engines import DecoderOnly, EncoderDecoder
 from twosome.language.norms import Normalization
 from twosome.language.tuning import Tuning
 
@@ -25,12 +24,9 @@ LoadEngine = Callable[[ModelConfig, Tuning, Normalization, MakeEngine], "Engine"
 
 
 def load_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine) -> "Engine":
-    """Load a language model and make its engine. Raises UserError if the engine does not compute models of its kind."""
-    from twosome.language.engine import check_kind_of_files
+    """Load a language model and make its engine."""
     from twosome.language.loading import load_language_model
 
-    if isinstance(make, DecoderOnly | EncoderDecoder):
-        check_kind_of_files(model, make.kind)
     return make(load_language_model(model, tuning), norm)
 
 

@@ -11,6 +11,7 @@ from twosome import generators
 from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
+from twosome.language.gate import described
 from twosome.language.loading import LanguageModel
 from twosome.memory import Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
@@ -194,8 +195,11 @@ class LanguageAgent(LearningAgent):
         return {"distinct_decisions": distinct, "model_tokens": tokens}
 
     def provenance(self) -> dict[str, Any]:
-        """The language model's name, checksum and dtype."""
-        return {"model": self.engine.lm.name, "model_checksum": self.engine.lm.checksum, "model_dtype": self.engine.lm.dtype}
+        """The language model's name, checksum and dtype, and the check of its engine."""
+        lm = self.engine.lm
+        separate = bool(lm.base.config.is_encoder_decoder)
+        own = {"model": lm.name, "model_checksum": lm.checksum, "model_dtype": lm.dtype}
+        return own | {"encoder_decoder": separate, "engine": described(lm)}
 
     def export(self, folder: Path) -> None:
         """What of the language model was learned, by its Tuning, and the policy head."""

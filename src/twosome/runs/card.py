@@ -69,8 +69,8 @@ class Card:
 
     @property
     def encoder_decoder(self) -> bool:
-        """Whether the model is an encoder-decoder model, by the run's engine."""
-        return "EncoderDecoder" in str(self.folder.config.get("engine"))
+        """Whether the model is an encoder-decoder model."""
+        return bool(self.folder.read_json("provenance.json", {}).get("encoder_decoder"))
 
     def metadata(self) -> dict[str, Any]:
         """Return the YAML at the beginning, with the keys that huggingface.co documents for model cards."""

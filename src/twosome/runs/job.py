@@ -164,21 +164,21 @@ class Job:
 
     def check_retention(self, agent: "Agent") -> None:
         """Raise UserError if the configuration requests a forgetting curve of a model that has none."""
-        from twosome.evaluation.retention.drift import UNMEASURED
+        from twosome.evaluation.retention.drift import unmeasured
 
         model = agent.language_model
-        if model is not None and model.base.config.is_encoder_decoder and self.retention.every:
-            raise UserError(f"retention.every={self.retention.every}: {model.name} {UNMEASURED}; set retention.every=0")
+        if model is not None and self.retention.every and (reason := unmeasured(model)):
+            raise UserError(f"retention.every={self.retention.every}: {reason}; set retention.every=0")
 
     def drift_probe(self, agent: "Agent") -> "DriftProbe | None":
         """Return the drift probe of the agent's language model; None if it trains none or the configuration requests no probe."""
         model = agent.language_model
         if model is None or not model.learned() or not (self.retention.drift or self.retention.every):
             return None
-        from twosome.evaluation.retention.drift import UNMEASURED, DriftProbe
+        from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 
-        if model.base.config.is_encoder_decoder:
-            print(f"note: retention.drift=true: {model.name} {UNMEASURED}; there is no drift probe", file=sys.stderr)
+        if reason := unmeasured(model):
+            print(f"note: retention.drift=true: {reason}; there is no drift probe", file=sys.stderr)
             return None
         return DriftProbe(model, self.retention.limit)
 

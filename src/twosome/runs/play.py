@@ -12,7 +12,6 @@ from twosome import parts
 from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed
 from twosome.language.config import check_path
-from twosome.language.engines import engine_of
 from twosome.policies.context import MakeEnv
 from twosome.runs.evaluate import configuration, finished_run
 
@@ -100,6 +99,7 @@ def untrained(asked: DictConfig) -> Loaded:
     def load() -> Advice:
         import torch
 
+        from twosome.language.gate import engine_of
         from twosome.language.loading import load_language_model
 
         scorer = engine_of(load_language_model(model), norm)

@@ -13,11 +13,9 @@ from twosome import parts
 from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language.config import check_path
-from twosome.language.engines import engine_of
 
 if TYPE_CHECKING:
-    from twosome.language.encoder_decoder import EncoderDecoderScorer
-    from twosome.language.scorer import Scorer
+    from twosome.language.engine import Engine
 
 FORMATS = ("table", "json")
 NUMBERS = {"tokens": "d", "words": "d", "logprob": ".3f", "score": ".3f", "prob": ".4f"}
@@ -91,6 +89,7 @@ def run(config: DictConfig) -> None:
     options = own_settings(ProbeConfig, config)
     model, norm = parts.model_config(config.model), parts.normalization(config.norm)
     check_path(model)
+    from twosome.language.gate import engine_of
     from twosome.language.loading import load_language_model  # takes seconds to import; the input is checked first
 
     scorer = engine_of(load_language_model(model), norm)
@@ -101,7 +100,7 @@ def run(config: DictConfig) -> None:
         _print_table(probes, pieces, f"{scorer.lm.name}: {options.prompt}")
 
 
-def probe(scorer: "Scorer | EncoderDecoderScorer", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
+def probe(scorer: "Engine", prompt: str, actions: list[str]) -> tuple[list[Probe], list[list[str]]]:
     """Score the actions of one decision; return the results and each action's tokens as text."""
     text = (prompt, tuple(actions))
     scores = scorer.score([text])

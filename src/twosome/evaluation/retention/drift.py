@@ -13,19 +13,37 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.evaluation.retention import texts
 from twosome.evaluation.retention.paired import bootstrap, compare
+from twosome.language.config import EngineConfig
+from twosome.language.gate import engine_of
 from twosome.language.loading import LanguageModel
-from twosome.language.scorer import Scorer
+from twosome.language.vocabulary import OutputLayer
 
 WINDOW = 512  # tokens of prose in one context
 BATCH_TOKENS = 2048  # prose in one forward pass
 PREDICTIONS = 256  # positions projected onto the vocabulary at once: 50 MB in float32 for a vocabulary of 49,152
-UNMEASURED = "is an encoder-decoder model, whose retention is not measured: it gives no probability to prose alone"
 SUMS = ("tokens", "nats_before", "nats_after", "kl", "agreed")
 
 
 def characters(option: str, num_tokens: int) -> float:
     """Return the divisor of lm-eval's acc_norm: an option's length in characters."""
     return float(len(option))
+
+
+@torch.no_grad()
+def unmeasured(lm: LanguageModel) -> str | None:
+    """Return why the retention of a model cannot be measured, or None if it can."""
+    if lm.base.config.is_encoder_decoder:
+        return f"{lm.name} is an encoder-decoder model, whose retention is not measured: it gives no probability to prose alone"
+    ids = torch.tensor([lm.tokenizer("The dish is on the table.")["input_ids"]], device=lm.base.device)
+    try:
+        with lm.computing():
+            found = OutputLayer(lm.base, lm.backbone).logits(lm.backbone(input_ids=ids, use_cache=False).last_hidden_state[0])
+            expected = lm.base(input_ids=ids, use_cache=False).logits[0].float()
+        if (found - expected).abs().max() <= 1e-3 * expected.abs().max():
+            return None
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # a family's code was not made for it
+        pass
+    return f"{lm.name} ({lm.base.config.model_type}): retention needs logits of hidden states, which it does not give"
 
 
 @dataclass(frozen=True)
@@ -75,7 +93,7 @@ class Drift:
 class DriftProbe:
     """A comparison of a language model with its own base. The base's results are computed once, at the first measurement.
 
-    The probe has its own Scorer, draws no random numbers and changes no weights, so it does not affect training.
+    The probe has its own engine, draws no random numbers and changes no weights, so it does not affect training.
     """
 
     def __init__(self, lm: LanguageModel, limit: int | None = None) -> None:
@@ -83,25 +101,27 @@ class DriftProbe:
 
         Raises UserError if the model's tokenizer or context does not fit the questions.
         """
-        self.scorer = Scorer(lm, characters, cache_mb=0)  # its texts are scored seldom
+        self.lm = lm
+        self.engine = engine_of(lm, characters, EngineConfig(cache_mb=0))  # its texts are scored seldom
+        self.output = OutputLayer(lm.base, lm.backbone)
         self.questions = texts.questions(limit)
         self.decisions = [(question.prompt, question.options) for question in self.questions]
-        self.scorer.tokenize(self.decisions)
+        self.engine.tokenize(self.decisions)
         pieces = texts.prose(limit).values()
         ids = [tuple(lm.tokenizer(piece)["input_ids"]) for piece in pieces]
         # The first token is not predicted, so its bytes are not counted. A beginning-of-text token has no bytes.
         firsts = [lm.tokenizer.decode(list(tokens[:1]), skip_special_tokens=True) for tokens in ids]
         self.text_bytes = sum(len(text.encode()) for text in pieces) - sum(len(str(first).encode()) for first in firsts)
         self.num_pieces = len(ids)
-        self.batches = batches(ids, min(WINDOW, self.scorer.tokenize.max_length or WINDOW))
+        self.batches = batches(ids, min(WINDOW, self.engine.tokenize.max_length or WINDOW))
         self._base: tuple[list[Tensor], dict[str, np.ndarray]] | None = None
 
     @torch.no_grad()
     def measure(self) -> Drift:
         """Compare the current model with its base; leave it in eval mode, without LoRA's dropout."""
-        self.scorer.lm.model.eval()
+        self.lm.model.eval()
         if self._base is None:
-            with self.scorer.lm.reference():
+            with self.lm.reference():
                 self._base = [self._states(windows) for _, windows in self.batches], self._answers()
         base_states, base_answers = self._base
         sums = np.zeros((self.num_pieces, len(SUMS)))
@@ -113,17 +133,22 @@ class DriftProbe:
 
     def _states(self, windows: list[Tensor]) -> Tensor:
         """Return the last hidden states of windows, (windows, length, hidden). Padding on the right needs no mask (causal)."""
-        ids = pad_sequence(windows, batch_first=True).to(self.scorer.device)
-        return self.scorer.backbone(input_ids=ids, use_cache=False).last_hidden_state
+        ids = pad_sequence(windows, batch_first=True).to(self.engine.device)
+        return self.lm.backbone(input_ids=ids, use_cache=False).last_hidden_state
+
+    def _log_probs(self, states: Tensor) -> Tensor:
+        """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
+        with self.lm.computing():
+            return self.output.logits(states).log_softmax(dim=-1)
 
     def _figures(self, owners: list[int], windows: list[Tensor], before: Tensor, after: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return the piece of each predicted token of a batch, (tokens,), and its terms of SUMS, (tokens, len(SUMS))."""
         places = [(row, position) for row, ids in enumerate(windows) for position in range(len(ids) - 1)]
-        rows, positions = torch.tensor(places, device=self.scorer.device).unbind(dim=1)
-        targets = torch.cat([ids[1:] for ids in windows]).to(self.scorer.device)
+        rows, positions = torch.tensor(places, device=self.engine.device).unbind(dim=1)
+        targets = torch.cat([ids[1:] for ids in windows]).to(self.engine.device)
         parts = []
         for row, position, target in zip(*(tensor.split(PREDICTIONS) for tensor in (rows, positions, targets)), strict=True):
-            base, tuned = (self.scorer.log_probs(states.to(row.device)[row, position]) for states in (before, after))
+            base, tuned = (self._log_probs(states.to(row.device)[row, position]) for states in (before, after))
             nats = [-log_probs.gather(1, target[:, None]).squeeze(1) for log_probs in (base, tuned)]
             kl = (base.exp() * (base - tuned)).sum(dim=-1)
             agreed = base.argmax(dim=-1) == tuned.argmax(dim=-1)
@@ -132,7 +157,7 @@ class DriftProbe:
 
     def _answers(self) -> dict[str, np.ndarray]:
         """Return whether each question is answered correctly, (questions,): acc by the sum, acc_norm by its normalised value."""
-        scores = self.scorer.score(self.decisions)
+        scores = self.engine.score(self.decisions)
         right = np.array([question.answer for question in self.questions])
         ways = {"acc": scores.logprobs, "acc_norm": scores.scores}
         return {name: values.argmax(dim=-1).cpu().numpy() == right for name, values in ways.items()}
