@@ -3,10 +3,12 @@
 import json
 import os
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Finished, added_files, commands, run
+from checkout import ROOT, Finished, added_files, commands, environment, run
+from test_interrupted import UPDATE, remedy, signalled
 
 import twosome
 
@@ -58,6 +60,7 @@ def ended(home) -> dict[str, Finished]:
         "trusted": [EVALUATE, "run=options", "episodes=1", "trust=true"],
         "resumed": [RUN, "resume=options"],
         "repeated": [RUN, "resume=options", ID, NORM],
+        "stopped": signalled(UPDATE, 2, "SIGTERM", 1, [RUN, *written[1][3:], *SMALL, "total_steps=48", "hydra.run.dir=stopped"]),
     }
     path = os.pathsep.join([".", str(ROOT / "src")])
     return dict(zip(words, run(home, list(words.values()), PYTHONPATH=path), strict=True))
@@ -86,11 +89,22 @@ def test_the_prompter_words_the_decisions(home, monkeypatch):
     assert prompt.isupper()
 
 
-@pytest.mark.parametrize(("name", "remedy"), [("distrusted", "add trust=true"), ("resumed", f"add {NORM} to the command")])
-def test_a_run_folder_is_not_trusted_to_name_it(ended, name, remedy):
+@pytest.mark.parametrize("name", ["distrusted", "resumed"])
+def test_a_run_folder_is_not_trusted_to_name_it(ended, name):
     assert ended[name].code == 2
     assert f"error: {NORM}: this is in the run folder's config.yaml" in ended[name].output
-    assert ended[name].output.endswith(f"{remedy}\n")
+    assert ended[name].output.endswith("add trust=true\n")
+
+
+def test_a_stopped_run_goes_on_by_the_line_that_it_prints(ended, home):
+    """In a shell without the PYTHONPATH that was set for the first command."""
+    assert not (home / "stopped" / "DONE").exists()
+    line = remedy(ended["stopped"], "SIGTERM").removeprefix("go on with: ")
+    assert "--config-dir my_conf" in line
+    shell = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
+    outcome = subprocess.run(line, shell=True, cwd=home, env=shell, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+    assert (home / "stopped" / "DONE").exists()
 
 
 MISSING = [ID, NORM, "env.prompt=kitchen.prompts:shouted"]

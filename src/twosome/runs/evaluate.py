@@ -17,7 +17,7 @@ from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
 from twosome.policies.context import MakeEnv
 from twosome.runs.commands import resume_command
-from twosome.runs.trust import check_foreign, check_places
+from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
 
@@ -136,10 +136,7 @@ def configuration(folder: RunFolder, options: OfRun) -> DictConfig:
     Raises UserError for bad options, and if the configuration names code from outside the suite without ``trust=true``.
     """
     config = folder.config
-    if options.trust:
-        check_places(config)
-    else:
-        check_foreign(config, None, "trust=true")
+    check_foreign(config, options.trust)
     try:
         own_settings(RunConfig, config)
         typed(EvaluationConfig, config.evaluation, "evaluation")
