@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome import parts
 from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
-from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.errors import UserError, check_seed, unknown_choice, visible
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
@@ -94,7 +94,7 @@ def finished(asked: DictConfig) -> "Finished":
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
     for line in resource_notes(config, evaluation, make_env, folder, trains=options.suite == "interference"):
-        print(f"note: {line}", file=sys.stderr)
+        print(visible(f"note: {line}"), file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
     start = partial(load_weights, config.init) if config.get("init") else lambda _: None
     return Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated, start)
