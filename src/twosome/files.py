@@ -5,14 +5,16 @@ import os
 from pathlib import Path
 
 
-def write_atomic(path: Path, content: str | bytes) -> Path:
+def write_atomic(path: Path, content: str | bytes, parents: bool = False) -> Path:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part; return the path.
 
-    Raises OSError that names the path, where it is not written.
+    parents: make the folders above it. A run's folder that was renamed or removed is not to be made again. Raises OSError that
+    names the path, where it is not written.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)

@@ -119,9 +119,10 @@ def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, sa
     assert said in line
     assert "env.id=tests/Fragile-v0, environment " in line
     assert "actions since the episode began: [" in line
-    assert line.endswith(f"; then go on with: {sys.executable} {ROOT}/src/run.py resume={folder}")
+    assert "; then go on with: " in line
+    assert line.endswith(f"{sys.executable} {ROOT}/src/run.py resume={folder} trust=true")
     (tmp_path / "trigger").unlink()
-    assert_goes_on_as(suite, folder, tmp_path / "undisturbed", "env.id=fragile:tests/Fragile-v0")
+    assert_goes_on_as(suite, folder, tmp_path / "undisturbed", "trust=true")
 
 
 # other processes
@@ -142,6 +143,20 @@ def test_the_second_process_on_a_folder_is_refused(suite, tmp_path, undisturbed)
         (folder / "DONE").unlink()
     assert (folder / ".lock").exists()
     assert_goes_on_as(suite, folder, undisturbed)
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "checkpoints/update=000002.ckpt"])
+def test_a_folder_that_is_renamed_under_a_run(suite, tmp_path, undisturbed, file):
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    with started_script(["src/run.py", *OPTIONS, f"hydra.run.dir={folder}"], tmp_path / "output") as process:
+        while not (folder / file).exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        folder.rename(moved)
+        line = error_line(process.wait(60), process.errors.read_text(), 1)
+    assert f"{folder}: was renamed or removed while it was in use; put it back or name its new place" in line
+    assert not folder.exists()
+    assert_goes_on_as(suite, moved, undisturbed)
 
 
 # disks

@@ -107,9 +107,9 @@ class Card:
         return (
             f"# {plain(task_of(config.env).replace('_', ' '))}: {plain(self.base.rpartition('/')[2])}\n\n"
             f"{what}, {trained} in the environment {code(config.env.id)}, task {code(config.env.get('task'))}. A prompt "
-            f"describes the situation and offers actions as texts; the policy is the softmax over log P(action | prompt), divided "
-            f"by the norm {code(card_parts.norm(config))}. The weights are those of one run of the suite twosome-suite, method "
-            f"{code(provenance.get('method'))}, seed {plain(config.seed)}. {self.about}"
+            f"describes the situation and offers actions as texts; the policy is the softmax over log P(action | prompt), "
+            f"divided by the norm {code(card_parts.norm(config))}. The weights are those of one run of the suite twosome-suite, "
+            f"method {code(provenance.get('method'))}, seed {plain(config.seed)}. {self.about}"
         ).strip()
 
     def _results(self) -> list[str]:

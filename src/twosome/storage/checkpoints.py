@@ -29,6 +29,7 @@ class AtomicIO(TorchCheckpointIO):
         """See TorchCheckpointIO."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(exist_ok=True)
         write_atomic(Path(path), buffer.getvalue())
 
 
