@@ -204,3 +204,37 @@ def test_a_disk_that_can_no_longer_be_written(suite, monkeypatch, disk, undistur
         assert "Read-only file system; make the folder writable, or name another" in line
     assert remount("rw") == 0
     assert_goes_on_as(suite, folder / "run", undisturbed)
+
+
+def fill(folder, free):
+    """Leave so many kB of a disk free."""
+    (folder / "fill").unlink(missing_ok=True)
+    (folder / "fill").write_bytes(bytes(max(0, shutil.disk_usage(folder).free - free * 1024)))
+
+
+def test_a_full_disk_where_weights_are_written(suite, disk):
+    folder, remount = disk
+    assert remount("size=100m") == 0
+    words = [*OPTIONS, "tuning=full", "total_steps=32", "retention.every=0", "retention.drift=false"]
+    assert suite("run", *words, f"hydra.run.dir={folder}/run")[0] == 0
+    fill(folder, 100)
+    line = error_line(*suite("export", f"run={folder}/run", "merged=true", f"to={folder}/out"), 1)
+    assert line == f"error: {folder}: No space left on device; make room there"
+    shutil.rmtree(folder / "run" / "model")
+    (folder / "run" / "DONE").unlink()
+    fill(folder, 100)
+    line = error_line(*suite("run", f"resume={folder}/run"), 1)
+    assert f"{folder}/run/model: No space left on device; make room there; then go on with: " in line
+    assert {path.name for path in folder.iterdir()} == {"fill", "run"}
+    assert not list(folder.rglob(".*"))
+    (folder / "fill").unlink()
+    assert suite("run", f"resume={folder}/run")[0] == 0
+
+
+@pytest.mark.slow  # 15 seconds
+def test_a_full_disk_where_the_default_model_is_converted(suite, monkeypatch, disk):
+    folder, _ = disk
+    monkeypatch.setenv("TWOSOME_CACHE", str(folder / "cache"))
+    line = error_line(*suite("probe", "prompt=hello", "actions=[one,two]"), 2)
+    assert f"TWOSOME_CACHE={folder}/cache: cannot write the converted model (No space left on device)" in line
+    assert not list((folder / "cache").iterdir())

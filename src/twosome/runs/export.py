@@ -16,6 +16,7 @@ from rich.markup import escape
 from twosome import parts
 from twosome.config import own_settings
 from twosome.errors import UserError, visible
+from twosome.files import writing
 from twosome.language.licence import UNKNOWN, base_license
 from twosome.runs import documented
 from twosome.runs.evaluate import configuration, finished_run
@@ -161,9 +162,10 @@ def merge(folder: RunFolder, part: Path, trust: bool) -> str:
         raise UserError(f"run={folder.path}: expected a run that trained a language model; name another")
     from twosome.language.checkpoints import no_progress_bars
 
-    with no_progress_bars():
-        model.tuning.merged(model.model).save_pretrained(part)
-    model.tokenizer.save_pretrained(part)
+    merged = model.tuning.merged(model.model)
+    with no_progress_bars(), writing(part.parent):
+        merged.save_pretrained(part)
+        model.tokenizer.save_pretrained(part)
     for file in part.iterdir():  # safetensors makes files readable by their owner only
         file.chmod(0o666 & part.stat().st_mode)
     return model.name

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
-from twosome.files import sha256, write_atomic
+from twosome.files import sha256, write_atomic, writing
 from twosome.former import upgraded
 from twosome.plain import read_json, read_yaml
 from twosome.storage.table import Table
@@ -105,9 +105,13 @@ class RunFolder:
         self.path.stat()  # raises FileNotFoundError if it was renamed or removed: agents make the folders that they need
         part, final = self.path / ".export.part", self.path / agent.export_folder
         shutil.rmtree(part, ignore_errors=True)
-        agent.export(part)
-        shutil.rmtree(final, ignore_errors=True)
-        part.replace(final)
+        try:
+            with writing(final):
+                agent.export(part)
+            shutil.rmtree(final, ignore_errors=True)
+            part.replace(final)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     def load(self, agent: Exported) -> None:
         """Load the agent's export.

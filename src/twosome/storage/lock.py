@@ -51,7 +51,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
         if not (folder / LOCK).exists():
             raise moved
-    except OSError as error:
+    except Exception as error:
         if (folder / LOCK).exists():
             raise
         raise moved from error
