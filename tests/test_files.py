@@ -9,7 +9,7 @@ from twosome.files import write_atomic
 
 def test_a_file_is_replaced_whole(tmp_path):
     path = tmp_path / "new" / "file"
-    assert write_atomic(path, "old") == path
+    assert write_atomic(path, "old", parents=True) == path
     reader = path.open()
     write_atomic(path, "new ü".encode())
     assert (reader.read(), path.read_text()) == ("old", "new ü")

@@ -78,6 +78,7 @@ class RunConfig:
     checkpoint_every: int
     label: str | None
     init: str | None = None
+    trust: bool = False
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)

@@ -3,6 +3,7 @@
 import errno
 import signal
 import traceback
+import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -73,6 +74,16 @@ def folded(error: BaseException, longest: int = 300) -> str:
     """Return an error's message on one line, shortened; the name of its class if the message is empty."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text for the terminal: control characters, which names in files may hold, are replaced by escapes such as \\x1b.
+
+    keep: those that are not replaced.
+    """
+    return "".join(
+        each if each.isprintable() or each in keep or unicodedata.category(each) == "Zs" else ascii(each)[1:-1] for each in text
+    )
 
 
 def raised(error: BaseException) -> str:

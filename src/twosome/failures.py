@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from twosome.errors import visible
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -22,7 +24,7 @@ class Failure:
     def __str__(self) -> str:
         job = f"job {self.job}: " if self.job else ""
         log = f"; log: {self.log}" if self.log else ""
-        return f"error: {job}{self.message}{log}"
+        return visible(f"error: {job}{self.message}{log}")
 
 
 _failures: list[Failure] = []

@@ -52,9 +52,10 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     options: dict[str, Any] = OmegaConf.to_container(_kwargs(config), resolve=True)  # type: ignore[assignment]
     options |= {name: config[name] for name in ("task", "prompt") if name in config}
     known: dict[int, Words] = {}
+    notes: set[str] = set()
 
     def make_env() -> gymnasium.Env:
-        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known)
+        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known, notes)
 
     try:
         env = make_env()

@@ -6,8 +6,8 @@ from importlib import import_module
 import pytest
 from analysis_tools import SCRIPTS, add_retention, make_run
 
+from twosome.errors import visible
 from twosome.report.data import published
-from twosome.report.messages import one_line
 
 OUTS = {
     "FILE": "it is a file",
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path, capsys):
 
 
 def test_names_in_files_do_not_reach_the_terminal():
-    assert one_line("a\nb\x1b[31m é") == r"a\nb\x1b[31m é"
+    assert visible("a\nb\x1b[31m é") == r"a\nb\x1b[31m é"
 
 
 @pytest.mark.parametrize("name", ["README.md", "runs", ".hidden", "curves.csv.bak"])

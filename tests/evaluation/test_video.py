@@ -34,7 +34,7 @@ def frames(path):
 
 
 def test_a_film_shows_every_decision_and_every_step(tmp_path):
-    path = tmp_path / "new" / "episode.gif"
+    path = tmp_path / "episode.gif"
     episode = video.record(Fixed(WINNING), kitchen, path, 0.99, seed=0)
     assert (episode.success, episode.decisions, episode.primitive_steps) == (True, 6, 28)
     assert episode.discounted_return == pytest.approx(0.920518, abs=1e-6)

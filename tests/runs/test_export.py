@@ -12,6 +12,7 @@ import yaml
 from checkout import ROOT, environment
 from evaluation_tools import composed
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
 import twosome
 from twosome.errors import UserError
@@ -122,6 +123,25 @@ def test_plain_transformers_loads_the_merged_model(trained, tmp_path):
     assert plain_logprobs(found) == pytest.approx(suite_logprobs(trained), abs=1e-4)
     assert not (merged / "adapter_config.json").exists()
     assert yaml.safe_load((merged / "README.md").read_text().split("---\n")[1])["library_name"] == "transformers"
+
+
+def test_texts_of_a_strangers_folder_are_no_markdown_in_its_card(trained, tmp_path):
+    text = "[a](http://b.c) ![](d) <b>*e*</b> `f` | \x1b[31m\n\n# g\n"
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    provenance = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(provenance | {"method": text, "git_commit": text}))
+    (folder / "overrides.yaml").write_text(yaml.safe_dump([text]))
+    record, *others = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps([record | {"task": text}, record | {"mode": text}, *others]))
+    body = (exported(folder, tmp_path / "out") / "README.md").read_text().split("---\n", 2)[2]
+    tokens = [
+        inner for each in MarkdownIt("gfm-like", {"linkify": False}).parse(body) for inner in (each, *(each.children or ()))
+    ]
+    kinds = {token.type for token in tokens}
+    assert {"code_inline", "td_open", "text"} <= kinds
+    assert not kinds & {"link_open", "image", "html_inline", "html_block", "em_open", "strong_open"}
+    assert [token.tag for token in tokens if token.type == "heading_open"].count("h1") == 1
+    assert "\x1b" not in body
 
 
 def test_all_weights_are_a_merged_model(base, tmp_path):

@@ -119,9 +119,10 @@ def test_an_environment_goes_wrong(suite, monkeypatch, tmp_path, fault, code, sa
     assert said in line
     assert "env.id=tests/Fragile-v0, environment " in line
     assert "actions since the episode began: [" in line
-    assert line.endswith(f"; then go on with: {sys.executable} {ROOT}/src/run.py resume={folder}")
+    assert "; then go on with: " in line
+    assert line.endswith(f"{sys.executable} {ROOT}/src/run.py resume={folder} trust=true")
     (tmp_path / "trigger").unlink()
-    assert_goes_on_as(suite, folder, tmp_path / "undisturbed", "env.id=fragile:tests/Fragile-v0")
+    assert_goes_on_as(suite, folder, tmp_path / "undisturbed", "trust=true")
 
 
 # other processes
@@ -142,6 +143,20 @@ def test_the_second_process_on_a_folder_is_refused(suite, tmp_path, undisturbed)
         (folder / "DONE").unlink()
     assert (folder / ".lock").exists()
     assert_goes_on_as(suite, folder, undisturbed)
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "checkpoints/update=000002.ckpt"])
+def test_a_folder_that_is_renamed_under_a_run(suite, tmp_path, undisturbed, file):
+    folder, moved = tmp_path / "run", tmp_path / "moved"
+    with started_script(["src/run.py", *OPTIONS, f"hydra.run.dir={folder}"], tmp_path / "output") as process:
+        while not (folder / file).exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        folder.rename(moved)
+        line = error_line(process.wait(60), process.errors.read_text(), 1)
+    assert f"{folder}: was renamed or removed while it was in use; put it back or name its new place" in line
+    assert not folder.exists()
+    assert_goes_on_as(suite, moved, undisturbed)
 
 
 # disks
@@ -189,3 +204,37 @@ def test_a_disk_that_can_no_longer_be_written(suite, monkeypatch, disk, undistur
         assert "Read-only file system; make the folder writable, or name another" in line
     assert remount("rw") == 0
     assert_goes_on_as(suite, folder / "run", undisturbed)
+
+
+def fill(folder, free):
+    """Leave so many kB of a disk free."""
+    (folder / "fill").unlink(missing_ok=True)
+    (folder / "fill").write_bytes(bytes(max(0, shutil.disk_usage(folder).free - free * 1024)))
+
+
+def test_a_full_disk_where_weights_are_written(suite, disk):
+    folder, remount = disk
+    assert remount("size=100m") == 0
+    words = [*OPTIONS, "tuning=full", "total_steps=32", "retention.every=0", "retention.drift=false"]
+    assert suite("run", *words, f"hydra.run.dir={folder}/run")[0] == 0
+    fill(folder, 100)
+    line = error_line(*suite("export", f"run={folder}/run", "merged=true", f"to={folder}/out"), 1)
+    assert line == f"error: {folder}: No space left on device; make room there"
+    shutil.rmtree(folder / "run" / "model")
+    (folder / "run" / "DONE").unlink()
+    fill(folder, 100)
+    line = error_line(*suite("run", f"resume={folder}/run"), 1)
+    assert f"{folder}/run/model: No space left on device; make room there; then go on with: " in line
+    assert {path.name for path in folder.iterdir()} == {"fill", "run"}
+    assert not list(folder.rglob(".*"))
+    (folder / "fill").unlink()
+    assert suite("run", f"resume={folder}/run")[0] == 0
+
+
+@pytest.mark.slow  # 15 seconds
+def test_a_full_disk_where_the_default_model_is_converted(suite, monkeypatch, disk):
+    folder, _ = disk
+    monkeypatch.setenv("TWOSOME_CACHE", str(folder / "cache"))
+    line = error_line(*suite("probe", "prompt=hello", "actions=[one,two]"), 2)
+    assert f"TWOSOME_CACHE={folder}/cache: cannot write the converted model (No space left on device)" in line
+    assert not list((folder / "cache").iterdir())

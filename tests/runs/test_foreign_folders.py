@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkout import ROOT, run
 from fault_tools import error_line, flip_a_bit, truncate
 from omegaconf import OmegaConf
 
@@ -67,6 +68,24 @@ def test_a_folder_whose_files_are_damaged_is_one_line(suite, undisturbed, tmp_pa
     truncate(folder / name)
     (folder / name).write_text((folder / name).read_text() + "\n{[")
     assert str(folder / name) in error_line(*suite("run", f"resume={folder}", "seed=5"), 2)
+
+
+@pytest.mark.parametrize("name", ["task", "prompt", "method"])
+def test_texts_of_a_folder_do_not_control_the_terminal(undisturbed, tmp_path, name):
+    folder, text = shutil.copytree(undisturbed, tmp_path / "run"), "\x1b]0;pwned\x07\x1b[31m[/red]"
+    config, provenance = OmegaConf.load(folder / "config.yaml"), json.loads((folder / "provenance.json").read_text())
+    if name == "method":
+        (folder / "provenance.json").write_text(json.dumps(provenance | {"method": text}))
+        records = json.loads((folder / "evaluation.json").read_text())
+        (folder / "evaluation.json").write_text(json.dumps([records[0] | {"mode": text}, *records]))
+    else:
+        config.env[name] = text
+        OmegaConf.save(config, folder / "config.yaml")
+    commands = [[str(ROOT / "src/evaluate.py"), "run=run", "episodes=2"], [str(ROOT / "src/play.py"), "run=run"]]
+    for ended in run(tmp_path, commands, PYTHONPATH=str(ROOT / "src"), COLUMNS="200"):
+        assert ended.code == (0 if name == "method" else 2), ended.output
+        assert "\x1b" not in ended.output
+        assert r"\x1b]0;pwned" in ended.output
 
 
 def wider(folder):

@@ -48,6 +48,7 @@ def score(trial) -> float:
 
 def searched(folder: Path, stop: int = 99, **changed) -> Search:
     """Run a search; stop it after so many trials, when the next ones have been chosen."""
+    folder.mkdir(exist_ok=True)
     search = Search(folder, config(**changed), space(), ["env=overcooked"])
     while trials := search.next_trials():
         if trials[0].number >= stop:

@@ -207,7 +207,7 @@ def test_what_the_suite_wrote_is_read_as_it_was(folder, good):
         OmegaConf.resolve(config)
         written = OmegaConf.create(parse_yaml(OmegaConf.to_yaml(config)))
         assert written == config
-        check_foreign(written, None, "")
+        check_foreign(written, False)
 
 
 def test_what_the_user_names_is_allowed(folder, good):
@@ -217,9 +217,12 @@ def test_what_the_user_names_is_allowed(folder, good):
         composed = compose("config", ["norm._target_=mine.norm", "env.prompt='mine:words'", "logger=wandb", "baseline=saycan"])
     assert resumed_config(composed, folder, ["norm._target_=mine.norm"]).norm._target_ == "mine.norm"
     assert configuration(folder, evaluate(folder, trust=True)).env.prompt == "mine:words"
+    trusting = asked()
+    trusting.trust = True
+    assert resumed_config(trusting, folder, ["trust=true"]).norm._target_ == "mine.norm"
     for said in read(folder, asked()):
         assert "this is in the run folder's config.yaml" in said
-        assert "add norm._target_=mine.norm to the command" in said or "add trust=true" in said or "env.prompt=mine:words" in said
+        assert said.endswith("add trust=true")
 
 
 def test_a_folder_with_the_same_settings_cannot_bring_a_logger(folder, good):

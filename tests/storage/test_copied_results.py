@@ -13,6 +13,7 @@ from twosome.storage.folder import RunFolder
 def test_a_copy_has_the_label_that_was_asked_for(tmp_path, asked, recorded):
     own = {"task": "tomato_salad", "method": "twosome-word", "label": "mine", "seed": 3}
     folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
     folder.write_json("provenance.json", own)
     folder.finish()
     folder.copy_labelled(tmp_path / "copy", asked)
@@ -23,6 +24,7 @@ def test_a_copy_has_the_label_that_was_asked_for(tmp_path, asked, recorded):
 
 def test_a_run_of_an_earlier_version_recorded_no_names(tmp_path):
     folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
     folder.write_json("provenance.json", {"seed": 3})
     folder.copy_labelled(tmp_path / "copy", "mine")
     assert (tmp_path / "copy" / "provenance.json").read_bytes() == (tmp_path / "run" / "provenance.json").read_bytes()

@@ -14,7 +14,7 @@ LINES = ["update,return\n", *(f"{number},{number / 2}\n" for number in range(5))
 
 
 def written(folder: Path, rows: int) -> Table:
-    table = Table(folder / "new" / "metrics.csv")
+    table = Table(folder / "metrics.csv")
     for row in ROWS[:rows]:
         table.extend([row])
     return table

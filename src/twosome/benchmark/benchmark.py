@@ -46,7 +46,7 @@ def write(output: Path, part: str, found: dict[str, Any]) -> None:
         parts = before if before["format"] == FORMAT else {}
     except (OSError, ValueError, TypeError, KeyError):  # no such file, or another format
         parts = {}
-    write_atomic(output, json.dumps({"format": FORMAT} | parts | {part: found}, indent=2) + "\n")
+    write_atomic(output, json.dumps({"format": FORMAT} | parts | {part: found}, indent=2) + "\n", parents=True)
 
 
 def measure_speed(config: DictConfig, options: BenchmarkConfig, makers: dict[str, MakeEnv]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import NoReturn
 import torch.distributed as dist
 
 from twosome import signals
-from twosome.errors import ContractError, LostProcess, RunError, UserError
+from twosome.errors import ContractError, LostProcess, RunError, UserError, visible
 
 RENDEZVOUS = timedelta(seconds=120)  # to connect to the store: until then the ranks only import libraries
 POLL = 0.2  # seconds between two looks at whether another process has failed
@@ -104,7 +104,7 @@ class FailureMonitor(threading.Thread):
     def show(self, failure: ProcessFailure) -> None:
         """Print a failure as one line."""
         hint = f"; then {signals.hint()}" if failure.resumable else ""
-        print(f"error: process {failure.rank}: {failure.message}{hint}", file=sys.__stderr__, flush=True)
+        print(visible(f"error: process {failure.rank}: {failure.message}{hint}"), file=sys.__stderr__, flush=True)
 
     def end(self, code: int, cause: ProcessFailure | None = None) -> NoReturn:
         """End this process at once. cause: the failure of another process."""

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from twosome import generators, seeding
 from twosome.envs.episode import Episode
 from twosome.envs.player import Player
+from twosome.errors import visible
 from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
@@ -64,7 +65,9 @@ def play(
 def progress(title: str, episodes: int) -> "tqdm[Any]":
     """Return a bar of the episodes that have ended, on standard error; none without a title."""
     pause = 0.1 if sys.stderr.isatty() else PAUSE
-    return tqdm(desc=title, total=episodes, unit="episode", delay=PATIENCE, mininterval=pause, leave=False, disable=not title)
+    return tqdm(
+        desc=visible(title), total=episodes, unit="episode", delay=PATIENCE, mininterval=pause, leave=False, disable=not title
+    )
 
 
 def summarize(episodes: list[Episode]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import gymnasium
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
@@ -20,6 +19,7 @@ from twosome.evaluation.episodes import play as play_episodes
 from twosome.evaluation.video import ending_of, title_of
 from twosome.policies.agent import likeliest
 from twosome.policies.random import RandomAgent
+from twosome.terminal import Console
 
 RANDOM_EPISODES = 20
 """Episodes of random play, for comparison."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from twosome import parts
 from twosome.config import leaves
-from twosome.errors import UserError
+from twosome.errors import UserError, visible
 from twosome.evaluation.records import Record
 from twosome.policies.context import MakeEnv
+from twosome.terminal import Console
 
 OWN = "own setting"
 """The name of the run's setting, without change."""
@@ -45,7 +45,7 @@ def settings_of(env: DictConfig, changes: Mapping[str, Any], make_env: MakeEnv) 
         try:
             parts.environment(changed)
         except UserError as error:  # such as of a run with three actions, which cannot pick up
-            print(f"note: the test {name} is left out: {error}", file=sys.stderr)
+            print(visible(f"note: the test {name} is left out: {error}"), file=sys.stderr)
             continue
         others = {option: value for option, value in options.items() if option not in ("task", "prompt")}
         found[name] = (changed, {**changes, **{option: value for option, value in others.items() if value != own.get(option)}})

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,6 +11,7 @@ from twosome.evaluation.records import LATER, Record
 from twosome.evaluation.retention.report import FILE, print_drift
 from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
+from twosome.terminal import Console
 
 FILES = {
     "evaluation.json": "the numbers above",
@@ -54,8 +54,8 @@ def print_records(found: Sequence[Record], seed: int, evaluated: Record | None =
     for record in found:
         later = "" if LATER not in record else ", new" if record[LATER] == evaluated else ", added"
         table.add_row(
-            f"{record['when']}{later}",
-            record["mode"],
+            escape(f"{record['when']}{later}"),
+            escape(record["mode"]),
             f"{record['episodes']:,}",
             f"{record['success_rate']:.2f}",
             f"{record['return_mean']:.4f} ± {record['return_std']:.4f}",
@@ -74,7 +74,7 @@ def _by_task(record: Record) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each task's scores, if the environment mixes tasks, and of the success rate as training counts it."""
     for name, task in (record.get("tasks") or {}).items():
         mean = f"{task['return_mean']:.4f}"
-        yield name, "", f"{task['episodes']:,}", f"{task['success_rate']:.2f}", mean, f"{task['decisions_mean']:.1f}"
+        yield escape(name), "", f"{task['episodes']:,}", f"{task['success_rate']:.2f}", mean, f"{task['decisions_mean']:.1f}"
     if record.get("success_rate_as_ended") is not None:
         yield "as they end", "", "", f"{record['success_rate_as_ended']:.2f}"
 

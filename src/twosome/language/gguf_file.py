@@ -19,7 +19,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from twosome.errors import UserError
-from twosome.files import cache_root, sha256
+from twosome.files import cache_root, sha256, writing
 from twosome.language.checkpoints import no_progress_bars
 from twosome.language.config import path_error
 
@@ -61,9 +61,9 @@ def convert(gguf: Path, target: Path, adapt: Adapt | None = None) -> None:
             model, tokenizer = _read_gguf(gguf)
             if adapt:
                 adapt(tokenizer)
-            with no_progress_bars():
+            with no_progress_bars(), writing(target):
                 model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+                tokenizer.save_pretrained(folder)
             for file in folder.iterdir():  # safetensors makes files readable by their owner only; a cache may be shared
                 file.chmod(0o666 & folder.stat().st_mode)
             try:

@@ -3,7 +3,7 @@ its base modules (plain, signals, errors, former, identity).
 
 From the bottom to the top; a module imports only from its own folder and from those above it in this list:
 
-messages.py           warnings, and text on one line
+messages.py           warnings
 paper.py              the papers' numbers, read from a YAML file
 output/               how results look and are written
   style.py              colours, names, panels and axes of figures

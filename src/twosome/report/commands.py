@@ -13,11 +13,10 @@ from typing import NoReturn
 
 from twosome import signals
 from twosome.called import adapt_commands
-from twosome.errors import UserError
+from twosome.errors import UserError, visible
 from twosome.report.data import collection
 from twosome.report.data.repeats import COUNTED
 from twosome.report.data.run import Run
-from twosome.report.messages import one_line
 from twosome.report.statistics import smoothing
 from twosome.report.statistics.estimates import Bootstrap
 
@@ -81,13 +80,13 @@ def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int
         written = list(make(options))
     except UserError as error:
         signals.check()
-        print(f"error: {one_line(adapt_commands(str(error)))}", file=sys.stderr)
+        print(f"error: {visible(adapt_commands(str(error)))}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {one_line(f'{error.filename}: {error.strerror}')}; see to it, or name another --out", file=sys.stderr)
+        print(f"error: {visible(f'{error.filename}: {error.strerror}')}; see to it, or name another --out", file=sys.stderr)
         return 1
     for path in written:
-        print(f"wrote {one_line(str(path))}")
+        print(f"wrote {visible(str(path))}")
     return 0
 
 

@@ -12,6 +12,7 @@ from twosome.evaluation import records
 from twosome.evaluation.retention.report import FILE
 from twosome.identity import task_of
 from twosome.runs import card_parts
+from twosome.runs.card_parts import code, plain
 from twosome.storage.folder import RunFolder
 
 ADAPTER, MERGED = "adapter", "merged"
@@ -102,13 +103,13 @@ class Card:
     def _title(self) -> str:
         config, provenance = self.folder.config, self.folder.read_json("provenance.json", {})
         what = "A LoRA adapter" if self.kind == ADAPTER else "A whole model"
-        trained = f"with which `{self.base}` acts" if self.kind == ADAPTER else f"`{self.base}` trained to act"
+        trained = f"with which {code(self.base)} acts" if self.kind == ADAPTER else f"{code(self.base)} trained to act"
         return (
-            f"# {task_of(config.env).replace('_', ' ')}: {self.base.rpartition('/')[2]}\n\n"
-            f"{what}, {trained} in the environment `{config.env.id}`, task `{config.env.get('task')}`. A prompt describes the "
-            f"situation and offers actions as texts; the policy is the softmax over log P(action | prompt), divided by the norm "
-            f"`{card_parts.norm(config)}`. The weights are those of one run of the suite twosome-suite, method "
-            f"`{provenance.get('method')}`, seed {config.seed}. {self.about}"
+            f"# {plain(task_of(config.env).replace('_', ' '))}: {plain(self.base.rpartition('/')[2])}\n\n"
+            f"{what}, {trained} in the environment {code(config.env.id)}, task {code(config.env.get('task'))}. A prompt "
+            f"describes the situation and offers actions as texts; the policy is the softmax over log P(action | prompt), "
+            f"divided by the norm {code(card_parts.norm(config))}. The weights are those of one run of the suite twosome-suite, "
+            f"method {code(provenance.get('method'))}, seed {plain(config.seed)}. {self.about}"
         ).strip()
 
     def _results(self) -> list[str]:
@@ -149,14 +150,17 @@ class Card:
             "environment steps (decisions)": f"{steps:,} in {updates:,} updates"
             if steps
             else "unknown: metrics.csv is not there",
-            "options": "`" + " ".join(map(str, card_parts.overrides(self.folder))) + "`",
+            "options": code(" ".join(map(str, card_parts.overrides(self.folder)))),
+        }
+        others = {
             "wording of prompts": config.env.get("prompt"),
             "computed in": provenance.get("model_dtype"),
             "sha256 of the base model's weights": provenance.get("model_checksum"),
             "commit of the suite": provenance.get("git_commit"),
             "finished": provenance.get("finished"),
         }
-        rows = [f"| {name} | {value} |" for name, value in options.items() if value is not None]
+        options |= {name: plain(value) for name, value in others.items() if value is not None}
+        rows = [f"| {name} | {value} |" for name, value in options.items()]
         return "\n".join(["## Training", "", "| | |", "|---|---|", *rows, "", "`config.yaml` has every option."]) if (
             self.kind == ADAPTER
         ) else "\n".join(["## Training", "", "| | |", "|---|---|", *rows])  # fmt: skip
@@ -167,13 +171,17 @@ class Card:
         suite = f"\n\nWith the suite, `python src/watch.py run={self.place}` shows it at work." if self.kind == ADAPTER else ""
         dtype = self.folder.read_json("provenance.json", {}).get("model_dtype", "float32")
         source = self.folder.config.model.get("source")
-        note = {"smollm2": QUANTISED.format(dtype=dtype), "tiny_random": RANDOM}.get(source, "") if self.kind == ADAPTER else ""
+        note = (
+            {"smollm2": QUANTISED.format(dtype=plain(dtype)), "tiny_random": RANDOM}.get(source, "")
+            if self.kind == ADAPTER
+            else ""
+        )
         return f"## How to load it\n\n```python\n{code}```{suite}" + (f"\n\n{note}" if note else "")
 
     def _license(self) -> str:
         if self.license == "unknown":
             return "## Licence\n\nThe licence of the base model was not found; it holds for what is derived from the model, too."
-        return f"## Licence\n\nThe base model is under the licence `{self.license}`, which holds for these weights, too."
+        return f"## Licence\n\nThe base model is under the licence {code(self.license)}, which holds for these weights, too."
 
 
 def is_hub_name(base: str) -> bool:

@@ -1,17 +1,31 @@
 """What a model card takes from a run's files: records with intervals, the training's length, what was forgotten."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from twosome.errors import visible
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, Record
 from twosome.evaluation.retention.report import verdict
 from twosome.report.statistics.estimates import Z95, wilson
 from twosome.storage.folder import TAKEN, RunFolder
+
+
+def plain(value: Any) -> str:
+    """Return a value from a run's files as text of one line, in which nothing is Markdown."""
+    return re.sub(r"([\\`*\[\]<>|~&#$@]|(?<!\w)_|_(?!\w)|:(?=//))", r"\\\1", visible(" ".join(str(value).split())))
+
+
+def code(value: Any) -> str:
+    """Return a value from a run's files as code of one line."""
+    text = visible(" ".join(str(value).split())).replace("|", "\\|")  # which would end the cell of a table, also in code
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"
 
 
 def own_records(folder: RunFolder) -> list[Record]:
@@ -55,7 +69,7 @@ def overrides(folder: RunFolder) -> list[Any]:
 def table(found: Sequence[Record], task: bool) -> str:
     """Return records as a table in Markdown. task: whether a column names each record's task."""
     columns = [*(["task"] if task else []), "training", "policy", "episodes", "success", "discounted return", "decisions"]
-    rows = [[*([str(record.get("task"))] if task else []), *_row(record)] for record in found]
+    rows = [[*([plain(record.get("task"))] if task else []), *_row(record)] for record in found]
     ruled = [["---"] * len(columns)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [columns, *ruled, *rows])
 
@@ -66,7 +80,7 @@ def _row(record: Record) -> list[str]:
     half = Z95 * record["return_std"] / math.sqrt(episodes)
     mean = record["return_mean"]
     return [
-        *(record["when"], record["mode"], f"{episodes:,}"),
+        *(plain(record["when"]), plain(record["mode"]), f"{episodes:,}"),
         f"{record['success_rate']:.2f} [{float(success.low):.2f}, {float(success.high):.2f}]",
         f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]",
         f"{record['decisions_mean']:.1f}",
@@ -89,8 +103,8 @@ def drift_lines(drift: dict[str, Any] | None) -> list[str]:
 def benchmark_lines(entries: dict[str, Any]) -> list[str]:
     """Return the benchmarks of retention.json as lines of a list."""
     return [
-        f"- {name}, {metric}, {paired['items']:,} items: {paired['before']:.3f} before, {paired['after']:.3f} after; "
-        f"{verdict(paired)}."
+        f"- {plain(name)}, {plain(metric)}, {paired['items']:,} items: {paired['before']:.3f} before, "
+        f"{paired['after']:.3f} after; {verdict(paired)}."
         for name, entry in entries.items()
         for metric, paired in entry["metrics"].items()
     ]

@@ -1,5 +1,6 @@
 """The shell commands that continue an interrupted run or sweep, for this interpreter and the current folder."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -7,11 +8,13 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from twosome import signals
 from twosome.called import PREFIX, SOURCES, installed
+from twosome.runs.trust import foreign
 
 
 def command(name: str) -> list[str]:
@@ -24,9 +27,20 @@ def command(name: str) -> list[str]:
     return [script.name if shutil.which(script.name) == str(script) else _relative(script)]
 
 
-def resume_command(folder: Path) -> str:
-    """Return the command that resumes a run."""
-    return shlex.join([*command("run"), f"resume={folder}"])
+def resume_command(folder: Path, config: DictConfig | None = None) -> str:
+    """Return the command that resumes a run.
+
+    config: that of this process's own run. The user has allowed what it names, also from outside the suite.
+    """
+    words = [*command("run"), f"resume={folder}"]
+    if config is not None:
+        for source in HydraConfig.get().runtime.config_sources:
+            if source.provider == "command-line":
+                words += ["--config-dir", _relative(Path(source.path))]
+        if config.trust or any(foreign(config)):
+            path = os.environ.get("PYTHONPATH")  # it may have been set for one command only
+            words = [*(["env", f"PYTHONPATH={path}"] if path else []), *words, "trust=true"]
+    return shlex.join(words)
 
 
 def sweep_command(folder: Path | None) -> str:

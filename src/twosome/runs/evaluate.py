@@ -11,13 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome import parts
 from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
-from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.errors import UserError, check_seed, unknown_choice, visible
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
 from twosome.policies.context import MakeEnv
 from twosome.runs.commands import resume_command
-from twosome.runs.trust import check_foreign, check_places
+from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
 
@@ -94,7 +94,7 @@ def finished(asked: DictConfig) -> "Finished":
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
     for line in resource_notes(config, evaluation, make_env, folder, trains=options.suite == "interference"):
-        print(f"note: {line}", file=sys.stderr)
+        print(visible(f"note: {line}"), file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
     start = partial(load_weights, config.init) if config.get("init") else lambda _: None
     return Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated, start)
@@ -136,10 +136,7 @@ def configuration(folder: RunFolder, options: OfRun) -> DictConfig:
     Raises UserError for bad options, and if the configuration names code from outside the suite without ``trust=true``.
     """
     config = folder.config
-    if options.trust:
-        check_places(config)
-    else:
-        check_foreign(config, None, "trust=true")
+    check_foreign(config, options.trust)
     try:
         own_settings(RunConfig, config)
         typed(EvaluationConfig, config.evaluation, "evaluation")

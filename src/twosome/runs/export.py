@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 
 from twosome import parts
 from twosome.config import own_settings
-from twosome.errors import UserError
+from twosome.errors import UserError, visible
+from twosome.files import writing
 from twosome.language.licence import UNKNOWN, base_license
 from twosome.runs import documented
 from twosome.runs.evaluate import configuration, finished_run
 from twosome.storage import taken
 from twosome.storage.folder import CHECKSUMS, RESULTS, RunFolder
+from twosome.terminal import Console
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 KEPT = [name for name in RESULTS if name not in ("metrics.csv", "episodes.csv", "provenance.json")]
@@ -101,16 +102,15 @@ def export(folder: RunFolder, to: Path, options: ExportConfig, about: str = "") 
     config = folder.config
     license_ = options.license or base_license(config.model)
     if license_ == UNKNOWN:
-        print(f"note: the licence of {config.model.get('path')} was not found; license=<identifier> names it", file=sys.stderr)
+        note = f"note: the licence of {config.model.get('path')} was not found; license=<identifier> names it"
+        print(visible(note), file=sys.stderr)
     with _part(to) as part:
         base = merge(folder, part, options.trust) if options.merged else copy_adapter(folder, part)
         from twosome.runs.card import ADAPTER, MERGED, Card, is_hub_name  # pandas and scipy take a second to import
 
         if options.push and not (options.merged or is_hub_name(base)):
-            print(
-                f"note: the base model, {base}, is on no hub: others need it to load the adapter; see merged=true",
-                file=sys.stderr,
-            )
+            note = f"note: the base model, {base}, is on no hub: others need it to load the adapter; see merged=true"
+            print(visible(note), file=sys.stderr)
         kind = MERGED if options.merged else ADAPTER
         card = Card(folder, kind, options.push or str(to), base, license_, about)
         (part / "README.md").write_text(card.text(), encoding="utf-8")
@@ -162,9 +162,10 @@ def merge(folder: RunFolder, part: Path, trust: bool) -> str:
         raise UserError(f"run={folder.path}: expected a run that trained a language model; name another")
     from twosome.language.checkpoints import no_progress_bars
 
-    with no_progress_bars():
-        model.tuning.merged(model.model).save_pretrained(part)
-    model.tokenizer.save_pretrained(part)
+    merged = model.tuning.merged(model.model)
+    with no_progress_bars(), writing(part.parent):
+        merged.save_pretrained(part)
+        model.tokenizer.save_pretrained(part)
     for file in part.iterdir():  # safetensors makes files readable by their owner only
         file.chmod(0o666 & part.stat().st_mode)
     return model.name

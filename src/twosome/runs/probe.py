@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from twosome import parts
 from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language.config import check_path
+from twosome.terminal import Console
 
 if TYPE_CHECKING:
     from twosome.language.engine import Engine

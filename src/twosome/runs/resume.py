@@ -12,7 +12,7 @@ from twosome.errors import UserError
 from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder
 
-IRRELEVANT = ("hydra", "resume", "logger", "checkpoint_every", "label")
+IRRELEVANT = ("hydra", "resume", "trust", "logger", "checkpoint_every", "label")
 """Options that do not change what a run computes. Runs that differ in another option are different runs."""
 ADDED = {"init": None, "ppo.pairwise_vloss": False}
 """Options that runs of earlier versions do not have, each with the value that changes nothing: with it, it does not count."""
@@ -31,9 +31,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
         raise UserError(
             f"run folder {folder.path}: expected a new folder, or the same run; there is another one in it, with {shown}{more}"
         )
-    check_foreign(config, asked, "{} to the command")
-    config.resume = str(folder.path)
-    return config
+    return _trusted(config, asked, folder)
 
 
 def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -> DictConfig:
@@ -41,13 +39,13 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
 
     asked: the composition of the command line. overrides: its words. They may repeat the run's options but not change them,
     except for ``trainer``, so that a run can continue on another machine. Raises UserError if folder holds no run, an override
-    differs, or the run's configuration names code from outside the suite.
+    differs, or the run's configuration names code from outside the suite without ``trust=true``.
     """
     config = folder.config
     choices = folder.read_json("choices.json", {})
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
-        if key == "resume" or key.startswith("hydra."):
+        if key in ("resume", "trust") or key.startswith("hydra."):
             continue
         if key.partition(".")[0] == "trainer":
             OmegaConf.update(config, key, OmegaConf.select(asked, key), merge=False, force_add=True)
@@ -61,8 +59,13 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
                 f"{key}={override.value()}: expected {key}={old}, as in the run of {folder.path}; leave it out, "
                 "or start a new run without resume"
             )
-    check_foreign(config, asked, "{} to the command")
-    config.resume = str(folder.path)
+    return _trusted(config, asked, folder)
+
+
+def _trusted(config: DictConfig, asked: DictConfig, folder: RunFolder) -> DictConfig:
+    """Set ``resume``, and ``trust`` as on the command line; return the configuration. Raises UserError for foreign code."""
+    check_foreign(config, asked.trust is True, asked)
+    config.resume, config.trust = str(folder.path), asked.trust
     return config
 
 

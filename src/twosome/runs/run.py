@@ -55,7 +55,7 @@ def run(config: DictConfig) -> float:
 
     for line in check_resources(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
         print(f"note: {line}", file=sys.stderr)
-    with resume_hint(folder, job.fsdp), _processes(job, info) as processes, locked(folder.path):
+    with resume_hint(folder, config, job.fsdp), _processes(job, info) as processes, locked(folder.path):
         if processes:
             processes.broadcast_object((OmegaConf.to_yaml(config, resolve=True), folder.path))
         job = replace(job, processes=processes)
@@ -74,9 +74,10 @@ def _processes(job: Job, info: "RankInfo") -> "contextlib.AbstractContextManager
 
 
 @contextlib.contextmanager
-def resume_hint(folder: RunFolder, fsdp: FSDPConfig | None = None) -> Iterator[None]:
+def resume_hint(folder: RunFolder, config: DictConfig, fsdp: FSDPConfig | None = None) -> Iterator[None]:
     """Report an interruption or a fault within the context, with the command that resumes the run or its sweep."""
-    signals.set_hint(lambda: _hint(folder, fsdp) if folder.started else NOTHING)
+    hint = _hint(folder, config, fsdp)
+    signals.set_hint(lambda: hint if folder.started else NOTHING)
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # a launcher's job handles signals itself; Lightning turns Ctrl-C into SystemExit
@@ -86,13 +87,13 @@ def resume_hint(folder: RunFolder, fsdp: FSDPConfig | None = None) -> Iterator[N
         fault = disk_error(error, folder.path) if isinstance(error, OSError) else error
         if fault is None or not folder.started:
             raise
-        raise type(fault)(f"{fault}; then {_hint(folder, fsdp)}") from error
+        raise type(fault)(f"{fault}; then {hint}") from error
 
 
-def _hint(folder: RunFolder, fsdp: FSDPConfig | None) -> str:
-    """Return how to resume a run."""
+def _hint(folder: RunFolder, config: DictConfig, fsdp: FSDPConfig | None) -> str:
+    """Return how to resume this process's run."""
     where = ", started on every node as before," if fsdp and fsdp.num_nodes > 1 else ""
-    return f"go on{where} with: {resume_command(folder.path)}"
+    return f"go on{where} with: {resume_command(folder.path, config)}"
 
 
 def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
@@ -107,7 +108,8 @@ def run_other_rank(config: FSDPConfig, info: "RankInfo") -> float:
         contextlib.redirect_stderr(nowhere),
     ):
         options, path = processes.broadcast_object()
-        signals.set_hint(lambda: _hint(RunFolder(path), config))
+        hint = _hint(RunFolder(path), OmegaConf.create(options), config)
+        signals.set_hint(lambda: hint)
         folder = RunFolder(Path(scratch))
         folder.checkpoints.symlink_to(path / folder.checkpoints.name, target_is_directory=True)
         job = replace(Job.checked(OmegaConf.create(options), folder), processes=processes)

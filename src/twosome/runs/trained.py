@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def load_agent(path: str, option: str, config: DictConfig, make_env: MakeEnv) -> "Agent":
     """Return the trained agent of a finished run, for the environments of this one.
 
-    path: the run's folder, the value of option. config: this run's, whose device is used. Raises UserError, also if the
-    folder's configuration names code that neither a file of ``conf/`` nor this run's configuration names.
+    path: the run's folder, the value of option. config: this run's, whose device and trust are used. Raises UserError, also if
+    the folder's configuration names code that neither a file of ``conf/`` nor this run's configuration names.
     """
     folder = finished_run(Path(path), option)
     its_config = folder.config
-    check_foreign(its_config, config, "{} to the command")
+    check_foreign(its_config, config.trust, config)
     its_config.model.device, its_config.trainer.accelerator = config.model.device, config.trainer.accelerator
     agent = parts.agent(its_config, make_env)
     _load(folder, agent, f"{option}={path}")

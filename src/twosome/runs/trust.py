@@ -40,22 +40,26 @@ def check_places(config: DictConfig) -> None:
             )
 
 
-def check_foreign(config: DictConfig, asked: DictConfig | None, remedy: str) -> None:
+def check_foreign(config: DictConfig, trust: bool, asked: DictConfig | None = None) -> None:
     """Raise UserError if a run folder's configuration names code that neither a file of ``conf/`` nor the user names.
 
-    asked: the composition of the command line, or None. remedy: what to add to the command to allow an option, which replaces
-    ``{}``.
+    trust: whether the user allows it all. asked: the composition of the command line.
     """
     check_places(config)
+    for option, value in () if trust else foreign(config):
+        if asked is None or OmegaConf.select(asked, option) != value:
+            raise UserError(
+                f"{option}={value}: this is in the run folder's config.yaml, and it can run code or write files; expected what "
+                "a file of conf/ has; if you trust where the run comes from, add trust=true"
+            )
+
+
+def foreign(config: DictConfig) -> Iterator[tuple[str, Any]]:
+    """Yield the options, with their values, that can run code or write files and are not as in a file of ``conf/``."""
     known = {group: values_of_files(group) for group in {*PLACES.values(), "env", "trainer", "logger"}}
     for keys, value in _entries(config):
-        option = ".".join(keys)
-        if _is_known(keys, value, known) or (asked is not None and OmegaConf.select(asked, option) == value):
-            continue
-        raise UserError(
-            f"{option}={value}: this is in the run folder's config.yaml, and it can run code or write files; expected what a "
-            f"file of conf/ has; if you trust where the run comes from, add {remedy.format(f'{option}={value}')}"
-        )
+        if not _is_known(keys, value, known):
+            yield ".".join(keys), value
 
 
 def _is_known(keys: Keys, value: Any, known: dict[str, dict[Keys, list[Any]]]) -> bool:

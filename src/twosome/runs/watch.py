@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.markup import escape
 
 from twosome import parts
 from twosome.config import EvaluationConfig, own_settings
-from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.errors import UserError, check_seed, unknown_choice, visible
 from twosome.identity import task_of
 from twosome.runs.evaluate import changed, configuration, finished_run
 from twosome.storage.folder import RunFolder
+from twosome.terminal import Console
 
 if TYPE_CHECKING:
     from twosome.evaluation.watch.stages import Stage
@@ -160,7 +160,7 @@ def load_critic(folder: RunFolder, agent: "Agent") -> str | None:
                     buffer.copy_(state.get(f"agent.{name}", buffer))
             return f"of update {int(file.stem.rpartition('=')[2])}"
         except Exception as error:  # a damaged file raises errors of many classes; the older one may be whole
-            print(f"note: {file}: cannot be read ({type(error).__name__}); the critic's value needs it", file=sys.stderr)
+            print(visible(f"note: {file}: cannot be read ({type(error).__name__}); the critic's value needs it"), file=sys.stderr)
     return None
 
 

@@ -32,7 +32,7 @@ def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], T]) -> T:
         pass
     result = compute()
     try:
-        write_atomic(file, json.dumps({"key": key, "result": result}, indent=2) + "\n")
+        write_atomic(file, json.dumps({"key": key, "result": result}, indent=2) + "\n", parents=True)
     except OSError as error:
         print(
             f"note: TWOSOME_CACHE={cache_root()}: cannot keep results there for later runs ({error.strerror or error}); set "

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from twosome.errors import UserError, folded
+from twosome.errors import UserError, folded, visible
 from twosome.files import write_atomic
 from twosome.storage.folder import RunFolder
 
@@ -29,6 +29,7 @@ class AtomicIO(TorchCheckpointIO):
         """See TorchCheckpointIO."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(exist_ok=True)
         write_atomic(Path(path), buffer.getvalue())
 
 
@@ -62,7 +63,7 @@ def latest(folder: RunFolder) -> Path | None:
         damage = _damage(path)
         if damage is None:
             if damages:
-                print(f"{folder.path}: damaged: {'; '.join(damages)}; going on from {path.name}", file=sys.stderr)
+                print(visible(f"{folder.path}: damaged: {'; '.join(damages)}; going on from {path.name}"), file=sys.stderr)
             return path
         damages.append(f"{path.name} ({damage})")
     if damages:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
-from twosome.files import sha256, write_atomic
+from twosome.files import sha256, write_atomic, writing
 from twosome.former import upgraded
 from twosome.plain import read_json, read_yaml
 from twosome.storage.table import Table
@@ -102,11 +102,16 @@ class RunFolder:
         """Write the agent's export into the folder that it names, atomically."""
         if agent.export_folder is None:
             return
+        self.path.stat()  # raises FileNotFoundError if it was renamed or removed: agents make the folders that they need
         part, final = self.path / ".export.part", self.path / agent.export_folder
         shutil.rmtree(part, ignore_errors=True)
-        agent.export(part)
-        shutil.rmtree(final, ignore_errors=True)
-        part.replace(final)
+        try:
+            with writing(final):
+                agent.export(part)
+            shutil.rmtree(final, ignore_errors=True)
+            part.replace(final)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     def load(self, agent: Exported) -> None:
         """Load the agent's export.
@@ -179,7 +184,7 @@ class RunFolder:
         """Copy small files of a finished run into another folder, as far as they exist. names: all of RESULTS or some."""
         for file in names:
             if (self.path / file).exists():
-                write_atomic(to / file, (self.path / file).read_bytes())
+                write_atomic(to / file, (self.path / file).read_bytes(), parents=True)
 
     def copy_labelled(self, to: Path, label: str | None) -> None:
         """Copy RESULTS into another folder. label: of the copy; None: the method's name.

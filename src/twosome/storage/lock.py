@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from twosome.errors import UserError
+from twosome.errors import RunError, UserError
 
 LOCK = ".lock"
 TIMEOUT = 0.2
@@ -40,11 +40,21 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Lock a folder as `locked` does, and leave what is in it as it is: the folder of a search, whose runs have folders below."""
+    """Lock a folder as `locked` does, and leave what is in it as it is: the folder of a search, whose runs have folders below.
+
+    Raises RunError where the folder was renamed or removed meanwhile.
+    """
     lock = _acquired(folder)
+    moved = RunError(f"{folder}: was renamed or removed while it was in use; put it back or name its new place, and go on there")
     try:
         (folder / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
+        if not (folder / LOCK).exists():
+            raise moved
+    except Exception as error:
+        if (folder / LOCK).exists():
+            raise
+        raise moved from error
     finally:
         (folder / LOCK).unlink(missing_ok=True)  # still locked, so nobody else's
         lock.release()

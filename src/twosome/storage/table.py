@@ -63,7 +63,6 @@ class Table:
             self.path.unlink(missing_ok=True)
 
     def _append(self, content: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("ab") as file:

@@ -5,7 +5,6 @@ import math
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from twosome.evaluation.interference.figure import draw
 from twosome.evaluation.records import LATER, Record, same
 from twosome.files import write_atomic
 from twosome.storage.folder import RunFolder
+from twosome.terminal import Console
 
 FILE, TABLE, FIGURE = "interference.json", "interference.csv", "interference.png"
 FILES = {FILE: "the numbers above", TABLE: "every situation and action", FIGURE: "a picture of them"}

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from twosome.evaluation.records import LATER, same
 from twosome.evaluation.retention import texts
 from twosome.storage.folder import RunFolder
+from twosome.terminal import Console
 
 if TYPE_CHECKING:
     from twosome.evaluation.retention.drift import DriftProbe

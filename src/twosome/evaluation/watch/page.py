@@ -29,4 +29,4 @@ def write(path: Path, data: Mapping[str, Any]) -> None:
     filled = {name: path.read_text(encoding="utf-8") for name, path in PARTS.items()}
     filled |= {"title": html.escape(str(data["title"])), "data": content}
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], TEMPLATE.read_text(encoding="utf-8"))
-    write_atomic(path, page)
+    write_atomic(path, page, parents=True)

@@ -20,7 +20,7 @@ class Folder:
 
     def text(self, name: str, content: str) -> None:
         """Write a text file."""
-        self.paths.append(write_atomic(self.path / name, content))
+        self.paths.append(write_atomic(self.path / name, content, parents=True))
 
     def csv(self, name: str, data: pd.DataFrame) -> None:
         """Write name.csv."""

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import yaml
 
+from twosome.errors import visible
 from twosome.report.data.collection import by_task, ordinary, without_ablations
 from twosome.report.data.published import WATCH
 from twosome.report.data.run import Run
-from twosome.report.messages import one_line
 from twosome.report.output import style
 from twosome.report.output.folder import Folder
 from twosome.report.output.tables import Table, to_html
@@ -173,7 +173,7 @@ def _run(run: Run, out: Path) -> str:
     config = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
     return (
         f"<details><summary>{html.escape(', '.join(summary))}{'' if run.finished else ' (unfinished)'}</summary><div>"
-        f'<p>Folder: <a href="{link}/">{html.escape(one_line(str(run.source)))}</a></p>'
+        f'<p>Folder: <a href="{link}/">{html.escape(visible(str(run.source)))}</a></p>'
         f"<h4>Provenance</h4><pre>{html.escape(origin)}</pre><h4>Configuration</h4><pre>{html.escape(config)}</pre></div></details>"
     )
 
@@ -196,7 +196,7 @@ def written(page: Page, lacking: Mapping[str, str], styles: str) -> str:
     sections = []
     for name, (part, section) in SECTIONS.items():
         why = lacking.get(part or "")
-        body = f'<p class="soft">{html.escape(one_line(f"Not made: {why}"))}.</p>' if why else section(page)
+        body = f'<p class="soft">{html.escape(visible(f"Not made: {why}"))}.</p>' if why else section(page)
         sections.append(f'<section id="{anchors[name]}"><h2>{name}</h2>\n{body}</section>')
     body = "\n".join(sections)
     links = "".join(f'<a href="#{anchor}">{name}</a>' for name, anchor in anchors.items())
