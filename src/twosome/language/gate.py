@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 
 from twosome.decision import DecisionText
+from twosome.errors import UserError
 from twosome.language.attention import uses_tree_attention
 from twosome.language.config import EngineConfig
 from twosome.language.encoder_decoder import EncoderDecoderScorer
@@ -70,6 +71,7 @@ def engine_of(lm: LanguageModel, norm: Normalization, options: EngineConfig | No
 def checked(lm: LanguageModel) -> Check:
     """Compare engines with plain rows, in the run's dtype, with the model as it is and with an adapter that is not zero."""
     tolerance = TOLERANCES[lm.dtype]
+    _check_causal(lm, tolerance)
     rows = Rows(lm, _sum)
     expected = _token_logprobs(lm, rows)
     reason, largest, mean = "", None, None
@@ -92,6 +94,19 @@ def checked(lm: LanguageModel) -> Check:
         reason = f"token trees differ by up to {largest:.2g} nats, {mean:.2g} on average ({tolerance:g} allowed)"
         reason += f"; rows take {slower:.1f} times as long for the decisions that were compared"
     return Check("rows", 0, largest, mean, tolerance, f"each action is a row: {reason}")
+
+
+@torch.no_grad()
+def _check_causal(lm: LanguageModel, tolerance: float) -> None:
+    """Raise UserError for a decoder-only model in which a token's logits depend on later tokens, so that it has no P(action)."""
+    if lm.base.config.is_encoder_decoder:
+        return
+    (prompt, actions), *_ = DECISIONS
+    ids = torch.tensor([lm.tokenizer(f"{prompt} {actions[0]}")["input_ids"]], device=lm.base.device)
+    with lm.computing():
+        whole, part = (lm.base(input_ids=some, use_cache=False).logits[0, :4].float() for some in (ids, ids[:, :6]))
+    if not (whole.log_softmax(dim=-1) - part.log_softmax(dim=-1)).abs().mean() <= tolerance:
+        raise UserError(f"model.path={lm.name}: a token's probability depends on later tokens; expected a causal language model")
 
 
 def _candidates(lm: LanguageModel) -> Iterator[Callable[[], Engine]]:

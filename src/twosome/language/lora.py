@@ -22,6 +22,8 @@ DEFAULT_TARGETS = (
     ("q_proj", "v_proj"),
     ("q", "v"),
     ("query", "value"),
+    ("query_proj", "value_proj"),
+    ("Wq", "Wv"),
     ("query_key_value",),
     ("qkv_proj",),
     ("c_attn",),

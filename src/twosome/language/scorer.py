@@ -32,9 +32,9 @@ T = TypeVar("T")
 class Scorer(Engine):
     """The engine of decoder-only models.
 
-    Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions. A tree is not larger
-    than an attention window of the model, since its mask has no windows, and some families count the distance of tokens by their
-    places in the row. Larger decisions are computed by `Rows`.
+    Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions. A row is not longer
+    than an attention window of the model, since a tree's mask has no windows, and some families count the distance of tokens by
+    their places in the row. Larger decisions are computed by `Rows`.
 
     tokens_computed: the number of input tokens so far; where the lower layers are cached (lower_layers.py), a token counts by the
     share of the layers above them. What the lower layers compute is not counted: it depends on what the cache holds, which a
@@ -56,7 +56,8 @@ class Scorer(Engine):
         self.options = EngineConfig(row_tokens, batch_tokens, cache_mb, scores)
         self.tokens_projected = 0
         self.rows = Rows(lm, norm, batch_tokens, scores)
-        self.longest = least_entry(lm.base.config, WINDOWS)
+        window = least_entry(lm.base.config, WINDOWS)
+        self.longest = None if window is None else window * 8 // 9  # `padded_size` adds up to an eighth
         self.hidden_size, self.tokenize = self.rows.hidden_size, self.rows.tokenize
         self.backbone: Any = lm.backbone
         self.output = OutputLayer(lm.base, lm.backbone)
@@ -133,12 +134,13 @@ class Scorer(Engine):
     def row_tokens(self) -> int:
         """Nodes per token tree. The default with attention in blocks is batch_tokens, otherwise ROW_TOKENS."""
         nodes = self.options.row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
-        return nodes if self.longest is None else min(nodes, self.longest)
+        return min(nodes, self.longest or nodes)
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens per forward pass. The default depends on the model's current device."""
-        return self.options.batch_tokens or BATCH_TOKENS[self.device.type]
+        """Tokens per forward pass (with attention in blocks: one row). The default depends on the model's current device."""
+        tokens = self.options.batch_tokens or BATCH_TOKENS[self.device.type]
+        return min(tokens, self.longest or tokens) if self.in_blocks else tokens
 
     @property
     def in_blocks(self) -> bool:
