@@ -34,7 +34,8 @@ def resume_command(folder: Path, config: DictConfig | None = None) -> str:
     """
     words = [*command("run"), f"resume={folder}"]
     if config is not None:
-        for source in HydraConfig.get().runtime.config_sources:
+        # Processes of trainer=fsdp other than the first get their configuration from it.
+        for source in HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else ():
             if source.provider == "command-line":
                 words += ["--config-dir", _relative(Path(source.path))]
         if config.trust or any(foreign(config)):
