@@ -26,18 +26,19 @@ SMALL = [
     "ppo.num_steps=8",
     "ppo.num_minibatches=2",
     "total_steps=96",
-    "evaluation.episodes=3",
+    "evaluation.episodes=1",
     "evaluation.gif=false",
+    "retention.drift=false",
 ]
 TINY = ["model=tiny_random", *SMALL]
 RUNS = {
     "overcooked": [*SMALL],
     "virtualhome": ["env=virtualhome", *SMALL],
-    "babyai_text": ["env=babyai_text", "retention.drift=false", *SMALL],
+    "babyai_text": ["env=babyai_text", "env.task=go_to", "env.kwargs.room_size=6", "env.kwargs.num_objects=2", *SMALL],
     "ppo": ["baseline=ppo", *SMALL],
     "poad": ["baseline=poad", *TINY],
     "grpo": ["baseline=grpo", *TINY],
-    "drrn": ["baseline=drrn", "total_steps=200", "evaluation.episodes=3", "evaluation.gif=false"],
+    "drrn": ["baseline=drrn", "total_steps=200", "evaluation.episodes=1", "evaluation.gif=false"],
     "fsdp": ["trainer=fsdp", "trainer.accelerator=cpu", *TINY],
     "resumed": [*TINY, "total_steps=3200"],
 }
@@ -67,7 +68,8 @@ def kept(folder: Path, out: Path) -> None:
     metrics = pd.read_csv(folder / "metrics.csv", dtype=str)
     timings = [name for name in metrics if any(part in name for part in TIMES)]
     metrics.drop(columns=timings).to_csv(out / "metrics.csv", index=False)
-    shutil.copy(folder / "episodes.csv", out)
+    if (folder / "episodes.csv").exists():
+        shutil.copy(folder / "episodes.csv", out)
     records = json.loads((folder / "evaluation.json").read_text())
     (out / "evaluation.json").write_text(json.dumps([untimed(each) for each in records], indent=1))
     weights = sorted(path for name in ("adapter", "model", "policy") for path in folder.glob(f"{name}/*.safetensors"))
