@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fault_tools import error_line, flip_a_bit, truncate
+from fault_tools import assert_goes_on_as, error_line, flip_a_bit, stopped, truncate
 from omegaconf import OmegaConf
 
 
@@ -118,3 +118,26 @@ def test_a_folder_that_holds_something_else_is_one_line(suite, undisturbed, tmp_
     (folder / "DONE").unlink()
     change(folder)
     assert said in error_line(*suite("run", f"resume={folder}"), code)
+
+
+def test_a_checkpoint_cannot_name_files_to_be_removed(suite, monkeypatch, undisturbed, tmp_path):
+    """Lightning's ModelCheckpoint removes what its state in a checkpoint names, by any of fsspec's protocols."""
+    folder, precious = stopped(suite, monkeypatch, tmp_path / "run"), tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis").touch()
+    key = (
+        "ModelCheckpoint{'monitor': 'update', 'mode': 'max', 'every_n_train_steps': 0, 'every_n_epochs': 1, "
+        "'train_time_interval': None}"
+    )
+    worst = f"local://{precious}"
+    state = {
+        **dict.fromkeys(("best_model_score", "best_model_path", "current_score", "last_model_path"), ""),
+        **{"dirpath": str(folder / "checkpoints"), "kth_best_model_path": worst, "kth_value": torch.tensor(1.0)},
+        "best_k_models": {worst: torch.tensor(1.0), "another": torch.tensor(2.0)},
+    }
+    for path in folder.glob("checkpoints/*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        content["callbacks"][key] = state
+        torch.save(content, path)
+    assert_goes_on_as(suite, folder, undisturbed)
+    assert (precious / "thesis").exists()

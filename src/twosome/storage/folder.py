@@ -74,7 +74,7 @@ class RunFolder:
     @property
     def saved_updates(self) -> list[Path]:
         """The checkpoints, the newest first."""
-        return sorted(self.checkpoints.glob("update=*.ckpt"), reverse=True)
+        return sorted(self.checkpoints.glob("update=*.ckpt"), key=lambda path: (len(path.name), path.name), reverse=True)
 
     @property
     def started(self) -> bool:

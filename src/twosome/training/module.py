@@ -69,7 +69,6 @@ class LearningModule(LightningModule):
         episodes = self.runner.take_episodes()
         metrics = {"update": self.current_epoch + 1, "env_steps": self.runner.env_steps,
                    "optimizer_steps": self.optimizer_steps, **summarize(episodes)}  # fmt: skip
-        self.log("update", float(self.current_epoch + 1), logger=False)  # monitored by the checkpoint callback
         return {"metrics": metrics | learned | self.agent.counters() | timing, "episodes": episodes}
 
     @contextmanager
