@@ -69,9 +69,9 @@ def test_a_folder_whose_files_are_damaged_is_one_line(suite, undisturbed, tmp_pa
     assert str(folder / name) in error_line(*suite("run", f"resume={folder}", "seed=5"), 2)
 
 
-def wider(folder):
+def another_run(folder):
     config = OmegaConf.load(folder / "config.yaml")
-    config.tuning.rank += 1
+    config.seed += 1
     OmegaConf.save(config, folder / "config.yaml")
 
 
@@ -104,7 +104,11 @@ def locked_by_a_folder(folder):
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
-        (wider, 2, "in the checkpoint and (9, 32) by config.yaml; expected the configuration that the run began with"),
+        (
+            another_run,
+            2,
+            "resume: the checkpoint is of a run with another configuration than config.yaml; expected this run's own",
+        ),
         (binary, 2, "episodes.csv: expected a readable table ("),
         (of_a_list, 2, "(no mapping)"),
         (of_weights_alone, 2, "(no checkpoint of a run: it lacks callbacks, epoch, "),

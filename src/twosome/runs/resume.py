@@ -72,9 +72,12 @@ def differences(config: DictConfig, other: DictConfig) -> list[str]:
     return sorted(key for key in one.keys() | two.keys() if (key in one, one.get(key)) != (key in two, two.get(key)))
 
 
-def fingerprint(config: DictConfig) -> str:
-    """Return a hash of eight hexadecimal digits; it is equal for configurations without `differences`."""
-    text = json.dumps(_relevant(config), sort_keys=True)
+def fingerprint(config: DictConfig, *without: str) -> str:
+    """Return a hash of eight hexadecimal digits; it is equal for configurations without `differences`.
+
+    without: groups that do not count.
+    """
+    text = json.dumps({name: value for name, value in _relevant(config).items() if name not in without}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
