@@ -1,12 +1,15 @@
 """Folders of runs that come from elsewhere, or were changed: one line says so, and no code of theirs runs."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from checkout import ROOT
 from fault_tools import assert_goes_on_as, error_line, flip_a_bit, stopped, truncate
 from omegaconf import OmegaConf
 
@@ -145,3 +148,49 @@ def test_a_checkpoint_cannot_name_files_to_be_removed(suite, monkeypatch, undist
         torch.save(content, path)
     assert_goes_on_as(suite, folder, undisturbed)
     assert (precious / "thesis").exists()
+
+
+def link(path, tmp_path):
+    (tmp_path / "key").write_text("secret")
+    path.symlink_to(tmp_path / "key")
+
+
+def link_within(path, tmp_path):
+    path.symlink_to("config.yaml")
+
+
+def pipe(path, tmp_path):
+    os.mkfifo(path)
+
+
+OPENING = {
+    "run": ["resume=RUN"],
+    "evaluate": ["run=RUN", "episodes=2"],
+    "watch": ["run=RUN", "episodes=1", "to=watch.html"],
+    "export": ["run=RUN", "to=exported"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "put"), [("retention.csv", link), ("DONE", pipe), ("tensorboard/hparams.yaml", pipe), ("latest", link_within)]
+)
+def test_whoever_opens_a_folder_wants_files_and_folders_only(suite, undisturbed, tmp_path, name, put):
+    """A link's target would be read, copied or written; a pipe is waited for."""
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / name).unlink(missing_ok=True)
+    put(folder / name, tmp_path)
+    for command, words in OPENING.items():
+        line = error_line(*suite(command, *(word.replace("RUN", str(folder)) for word in words)), 2)
+        assert f"{folder / name}: expected only files and folders in {folder}, this is a " in line
+    words = [sys.executable, str(ROOT / "analysis" / "summary.py"), str(folder), "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith(f"error: {folder / name}: expected only files and folders")
+    assert not [path for path in (tmp_path / "exported", tmp_path / "out", tmp_path / "watch.html") if path.exists()]
+
+
+def test_the_folder_itself_may_be_a_link_and_weights_and_biases_may_have_some(suite, undisturbed, tmp_path):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / "wandb").mkdir()
+    (folder / "wandb" / "latest-run").symlink_to("run-1")
+    (tmp_path / "alias").symlink_to(folder)
+    assert suite("run", f"resume={tmp_path / 'alias'}") == (0, f"{tmp_path / 'alias'}: finished already\n")

@@ -23,7 +23,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
 
     asked: the composition of the command line. Raises UserError if it describes another run.
     """
-    config = folder.config
+    config = folder.opened().config
     if different := differences(asked, config):
         here, there = (dict(leaves(_relevant(each))) for each in (config, asked))
         shown = ", ".join(f"{key}={here.get(key, 'unset')} (not {there.get(key, 'unset')})" for key in different[:5])
@@ -43,7 +43,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
     except for ``trainer``, so that a run can continue on another machine. Raises UserError if folder holds no run, an override
     differs, or the run's configuration names code from outside the suite.
     """
-    config = folder.config
+    config = folder.opened().config
     choices = folder.read_json("choices.json", {})
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
