@@ -1,11 +1,32 @@
-"""Write files atomically, compute their checksums, and name the folder of caches."""
+"""Open folders of others, write files atomically, compute their checksums, and name the folder of caches."""
 
+import contextlib
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from twosome.errors import UserError
+
+
+def check_folder(folder: Path) -> None:
+    """Open the folder of a run, or of published tables, which may come from anybody: check that all in it is a file or a folder.
+
+    A link can lead to a file that is nobody's business or that would be overwritten, and a pipe is waited for. Raises UserError.
+    """
+    for parent, folders, files in os.walk(folder):
+        if Path(parent) == folder / "wandb":  # Weights & Biases puts links to its logs there; nothing is read from it
+            folders.clear()
+            continue
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            with contextlib.suppress(FileNotFoundError):  # a run that is under way writes and removes files
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    kind = "a link" if stat.S_ISLNK(mode) else "a pipe or a device"
+                    raise UserError(f"{path}: expected only files and folders in {folder}, this is {kind}; remove it")
 
 
 def write_atomic(path: Path, content: str | bytes, parents: bool = False) -> Path:

@@ -82,8 +82,6 @@ def read_json(file: Path, kind: type) -> Any:
 
 
 def _read(file: Path, parse: Callable[[str], Any], kind: type, max_bytes: int) -> Any:
-    if not file.is_file():  # reading from a pipe or a device may never end
-        raise ValueError("it is not a file" if file.exists() else "it is not there")
     if (size := file.stat().st_size) > max_bytes:
         raise ValueError(f"it has {size:,} bytes, expected at most {max_bytes:,}")
     content = parse(file.read_text(encoding="utf-8"))

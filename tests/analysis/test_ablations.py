@@ -148,6 +148,14 @@ def test_what_is_said_follows_from_the_intervals(value_heads, tmp_path):
     }
 
 
+def test_a_folder_of_this_name_of_ones_own_is_left_alone(value_heads, tmp_path):
+    (tmp_path / "ablations").mkdir()
+    (tmp_path / "ablations" / "value_head.md").write_text("mine")
+    with pytest.raises(UserError, match=r"ablations: holds value_head.md, which this command did not write"):
+        made("ablations", value_heads, "--out", tmp_path)
+    assert (tmp_path / "ablations" / "value_head.md").read_text() == "mine"
+
+
 def test_two_seeds_are_compared_with_nothing(tmp_path):
     heads(tmp_path / "runs", seeds=2, tasks=["tomato_salad"])
     text = made("ablations", tmp_path / "runs", "--out", tmp_path)["value_head.md"].read_text()

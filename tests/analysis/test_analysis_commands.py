@@ -15,7 +15,7 @@ from command_tools import AGAINST, FEW, WRITES, made
 from PIL import Image
 
 import curves
-from twosome.report.output.files import DPI
+from twosome.report.output.files import DPI, FIGURES
 from twosome.report.output.folder import Folder
 from twosome.report.results.summary_table import ALL
 from twosome.report.statistics.axes import AXES
@@ -82,7 +82,7 @@ def test_published_tables_give_the_same_bytes(study, results, tmp_path):
 
 
 def test_nothing_of_a_file_is_left_behind(results):
-    assert {path.name for path in results.iterdir()} == WRITES["report"]
+    assert {path.name for path in results.iterdir()} == WRITES["report"] | {FIGURES}
 
 
 def test_plotted_numbers(results):

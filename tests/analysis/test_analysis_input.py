@@ -8,6 +8,7 @@ from analysis_tools import SCRIPTS, add_retention, make_run
 
 from twosome.errors import visible
 from twosome.report.data import published
+from twosome.report.output.files import FIGURES, PUBLISHED
 
 OUTS = {
     "FILE": "it is a file",
@@ -51,24 +52,30 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path, capsys):
     (tmp_path / "out" / "summary.md").mkdir(parents=True)
     line = refused(capsys, "summary", tmp_path / "run", "--out", tmp_path / "out", "--bootstrap-samples", "2", code=1)
     assert f"{tmp_path / 'out' / 'summary.md'}: Is a directory; " in line
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.md"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {FIGURES, "summary.md"}
 
 
 def test_names_in_files_do_not_reach_the_terminal():
     assert visible("a\nb\x1b[31m é") == r"a\nb\x1b[31m é"
 
 
-@pytest.mark.parametrize("name", ["README.md", "runs", ".hidden", "curves.csv.bak"])
-def test_publish_refuses_a_folder_with_other_things(tmp_path, capsys, name):
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_files_of_ones_own_are_not_replaced(tmp_path, capsys, script):
+    """Nor are those of publish.py by the other commands, nor theirs by it."""
     make_run(tmp_path / "run")
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / name).write_text("kept")
-    line = refused(capsys, "publish", tmp_path / "run", "--out", tmp_path / "docs")
-    assert (
-        f"--out {tmp_path / 'docs'}: holds {name}, which publish.py did not write; expected a folder that is new, empty" in line
-    )
-    assert [path.name for path in (tmp_path / "docs").iterdir()] == [name]
-    assert (tmp_path / "docs" / name).read_text() == "kept"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "curves.csv").write_text("kept")
+    other = "summary" if script == "publish" else "publish"
+    words = ("--bootstrap-samples", "2") if other == "summary" else ()
+    assert import_module(other).main([str(tmp_path / "run"), "--out", str(tmp_path / "written"), *words]) == 0
+    capsys.readouterr()
+    for folder in (tmp_path / "mine", tmp_path / "written"):
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        line = refused(capsys, script, tmp_path / "run", "--out", folder)
+        assert (
+            f"--out {folder}: holds {min(before).name}, which this command did not write; expected a folder that is new" in line
+        )
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_publish_takes_a_folder_of_its_own_and_leaves_nothing_of_earlier_runs(tmp_path, capsys):
@@ -77,7 +84,7 @@ def test_publish_takes_a_folder_of_its_own_and_leaves_nothing_of_earlier_runs(tm
     make_run(tmp_path / "plain")
     for run, tables in (("asked", set(published.TABLES)), ("plain", set(published.FILES))):
         assert import_module("publish").main([str(tmp_path / run), "--out", str(tmp_path / "out")]) == 0
-        assert {path.name for path in (tmp_path / "out").iterdir()} == tables
+        assert {path.name for path in (tmp_path / "out").iterdir()} == tables | {PUBLISHED}
         (read,) = published.read(tmp_path / "out")
         assert len(read.retained.drift) == (run == "asked")
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import shutil
 from importlib import import_module
 from itertools import cycle
@@ -207,12 +206,10 @@ def test_wrong_files(folder, file, text):
 
 
 @pytest.mark.parametrize("file", [*FILES, *TABLES])
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file(folder, file, make):
-    """A named pipe would be waited for."""
+def test_a_folder_in_place_of_a_file(folder, file):
     (folder / file).unlink()
-    make(folder / file)
-    assert_refused(folder, file, f": expected a readable {'table' if file in TABLES else 'file'} (it is not a file)")
+    (folder / file).mkdir()
+    assert_refused(folder, file, f": expected a readable {'table' if file in TABLES else 'file'} (Is a directory)")
 
 
 @pytest.mark.parametrize("file", [*FILES, *TABLES])

@@ -15,6 +15,7 @@ import report
 from twosome.errors import UserError
 from twosome.report.data import collection, published
 from twosome.report.data.run_folder import read_folder
+from twosome.report.output.files import FIGURES, claim
 from twosome.report.results import generalization_figures
 from twosome.report.results.claims_table import shown_by_paper
 from twosome.report.results.generalization_tables import rows as collect
@@ -212,7 +213,7 @@ def test_rates_of_the_paper_are_possible(task):
 def test_agents_that_were_played_in_another_environment_only(tmp_path, capsys):
     """Nothing of the first table and figure, which the report then does not have either, whatever an earlier one left."""
     add_records(make_run(tmp_path / "run", steps=1024), unseen_records("cheese", 0.9, env=VIRTUALHOME))
-    (tmp_path / "out").mkdir()
+    claim(tmp_path / "out", FIGURES)
     (tmp_path / "out" / "generalization.md").write_text("of other runs")
     names = {f"transfer.{suffix}" for suffix in ("csv", "md", "tex", "pdf", "png")}
     assert set(made(tmp_path / "run", "--out", tmp_path / "out")) == names

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from checkout import ROOT, started_script
+from checkout import ROOT, result, started_script
 from fault_tools import (
     FRAGILE,
     OPTIONS,
@@ -157,6 +157,39 @@ def test_a_folder_that_is_renamed_under_a_run(suite, tmp_path, undisturbed, file
     assert f"{folder}: was renamed or removed while it was in use; put it back or name its new place" in line
     assert not folder.exists()
     assert_goes_on_as(suite, moved, undisturbed)
+
+
+# folders
+
+
+def test_a_run_begins_in_a_new_or_empty_folder_only(suite, tmp_path):
+    """The test runs in tmp_path, the project of somebody who types hydra.run.dir=. there."""
+    for name in ("model/weights", "adapter/notes", "metrics.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    for name, content in (("evaluation.json", "[]"), ("provenance.json", "{}")):
+        (tmp_path / name).write_text(content)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    line = error_line(*suite("run", *OPTIONS, "hydra.run.dir=."), 2)
+    assert f"run folder {tmp_path}: expected a folder that is new, empty or this run's own; there is adapter in it" in line
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_checkpoints_of_another_run_are_not_gone_on_from(suite, undisturbed, tmp_path):
+    shutil.copytree(undisturbed / "checkpoints", tmp_path / "run" / "checkpoints")
+    line = error_line(*suite("run", *OPTIONS, "seed=6", f"hydra.run.dir={tmp_path / 'run'}"), 2)
+    assert "there is checkpoints in it" in line
+
+
+def test_what_a_run_leaves_that_is_killed_before_it_begins_is_taken_over(suite, tmp_path, undisturbed):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in (".lock", "choices.json", ".config.yaml.1.part"):
+        (folder / name).write_text("{}")
+    hydras = ["hydra/job_logging=default", "hydra.output_subdir=.hydra"]  # which Hydra writes before the run begins
+    code, errors = suite("run", *OPTIONS, *hydras, f"hydra.run.dir={folder}")
+    assert code == 0, errors
+    assert result(folder) == result(undisturbed)
 
 
 # disks

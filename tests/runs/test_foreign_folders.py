@@ -1,14 +1,16 @@
 """Folders of runs that come from elsewhere, or were changed: one line says so, and no code of theirs runs."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from checkout import ROOT, run
-from fault_tools import error_line, flip_a_bit, truncate
+from fault_tools import assert_goes_on_as, error_line, flip_a_bit, stopped, truncate
 from omegaconf import OmegaConf
 
 
@@ -88,9 +90,9 @@ def test_texts_of_a_folder_do_not_control_the_terminal(undisturbed, tmp_path, na
         assert r"\x1b]0;pwned" in ended.output
 
 
-def wider(folder):
+def another_run(folder):
     config = OmegaConf.load(folder / "config.yaml")
-    config.tuning.rank += 1
+    config.seed += 1
     OmegaConf.save(config, folder / "config.yaml")
 
 
@@ -123,7 +125,11 @@ def locked_by_a_folder(folder):
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
-        (wider, 2, "in the checkpoint and (9, 32) by config.yaml; expected the configuration that the run began with"),
+        (
+            another_run,
+            2,
+            "resume: the checkpoint is of a run with another configuration than config.yaml; expected this run's own",
+        ),
         (binary, 2, "episodes.csv: expected a readable table ("),
         (of_a_list, 2, "(no mapping)"),
         (of_weights_alone, 2, "(no checkpoint of a run: it lacks callbacks, epoch, "),
@@ -137,3 +143,72 @@ def test_a_folder_that_holds_something_else_is_one_line(suite, undisturbed, tmp_
     (folder / "DONE").unlink()
     change(folder)
     assert said in error_line(*suite("run", f"resume={folder}"), code)
+
+
+def test_a_checkpoint_cannot_name_files_to_be_removed(suite, monkeypatch, undisturbed, tmp_path):
+    """Lightning's ModelCheckpoint removes what its state in a checkpoint names, by any of fsspec's protocols."""
+    folder, precious = stopped(suite, monkeypatch, tmp_path / "run"), tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis").touch()
+    key = (
+        "ModelCheckpoint{'monitor': 'update', 'mode': 'max', 'every_n_train_steps': 0, 'every_n_epochs': 1, "
+        "'train_time_interval': None}"
+    )
+    worst = f"local://{precious}"
+    state = {
+        **dict.fromkeys(("best_model_score", "best_model_path", "current_score", "last_model_path"), ""),
+        **{"dirpath": str(folder / "checkpoints"), "kth_best_model_path": worst, "kth_value": torch.tensor(1.0)},
+        "best_k_models": {worst: torch.tensor(1.0), "another": torch.tensor(2.0)},
+    }
+    for path in folder.glob("checkpoints/*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        content["callbacks"][key] = state
+        torch.save(content, path)
+    assert_goes_on_as(suite, folder, undisturbed)
+    assert (precious / "thesis").exists()
+
+
+def link(path, tmp_path):
+    (tmp_path / "key").write_text("secret")
+    path.symlink_to(tmp_path / "key")
+
+
+def link_within(path, tmp_path):
+    path.symlink_to("config.yaml")
+
+
+def pipe(path, tmp_path):
+    os.mkfifo(path)
+
+
+OPENING = {
+    "run": ["resume=RUN"],
+    "evaluate": ["run=RUN", "episodes=2"],
+    "watch": ["run=RUN", "episodes=1", "to=watch.html"],
+    "export": ["run=RUN", "to=exported"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "put"), [("retention.csv", link), ("DONE", pipe), ("tensorboard/hparams.yaml", pipe), ("latest", link_within)]
+)
+def test_whoever_opens_a_folder_wants_files_and_folders_only(suite, undisturbed, tmp_path, name, put):
+    """A link's target would be read, copied or written; a pipe is waited for."""
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / name).unlink(missing_ok=True)
+    put(folder / name, tmp_path)
+    for command, words in OPENING.items():
+        line = error_line(*suite(command, *(word.replace("RUN", str(folder)) for word in words)), 2)
+        assert f"{folder / name}: expected only files and folders in {folder}, this is a " in line
+    words = [sys.executable, str(ROOT / "analysis" / "summary.py"), str(folder), "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith(f"error: {folder / name}: expected only files and folders")
+    assert not [path for path in (tmp_path / "exported", tmp_path / "out", tmp_path / "watch.html") if path.exists()]
+
+
+def test_the_folder_itself_may_be_a_link_and_weights_and_biases_may_have_some(suite, undisturbed, tmp_path):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    (folder / "wandb").mkdir()
+    (folder / "wandb" / "latest-run").symlink_to("run-1")
+    (tmp_path / "alias").symlink_to(folder)
+    assert suite("run", f"resume={tmp_path / 'alias'}") == (0, f"{tmp_path / 'alias'}: finished already\n")

@@ -76,7 +76,7 @@ def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str
     made.on_save_checkpoint(state)
     made.on_load_checkpoint(state | {"state_dict": older})
     for wrong in ({**older, "agent.other": None}, {"agent._extra_state": None}):
-        with pytest.raises(UserError, match="weights of another agent"):
+        with pytest.raises(UserError, match="of another version"):
             made.on_load_checkpoint(state | {"state_dict": wrong})
 
 

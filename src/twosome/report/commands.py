@@ -17,6 +17,7 @@ from twosome.errors import UserError, visible
 from twosome.report.data import collection
 from twosome.report.data.repeats import COUNTED
 from twosome.report.data.run import Run
+from twosome.report.output.files import FIGURES, check_own
 from twosome.report.statistics import smoothing
 from twosome.report.statistics.estimates import Bootstrap
 
@@ -26,7 +27,7 @@ Make = Callable[[argparse.Namespace], Iterable[Path]]
 class Parser(argparse.ArgumentParser):
     """Reports bad options like any other bad input. Its help begins with what the command does, and examples."""
 
-    about = ""
+    about, mark = "", FIGURES
 
     def format_help(self) -> str:
         """Return the text of --help; argparse calls this."""
@@ -37,13 +38,13 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; --help lists the options")
 
 
-def parser(description: str | None, default_out: str = "results") -> Parser:
+def parser(description: str | None, default_out: str = "results", mark: str = FIGURES) -> Parser:
     """Make a command's parser with the options that all commands have.
 
-    description: what the command does, and examples; the beginning of --help.
+    description: what the command does, and examples; the beginning of --help. mark: of the folders into which it writes.
     """
     made = Parser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    made.about = cleandoc(description or "")
+    made.about, made.mark = cleandoc(description or ""), mark
     made.add_argument("runs", nargs="+", type=Path, help="folders, searched for run folders and for published tables")
     made.add_argument("--out", type=Path, default=Path(default_out), help="folder to write into")
     made.add_argument("--seeds", type=seeds, help="only these seeds, as in 0,1,2; a method that lacks one is an error")
@@ -77,6 +78,7 @@ def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int
     try:
         options = made.parse_args(arguments)
         check_out(options.out)
+        check_own(options.out, made.mark)
         written = list(make(options))
     except UserError as error:
         signals.check()

@@ -55,8 +55,8 @@ def of_each_task(runs: Path) -> dict[str, tuple[RunFolder, str]]:
         raise UserError(f"runs={runs}: no such folder; expected a folder that holds finished runs")
     folders = [RunFolder(file.parent) for file in sorted(runs.rglob("config.yaml"))]
     found: dict[str, list[Candidate]] = {}
-    for folder in folders:
-        is_run = folder.done and (folder.path / "adapter").is_dir() and TAKEN not in folder.read_json("provenance.json", {})
+    for folder in (each for each in folders if each.done):
+        is_run = (folder.opened().path / "adapter").is_dir() and TAKEN not in folder.read_json("provenance.json", {})
         if is_run:
             candidate = Candidate(folder)
             found.setdefault(candidate.task, []).append(candidate)

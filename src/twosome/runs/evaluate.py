@@ -125,7 +125,7 @@ def finished_run(path: Path, option: str = "run") -> RunFolder:
     folder = RunFolder(path)
     if not folder.started:
         raise UserError(f"{option}={path}: expected a config.yaml in it; name the folder of a run")
-    if not folder.done:
+    if not folder.opened().done:
         raise UserError(f"{option}={path}: this run is not finished; finish it with: {resume_command(path)}")
     return folder
 

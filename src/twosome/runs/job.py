@@ -18,6 +18,7 @@ from twosome.identity import identity
 from twosome.language.config import check_path
 from twosome.policies.context import MakeEnv
 from twosome.runs.loggers import check_loggers
+from twosome.runs.resume import fingerprint
 from twosome.runs.trust import check_places
 from twosome.storage.folder import CHECKSUMS, RunFolder
 
@@ -155,7 +156,8 @@ class Job:
         if checkpoint is None:
             self.evaluate(agent, "before")
             agent.counters()  # what was counted so far is not training's
-        fit = Fit(self.config, self.settings, self.folder, self.make_env, self.processes)
+        own = fingerprint(self.config, "trainer")  # with which a run may go on elsewhere
+        fit = Fit(self.config, self.settings, self.folder, self.make_env, own, self.processes)
         if probe and self.retention.every:
             fit.probe(probe, self.retention.every)
         fit.run(agent, self.algorithm, checkpoint)

@@ -23,7 +23,7 @@ def same_config(asked: DictConfig, folder: RunFolder) -> DictConfig:
 
     asked: the composition of the command line. Raises UserError if it describes another run.
     """
-    config = folder.config
+    config = folder.opened().config
     if different := differences(asked, config):
         here, there = (dict(leaves(_relevant(each))) for each in (config, asked))
         shown = ", ".join(f"{key}={here.get(key, 'unset')} (not {there.get(key, 'unset')})" for key in different[:5])
@@ -41,7 +41,7 @@ def resumed_config(asked: DictConfig, folder: RunFolder, overrides: list[str]) -
     except for ``trainer``, so that a run can continue on another machine. Raises UserError if folder holds no run, an override
     differs, or the run's configuration names code from outside the suite without ``trust=true``.
     """
-    config = folder.config
+    config = folder.opened().config
     choices = folder.read_json("choices.json", {})
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.key_or_group
@@ -75,9 +75,12 @@ def differences(config: DictConfig, other: DictConfig) -> list[str]:
     return sorted(key for key in one.keys() | two.keys() if (key in one, one.get(key)) != (key in two, two.get(key)))
 
 
-def fingerprint(config: DictConfig) -> str:
-    """Return a hash of eight hexadecimal digits; it is equal for configurations without `differences`."""
-    text = json.dumps(_relevant(config), sort_keys=True)
+def fingerprint(config: DictConfig, *without: str) -> str:
+    """Return a hash of eight hexadecimal digits; it is equal for configurations without `differences`.
+
+    without: groups that do not count.
+    """
+    text = json.dumps({name: value for name, value in _relevant(config).items() if name not in without}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

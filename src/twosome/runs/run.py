@@ -50,6 +50,9 @@ def run(config: DictConfig) -> float:
     info = rank_info(job.fsdp) if job.fsdp else RankInfo()
     if job.fsdp and info.rank > 0:  # started by srun or torchrun
         return run_other_rank(job.fsdp, info)
+    if config.resume is None:
+        hydra = HydraConfig.get()  # which may have been told to write files there
+        folder.check_new(f"{hydra.job.name}.log", hydra.output_subdir or "")
     from twosome.estimates.estimate import Estimate  # its imports take a second
     from twosome.estimates.feasible import check_resources
 

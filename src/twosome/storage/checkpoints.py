@@ -6,8 +6,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from twosome.errors import UserError, folded, visible
@@ -33,24 +34,24 @@ class AtomicIO(TorchCheckpointIO):
         write_atomic(Path(path), buffer.getvalue())
 
 
-def keep_two(folder: RunFolder, every_n_updates: int) -> ModelCheckpoint:
-    """Return a callback that keeps the two latest checkpoints; the older one is used if the newer one is damaged."""
-    return ModelCheckpoint(
-        dirpath=folder.checkpoints,
-        filename="{update:06.0f}",
-        monitor="update",
-        mode="max",
-        save_top_k=2,
-        every_n_epochs=every_n_updates,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+class KeepTwo(Checkpoint):
+    """Save a checkpoint every so many updates and keep the two latest; the older one is used if the newer one is damaged.
 
+    Which files are removed follows from the folder alone. (Lightning's ModelCheckpoint removes the paths that the checkpoint of a
+    resumed run names, which may come from anybody.)
+    """
 
-def remove_older(folder: RunFolder) -> None:
-    """Remove all but the two latest checkpoints. Lightning never removes the one that a run was resumed from."""
-    for path in folder.saved_updates[2:]:
-        path.unlink()
+    def __init__(self, folder: RunFolder, every_n_updates: int) -> None:
+        self.folder, self.every_n_updates = folder, every_n_updates
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after the update if it is a multiple of the interval."""
+        update = trainer.current_epoch + 1
+        if update % self.every_n_updates == 0:
+            trainer.save_checkpoint(self.folder.checkpoints / f"update={update:06}.ckpt")
+            if trainer.is_global_zero:  # the ranks share the folder of the checkpoints
+                for path in self.folder.saved_updates[2:]:
+                    path.unlink()
 
 
 def latest(folder: RunFolder) -> Path | None:

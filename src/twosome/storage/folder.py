@@ -1,5 +1,6 @@
 """A run's folder on disk, the public format that analysis reads. Files are written atomically; rows are appended to tables."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -11,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from twosome.errors import UserError, folded
-from twosome.files import sha256, write_atomic, writing
+from twosome.files import check_folder, sha256, write_atomic, writing
 from twosome.former import upgraded
 from twosome.plain import read_json, read_yaml
+from twosome.storage.lock import LOCK
 from twosome.storage.table import Table
 
 
@@ -35,6 +37,8 @@ RESULTS = (
 )
 """The small files of a run, from which figures and tables are made."""
 
+BEGINNING = ("choices.json", "overrides.yaml")
+"""The files that a run writes before config.yaml, with which it begins."""
 CHECKSUMS = "export_checksums"
 """The entry of provenance.json that holds `RunFolder.checksums`."""
 TAKEN = "taken"
@@ -48,15 +52,17 @@ class RunFolder:
 
     path: Path
 
-    @property
-    def config(self) -> DictConfig:
-        """The run's resolved configuration, converted to this version.
-
-        Raises UserError if the folder holds none, or it cannot be read.
-        """
-        file = self.path / "config.yaml"
+    def opened(self) -> "RunFolder":
+        """Return this folder, once it is known to hold a run, and files and folders only. Raises UserError."""
         if not self.started:
             raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder of a run")
+        check_folder(self.path)
+        return self
+
+    @property
+    def config(self) -> DictConfig:
+        """The run's resolved configuration, converted to this version. Raises UserError if it cannot be read."""
+        file = self.path / "config.yaml"
         try:
             config = OmegaConf.create(upgraded(read_yaml(file)))
         except (OmegaConfBaseException, OSError, ValueError) as error:
@@ -74,7 +80,7 @@ class RunFolder:
     @property
     def saved_updates(self) -> list[Path]:
         """The checkpoints, the newest first."""
-        return sorted(self.checkpoints.glob("update=*.ckpt"), reverse=True)
+        return sorted(self.checkpoints.glob("update=*.ckpt"), key=lambda path: (len(path.name), path.name), reverse=True)
 
     @property
     def started(self) -> bool:
@@ -86,6 +92,17 @@ class RunFolder:
         """Whether the run is finished."""
         return (self.path / "DONE").exists()
 
+    def check_new(self, *others: str) -> None:
+        """Raise UserError if a new run would find anything in the folder. others: names that do not count."""
+        found = {path.name for path in self.path.iterdir()} - set(others)
+        if LOCK in found:  # of a run that was killed before it wrote config.yaml
+            found -= {LOCK, *BEGINNING, *(path.name for path in self.path.glob(".*.part"))}
+        if found:
+            raise UserError(
+                f"run folder {self.path}: expected a folder that is new, empty or this run's own; there is {min(found)} in it; "
+                "name another"
+            )
+
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
         """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
 
@@ -94,9 +111,15 @@ class RunFolder:
         if self.started:
             raise UserError(f"run folder {self.path}: expected a new folder; another process has just used it; name another")
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
-        self.write_json("choices.json", own)
-        write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
-        write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        try:
+            self.write_json("choices.json", own)
+            write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+            write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        except BaseException:  # a full disk, Ctrl-C: the folder stays new
+            with contextlib.suppress(OSError):
+                for name in ("config.yaml", *BEGINNING):
+                    (self.path / name).unlink(missing_ok=True)
+            raise
 
     def export(self, agent: Exported) -> None:
         """Write the agent's export into the folder that it names, atomically."""

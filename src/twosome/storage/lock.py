@@ -27,11 +27,9 @@ def locked(folder: Path) -> Iterator[None]:
     an NFS server, so that it holds between machines. The file only says whose it is. Where a file system has no locks, a
     line warns and the folder is used all the same. On entry, parts of files that a killed process left are removed.
 
-    Raises UserError where another process has the folder, and where a link in it leads out of it: what the suite writes, moves or
-    removes there would be elsewhere.
+    Raises UserError where another process has the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _check_links(folder)
     with alone(folder):
         for part in (*folder.glob(".*.part"), *folder.glob("*/.*.part")):
             shutil.rmtree(part) if part.is_dir() else part.unlink()
@@ -58,20 +56,6 @@ def alone(folder: Path) -> Iterator[None]:
     finally:
         (folder / LOCK).unlink(missing_ok=True)  # still locked, so nobody else's
         lock.release()
-
-
-def _check_links(folder: Path) -> None:
-    inside = folder.resolve()
-    for parent, folders, files in os.walk(folder):
-        if Path(parent) == folder / "wandb":  # has links to its own logs elsewhere, and replaces them
-            folders.clear()
-            continue
-        for path in (Path(parent, name) for name in (*folders, *files)):
-            if path.is_symlink() and not (end := Path(os.path.realpath(path))).is_relative_to(inside):
-                raise UserError(
-                    f"run folder {folder}: {path.relative_to(folder)} is a link to {end}, expected none that leads out of "
-                    "the folder; put what it leads to in its place"
-                )
 
 
 def _acquired(folder: Path) -> FileLock:

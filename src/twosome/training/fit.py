@@ -21,7 +21,7 @@ from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.policies.agent import LearningAgent
 from twosome.policies.context import MakeEnv
-from twosome.storage.checkpoints import keep_two, remove_older
+from twosome.storage.checkpoints import KeepTwo
 from twosome.storage.folder import RunFolder
 from twosome.training.callbacks import Progress, Recorder, RetentionWriter
 from twosome.training.module import LearningModule
@@ -30,15 +30,22 @@ from twosome.training.module import LearningModule
 class Fit:
     """The training of a run by Lightning.
 
-    config: the run's configuration, of which env.gamma, trainer and logger are read. processes: the process group, or None for
-    one process.
+    config: the run's configuration, of which env.gamma, trainer and logger are read. fingerprint: the run's, for its checkpoints.
+    processes: the process group, or None for one process.
     """
 
     def __init__(
-        self, config: DictConfig, settings: RunConfig, folder: RunFolder, make_env: MakeEnv, processes: Processes | None = None
+        self,
+        config: DictConfig,
+        settings: RunConfig,
+        folder: RunFolder,
+        make_env: MakeEnv,
+        fingerprint: str,
+        processes: Processes | None = None,
     ) -> None:
         self.config, self.settings, self.folder, self.make_env, self.processes = config, settings, folder, make_env, processes
-        self.callbacks: list[pl.Callback] = [KeepSigterm(), Recorder(folder), keep_two(folder, settings.checkpoint_every)]
+        self.fingerprint = fingerprint
+        self.callbacks: list[pl.Callback] = [KeepSigterm(), Recorder(folder), KeepTwo(folder, settings.checkpoint_every)]
         if processes:
             self.callbacks.append(SameWeights(processes))
 
@@ -61,10 +68,9 @@ class Fit:
             )
             envs = self._envs(algorithm.num_envs)
             generator = generators.of_stream(seed, "learning")
-            module = LearningModule(agent, EnvRunner(envs, seed, algorithm.alike), algorithm, num_updates, generator)
+            runner = EnvRunner(envs, seed, algorithm.alike)
+            module = LearningModule(agent, runner, algorithm, num_updates, generator, self.fingerprint)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
-        if self.processes is None or self.processes.rank == 0:  # the ranks share the folder of the checkpoints
-            remove_older(self.folder)
         envs.close()
 
     def _envs(self, num_envs: int) -> DecisionEnvs:

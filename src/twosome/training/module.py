@@ -26,14 +26,20 @@ class LearningModule(LightningModule):
     """
 
     def __init__(
-        self, agent: LearningAgent, runner: EnvRunner, algorithm: Algorithm, num_updates: int, generator: torch.Generator
+        self,
+        agent: LearningAgent,
+        runner: EnvRunner,
+        algorithm: Algorithm,
+        num_updates: int,
+        generator: torch.Generator,
+        fingerprint: str = "",
     ) -> None:
-        """generator: for sampled actions and all other random numbers of learning."""
+        """generator: for sampled actions and all other random numbers of learning. fingerprint: the run's."""
         super().__init__()
         self.automatic_optimization = False
         self.strict_loading = False  # the frozen base model is not in the checkpoint; on_load_checkpoint is strict instead
         self.agent, self.runner, self.algorithm = agent, runner, algorithm
-        self.num_updates, self.generator = num_updates, generator
+        self.num_updates, self.generator, self.fingerprint = num_updates, generator, fingerprint
         self.optimizer_steps = 0  # of the first optimiser, in the run so far
 
     def train_dataloader(self) -> list[int]:
@@ -69,7 +75,6 @@ class LearningModule(LightningModule):
         episodes = self.runner.take_episodes()
         metrics = {"update": self.current_epoch + 1, "env_steps": self.runner.env_steps,
                    "optimizer_steps": self.optimizer_steps, **summarize(episodes)}  # fmt: skip
-        self.log("update", float(self.current_epoch + 1), logger=False)  # monitored by the checkpoint callback
         return {"metrics": metrics | learned | self.agent.counters() | timing, "episodes": episodes}
 
     @contextmanager
@@ -99,25 +104,23 @@ class LearningModule(LightningModule):
             "algorithm": self.algorithm.state_dict(),
             "generator": self.generator.get_state(),
             "optimizer_steps": self.optimizer_steps,
+            "fingerprint": self.fingerprint,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the states of a checkpoint.
 
-        Raises UserError if it does not hold this run's learned weights, or was written by another version.
+        Raises UserError if it is another run's, or was written by another version.
         """
-        own = self.state_dict()
-        if checkpoint["state_dict"].keys() - self._frozen() != own.keys():
-            raise UserError("resume: the checkpoint holds the weights of another agent or model; expected this run's own")
-        shapes = {name: tuple(value.shape) for name, value in own.items() if isinstance(value, torch.Tensor)}
-        for name, value in checkpoint["state_dict"].items():
-            if isinstance(value, torch.Tensor) and tuple(value.shape) != shapes.get(name, tuple(value.shape)):
-                raise UserError(
-                    f"resume: {name} is {tuple(value.shape)} in the checkpoint and {shapes[name]} by config.yaml; expected the "
-                    "configuration that the run began with: copy config.yaml back"
-                )
         state = checkpoint["run"]
-        if state.keys() != {"runner", "algorithm", "generator", "optimizer_steps"}:
+        if state.keys() != {"runner", "algorithm", "generator", "optimizer_steps", "fingerprint"}:
+            raise UserError("resume: the checkpoint is of another version of the suite; finish the run with that version")
+        if state["fingerprint"] != self.fingerprint:
+            raise UserError(
+                "resume: the checkpoint is of a run with another configuration than config.yaml; expected this run's own: copy "
+                "config.yaml or checkpoints/ back"
+            )
+        if checkpoint["state_dict"].keys() - self._frozen() != self.state_dict().keys():
             raise UserError("resume: the checkpoint is of another version of the suite; finish the run with that version")
         self.runner.load_state_dict(state["runner"])
         self.algorithm.load_state_dict(state["algorithm"])

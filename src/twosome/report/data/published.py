@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from twosome.errors import UserError
+from twosome.files import check_folder
 from twosome.former import upgraded
 from twosome.plain import parse_json
 from twosome.report.data import retention, validation
@@ -16,7 +17,7 @@ from twosome.report.data.reading import read_csv
 from twosome.report.data.repeats import EVALUATED
 from twosome.report.data.retention import Retained
 from twosome.report.data.run import BEGAN, BINS, ENDED, EVALUATIONS, MISSING, PROGRESS, Run
-from twosome.report.output.files import write_csv
+from twosome.report.output.files import PUBLISHED, claim, write_csv
 
 FORMAT = 2
 BY_END = 1
@@ -25,8 +26,6 @@ FILES = ("runs.csv", "curves.csv", "evaluations.csv")
 RETAINED = retention.COLUMNS
 """Further tables, of what language models still know; each is there if it has a row."""
 TABLES = (*FILES, *(f"{name}.csv" for name in RETAINED))
-ADAPTERS = "adapters"
-"""A folder beside the tables, which src/export.py writes: a trained adapter for each task, with the files of its run."""
 WATCH = "watch"
 """A folder beside the tables, or in a run's folder, with pages of src/watch.py: <task>.html."""
 FIELDS = ("task", "method", "seed", "model", "steps", "optimizer_steps", "seconds", "covered", "binned", "finished")
@@ -41,16 +40,6 @@ RUNS = {
 }
 LATER = ("optimizer_steps", "covered", "binned")
 """Columns of runs.csv that format 1 lacks; so it does PROGRESS in curves.csv."""
-
-
-def check_own(folder: Path) -> None:
-    """Raise UserError where a folder holds anything else than tables as write() makes them."""
-    others = sorted({path.name for path in folder.iterdir()} - {*TABLES, ADAPTERS, WATCH}) if folder.is_dir() else []
-    if others:
-        raise UserError(
-            f"--out {folder}: holds {others[0]}{' and other things' if others[1:] else ''}, which publish.py did not write; "
-            f"expected a folder that is new, empty, or holds only {', '.join(TABLES)}; name another, as {folder / 'my_runs'}"
-        )
 
 
 def write(runs: Sequence[Run], folder: Path) -> list[Path]:
@@ -68,6 +57,7 @@ def write(runs: Sequence[Run], folder: Path) -> list[Path]:
     )
     further = {f"{name}.csv": _stacked(runs, [getattr(run.retained, name) for run in runs], RETAINED[name]) for name in RETAINED}
     named = dict(zip(FILES, tables, strict=True)) | {name: table for name, table in further.items() if len(table)}
+    claim(folder, PUBLISHED)
     paths = [write_csv(folder / name, table) for name, table in named.items()]
     for name in set(TABLES) - set(named):
         (folder / name).unlink(missing_ok=True)  # of other runs
@@ -92,6 +82,7 @@ def _stacked(runs: Sequence[Run], tables: Sequence[pd.DataFrame], columns: dict[
 
 def read(folder: Path) -> list[Run]:
     """Read the runs of a folder of published tables. Raises UserError where they are not of this format."""
+    check_folder(folder)
     file = folder / FILES[0]
     rows, curves = _runs_and_curves(file, folder / FILES[1])
     evaluations = _table(folder / FILES[2], {"run": str, **EVALUATIONS}, MISSING)

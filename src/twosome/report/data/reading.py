@@ -52,8 +52,6 @@ def read_table(
 def read_csv(file: Path, remedy: str, **options: Any) -> pd.DataFrame:
     """Read a CSV file; options are those of pandas.read_csv. Raises UserError."""
     try:
-        if file.exists() and not file.is_file():  # to read from a pipe can last for ever
-            raise ValueError("it is not a file")
         return pd.read_csv(file, **options)
     except (ValueError, OSError) as error:
         raise UserError(f"{file}: expected a readable table ({_reason(error)}); {remedy}") from None

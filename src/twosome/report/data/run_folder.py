@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from twosome.errors import UserError, shown
+from twosome.files import check_folder
 from twosome.former import upgraded
 from twosome.report.data import episodes, repeats, retention, validation
 from twosome.report.data.reading import AGAIN, read_list, read_map, read_table
@@ -28,6 +29,7 @@ def has_results(folder: Path) -> bool:
 
 def read_folder(folder: Path) -> Run:
     """Read a run's folder. Raises UserError where it is not of this version's format."""
+    check_folder(folder)
     contents = {name: read_map(folder / file) for name, file in FILES.items()}
     for group in ("env", "norm", "baseline", "model", "seed"):
         if group not in contents["config"]:

@@ -20,11 +20,11 @@ class Folder:
 
     def text(self, name: str, content: str) -> None:
         """Write a text file."""
-        self.paths.append(write_atomic(self.path / name, content, parents=True))
+        self.paths.append(write_atomic(self._place(name), content))
 
     def csv(self, name: str, data: pd.DataFrame) -> None:
         """Write name.csv."""
-        self.paths.append(files.write_csv(self.path / f"{name}.csv", data))
+        self.paths.append(files.write_csv(self._place(f"{name}.csv"), data))
 
     def table(self, name: str, table: Table, latex: bool = True) -> None:
         """Write name.md, name.csv and, unless switched off, name.tex."""
@@ -36,8 +36,14 @@ class Folder:
 
     def figure(self, name: str, figure: Figure) -> None:
         """Write name.png and name.pdf."""
-        self.paths += files.write_figure(self.path / name, figure)
+        self.paths += files.write_figure(self._place(name), figure)
 
     def wrote(self, name: str) -> bool:
         """Return whether a file of this name was written."""
         return self.path / name in self.paths
+
+    def _place(self, name: str) -> Path:
+        """Return the path of a file in a folder that may be written into; name may have a folder in front. Raises UserError."""
+        path = self.path / name
+        files.claim(path.parent, files.FIGURES)
+        return path
