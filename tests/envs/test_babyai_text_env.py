@@ -10,7 +10,6 @@ from gymnasium.utils.env_checker import check_env
 from minigrid.utils.baby_ai_bot import BabyAIBot
 from refused import assert_refused
 
-from twosome.envs.babyai_text.draws import Draws
 from twosome.envs.babyai_text.language import ENGLISH
 from twosome.envs.babyai_text.observation import VOCABULARY
 from twosome.envs.checked import Checked
@@ -177,20 +176,6 @@ def test_pictures_and_text():
     lines = text.render().splitlines()
     assert (lines[0], lines[-1], len(lines)) == (info["mission"], "hand: -", 10)
     assert make().render() is None
-
-
-def test_a_levels_integers_are_the_generators():
-    rng = np.random.default_rng(5)
-    for trial in range(200):
-        one, other = np.random.default_rng(trial), np.random.default_rng(trial)
-        for _ in range(3):
-            highs = rng.choice([1, 2, 3, 6, 8, 2**31 + 1, 3 * 2**30], size=int(rng.integers(0, 400))).tolist()
-            draws = Draws(one)
-            found = [draws.integer(2, 2 + high) for high in highs]
-            draws.close()
-            assert found == [int(other.integers(2, 2 + high)) for high in highs]
-            assert one.integers(2**32, size=3).tolist() == other.integers(2**32, size=3).tolist()
-            one.integers(3), other.integers(3)
 
 
 @pytest.mark.parametrize("task", ["go_to", "unlock"])

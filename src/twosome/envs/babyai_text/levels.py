@@ -11,7 +11,6 @@ from minigrid.core.world_object import Ball, Box, Key
 from minigrid.envs.babyai.core.roomgrid_level import RejectSampling, RoomGridLevel
 from minigrid.envs.babyai.core.verifier import AfterInstr, BeforeInstr, Instr, ObjDesc, OpenInstr, PickupInstr
 
-from twosome.envs.babyai_text.draws import Draws
 from twosome.envs.babyai_text.sketch import Sketch, sketch
 
 HELD_OUT: Final = (("box", "yellow"), ("key", "red"), ("ball", "green"))
@@ -29,7 +28,6 @@ class Level(RoomGridLevel):
     """A level that is drawn again, from an empty grid, until it is valid."""
 
     instrs: Instr
-    _draws: Draws
 
     def __init__(self, num_objects: int, room_size: int, num_cols: int = 1) -> None:
         """num_objects: loose objects, without a door's key. room_size: in cells, with the walls. num_cols: rooms side by side."""
@@ -37,14 +35,7 @@ class Level(RoomGridLevel):
         super().__init__(room_size=room_size, num_rows=1, num_cols=num_cols)
 
     def _gen_grid(self, width: int, height: int) -> None:
-        """Draw a level as RoomGridLevel does, but faster and without printing a line for each rejected one."""
-        self._draws = Draws(self.np_random)
-        try:
-            self._attempts(width, height)
-        finally:
-            self._draws.close()
-
-    def _attempts(self, width: int, height: int) -> None:
+        """Draw a level as RoomGridLevel does, but without printing a line for each rejected one."""
         RoomGrid._gen_grid(self, width, height)  # the reference draws an empty grid once more before the first attempt
         for _ in range(ATTEMPTS):
             RoomGrid._gen_grid(self, width, height)
@@ -58,12 +49,6 @@ class Level(RoomGridLevel):
         raise RuntimeError(
             f"no valid level in {ATTEMPTS:,} attempts with {self.num_objects} objects in rooms of {self.room_size}"
         )
-
-    def _rand_int(self, low: int, high: int) -> int:
-        return self._draws.integer(low, high)
-
-    def _rand_bool(self) -> bool:
-        return self._rand_int(0, 2) == 0
 
     def gen_obs(self) -> dict[str, Any]:
         """Return nothing, since `view.look` computes the agent's view in less time."""
