@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome.config import check_groups, shown, typed
 from twosome.errors import ContractError, RunError, UserError, folded, import_hint, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options, resolve_dtype
-from twosome.language.norms import Normalization, check_norm
+from twosome.language.norms import Normalization
 from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def _with_full_names(message: str, config: DictConfig) -> str:
 def normalization(config: DictConfig) -> Normalization:
     """Return the function that ``norm`` names; raise UserError if it names none."""
     norm = _instantiate(config, "norm")
-    check_norm(norm)
+    if not callable(norm):
+        raise UserError(f"norm={shown(norm)}: expected a function of an action prompt and its number of tokens")
     return norm
 
 

@@ -1,5 +1,6 @@
 """The interface of engines, which score actions with a language model."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,13 +11,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from twosome.decision import DecisionText
+from twosome.errors import UserError
 from twosome.language.action_scores import ActionScores
 from twosome.language.loading import LanguageModel
-from twosome.language.norms import Normalization, checked
+from twosome.language.norms import Normalization
 from twosome.language.tokens import DecisionTokenizer
 
 MASKED = -1e9
 """The score of a padding slot (no action). It is finite, so that probability times log-probability is 0 and not nan."""
+
+LEAST_DIVISOR = 1e-4
+"""With a smaller one, scores could fall below MASKED."""
 
 
 class Scores(NamedTuple):
@@ -55,8 +60,18 @@ class Engine(ABC):
 
     def __init__(self, lm: LanguageModel, norm: Normalization, scores: ActionScores = ActionScores.logprobs) -> None:
         """norm: gives the divisor of each action's log-probability. scores: their kind."""
-        self.lm, self.norm, self.kind = lm, checked(norm), scores
+        self.lm, self.normalization, self.kind = lm, norm, scores
         self.tokens_computed = 0
+
+    def norm(self, action_prompt: str, num_tokens: int) -> float:
+        """Return the divisor of an action's log-probability. Raises UserError unless it is at least LEAST_DIVISOR and finite."""
+        divisor = float(self.normalization(action_prompt, num_tokens))
+        if not LEAST_DIVISOR <= divisor < math.inf:
+            raise UserError(
+                f"norm: it gave {divisor} for the action {action_prompt!r} of {num_tokens} tokens, expected a number from "
+                f"{LEAST_DIVISOR} on"
+            )
+        return divisor
 
     @property
     @abstractmethod

@@ -160,7 +160,7 @@ class ActionEngine(Engine):
 
     def __init__(self, inner: Engine, head: Actions, fixed_states: States | None) -> None:
         """inner: of the language model. fixed_states: as in PolicyHead.engine, if nothing of the language model learns."""
-        super().__init__(inner.lm, inner.norm)
+        super().__init__(inner.lm, inner.normalization)
         self.inner, self.head, self.fixed_states = inner, head, fixed_states
         self.hidden_size, self.tokenize = inner.hidden_size, inner.tokenize
 
