@@ -12,7 +12,7 @@ from twosome import parts
 from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
-from twosome.evaluation import records, untrained
+from twosome.evaluation import records
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.records import Record
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
@@ -75,11 +75,10 @@ def play_settings(
     found: list[list[list[Record]]] = [[] for _ in settings]
     added = False
     for when, agent in stages(run):
-        key = untrained.key_of(agent, run.config)
         for own, (env, changes), make_env in zip(found, settings, makers, strict=True):
             kept = played(run, when, records.setting_of(env, changes), modes)
             if not kept:
-                new = records.evaluate(agent, make_env, env, run.evaluation, when, changes, modes, key)
+                new = records.evaluate(agent, make_env, env, run.evaluation, when, changes, modes)
                 kept = records.add(run.folder, new, run.evaluated)
             own.append(kept)
             added |= is_new(run, kept)

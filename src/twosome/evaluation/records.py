@@ -9,7 +9,6 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import NoneType
 from typing import Any
 
@@ -18,7 +17,6 @@ from omegaconf import DictConfig
 from twosome.config import EvaluationConfig
 from twosome.envs.optimum import optimal_return
 from twosome.errors import UserError, shown
-from twosome.evaluation import untrained
 from twosome.evaluation.episodes import play, summarize
 from twosome.policies.agent import Agent
 from twosome.policies.context import MakeEnv
@@ -51,21 +49,18 @@ def evaluate(
     when: str,
     options: Mapping[str, Any] | None = None,
     modes: Sequence[str] = MODES,
-    key: Mapping[str, Any] | None = None,
 ) -> list[Record]:
     """Play config.episodes episodes in each mode, sampled or greedy; return a record of each.
 
     when: "before" or "after" training, or "random". options: the environment's options that differ from the run's own, by name.
-    key: what determines the agent's policy, from `untrained.key_of`. With one, the results are kept in the machine's cache, and
-    taken from there. A record also holds the environment's optimal return ("optimum"), or None if it is not known.
+    A record also holds the environment's optimal return ("optimum"), or None if it is not known.
     """
     records: list[Record] = []
     optimum = optimal_return(make_env, env.gamma)
     for mode in modes:
         title = f"evaluation of {env.get('task') or env.id} ({when}, {mode})"
         greedy, asked = mode == "greedy", {"mode": mode, "seed": config.seed}
-        episodes = partial(play, agent, make_env, config.episodes, env.gamma, config.seed, greedy=greedy, title=title)
-        found = untrained.once(key, env, asked | {"episodes": config.episodes}, lambda: summarize(episodes()))  # noqa: B023
+        found = summarize(play(agent, make_env, config.episodes, env.gamma, config.seed, greedy=greedy, title=title))
         records.append({"when": when, **setting_of(env, options), **asked} | found | {"optimum": optimum})
     return records
 

@@ -75,9 +75,7 @@ class Job:
         from twosome.algorithms.algorithm import Sources
         from twosome.policies.agent import LearningAgent
         from twosome.runs.trained import load_agent
-        from twosome.storage.provenance import code_checksum
 
-        code_checksum()  # of the code that runs, before a model takes minutes to load
         loading_others = partial(load_agent, config=self.config, make_env=self.make_env)
         self.algorithm.prepare(Sources(self.make_env, self.config.env.gamma, loading_others))
         if self.processes is None:
@@ -187,11 +185,9 @@ class Job:
     def evaluate(self, agent: "Agent", when: str) -> None:
         """Evaluate if the configuration requests it. when: "before" or "after" training."""
         from twosome.evaluation.records import evaluate, write_own
-        from twosome.evaluation.untrained import key_of
 
         if self.evaluation.episodes:
-            key = None if self.processes else key_of(agent, self.config)  # processes compute together, and so all of them or none
-            write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when, key=key))
+            write_own(self.folder, evaluate(agent, self.make_env, self.config.env, self.evaluation, when))
 
     def film(self, agent: "Agent") -> None:
         """Film one episode if the configuration requests it and the environment can be rendered."""

@@ -1,18 +1,13 @@
 """The provenance of a run's results: package versions, git commit, machine, time."""
 
-import hashlib
 import platform
 import subprocess
-import sys
 from datetime import UTC, datetime
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-
-from twosome.files import sha256
 
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("torch", "pytorch-lightning", "transformers", "peft", "gymnasium", "hydra-core", "omegaconf", "numpy")
@@ -41,17 +36,6 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
     except OSError:
         return None
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
-
-
-@cache
-def code_checksum() -> str:
-    """Return the sha256 (hex) of the suite's own files, and of the versions of all installed packages."""
-    digest = hashlib.sha256()
-    for file in sorted(file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts):
-        digest.update(f"{file.relative_to(PACKAGE)} {sha256(file)}\n".encode())
-    installed = {found.name for folder in sys.path for found in Path(folder).glob("*.dist-info")}
-    digest.update("\n".join(sorted(installed)).encode())
-    return digest.hexdigest()
 
 
 def now() -> str:
