@@ -24,7 +24,7 @@ SMALL = ("ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "ppo.learning_ra
          "evaluation.gif=false", "retention.drift=false", "env.kwargs.max_primitive_steps=20")  # fmt: skip
 PROMPT, ACTIONS = "You notice a tomato. You should first", ("pick up the tomato", "take the bowl")
 PUSHER = """
-import os, sys
+import os, shutil, sys
 from pathlib import Path
 from local_hub import TOKEN, local_hub
 
@@ -39,6 +39,7 @@ with local_hub(Path(folder)) as address:
     except RunError as error:
         print(error)
     os.environ["HF_TOKEN"] = TOKEN
+    shutil.rmtree(to)
     run(composed("export", f"to={to}", *words))
     exec((Path(to) / "README.md").read_text().split("```python\\n")[1].split("```")[0])
     print(type(model).__name__, any(weight.any() for name, weight in model.named_parameters() if "lora_B" in name))
@@ -211,32 +212,18 @@ def test_an_exported_adapter_is_a_run_for_the_other_commands(trained, adapter, t
     assert "64 in 2 updates" in (again / "README.md").read_text()
 
 
-def test_the_same_export_again_writes_nothing(trained, adapter, capsys):
-    files = {file: (file.stat().st_ino, file.read_bytes()) for file in adapter.iterdir()}
-    exported(trained, adapter)
-    assert "held the same before; nothing was written" in capsys.readouterr().out
-    assert {file: (file.stat().st_ino, file.read_bytes()) for file in adapter.iterdir()} == files
-    assert [file.name for file in adapter.parent.iterdir()] == ["adapter"]
-
-
-def test_an_earlier_export_is_replaced_unless_it_was_changed(trained, adapter, tmp_path):
-    copy = shutil.copytree(adapter, tmp_path / "copy")
-    exported(trained, copy, "license=mit", "note=A first try.")
-    text = (copy / "README.md").read_text()
+def test_a_note_and_a_licence_are_in_the_card(trained, tmp_path):
+    text = (exported(trained, tmp_path / "out", "license=mit", "note=A first try.") / "README.md").read_text()
     assert "license: mit" in text
     assert "seed 0. A first try.\n" in text
-    (copy / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"notes.txt was changed since it was exported; expected"):
-        exported(trained, copy)
-    assert (copy / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("other", "holds other things than src/export.py writes"),
-        ("file", "expected a folder, this is a file"),
-        ("link", "expected a folder, this is a link"),
+        ("other", "expected a folder that is new or empty; name another"),
+        ("file", "expected a folder that is new or empty; name another"),
+        ("link", "expected a folder that is new or empty; name another"),
         ("run", "expected another folder than the run's"),
     ],
 )

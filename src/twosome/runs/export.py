@@ -16,12 +16,11 @@ from rich.markup import escape
 from twosome import parts
 from twosome.config import own_settings
 from twosome.errors import UserError, visible
-from twosome.files import writing
+from twosome.files import sha256, writing
 from twosome.language.licence import UNKNOWN, base_license
 from twosome.runs import documented
 from twosome.runs.evaluate import configuration, finished_run
-from twosome.storage import taken
-from twosome.storage.folder import CHECKSUMS, RESULTS, RunFolder
+from twosome.storage.folder import CHECKSUMS, RESULTS, TAKEN, RunFolder
 from twosome.terminal import Console
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -98,7 +97,8 @@ def export(folder: RunFolder, to: Path, options: ExportConfig, about: str = "") 
         raise UserError("merged=false: this run trained all weights, so there is no adapter; expected merged=true")
     if (inside := to.resolve()) == folder.path.resolve() or inside in folder.path.resolve().parents:
         raise UserError(f"to={to}: expected another folder than the run's; name a new one")
-    taken.check_place(to, "to")
+    if to.is_symlink() or (to.exists() and not (to.is_dir() and not any(to.iterdir()))):
+        raise UserError(f"to={to}: expected a folder that is new or empty; name another")
     config = folder.config
     license_ = options.license or base_license(config.model)
     if license_ == UNKNOWN:
@@ -114,13 +114,9 @@ def export(folder: RunFolder, to: Path, options: ExportConfig, about: str = "") 
         kind = MERGED if options.merged else ADAPTER
         card = Card(folder, kind, options.push or str(to), base, license_, about)
         (part / "README.md").write_text(card.text(), encoding="utf-8")
-        provenance, about_steps = _provenance(folder, merged=options.merged)
-        taken.seal(part, provenance, about_steps)
-        if unchanged := taken.same(part, to):
-            shutil.rmtree(part)
-        else:
-            taken.put_in_place(part, to)
-    _print(to, unchanged)
+        RunFolder(part).write_json("provenance.json", _provenance(folder, merged=options.merged))
+        part.replace(to)
+    _print(to)
 
 
 @contextmanager
@@ -141,7 +137,7 @@ def copy_adapter(folder: RunFolder, part: Path) -> str:
     for name in ADAPTER_FILES:
         shutil.copyfile(adapter / name, part / name)
     folder.copy_results(part, KEPT)
-    now = taken.checksums(part)["adapter_model.safetensors"]
+    now = sha256(part / "adapter_model.safetensors")
     if recorded and now not in recorded.values():
         raise UserError(
             f"{adapter / 'adapter_model.safetensors'}: its sha256 is {now}, expected one in provenance.json "
@@ -171,20 +167,19 @@ def merge(folder: RunFolder, part: Path, trust: bool) -> str:
     return model.name
 
 
-def _provenance(folder: RunFolder, merged: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the provenance of an exported folder, and what its entry TAKEN has besides checksums."""
+def _provenance(folder: RunFolder, merged: bool) -> dict[str, Any]:
+    """Return the provenance of an exported folder, whose entry TAKEN names its run."""
     from twosome.runs.card_parts import trained_for
 
-    provenance = {name: value for name, value in folder.read_json("provenance.json", {}).items() if name != taken.TAKEN}
+    provenance = {name: value for name, value in folder.read_json("provenance.json", {}).items() if name != TAKEN}
     checksums = {Path(name).name: value for name, value in provenance.pop(CHECKSUMS, {}).items()}
     steps, updates = trained_for(folder)
     about = {"run": folder.path.resolve().name, "env_steps": steps, "updates": updates, "merged": merged}
-    return provenance | ({} if merged else {CHECKSUMS: checksums}), about
+    return provenance | ({} if merged else {CHECKSUMS: checksums}) | {TAKEN: about}
 
 
-def _print(to: Path, unchanged: bool) -> None:
+def _print(to: Path) -> None:
     console = Console(soft_wrap=True, highlight=False)
-    state = "held the same before; nothing was written" if unchanged else "written"
-    console.print(f"[bold]{escape(str(to))}[/bold] {state}")
+    console.print(f"[bold]{escape(str(to))}[/bold] written")
     for file in sorted(to.iterdir()):
         console.print(f"  {escape(file.name):28} [dim]{file.stat().st_size:>13,} bytes[/dim]")

@@ -22,6 +22,6 @@ def push(folder: Path, name: str) -> None:
     except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"push={name}: the hub refused or gave no answer ({folded(error)}); {folder} is written; set HF_TOKEN to a token "
-            "that may write there, and export again"
+            "that may write there, remove the folder and export again"
         ) from error
     print(f"pushed to {done.commit_url.partition('/commit/')[0]}")

@@ -42,7 +42,7 @@ BEGINNING = ("choices.json", "overrides.yaml")
 CHECKSUMS = "export_checksums"
 """The entry of provenance.json that holds `RunFolder.checksums`."""
 TAKEN = "taken"
-"""The entry of provenance.json in a folder that src/export.py wrote (`twosome.storage.taken`), which holds the trained weights
+"""The entry of provenance.json in a folder that src/export.py wrote, which holds the trained weights
 itself."""
 
 
