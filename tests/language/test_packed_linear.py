@@ -106,7 +106,7 @@ def test_a_bfloat16_layer_rounds_its_input_and_its_product(inputs: int, outputs:
 def test_a_bfloat16_model_scores_nearly_as_a_float32_one(architecture: str) -> None:
     policies, gradients = [], []
     for dtype in ("float32", "bfloat16"):
-        config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu", dtype=dtype)
+        config = ModelConfig(source="tiny_random", architecture=architecture, device="cpu", dtype=dtype, packed_weights=True)
         language = load_language_model(config, Lora())
         disturb_adapter(language.model)
         log_policy = Scorer(language, norms.token).score(DECISIONS).log_policy()
@@ -136,6 +136,7 @@ def test_auto_is_bfloat16_where_the_cpu_multiplies_it_faster(
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     monkeypatch.setattr(packed_linear, "gain", lambda _: speedup)
+    monkeypatch.setattr(packed_linear, "can_pack", lambda _: True)
     assert load_language_model(ModelConfig(source="tiny_random", device="cpu", dtype="auto")).dtype == dtype
     assert resolve_dtype("float16", "cpu") == "float16"
 

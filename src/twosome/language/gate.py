@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import torch
 from peft import PeftModel
 
+from twosome import generators
 from twosome.decision import DecisionText
 from twosome.errors import UserError
 from twosome.language.attention import uses_tree_attention
@@ -70,6 +71,16 @@ def engine_of(lm: LanguageModel, norm: Normalization, options: EngineConfig | No
 
 def checked(lm: LanguageModel) -> Check:
     """Compare engines with plain rows, in the run's dtype, with the model as it is and with an adapter that is not zero."""
+    training = [module for module in lm.model.modules() if module.training]
+    lm.model.eval()
+    try:
+        return _compared(lm)
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _compared(lm: LanguageModel) -> Check:
     tolerance = TOLERANCES[lm.dtype]
     _check_causal(lm, tolerance)
     rows = Rows(lm, _sum)
@@ -138,7 +149,7 @@ def _token_logprobs(lm: LanguageModel, engine: Engine) -> torch.Tensor:
 @contextmanager
 def _disturbed(lm: LanguageModel) -> Iterator[None]:
     """Add noise to what learns within the context."""
-    generator = torch.Generator().manual_seed(0)
+    generator = generators.of_stream(0, "gate")
     before = [weight.detach().clone() for weight in lm.learned()]
     try:
         for weight in lm.learned():

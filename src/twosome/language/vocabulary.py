@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from twosome import generators
 from twosome.language.packed_linear import PackedLinear
 
 
@@ -67,7 +68,7 @@ class OutputLayer:
         """Return whether logits are what the output layer computes, to the bit, of small states and of large ones."""
         if not isinstance(self.head, PackedLinear):
             return False  # not asked
-        states = torch.randn(4, self.head.in_features, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        states = torch.randn(4, self.head.in_features, generator=generators.of_stream(0, "output layer")) * torch.tensor(
             [[1.0], [9], [99], [999]]
         )
         return torch.equal(self.logits(states), self.head(states).float())
