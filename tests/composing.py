@@ -1,4 +1,4 @@
-"""For tests of what command lines compose: the suite's choices and experiments, their composition, and what it would take."""
+"""For tests of what command lines compose: the suite's choices and experiments, and their composition."""
 
 import copy
 import dataclasses
@@ -16,10 +16,7 @@ from hydra_plugins.grid_sweeper import listed
 from twosome import parts
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli.entry import CONFIGS
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, leaves, typed
-from twosome.estimates.capacity import shape_of
-from twosome.estimates.estimate import DISK, MEMORY, Estimate
-from twosome.estimates.resources import World, measure
+from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
 from twosome.language.config import ModelConfig
 from twosome.runs.trust import check_places
 
@@ -32,8 +29,6 @@ BROUGHT_BY = {
     "affordance": "baseline=saycan",
     **dict.fromkeys(("engine", "tuning", "value_head", "policy_head"), "baseline=twosome"),
 }  # groups that only come with a choice in another one
-SMALL_MACHINE = {MEMORY: 4e9, DISK: 1e9}
-"""What is free, in bytes."""
 
 
 def compose(*overrides: str, entry: str = "config"):
@@ -93,26 +88,3 @@ def grids(experiment: str) -> list:
     """The grids of an experiment; none if it is one run."""
     sweeper = composed_experiment(experiment).hydra.sweeper
     return listed(*map(OmegaConf.to_container, (sweeper.grids, sweeper.bases))) if "grids" in sweeper else []
-
-
-SLOWEST_RESET = 0.01  # seconds, of the suite's environments on a machine that does nothing else
-
-
-@cache
-def world_of(env: str) -> World:
-    """An environment's measurements, as on a machine that does nothing else."""
-    found = measure(parts.environment(OmegaConf.create(env)))
-    times = {name: min(getattr(found, name), SLOWEST_RESET) for name in ("make_seconds", "reset_seconds")}
-    return dataclasses.replace(found, **times)
-
-
-def estimate(*words: str, **options) -> Estimate:
-    """What a command line would take. options: of estimate_of."""
-    return estimate_of(compose(*words), **options)
-
-
-def estimate_of(config, world: World | None = None, **where) -> Estimate:
-    """What a composed configuration would take. world: as measured, by default now. where: of Estimate."""
-    options = dict(leaves(OmegaConf.to_container(config, resolve=True)))
-    shape = shape_of(typed(ModelConfig, config.model, "model"))
-    return Estimate(options, world or world_of(OmegaConf.to_yaml(config.env, resolve=True)), shape, threads=2, **where)

@@ -1,7 +1,6 @@
 """Evaluate a finished run's agent, on its own task or on tasks that it was not trained on."""
 
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -11,11 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome import parts
 from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
-from twosome.errors import UserError, check_seed, unknown_choice, visible
+from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
-from twosome.policies.context import MakeEnv
 from twosome.runs.commands import resume_command
 from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder
@@ -93,29 +91,9 @@ def finished(asked: DictConfig) -> "Finished":
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
-    for line in resource_notes(config, evaluation, make_env, folder, trains=options.suite == "interference"):
-        print(visible(f"note: {line}"), file=sys.stderr)
     evaluated = records.stamp(options.suite, options.trust)
     start = partial(load_weights, config.init) if config.get("init") else lambda _: None
     return Finished(folder, config, changes, make_env, evaluation, options.retention, options.interference, evaluated, start)
-
-
-def resource_notes(
-    config: DictConfig, evaluation: EvaluationConfig, make_env: MakeEnv, folder: RunFolder, trains: bool = False
-) -> list[str]:
-    """Return notes on the memory and time of the evaluation; raise UserError if it does not fit into memory.
-
-    trains: whether it includes an update.
-    """
-    from twosome.estimates.estimate import Estimate  # its imports take a second
-    from twosome.estimates.feasible import check_resources
-
-    played: Any = OmegaConf.merge(config, {"evaluation": {"episodes": evaluation.episodes}, "total_steps": 1})
-    try:
-        lines = list(check_resources(replace(Estimate.of(played, make_env), trains=trains), folder.path))
-    except UserError as error:
-        raise UserError(str(error).replace("evaluation.episodes=", "episodes=")) from None
-    return [line.replace("evaluation.episodes=", "episodes=") for line in lines]
 
 
 def finished_run(path: Path, option: str = "run") -> RunFolder:

@@ -53,11 +53,6 @@ def run(config: DictConfig) -> float:
     if config.resume is None:
         hydra = HydraConfig.get()  # which may have been told to write files there
         folder.check_new(f"{hydra.job.name}.log", hydra.output_subdir or "")
-    from twosome.estimates.estimate import Estimate  # its imports take a second
-    from twosome.estimates.feasible import check_resources
-
-    for line in check_resources(Estimate.of(job.config, job.make_env, job.fsdp), folder.path):
-        print(f"note: {line}", file=sys.stderr)
     with resume_hint(folder, config, job.fsdp), _processes(job, info) as processes, locked(folder.path):
         if processes:
             processes.broadcast_object((OmegaConf.to_yaml(config, resolve=True), folder.path))
