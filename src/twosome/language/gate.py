@@ -25,14 +25,10 @@ TOLERANCES = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """The mean difference of a token's log-probability that is allowed, in nats, by the dtype of the model's products. Rounding alone
 gives SmolLM2-135M a tenth to a half of it."""
 DECISIONS: list[DecisionText] = [
-    (
-        "You see a tomato, a lettuce and a bowl. The next step is to",
-        ("pick up the tomato", "pick up the lettuce", "go to the board"),
-    ),
-    ("You see a tomato, a lettuce and a microwave. The next step is to", ("open the microwave", "open it")),
-    ("You see", ("a", "a dog", "me")),
+    ("You see a tomato, a lettuce and a bowl. The next step is to", ("pick up the tomato", "pick up the bowl")),
+    ("You see a tomato, a lettuce and a door. The next step is to", ("open it",)),
 ]
-"""Decisions with branching actions beside one another: two that begin alike, and a short one."""
+"""Decisions that begin alike, one with branching actions."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def _check_causal(lm: LanguageModel, tolerance: float) -> None:
     (prompt, actions), *_ = DECISIONS
     ids = torch.tensor([lm.tokenizer(f"{prompt} {actions[0]}")["input_ids"]], device=lm.base.device)
     with lm.computing():
-        whole, part = (lm.base(input_ids=some, use_cache=False).logits[0, :4].float() for some in (ids, ids[:, :6]))
+        whole, part = (lm.base(input_ids=some, use_cache=False).logits[0, :4].float() for some in (ids[:, :8], ids[:, :4]))
     if not (whole.log_softmax(dim=-1) - part.log_softmax(dim=-1)).abs().mean() <= tolerance:
         raise UserError(f"model.path={lm.name}: a token's probability depends on later tokens; expected a causal language model")
 
