@@ -23,8 +23,7 @@ from twosome.language.scorer import Scorer
 
 TOLERANCES = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """The mean difference of a token's log-probability that is allowed, in nats, by the dtype of the model's products; the largest
-one may be ten times as large. Rounding alone
-gives SmolLM2-135M a tenth to a half of it."""
+one may be ten times as large. Rounding alone gives SmolLM2-135M a tenth to a half of it."""
 DECISIONS: list[DecisionText] = [
     (
         "You see a tomato, a lettuce and a bowl. The next step is to",
