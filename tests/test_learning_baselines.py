@@ -43,7 +43,6 @@ REFUSED = {
         "model=tiny_random",
     ): "algorithm=q_learning: expected an agent with values of actions, LanguageAgent",
     ("baseline=drrn", "algorithm.replay_mb=0"): "algorithm.replay_mb=0: expected a number above 0",
-    ("baseline=drrn", "algorithm.replay_mb=10000000"): "most of it for the replay buffer (10,000 GB)",
     ("baseline=drrn", "baseline.temperature=0"): "baseline.temperature=0.0: expected a number above 0",
     ("baseline=drrn", "baseline.depth=2"): "baseline.depth: no such option",
     ("baseline=glam", "preset=glm"): "did you mean preset=glam?",
