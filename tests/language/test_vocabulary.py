@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import CausalLMOutput
 
 from twosome.language import packed_linear
+from twosome.language.loading import LanguageModel
 from twosome.language.packed_linear import PackedLinear, plain_products
 from twosome.language.vocabulary import OutputLayer
 
@@ -19,6 +20,10 @@ class Model(nn.Module):
         super().__init__()
         self.model, self.lm_head, self.softcap = nn.Identity(), head, softcap
 
+    @property
+    def base_model(self) -> nn.Module:
+        return self.model
+
     def get_output_embeddings(self) -> nn.Module:
         return self.lm_head
 
@@ -28,8 +33,7 @@ class Model(nn.Module):
 
 
 def output_layer(head: nn.Module, softcap: float | None = None) -> OutputLayer:
-    model = Model(head, softcap)
-    return OutputLayer(model, model.model)
+    return OutputLayer(LanguageModel(Model(head, softcap), None, "", "fake"))
 
 
 @pytest.fixture(autouse=True)

@@ -84,20 +84,17 @@ class Rows(Engine):
 
     def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
         """See Engine."""
-        ends = [
-            TokenizedDecision(self.tokenize.prompt(prompt), ((0,),)) for prompt in prompts
-        ]  # an action of one token is no input
+        # The last token of an action is no input, so an action of one token adds none to its prompt.
+        ends = [TokenizedDecision(self.tokenize.prompt(prompt), ((0,),)) for prompt in prompts]
         for members in self._batches(ends):
-            found = self._computed([(ends[member].prompt, (0,)) for member in members])
+            found = self._computed([ends[member] for member in members])
             yield members, torch.stack([found[ends[member].prompt, (0,)].states[0] for member in members])
 
     @torch.no_grad()
     def likelihoods(self, decisions: Sequence[TokenizedDecision]) -> Iterator[tuple[int, list[tuple[float, bool]]]]:
-        """See Engine."""
+        """See Scorer."""
         for members in self._batches(decisions):
-            found = self._computed(
-                [(decisions[member].prompt, action) for member in members for action in decisions[member].actions]
-            )
+            found = self._computed([decisions[member] for member in members])
             for member in members:
                 terms = [found[decisions[member].prompt, action] for action in decisions[member].actions]
                 yield member, [(float(each.logprobs.double().sum()), bool(each.greedy.all())) for each in terms]
@@ -110,16 +107,18 @@ class Rows(Engine):
         """Yield indices of decisions whose rows have at most batch_tokens tokens together (or are those of one decision)."""
         order = sorted(range(len(tokenized)), key=lambda index: len(tokenized[index].prompt))
         batch: list[int] = []
+        tokens = 0
         for index in order:
-            if batch and sum(_size(tokenized[member]) for member in [*batch, index]) > self.batch_tokens:
+            if batch and tokens + _size(tokenized[index]) > self.batch_tokens:
                 yield batch
-                batch = []
+                batch, tokens = [], 0
             batch.append(index)
+            tokens += _size(tokenized[index])
         if batch:
             yield batch
 
     def _scores(self, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]) -> Scores:
-        found = self._computed([(prompt, action) for prompt, actions in tokenized for action in actions])
+        found = self._computed(tokenized)
         actions = max(len(decision.actions) for decision in tokenized)
         steps = max(len(action) for decision in tokenized for action in decision.actions)
         tokens = torch.full((len(texts), actions, steps), torch.nan, device=self.device)
@@ -140,10 +139,11 @@ class Rows(Engine):
         scores = combined(self.kind, summed, divisor, missing).masked_fill(missing, MASKED)
         return Scores(logprobs, scores, prompt_states, tokens, states)
 
-    def _computed(self, rows: Sequence[Row]) -> dict[Row, Terms]:
-        """Compute each distinct row once."""
+    def _computed(self, decisions: Sequence[TokenizedDecision]) -> dict[Row, Terms]:
+        """Compute the rows of decisions, each distinct one once."""
         groups: defaultdict[tuple[int, bool], list[Row]] = defaultdict(list)
-        for prompt, action in sorted(dict.fromkeys(rows), key=lambda row: len(row[0]) + len(row[1])):
+        rows = dict.fromkeys((prompt, action) for prompt, actions in decisions for action in actions)
+        for prompt, action in sorted(rows, key=lambda row: len(row[0]) + len(row[1])):
             encoded = len(prompt) if self.lm.base.config.is_encoder_decoder else 0
             groups[encoded, len(prompt) + len(action) > self._rescaled].append((prompt, action))
         found: dict[Row, Terms] = {}

@@ -20,10 +20,8 @@ from twosome.language.norms import Normalization
 from twosome.language.rows import Rows, least_entry
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack
-from twosome.language.vocabulary import OutputLayer
+from twosome.language.vocabulary import PREDICTIONS, OutputLayer
 
-PREDICTIONS = 512
-"""Nodes whose logits are computed at once by `Scorer.likelihoods`."""
 WINDOWS = r"^(?!.*(pattern|layers|num_|feed_forward|mamba)).*(window|local_attention|chunk_size|original_max_position)"
 """Entries of configurations: the number of tokens up to which each attends to all before it, and positions are not rescaled."""
 T = TypeVar("T")
@@ -60,7 +58,7 @@ class Scorer(Engine):
         self.longest = None if window is None else window * 8 // 9  # `padded_size` adds up to an eighth
         self.hidden_size, self.tokenize = self.rows.hidden_size, self.rows.tokenize
         self.backbone: Any = lm.backbone
-        self.output = OutputLayer(lm.base, lm.backbone)
+        self.output = OutputLayer(lm)
         self.head: Any = self.output.head
         depth = frozen_depth(lm) if cache_mb else 0
         self.lower = LowerLayers(lm, depth, cache_mb, self._layout) if depth else None
@@ -95,7 +93,7 @@ class Scorer(Engine):
 
     @torch.no_grad()
     def likelihoods(self, decisions: Sequence[TokenizedDecision]) -> Iterator[tuple[int, list[tuple[float, bool]]]]:
-        """See Engine."""
+        """Yield for each of these decisions (its index, for each action its log-probability and whether it is greedy)."""
         short, long = self._by_length(decisions)
         for rows in batches(pack([decisions[index] for index in short], self.row_tokens), self.batch_tokens):
             for row, hidden in zip(rows, self.hidden(rows).split([len(row) for row in rows]), strict=True):
@@ -110,7 +108,7 @@ class Scorer(Engine):
         nodes, tokens = (torch.tensor(each, device=self.device) for each in zip(*row.edges, strict=True))
         parts = []
         for node, token in zip(nodes.split(PREDICTIONS), tokens.split(PREDICTIONS), strict=True):
-            log_probs = self.log_probs(hidden[node])
+            log_probs = self.output.log_probs(hidden[node])
             parts.append((log_probs.gather(1, token[:, None]).squeeze(1).double(), log_probs.argmax(dim=-1) == token))
         logprobs, greedy = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
         return logprobs, greedy
@@ -188,11 +186,6 @@ class Scorer(Engine):
             self.lower.known.clear()
             with self.lm.computing():
                 self.lower.cached(self.tokenize(texts))
-
-    def log_probs(self, states: Tensor) -> Tensor:
-        """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
-        with self.lm.computing():
-            return self.output.logits(states).log_softmax(dim=-1)
 
     def _gather(
         self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]

@@ -7,7 +7,7 @@ stored for the backward pass or computed again in it.
 """
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,12 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from twosome import generators
 from twosome.language.packed_linear import PackedLinear
 
+if TYPE_CHECKING:
+    from twosome.language.loading import LanguageModel
+
+PREDICTIONS = 256
+"""Positions that are projected onto the whole vocabulary at once: 50 MB in float32 for a vocabulary of 49,152."""
+
 
 class OutputLayer:
     """What a model does after its backbone: the output layer, and the scaling or bounding of logits that some families add.
@@ -24,12 +30,13 @@ class OutputLayer:
     The model's own `forward` computes it, with a backbone that returns the given states. head: the output layer.
     """
 
-    def __init__(self, base: Any, backbone: nn.Module) -> None:
-        """base: a decoder-only model of transformers. backbone: the part of it that computes the last hidden states."""
-        self.head: Any = base.get_output_embeddings()
+    def __init__(self, lm: "LanguageModel") -> None:
+        """lm: a decoder-only model."""
+        self.lm = lm
+        self.head: Any = lm.base.get_output_embeddings()
         self._given = _Given()
-        self._model = copy.copy(base)  # shares all weights
-        self._model._modules = {name: self._given if each is backbone else each for name, each in base._modules.items()}
+        self._model = copy.copy(lm.base)  # shares all weights
+        self._model._modules = {name: self._given if each is lm.backbone else each for name, each in lm.base._modules.items()}
         self._linear = self._is_linear()
 
     def logits(self, states: Tensor) -> Tensor:
@@ -41,6 +48,11 @@ class OutputLayer:
         finally:
             self._given.states = None
         return logits[0].float()
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """Compute log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
+        with self.lm.computing():
+            return self.logits(states).log_softmax(dim=-1)
 
     def edge_log_probs(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Compute log P(target | states[source]), (edges,); differentiable in states.

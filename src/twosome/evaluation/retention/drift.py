@@ -16,11 +16,10 @@ from twosome.evaluation.retention.paired import bootstrap, compare
 from twosome.language.config import EngineConfig
 from twosome.language.gate import engine_of
 from twosome.language.loading import LanguageModel
-from twosome.language.vocabulary import OutputLayer
+from twosome.language.vocabulary import PREDICTIONS, OutputLayer
 
 WINDOW = 512  # tokens of prose in one context
 BATCH_TOKENS = 2048  # prose in one forward pass
-PREDICTIONS = 256  # positions projected onto the vocabulary at once: 50 MB in float32 for a vocabulary of 49,152
 SUMS = ("tokens", "nats_before", "nats_after", "kl", "agreed")
 
 
@@ -37,7 +36,7 @@ def unmeasured(lm: LanguageModel) -> str | None:
     ids = torch.tensor([lm.tokenizer("The dish is on the table.")["input_ids"]], device=lm.base.device)
     try:
         with lm.computing():
-            found = OutputLayer(lm.base, lm.backbone).logits(lm.backbone(input_ids=ids, use_cache=False).last_hidden_state[0])
+            found = OutputLayer(lm).logits(lm.backbone(input_ids=ids, use_cache=False).last_hidden_state[0])
             expected = lm.base(input_ids=ids, use_cache=False).logits[0].float()
         if (found - expected).abs().max() <= 1e-3 * expected.abs().max():
             return None
@@ -103,7 +102,7 @@ class DriftProbe:
         """
         self.lm = lm
         self.engine = engine_of(lm, characters, EngineConfig(cache_mb=0))  # its texts are scored seldom
-        self.output = OutputLayer(lm.base, lm.backbone)
+        self.output = OutputLayer(lm)
         self.questions = texts.questions(limit)
         self.decisions = [(question.prompt, question.options) for question in self.questions]
         self.engine.tokenize(self.decisions)
@@ -136,11 +135,6 @@ class DriftProbe:
         ids = pad_sequence(windows, batch_first=True).to(self.engine.device)
         return self.lm.backbone(input_ids=ids, use_cache=False).last_hidden_state
 
-    def _log_probs(self, states: Tensor) -> Tensor:
-        """Return log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
-        with self.lm.computing():
-            return self.output.logits(states).log_softmax(dim=-1)
-
     def _figures(self, owners: list[int], windows: list[Tensor], before: Tensor, after: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return the piece of each predicted token of a batch, (tokens,), and its terms of SUMS, (tokens, len(SUMS))."""
         places = [(row, position) for row, ids in enumerate(windows) for position in range(len(ids) - 1)]
@@ -148,7 +142,7 @@ class DriftProbe:
         targets = torch.cat([ids[1:] for ids in windows]).to(self.engine.device)
         parts = []
         for row, position, target in zip(*(tensor.split(PREDICTIONS) for tensor in (rows, positions, targets)), strict=True):
-            base, tuned = (self._log_probs(states.to(row.device)[row, position]) for states in (before, after))
+            base, tuned = (self.output.log_probs(states.to(row.device)[row, position]) for states in (before, after))
             nats = [-log_probs.gather(1, target[:, None]).squeeze(1) for log_probs in (base, tuned)]
             kl = (base.exp() * (base - tuned)).sum(dim=-1)
             agreed = base.argmax(dim=-1) == tuned.argmax(dim=-1)
