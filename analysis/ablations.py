@@ -9,11 +9,6 @@ Examples:
   python analysis/ablations.py multirun --seeds 0,1,2 --bootstrap-samples 10000
 """
 
-if __name__ == "__main__":  # before the imports that take seconds
-    from twosome import signals
-
-    signals.install()
-
 import argparse
 import sys
 from collections.abc import Sequence

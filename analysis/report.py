@@ -8,11 +8,6 @@ Examples:
   python analysis/report.py results/published/smollm2_135m --no-paper
 """
 
-if __name__ == "__main__":  # before the imports that take seconds
-    from twosome import signals
-
-    signals.install()
-
 import argparse
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +19,6 @@ import curves
 import generalization
 import retention
 import summary
-from twosome.called import adapt_commands
 from twosome.errors import UserError
 from twosome.report import commands, drawing
 from twosome.report.data.run import Run
@@ -52,7 +46,7 @@ def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out:
         try:
             part(runs, paper, options, out)
         except UserError as error:
-            lacking[name] = adapt_commands(str(error))
+            lacking[name] = str(error)
             warn(f"the report lacks {name}: {lacking[name]}")
     out.text("report.html", written(Page(out, runs), lacking, STYLES.read_text()))
 

@@ -8,11 +8,6 @@ Examples:
   python analysis/retention.py results/published/smollm2_135m
 """
 
-if __name__ == "__main__":  # before the imports that take seconds
-    from twosome import signals
-
-    signals.install()
-
 import argparse
 import sys
 from collections.abc import Sequence

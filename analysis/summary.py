@@ -6,11 +6,6 @@ Examples:
   python analysis/summary.py results/published/smollm2_135m --stat mean-std
 """
 
-if __name__ == "__main__":  # before the imports that take seconds
-    from twosome import signals
-
-    signals.install()
-
 import argparse
 import sys
 from collections.abc import Sequence

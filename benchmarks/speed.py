@@ -38,7 +38,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 import synthetic
-from twosome import parts
+from twosome import build
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import policy_terms
 from twosome.algorithms.ppo.update import update_critic, update_policy
@@ -279,12 +279,12 @@ class Contestants:
     """agent: with the engine. other: with the cached opponent, and the same model. Both opponents multiply as PyTorch does."""
 
     def __init__(self, config: DictConfig, make_env: MakeEnv) -> None:
-        agent = parts.agent(config, make_env)
+        agent = build.agent(config, make_env)
         assert isinstance(agent, LanguageAgent)
         assert isinstance(agent.engine, Scorer), "expected a decoder-only model that token trees compute"
         self.agent, self.trees = agent, agent.engine
         self.cached = CachedEngine(agent.engine.lm, agent.engine.norm)
-        other = parts.agent(config, make_env, lambda *_: self.cached)
+        other = build.agent(config, make_env, lambda *_: self.cached)
         assert isinstance(other, LanguageAgent)
         self.other = other
 
@@ -515,7 +515,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("speed.json"))
     options = parser.parse_intermixed_args()
     config = composed(options.words, options.num_envs, options.num_steps)
-    contestants = Contestants(config, parts.environment(config.env))
+    contestants = Contestants(config, build.environment(config.env))
     fresh, rows, speeds = contestants.agent.get_extra_state(), [], []
     for source in options.sources.split(","):
         env, ppo = config.env, config.ppo
@@ -524,7 +524,7 @@ def main() -> None:
             ppo = composed(options.words, options.synthetic_decisions, 1).ppo
         name = config.env.task if source == "task" else source
         chosen: dict[bool, int] = {}
-        for work in works(name, parts.environment(env), contestants.agent, fresh, typed(PPOConfig, ppo, "ppo"), config.seed):
+        for work in works(name, build.environment(env), contestants.agent, fresh, typed(PPOConfig, ppo, "ppo"), config.seed):
             if work.name not in options.works.split(","):
                 continue
             learns = work.batch is not None

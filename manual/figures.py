@@ -29,7 +29,7 @@ def scorers(model: str = "smollm2_135m") -> "dict[str, Scorer]":
     """Return a scorer of each norm, of the same language model."""
     import hydra
 
-    from twosome import parts
+    from twosome import build
     from twosome.config import CONFIGS
     from twosome.language.gate import engine_of
     from twosome.language.loading import load_language_model
@@ -38,8 +38,8 @@ def scorers(model: str = "smollm2_135m") -> "dict[str, Scorer]":
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         for norm in NORMS:
             config = hydra.compose("probe", [f"norm={norm}", f"model={model}"])
-            loaded = found[NORMS[0]].lm if found else load_language_model(parts.model_config(config.model))
-            found[norm] = engine_of(loaded, parts.normalization(config.norm))
+            loaded = found[NORMS[0]].lm if found else load_language_model(build.model_config(config.model))
+            found[norm] = engine_of(loaded, build.build(config.norm))
     return found
 
 

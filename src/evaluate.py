@@ -1,6 +1,6 @@
-"""Evaluate a finished run: the script of twosome.cli.evaluate in a checkout. An installed suite has twosome-evaluate."""
+"""Evaluate a trained agent on its own task or on others, or its language model."""
 
-from twosome.cli.evaluate import main
+from twosome.cli import evaluate
 
 if __name__ == "__main__":
-    main()
+    evaluate()

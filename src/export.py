@@ -1,6 +1,6 @@
-"""Export a trained agent: the script of twosome.cli.export in a checkout. An installed suite has the command twosome-export."""
+"""Export what a run learned: an adapter or a model, with a card."""
 
-from twosome.cli.export import main
+from twosome.cli import export
 
 if __name__ == "__main__":
-    main()
+    export()

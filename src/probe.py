@@ -1,6 +1,6 @@
-"""Score a decision with a language model: the script of twosome.cli.probe in a checkout. An installed suite has twosome-probe."""
+"""Score one decision by a language model: tokens, log-probabilities, scores, probabilities."""
 
-from twosome.cli.probe import main
+from twosome.cli import probe
 
 if __name__ == "__main__":
-    main()
+    probe()

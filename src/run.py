@@ -1,6 +1,6 @@
-"""Train an agent: the script of twosome.cli.run in a checkout. An installed suite has the command twosome-run."""
+"""Train an agent and evaluate it before and after."""
 
-from twosome.cli.run import main
+from twosome.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

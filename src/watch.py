@@ -1,6 +1,6 @@
-"""Watch a trained agent: the script of twosome.cli.watch in a checkout. An installed suite has the command twosome-watch."""
+"""Write episodes of a trained agent as a page of HTML."""
 
-from twosome.cli.watch import main
+from twosome.cli import watch
 
 if __name__ == "__main__":
-    main()
+    watch()

@@ -1,6 +1,8 @@
-"""For tests that do what a user does: a copy of the suite, what its pages say, and commands run in the copy."""
+"""For tests that do what a user does: commands, a copy of the suite, and what its pages say."""
 
 import csv
+import importlib
+import io
 import os
 import re
 import shlex
@@ -9,13 +11,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forking import Server, Started
-from forking_server import output_files
+import pytest
+
+from twosome import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 _ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))
@@ -39,7 +42,7 @@ class Finished:
     errors: str = ""
 
 
-def checkout(folder: Path) -> Path:
+def copied(folder: Path) -> Path:
     """Copy what a user has of the suite, to be changed and run, into a folder."""
     for name in ("src", "conf", "experiments", "analysis"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True)  # with Python's compiled files, which stay valid
@@ -53,37 +56,43 @@ def environment() -> dict[str, str]:
     return {"OMP_WAIT_POLICY": "passive"} | ours
 
 
-_servers: dict[str, Server] = {}
-
-
 def run(
-    folder: Path,
-    commands: list[list[str]],
-    timeout: float = 500,
-    python: str = sys.executable,
-    apart: bool = False,
-    **variables: str,
+    folder: Path, commands: list[list[str]], timeout: float = 500, python: str = sys.executable, apart: bool = False, **variables: str
 ) -> list[Finished]:
-    """Run scripts one after the other in a checkout; each command is a script of it and its arguments.
+    """Run scripts one after the other in a folder; each command is a script of the suite and its arguments.
 
-    python: another interpreter, which finds the suite by itself. apart: standard error is `Finished.errors`, not part of its
-    output. variables: of the environment.
+    They run in this process, unless the folder has a copy of the suite (`copied`) or python is another interpreter. apart: standard
+    error is `Finished.errors`, not part of its output. variables: of the environment.
     """
+    if python == sys.executable and not (folder / "src").exists():
+        return [call(folder, command, apart, **variables) for command in commands]
     found = str(folder / "src") if python == sys.executable else ""
     own = environment() | {"PYTHONPATH": found, "COLUMNS": "100"} | variables
-    codes = _servers.setdefault(python, Server(python)).run(folder, commands, own, apart, timeout)
-    texts = [[file.read_text(errors="replace") for file in output_files(folder, n, apart)] for n in range(len(codes))]
-    return [Finished(code, output, errors if apart else "") for code, (output, errors) in zip(codes, texts, strict=True)]
+    errors = subprocess.PIPE if apart else subprocess.STDOUT
+    done = [subprocess.run([python, *command], cwd=folder, env=own, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=timeout)
+            for command in commands]  # fmt: skip
+    return [Finished(each.returncode, each.stdout, each.stderr or "") for each in done]
 
 
-def started_script(argv: list[str], output: Path, errors: Path | None = None) -> AbstractContextManager[Started]:
-    """One of this checkout's scripts, and its arguments, in a process group of its own, which is killed at the end.
-
-    output, errors: files for what it prints; by default one for both.
-    """
-    own = environment() | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "100"}
-    words = [str(ROOT / argv[0]), *argv[1:]]
-    return _servers.setdefault(sys.executable, Server(sys.executable)).started(ROOT, words, own, output, errors or output)
+def call(folder: Path, command: list[str], apart: bool = False, **variables: str) -> Finished:
+    """Run a script of the suite in this process, in a folder; see `run`."""
+    script, words = Path(command[0]), command[1:]
+    output = io.StringIO()
+    errors = io.StringIO() if apart else output
+    code: Any = 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [str(ROOT / script), *words])
+        for name, value in {"COLUMNS": "100", **variables}.items():
+            patch.setenv(name, value)
+        try:
+            if script.parent.name == "src":
+                getattr(cli, script.stem)()
+            else:
+                code = importlib.import_module(script.stem).main(words)
+        except SystemExit as stop:
+            code = stop.code
+    return Finished(int(code or 0), output.getvalue(), errors.getvalue() if apart else "")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli.entry import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
 from twosome.language.config import ModelConfig
-from twosome.runs.trust import check_places
+from twosome.experiment.trust import check_places
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]

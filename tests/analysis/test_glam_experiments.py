@@ -21,7 +21,7 @@ from twosome.report.data import collection
 from twosome.report.data.run import ABLATION, BEGAN, Run
 from twosome.report.statistics import ablations
 from twosome.runs.experiments import combinations
-from twosome.runs.resume import fingerprint
+from twosome.experiment.resume import fingerprint
 
 GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam")]
 ABLATIONS = {each.name: each for each in ablations.read(ROOT / "analysis" / "ablations.yaml") if each.name in GLAM}

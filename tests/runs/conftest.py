@@ -1,41 +1,16 @@
-"""Calling commands in this process, and a run that nothing happens to."""
+"""A run that the tests copy, change and go on with."""
 
-import runpy
-import sys
+from pathlib import Path
 
 import pytest
-from checkout import ROOT, run
-from fault_tools import OPTIONS
+from small import SMALL
 
-
-@pytest.fixture
-def suite(monkeypatch, capfd, tmp_path):
-    """A function that runs src/<name>.py in this process, which has its libraries already: gives exit code and stderr."""
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "envs"))
-
-    def call(name, *words):
-        monkeypatch.setattr(sys, "argv", [f"src/{name}.py", *map(str, words)])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        monkeypatch.setattr("twosome.failures._failures", [])  # of this process so far
-        capfd.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(ROOT / "src" / f"{name}.py"), run_name="__main__")
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, capfd.readouterr().err
-
-    return call
+import twosome
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    """The run that nothing happens to."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    (ended,) = run(
-        folder.parent, [[str(ROOT / "src" / "run.py"), *OPTIONS, f"hydra.run.dir={folder}"]], PYTHONPATH=str(ROOT / "src")
-    )
-    assert ended.code == 0, ended.output
+    twosome.run(*SMALL, "evaluation.episodes=2", "retention.drift=true", "retention.limit=1", "retention.every=1", folder=folder)
     return folder

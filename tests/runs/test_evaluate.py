@@ -14,7 +14,7 @@ from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.lora import WEIGHTS, Lora
 from twosome.runs import evaluate
-from twosome.runs.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
+from twosome.experiment.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
 from twosome.storage.folder import RunFolder
 
 

@@ -18,7 +18,7 @@ from hydra_plugins.grid_sweeper import listed
 from twosome.errors import UserError
 from twosome.runs.commands import sweep_command
 from twosome.runs.experiments import combinations
-from twosome.runs.resume import IRRELEVANT, differences, fingerprint
+from twosome.experiment.resume import IRRELEVANT, differences, fingerprint
 
 GRIDS = [
     {"env.task": ["tomato_salad", "onion_salad"], "norm": ["word", "token"], "total_steps": 64, "seed": [0, 1]},

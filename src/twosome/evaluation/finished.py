@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from twosome import parts
+from twosome import build
 from twosome.config import EvaluationConfig
 from twosome.envs.tasks import task_names
 from twosome.errors import UserError
@@ -50,7 +50,7 @@ class Finished:
     @cached_property
     def agent(self) -> Agent:
         """The agent before training. It is built, and its models are loaded, on first access."""
-        return parts.agent(self.config, self.make_env)
+        return build.agent(self.config, self.make_env)
 
 
 def play_all(run: Finished, suite: str, settings: list[tuple[DictConfig, dict[str, Any]]]) -> float:
@@ -71,7 +71,7 @@ def play_settings(
     run: Finished, settings: list[tuple[DictConfig, dict[str, Any]]], modes: Sequence[str] = records.MODES
 ) -> list[list[list[Record]]]:
     """Play settings by all stages; return, for each of them and each stage, its records, one per mode. settings: of play_all."""
-    makers = [parts.environment(env) for env, _ in settings]
+    makers = [build.environment(env) for env, _ in settings]
     found: list[list[list[Record]]] = [[] for _ in settings]
     added = False
     for when, agent in stages(run):
@@ -112,7 +112,7 @@ def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
 
 def other_tasks(env: DictConfig) -> Iterator[DictConfig]:
     """Yield the environment's configuration with each of its other tasks."""
-    for task in task_names(parts.environment(env)):
+    for task in task_names(build.environment(env)):
         if task != env.get("task"):
             yield OmegaConf.merge(env, {"task": task})  # type: ignore[misc]
 

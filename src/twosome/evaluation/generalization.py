@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from twosome import parts
+from twosome import build
 from twosome.config import leaves
 from twosome.errors import UserError, visible
 from twosome.evaluation.records import Record
@@ -43,7 +43,7 @@ def settings_of(env: DictConfig, changes: Mapping[str, Any], make_env: MakeEnv) 
         for option, value in options.items():
             OmegaConf.update(changed, option, value)
         try:
-            parts.environment(changed)
+            build.environment(changed)
         except UserError as error:  # such as of a run with three actions, which cannot pick up
             print(visible(f"note: the test {name} is left out: {error}"), file=sys.stderr)
             continue

@@ -11,7 +11,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from twosome import parts
+from twosome import build
 from twosome.errors import UserError
 from twosome.evaluation import generalization, records
 from twosome.evaluation.finished import (
@@ -44,7 +44,7 @@ def episodes(run: Finished) -> float:
     files = dict(RESULTS)
     if run.evaluation.gif:
         name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(run.config.env.get('task') or run.config.env.id))}.gif"
-        rgb = parts.environment(run.config.env, render_mode="rgb_array")
+        rgb = build.environment(run.config.env, render_mode="rgb_array")
         record(run.agent, rgb, run.folder.path / name, run.config.env.gamma, run.evaluation.seed)
         files[name] = "one greedy episode"
     print_files(run.folder, files)
@@ -134,7 +134,7 @@ def interference(run: Finished) -> float:
 
     if "gamma" in run.changes:
         raise UserError(f"env.gamma={run.config.env.gamma}: expected the run's own with suite=interference; leave it out")
-    algorithm, asked, seed = parts.algorithm(run.config), run.interference, run.evaluation.seed
+    algorithm, asked, seed = build.algorithm(run.config), run.interference, run.evaluation.seed
     probe.check_algorithm(algorithm, asked)
     run.folder.read_json(report.FILE, default={})  # raises UserError for a damaged file before anything is computed
     agent = run.agent

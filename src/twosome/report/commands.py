@@ -11,8 +11,6 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import NoReturn
 
-from twosome import signals
-from twosome.called import adapt_commands
 from twosome.errors import UserError, visible
 from twosome.report.data import collection
 from twosome.report.data.repeats import COUNTED
@@ -69,7 +67,6 @@ def add_evaluations(made: argparse.ArgumentParser) -> None:
                       )  # fmt: skip
 
 
-@signals.unwinding()
 def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, make the files, print their names; return the exit code.
 
@@ -81,8 +78,7 @@ def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int
         check_own(options.out, made.mark)
         written = list(make(options))
     except UserError as error:
-        signals.check()
-        print(f"error: {visible(adapt_commands(str(error)))}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {visible(f'{error.filename}: {error.strerror}')}; see to it, or name another --out", file=sys.stderr)

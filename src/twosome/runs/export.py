@@ -13,13 +13,13 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.markup import escape
 
-from twosome import parts
+from twosome import build
 from twosome.config import own_settings
 from twosome.errors import UserError, visible
 from twosome.files import sha256, writing
 from twosome.language.licence import UNKNOWN, base_license
 from twosome.runs import documented
-from twosome.runs.evaluate import configuration, finished_run
+from twosome.experiment.evaluate import configuration, finished_run
 from twosome.storage.folder import CHECKSUMS, RESULTS, TAKEN, RunFolder
 from twosome.terminal import Console
 
@@ -151,7 +151,7 @@ def merge(folder: RunFolder, part: Path, trust: bool) -> str:
     config = configuration(folder, Loading(trust))
     # As transformers computes it: without the suite's packed layers and its attention, which depend on the machine.
     config.model.packed_weights, config.model.dtype, config.model.attn_implementation = False, "float32", "eager"
-    agent = parts.agent(config, parts.environment(config.env))
+    agent = build.agent(config, build.environment(config.env))
     folder.load(agent)
     model = agent.language_model
     if model is None:

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-from twosome import parts
-from twosome.config import own_settings, resolve
+from twosome import build
+from twosome.config import own_settings
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.language.config import check_path
 from twosome.terminal import Console
@@ -87,7 +87,7 @@ def run(config: DictConfig) -> None:
     if not OmegaConf.is_list(config.actions):
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
     options = own_settings(ProbeConfig, config)
-    model, norm = parts.model_config(config.model), parts.normalization(config.norm)
+    model, norm = build.model_config(config.model), build.build(config.norm)
     check_path(model)
     from twosome.language.gate import engine_of
     from twosome.language.loading import load_language_model  # takes seconds to import; the input is checked first

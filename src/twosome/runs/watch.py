@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
-from twosome import parts
+from twosome import build
 from twosome.config import EvaluationConfig, own_settings
 from twosome.errors import UserError, check_seed, unknown_choice, visible
 from twosome.identity import task_of
-from twosome.runs.evaluate import changed, configuration, finished_run
+from twosome.experiment.evaluate import changed, configuration, finished_run
 from twosome.storage.folder import RunFolder
 from twosome.terminal import Console
 
@@ -64,7 +64,7 @@ def run(asked: DictConfig) -> None:
     to = Path(options.to)
     folder = finished_run(Path(str(options.run)))
     config = configuration(folder, options)
-    make_env = parts.environment(config.env)
+    make_env = build.environment(config.env)
     from twosome.evaluation.watch import page  # these imports take seconds; the input is checked first
 
     check_place(to, page.is_page)
@@ -73,17 +73,17 @@ def run(asked: DictConfig) -> None:
     from twosome.evaluation.watch.stages import untrained
 
     draws = can_film(make_env)
-    agent = parts.agent(config, make_env)
+    agent = build.agent(config, make_env)
     folder.load(agent)
     after = _trained(agent)
-    before = untrained(agent, lambda: parts.agent(config, make_env)) if options.compare == "untrained" else None
+    before = untrained(agent, lambda: build.agent(config, make_env)) if options.compare == "untrained" else None
     if options.actor == "untrained" and before is None:
         raise UserError(f"actor=untrained: expected a run that trained something; {folder.path} trained nothing; leave it out")
     critic, facts = load_critic(folder, agent), about(folder, config)
     seed = config.evaluation.seed if options.seed is None else options.seed
     recording = recorder.play(
         before if before and options.actor == "untrained" else after,
-        parts.environment(config.env, render_mode="rgb_array") if draws else make_env,
+        build.environment(config.env, render_mode="rgb_array") if draws else make_env,
         config.env.gamma,
         recorder.Asked(options.episodes, seed, options.policy == "greedy"),
         draws,

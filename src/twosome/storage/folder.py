@@ -1,6 +1,5 @@
 """A run's folder on disk, the public format that analysis reads. Files are written atomically; rows are appended to tables."""
 
-import contextlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -8,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from twosome.errors import UserError, folded
+from twosome.errors import UserError
 from twosome.files import check_folder, sha256, write_atomic, writing
-from twosome.former import upgraded
-from twosome.plain import read_json, read_yaml
 from twosome.storage.lock import LOCK
 from twosome.storage.table import Table
 
@@ -61,16 +58,8 @@ class RunFolder:
 
     @property
     def config(self) -> DictConfig:
-        """The run's resolved configuration, converted to this version. Raises UserError if it cannot be read."""
-        file = self.path / "config.yaml"
-        try:
-            config = OmegaConf.create(upgraded(read_yaml(file)))
-        except (OmegaConfBaseException, OSError, ValueError) as error:
-            raise UserError(f"{file}: expected a readable config.yaml ({folded(error)}); name another run") from error
-        for group in ("env", "norm", "baseline", "model", "trainer", "evaluation"):
-            if not OmegaConf.is_dict(OmegaConf.select(config, group)):
-                raise UserError(f"run folder {self.path}: its config.yaml has no {group}; name the folder of a run")
-        return config
+        """The run's resolved configuration."""
+        return OmegaConf.create(yaml.safe_load((self.path / "config.yaml").read_text()))
 
     @property
     def checkpoints(self) -> Path:
@@ -92,11 +81,9 @@ class RunFolder:
         """Whether the run is finished."""
         return (self.path / "DONE").exists()
 
-    def check_new(self, *others: str) -> None:
-        """Raise UserError if a new run would find anything in the folder. others: names that do not count."""
-        found = {path.name for path in self.path.iterdir()} - set(others)
-        if LOCK in found:  # of a run that was killed before it wrote config.yaml
-            found -= {LOCK, *BEGINNING, *(path.name for path in self.path.glob(".*.part"))}
+    def check_new(self) -> None:
+        """Raise UserError if a new run would find anything in the folder but what a run leaves that was killed as it began."""
+        found = {path.name for path in self.path.iterdir()} - {LOCK, *BEGINNING}
         if found:
             raise UserError(
                 f"run folder {self.path}: expected a folder that is new, empty or this run's own; there is {min(found)} in it; "
@@ -104,10 +91,83 @@ class RunFolder:
             )
 
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
-        """Claim the folder for a new run. choices: the name chosen in each group of the configuration.
+        """Begin a new run. choices: the name chosen in each group of the configuration."""
+        own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
+        self.write_json("choices.json", own)
+        write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
 
-        Raises UserError if another process has claimed it since it was found empty.
-        """
+    def export(self, folder: Path) -> None: ...
+
+    def load(self, folder: Path) -> None: ...
+
+    def provenance(self) -> dict[str, Any]: ...
+
+
+RESULTS = (
+    *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
+    *("metrics.csv", "episodes.csv", "evaluation.json", "retention.json", "retention.csv", "DONE"),
+)
+"""The small files of a run, from which figures and tables are made."""
+
+BEGINNING = ("choices.json", "overrides.yaml")
+"""The files that a run writes before config.yaml, with which it begins."""
+CHECKSUMS = "export_checksums"
+"""The entry of provenance.json that holds `RunFolder.checksums`."""
+TAKEN = "taken"
+"""The entry of provenance.json in a folder that src/export.py wrote, which holds the trained weights
+itself."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. Its files are listed in docs/run-folder.md."""
+
+    path: Path
+
+    def opened(self) -> "RunFolder":
+        """Return this folder, once it is known to hold a run, and files and folders only. Raises UserError."""
+        if not self.started:
+            raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder of a run")
+        check_folder(self.path)
+        return self
+
+    @property
+    def config(self) -> DictConfig:
+        """The run's resolved configuration."""
+        return OmegaConf.create(yaml.safe_load((self.path / "config.yaml").read_text()))
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def saved_updates(self) -> list[Path]:
+        """The checkpoints, the newest first."""
+        return sorted(self.checkpoints.glob("update=*.ckpt"), key=lambda path: (len(path.name), path.name), reverse=True)
+
+    @property
+    def started(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.path / "config.yaml").is_file()
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is finished."""
+        return (self.path / "DONE").exists()
+
+    def check_new(self) -> None:
+        """Raise UserError if a new run would find anything in the folder but what a run leaves that was killed as it began."""
+        found = {path.name for path in self.path.iterdir()} - {LOCK, *BEGINNING}
+        if found:
+            raise UserError(
+                f"run folder {self.path}: expected a folder that is new, empty or this run's own; there is {min(found)} in it; "
+                "name another"
+            )
+
+    def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
+        """Begin a new run. choices: the name chosen in each group of the configuration."""
         if self.started:
             raise UserError(f"run folder {self.path}: expected a new folder; another process has just used it; name another")
         own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
@@ -145,14 +205,11 @@ class RunFolder:
         if agent.export_folder is None:
             return
         recorded, now = self.read_json("provenance.json", {}).get(CHECKSUMS, {}), self.checksums(agent)
-        if not isinstance(recorded, dict):
-            raise UserError(f"{self.path / 'provenance.json'}: expected a map at {CHECKSUMS}; copy the file back")
-        for name in sorted(recorded):
-            if now.get(name) != recorded[name]:
-                raise UserError(
-                    f"{self.path / name}: its sha256 is {now.get(name)}, expected {recorded[name]} as in provenance.json; "
-                    "it was changed or damaged since: copy it back, or train the run again"
-                )
+        if not now or any(now.get(name) != recorded[name] for name in recorded):
+            raise UserError(
+                f"run folder {self.path}: expected the weights whose checksums are in provenance.json, in {agent.export_folder}/; "
+                "they are another agent's, or were changed or damaged since"
+            )
         agent.load(self.weights(agent.export_folder))
 
     def weights(self, export_folder: str) -> Path:
@@ -193,15 +250,9 @@ class RunFolder:
         write_atomic(self.path / name, json.dumps(content, indent=2) + "\n")
 
     def read_json(self, name: str, default: Any) -> Any:
-        """Read a JSON file that holds a map or a list, as default is; return default if there is no such file.
-
-        Raises UserError if it cannot be read.
-        """
+        """Read a JSON file; return default if there is no such file."""
         file = self.path / name
-        try:
-            return read_json(file, type(default)) if file.exists() else default
-        except (ValueError, OSError) as error:
-            raise UserError(f"{file}: expected readable JSON ({folded(error)}); copy it back, or run it again") from error
+        return json.loads(file.read_text()) if file.exists() else default
 
     def copy_results(self, to: Path, names: Iterable[str] = RESULTS) -> None:
         """Copy small files of a finished run into another folder, as far as they exist. names: all of RESULTS or some."""
@@ -216,8 +267,7 @@ class RunFolder:
         """
         self.copy_results(to)
         origin = self.read_json("provenance.json", {})
-        if "method" in origin:  # runs of earlier versions recorded no names
-            RunFolder(to).write_json("provenance.json", origin | {"label": label or origin["method"]})
+        RunFolder(to).write_json("provenance.json", origin | {"label": label or origin["method"]})
 
     def finish(self) -> None:
         """Mark the run as finished."""

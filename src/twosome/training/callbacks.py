@@ -1,6 +1,7 @@
 """Lightning callbacks that write tables and show progress after each update."""
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -109,3 +110,17 @@ class Progress(pl.Callback):
         terminal = sys.stderr.isatty()
         end = "\n" if not terminal or done == self.num_updates else ""
         print(("\r\x1b[K" if terminal else "") + " | ".join(parts), end=end, file=sys.stderr, flush=True)
+
+
+class KeepSigterm(pl.Callback):
+    """Restore the handler of SIGTERM that Lightning replaces when training starts.
+
+    Lightning's own ends training only after the current update. submitit ignores SIGTERM: a job is queued again by SIGUSR2.
+    """
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the handler: Lightning has just installed its own."""
+        signal.signal(signal.SIGTERM, self.handler)

@@ -12,19 +12,16 @@ from twosome import generators
 from twosome.algorithms.algorithm import Algorithm
 from twosome.algorithms.runner import EnvRunner
 from twosome.config import RunConfig
-from twosome.distributed.cluster import KeepSigterm
-from twosome.distributed.config import FIXED
-from twosome.distributed.processes import Processes
-from twosome.distributed.sharded import ShardedEnvs
-from twosome.distributed.strategies import SameWeights, trainer_options
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.policies.agent import LearningAgent
 from twosome.policies.context import MakeEnv
-from twosome.storage.checkpoints import KeepTwo
 from twosome.storage.folder import RunFolder
-from twosome.training.callbacks import Progress, Recorder, RetentionWriter
+from twosome.training.callbacks import KeepSigterm, Progress, Recorder, RetentionWriter
+from twosome.training.checkpoints import KeepTwo
+from twosome.training.distributed import Processes, SameWeights, trainer_options
 from twosome.training.module import LearningModule
+from twosome.training.sharded import ShardedEnvs
 
 
 class Fit:
@@ -61,7 +58,6 @@ class Fit:
             warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")  # advice on data loaders, and on srun
             trainer = pl.Trainer(
                 **trainer_options(self.config.trainer, self.processes),
-                **FIXED,
                 max_epochs=num_updates,
                 callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown, algorithm.actor)],
                 logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],

@@ -1,0 +1,81 @@
+"""Build the parts of a run that its configuration names: environment, language model's options, algorithm, agent."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+import twosome.envs  # noqa: F401  (registers the suite's environments)
+from twosome.algorithms.algorithm import Algorithm
+from twosome.config import typed
+from twosome.envs.checked import Checked
+from twosome.errors import UserError
+from twosome.language.config import ModelConfig, check_options, resolve_dtype
+from twosome.policies.agent import Agent
+from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
+
+GROUPS = ("engine", "tuning", "value_head", "policy_head")
+"""The groups of conf/ that only some agents use."""
+
+
+def build(node: DictConfig, *args: Any, **options: Any) -> Any:
+    """Instantiate a node by Hydra. A UserError of its target is raised as it is."""
+    try:
+        return instantiate(node, *args, _convert_="all", **options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
+
+
+def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
+    """Return a function that makes the environment that ``env`` configures. One is made and reset at once to find errors early.
+
+    ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError if the
+    environment violates its contract (CONTRIBUTING.md).
+    """
+    options: dict[str, Any] = OmegaConf.to_container(config.get("kwargs") or OmegaConf.create(), resolve=True)  # type: ignore[assignment]
+    options |= {name: config[name] for name in ("task", "prompt") if name in config}
+    known: dict[int, Any] = {}
+    notes: set[str] = set()
+
+    def make_env() -> gymnasium.Env:
+        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known, notes)
+
+    env = make_env()
+    env.reset(seed=0)
+    env.close()
+    return make_env
+
+
+def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:
+    """Return the checked ``model`` configuration; raise UserError. accelerator: the trainer's, which device=auto follows."""
+    model = typed(ModelConfig, config, "model")
+    if accelerator not in (None, "cpu"):  # before cuBLAS computes anything: Lightning, which asks for determinism, sets it later
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
+        model.device = "cpu" if accelerator == "cpu" else "cuda"
+    check_options(model)
+    model.dtype = resolve_dtype(model.dtype, model.device)
+    return model
+
+
+def algorithm(config: DictConfig) -> Algorithm:
+    """Return the algorithm of a run's configuration; raise UserError."""
+    options = dict(config.algorithm)
+    options |= dict(config[options.pop("options")]) if "options" in options else {}
+    made: Algorithm = build(OmegaConf.create(options))
+    return made
+
+
+def agent(config: DictConfig, make_env: MakeEnv, loading: LoadEngine = load_engine) -> Agent:
+    """Build the agent of a run's configuration; raise UserError. loading: loads a language model and makes its engine."""
+    parts: Mapping[str, Any] = {group: build(config[group]) for group in GROUPS if group in config}
+    model = model_config(config.model, config.trainer.accelerator)
+    context = AgentContext(make_env, model, build(config.norm), config.seed, config.env.gamma, parts, loading)
+    made: Agent = build(config.baseline, _partial_=True)(context)
+    return made
