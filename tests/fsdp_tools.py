@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from checkout import TIMING
 
-OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "ppo.num_envs=5", "ppo.num_steps=16", "ppo.num_minibatches=2",
-           "ppo.value_num_minibatches=2", "ppo.value_update_epochs=2", "ppo.target_kl=0.05", "ppo.minibatch=decisions",
-           "ppo.base_kl_coef=0.1", "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2", "evaluation.gif=false",
+OPTIONS = ["model=tiny_random", "seed=3", "total_steps=240", "algorithm.num_envs=5", "algorithm.num_steps=16",
+           "algorithm.num_minibatches=2",
+           "algorithm.value_num_minibatches=2", "algorithm.value_update_epochs=2", "algorithm.target_kl=0.05",
+           "algorithm.minibatch=decisions",
+           "algorithm.base_kl_coef=0.1", "env.kwargs.max_primitive_steps=60", "evaluation.episodes=2", "evaluation.gif=false",
            "retention.limit=1", "retention.every=2"]  # fmt: skip
 PADDED = "model_tokens"  # counts padding, which depends on how the work is cut
 TOLERANCE = 1e-5

@@ -14,7 +14,8 @@ from checkout import ROOT, Finished, at_work, checkout, run, started
 
 from twosome import signals
 
-RUN = ["src/run.py", "model=tiny_random", "total_steps=32", "ppo.num_envs=2", "ppo.num_steps=8", "ppo.value_update_epochs=1",
+RUN = ["src/run.py", "model=tiny_random", "total_steps=32", "algorithm.num_envs=2", "algorithm.num_steps=8",
+       "algorithm.value_update_epochs=1",
        "evaluation.episodes=1", "env.kwargs.max_primitive_steps=20", "retention.limit=1"]  # fmt: skip
 SIGNALS = {signum.name: signum for signum in signals.SIGNALS}
 EXPERIMENT = """# @package _global_

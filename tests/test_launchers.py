@@ -17,7 +17,8 @@ from hydra_plugins.submitit_launchers import ReportingLauncher, SlurmLauncher
 from twosome import signals
 from twosome.distributed.cluster import KeepSigterm, cluster_plugins
 
-OPTIONS = ["model=tiny_random", "ppo.num_envs=8", "ppo.num_steps=16", "total_steps=1_024", "ppo.value_update_epochs=1",
+OPTIONS = ["model=tiny_random", "algorithm.num_envs=8", "algorithm.num_steps=16", "total_steps=1_024",
+           "algorithm.value_update_epochs=1",
            "evaluation.episodes=0", "retention.drift=false", "logger=tensorboard"]  # fmt: skip
 
 

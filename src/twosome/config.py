@@ -1,6 +1,6 @@
 """Convert Hydra's composed configuration to checked, typed settings."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -18,26 +18,6 @@ T = TypeVar("T")
 
 CONFIGS = (Path(__file__).parent / "conf").resolve()
 """The folder of Hydra's groups. In a checkout it is a link to conf/, in an installed suite a folder of the package."""
-
-
-def largest_divisor(most: int, number: int) -> int:
-    """Return the largest divisor of number that is not above most; at least 1."""
-    return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
-
-
-def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
-    """Return the largest number of equal minibatches of a rollout, up to most, with at least two samples each."""
-    return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
-
-
-def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:
-    """Return rule as a resolver for conf/preset. Its first argument is the preset's number, which is returned if another argument
-    is not an integer; `typed` reports that later."""
-    return lambda most, *others: rule(most, *others) if all(isinstance(other, int) for other in others) else most
-
-
-OmegaConf.register_new_resolver("minibatches", _for_presets(default_minibatches))
-OmegaConf.register_new_resolver("divisor", _for_presets(largest_divisor))
 
 
 @dataclass

@@ -39,7 +39,7 @@ def nearest(key: str, names: Iterable[str]) -> str | None:
     """Return the dotted name that key most likely stands for, or None. Names with the same parent come first.
 
     The name has the same last part as key, or key's last part is its initials (lr for learning_rate) or its ending
-    (ppo.epochs for ppo.update_epochs), or the spelling is similar.
+    (ppo.epochs for algorithm.update_epochs), or the spelling is similar.
     """
     key = key.strip(".").lower()
     parent, _, last = key.rpartition(".")

@@ -149,17 +149,9 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
 
 
 def algorithm(config: DictConfig) -> "Algorithm":
-    """Return the algorithm of a run's configuration; raise UserError.
-
-    Its options are the entries of ``algorithm``, and those of the group that ``algorithm.options`` names, if any.
-    """
+    """Return the algorithm of a run's configuration; raise UserError. Its options are the entries of ``algorithm``."""
     options: dict[str, Any] = OmegaConf.to_container(config.algorithm, resolve=True)  # type: ignore[assignment]
     target = _target(options.pop("_target_", None), "algorithm")
-    if (home := options.pop("options", None)) is not None:
-        if not isinstance(home, str):
-            raise UserError(f"algorithm.options={shown(home)}: expected the name of a group of options, as in ppo")
-        check_groups(config, [home])
-        options |= dict(OmegaConf.to_container(config[home], resolve=True))  # type: ignore[arg-type]
     return _build(
         _instantiate(target, "algorithm", _partial_=True), "algorithm", "twosome.algorithms.algorithm.Algorithm", **options
     )

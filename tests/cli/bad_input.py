@@ -2,7 +2,7 @@
 
 import torch
 
-SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=2 retention.drift=false"
+SMALL = "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=8 total_steps=16 evaluation.episodes=2 retention.drift=false"
 FRAGILE = f"env=fragile {SMALL} hydra.run.dir=fragile"
 PROBE = "model=tiny_random prompt=hello"
 
@@ -21,21 +21,21 @@ RUN = {
     "modle=tiny_random": "modle: no such option; did you mean model?",
     "baseline=twosum": "did you mean baseline=twosome?",
     "experiment=dem": "overcooked_curves, virtualhome_curves; did you mean experiment=demo?",
-    "ppo.num_env=8": "ppo.num_env: no such option; did you mean ppo.num_envs?",
+    "ppo.num_env=8": "ppo.num_env: no such option; did you mean algorithm.num_envs?",
     "env.tsak=tomato_salad": "env.tsak: no such option; did you mean env.task?",
     "+env.kwargs.speed=3": "env.kwargs.speed=3: twosome/Overcooked-v0 has no such option; leave it out",
     "value_head.hiden_sizes=[8]": "did you mean value_head.hidden_sizes?",
     "affordance=oracle": "affordance: no such option here; it comes with baseline=saycan",
     # of the wrong kind
-    "ppo.num_envs=many": "ppo.num_envs=many: expected an integer",
-    "ppo.clip_vloss=maybe": "ppo.clip_vloss=maybe: expected true or false",
+    "algorithm.num_envs=many": "algorithm.num_envs=many: expected an integer",
+    "algorithm.clip_vloss=maybe": "algorithm.clip_vloss=maybe: expected true or false",
     "evaluation=none": "evaluation=none: expected options, as in evaluation.<option>=...",
     "env=null": "env=null: expected the name of a choice",
     "seed": "seed: expected <option>=<value>",
     "norm=word,token": "norm=word,token: expected one value; several are a sweep, with -m",
     "experiment=laptop/params": "experiment=laptop/params: expected one of ablation_actions, ablation_algorithm",
     "+banana=1": "banana: no such option; --help lists the options",
-    "ppo.lr=0.1": "ppo.lr: no such option; did you mean ppo.learning_rate?",
+    "ppo.lr=0.1": "ppo.lr: no such option; did you mean algorithm.learning_rate?",
     "~ppo": "~ppo: expected ppo=<value>; this option cannot be removed; leave the word out",
     "seed=true": "seed=true: expected an integer",
     "total_steps=1e-3": "total_steps=0.001: expected an integer",
@@ -44,12 +44,12 @@ RUN = {
     "'seed=${sed}'": "seed=${sed}: expected the name of another option in ${...} (Interpolation key 'sed' not found)",
     "--norm word": "--norm: expected options as <option>=<value>",
     # out of range
-    "ppo.num_envs=-1": "ppo.num_envs=-1: expected a number above 0",
-    "ppo.gamma=1.5": "ppo.gamma=1.5: expected a number from 0 to 1",
-    "preset=wide ppo.num_minibatches=7": "expected a divisor of ppo.num_envs * ppo.num_steps = 32 * 32 = 1024",
-    "ppo.clip_coef=0": "ppo.clip_coef=0.0: expected a number from 1e-07 to 1; below, every change of the policy is clipped",
-    "preset=wide ppo.num_envs=1 ppo.num_steps=1": "normalised advantage is 0, and nothing is learned; add ppo.norm_adv=false",
-    "preset=wide ppo.gradient_accumulation_steps=3": "expected a divisor of ppo.num_minibatches=1",
+    "algorithm.num_envs=-1": "algorithm.num_envs=-1: expected a number above 0",
+    "algorithm.gamma=1.5": "algorithm.gamma=1.5: expected a number from 0 to 1",
+    "algorithm.minibatch=samples": "expected a divisor of algorithm.num_envs * algorithm.num_steps = 32 * 32 = 1024",
+    "algorithm.clip_coef=0": "algorithm.clip_coef=0.0: expected a number from 1e-07 to 1; below, every change of the policy "
+    "is clipped",
+    "algorithm.gradient_accumulation_steps=4": "expected a divisor of algorithm.num_minibatches=6",
     "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
     "evaluation.seed=5000000000": "evaluation.seed=5000000000: expected an integer from 0 to 2**32 - 1",
     "value_head.hidden_sizes=[0]": "value_head.hidden_sizes=[0]: expected numbers above 0",
@@ -105,7 +105,7 @@ RUN = {
 MORE = {
     "nrom=word": "nrom: no such option; did you mean norm?",
     "env=overcook": "env=overcook: expected one of babyai_text, overcooked, virtualhome; did you mean env=overcooked?",
-    "preset=papers": "sparse, wide; did you mean preset=paper?",
+    "algorithm=ppo_papers": "did you mean algorithm=ppo_paper?",
     "trainer=gpus": "did you mean trainer=gpu?",
     "logger=wandbb": "logger=wandbb: expected one of tensorboard, wandb; did you mean logger=wandb?",
     "total_step=100": "total_step: no such option; did you mean total_steps?",
@@ -114,9 +114,9 @@ MORE = {
     "+baseline.depth=8 model=tiny_random": "depth: twosome.policies.language.build has no such option",
     "baseline=saycan affordance=values": "affordance=values: expected one of none, oracle, value; did you mean affordance=value?",
     "hydra/launcher=basics": "hydra/launcher=basics: expected one of",
-    "ppo.learning_rate=fast": "ppo.learning_rate=fast: expected a number",
-    "ppo.value_learning_rate=1e38": "ppo.value_learning_rate=1e+38: expected a number of at most 1e+30",
-    "ppo.ent_coef=nan": "ppo.ent_coef=nan: expected a number of at most 1e+30",
+    "algorithm.learning_rate=fast": "algorithm.learning_rate=fast: expected a number",
+    "algorithm.value_learning_rate=1e38": "algorithm.value_learning_rate=1e+38: expected a number of at most 1e+30",
+    "algorithm.ent_coef=nan": "algorithm.ent_coef=nan: expected a number of at most 1e+30",
     "baseline=grpo algorithm.situation_weight=-1": "algorithm.situation_weight=-1.0: expected a number from 0 to 1e+30",
     "baseline=grpo algorithm.group_size=many": "algorithm.group_size=many: expected an integer",
     "baseline=reinforce value_head=state model=tiny_random": "value_head: it learns together with the policy, and Reinforce has",
@@ -124,7 +124,7 @@ MORE = {
     "total_steps=1.5": "total_steps=1.5: expected an integer",
     "seed=": "seed=: expected an integer",
     "~norm": "~norm: expected norm=<choice>, with no + or ~ before it and no @; --help lists the choices",
-    "ppo.target_kl=0": "ppo.target_kl=0.0: expected a number from 1e-07 on, or null for no limit",
+    "algorithm.target_kl=0": "algorithm.target_kl=0.0: expected a number from 1e-07 on, or null for no limit",
     "total_steps=0": "total_steps=0: expected an integer above 0",
     "checkpoint_every=0": "checkpoint_every=0: expected an integer above 0",
     "model.seed=-4": "model.seed=-4: expected an integer from 0 to 2**32 - 1",
@@ -158,7 +158,7 @@ MORE = {
     f"{FRAGILE}/10 env.kwargs.fault=float_duration baseline=random": "its info['duration'] is 1.0, expected a whole number",
     "env=fragile env.kwargs.fault=raise env.kwargs.at=-1": "it raised ZeroDivisionError (the bus has no wheels) at fragile.py:",
     "env=fragile env.kwargs=fast": "env.kwargs=fast: expected options, as in env.kwargs.<option>=...; there is no choice",
-    "-m experiment=overcooked_curves ppo.gamma=3": "ppo.gamma=3.0: expected a number from 0 to 1",
+    "-m experiment=overcooked_curves algorithm.gamma=3": "algorithm.gamma=3.0: expected a number from 0 to 1",
 }  # fmt: skip
 """Of the same kinds; only `make test-slow` runs these."""
 

@@ -109,7 +109,7 @@ def test_what_can_be_refused_without_a_heavy_library_is_refused_before_it_is_imp
 
 
 def test_a_failing_job_does_not_stop_a_sweep_and_equal_jobs_are_one(tmp_path):
-    words = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "evaluation.episodes=0",
+    words = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "evaluation.episodes=0",
              "retention.drift=false", "seed=-1,0,0", "hydra.sweep.dir=sweep", "-m"]  # fmt: skip
     finished, all_bad = run(checkout(tmp_path), [["src/run.py", *words], ["src/run.py", "-m", "seed=-1,-2"]])
     assert finished.code == all_bad.code == 2

@@ -112,7 +112,7 @@ def test_any_value_is_read_or_refused(text):
         ("seed=-0.0", "seed=0"),
         ("retention.limit=1e2", "retention.limit=100"),
         ("value_head.hidden_sizes=[1e3,5]", "value_head.hidden_sizes=[1000,5]"),
-        ("ppo.learning_rate=1e0", "ppo.learning_rate=1e0"),
+        ("algorithm.learning_rate=1e0", "algorithm.learning_rate=1e0"),
         ("env.kwargs.max_primitive_steps=1e2", "env.kwargs.max_primitive_steps=100"),
         ("++seed=1e3", "++seed=1000"),
         ("seed = 3", "seed= 3"),
@@ -147,10 +147,10 @@ REFUSED = {
     "+sed=1": "sed: no such option; did you mean seed?",
     "+env.banana=1": "env.banana: no such option",
     "+ppo.foo=1": "ppo.foo: no such option; --help",
-    "'ppo={lr: 1}'": "ppo.lr: no such option; did you mean ppo.learning_rate?",
-    "ppo.lr=0.1": "ppo.lr: no such option; did you mean ppo.learning_rate?",
-    "lr=0.1": "lr: no such option; did you mean ppo.learning_rate?",
-    "ppo.epochs=2": "did you mean ppo.update_epochs?",
+    "'ppo={lr: 1}'": "ppo.lr: no such option; did you mean algorithm.learning_rate?",
+    "ppo.lr=0.1": "ppo.lr: no such option; did you mean algorithm.learning_rate?",
+    "lr=0.1": "lr: no such option; did you mean algorithm.learning_rate?",
+    "ppo.epochs=2": "did you mean algorithm.update_epochs?",
     "task=lettuce_salad": "task: no such option; did you mean env.task?",
     "トマト=1": "トマト: no such option",
     "'a b=1'": "a b: no such option",
@@ -222,7 +222,7 @@ def test_what_is_refused(words):
 @pytest.mark.parametrize("command", ["evaluate", "probe", "benchmark"])
 def test_other_commands_refuse_as_well(command):
     assert refusal("+banana=1", command).startswith("banana: no such option")
-    assert refusal("ppo.num_envs=8", command).startswith("ppo.num_envs: no such option")
+    assert refusal("algorithm.num_envs=8", command).startswith("algorithm.num_envs: no such option")
 
 
 def test_a_choice_that_a_command_lacks():
@@ -247,8 +247,8 @@ def test_a_job_of_a_sweep_is_checked_by_its_own_choices():
 
 
 def test_the_nearest_name():
-    names = ["seed", "ppo", "ppo.seed", "ppo.learning_rate", "ppo.anneal_lr", "env", "env.task", "tuning.rank"]
-    meant = {"ppo.lr": "ppo.learning_rate", "ppo.sed": "ppo.seed", "rank": "tuning.rank", "env.seed": "seed", "envv": "env",
+    names = ["seed", "ppo", "ppo.seed", "algorithm.learning_rate", "algorithm.anneal_lr", "env", "env.task", "tuning.rank"]
+    meant = {"ppo.lr": "algorithm.learning_rate", "ppo.sed": "ppo.seed", "rank": "tuning.rank", "env.seed": "seed", "envv": "env",
              "PPO.Seed": "ppo.seed", "seed.": "seed"}  # fmt: skip
     assert {key: nearest(key, names) for key in meant} == meant
     assert nearest("ppo.banana", names) is None

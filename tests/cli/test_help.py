@@ -146,11 +146,17 @@ def test_what_is_listed_is_what_the_words_compose():
     plain, other = options(), options("env=virtualhome", "baseline=ppo", "seed=3", "evaluation.gif=false")
     assert "env.kwargs.obs_radius=2" in plain
     assert not any(option.startswith("env.kwargs.obs_radius") for option in other)
-    assert {"env.task=food_preparation", "seed=3", "evaluation.gif=false", "ppo.num_steps=128", "ppo.gamma=0.95"} <= set(other)
-    assert other["ppo.gamma=0.95"].endswith("[from env.gamma]")
-    assert not options("ppo.gamma=0.5")["ppo.gamma=0.5"].endswith("]")
+    assert {
+        "env.task=food_preparation",
+        "seed=3",
+        "evaluation.gif=false",
+        "algorithm.num_steps=128",
+        "algorithm.gamma=0.95",
+    } <= set(other)
+    assert other["algorithm.gamma=0.95"].endswith("[from env.gamma]")
+    assert not options("algorithm.gamma=0.5")["algorithm.gamma=0.5"].endswith("]")
     assert "affordance.epochs=20" in options("baseline=saycan")
-    assert "  preset=ppo" in help_of("baseline=ppo")
+    assert "  algorithm=ppo_scratch" in help_of("baseline=ppo")
     assert options("+mine=[a,{b: null}]")["mine=[a,{b: null}]"] == ""
     assert "env={task: cheese}" in options("++env.task=cheese", entry="evaluate")
 
@@ -164,7 +170,7 @@ def test_the_meanings_are_those_of_the_comments_and_of_the_docstrings():
     assert found["checkpoint_every=1"] == "updates between two checkpoints"
     assert found["retention.*"] == "the language model with its adapter on and off, on bundled English texts and questions"
     assert found["env.gamma=0.99"].startswith("Discount per primitive step: inside a macro-action")
-    assert found["ppo.vf_coef=0.5"].startswith("Weight of the value loss; 0 leaves the critic as it is. (The critic has")
+    assert found["algorithm.vf_coef=0.5"].startswith("Weight of the value loss; 0 leaves the critic as it is. (The critic has")
 
 
 def test_an_environment_of_another_folder_is_explained(tmp_path):

@@ -25,7 +25,8 @@ from twosome.language.scorer import Scorer
 
 BAD = {
     "trainer.devices=0": "trainer.devices=0: expected an integer above 0",
-    "trainer.devices=6": "trainer.devices=6 trainer.num_nodes=1: expected at most ppo.num_envs=5 processes, an environment each; "
+    "trainer.devices=6": "trainer.devices=6 trainer.num_nodes=1: expected at most algorithm.num_envs=5 processes, an "
+    "environment each; "
     "change one of them",
     "trainer.accelerator=cup": "trainer.accelerator=cup: expected one of cpu, gpu; did you mean trainer.accelerator=cpu?",
     "trainer.num_nodes=2": "trainer.num_nodes=2: expected to be started on every node, one process per device; use "

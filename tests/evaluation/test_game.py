@@ -16,7 +16,7 @@ from twosome.evaluation.game import RANDOM_EPISODES, Game
 from twosome.runs.play import PlayConfig, trained
 from twosome.runs.play import run as play
 
-SMALL = ("model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=8", "total_steps=32", "evaluation.episodes=0",
+SMALL = ("model=tiny_random", "algorithm.num_envs=4", "algorithm.num_steps=8", "total_steps=32", "evaluation.episodes=0",
          "evaluation.gif=false", "retention.drift=false", "env.kwargs.max_primitive_steps=20")  # fmt: skip
 
 

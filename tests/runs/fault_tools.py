@@ -8,8 +8,10 @@ from twosome.algorithms.ppo import update
 from twosome.signals import Interrupted
 
 UPDATES = 6
-SMALL = ["model=tiny_random", f"total_steps={UPDATES * 4 * 8}", "ppo.num_envs=4", "ppo.num_steps=8", "evaluation.episodes=2",
-         "ppo.value_update_epochs=2", "evaluation.gif=false", "retention.every=2", "retention.limit=1", "seed=5"]  # fmt: skip
+SMALL = ["model=tiny_random", f"total_steps={UPDATES * 4 * 8}", "algorithm.num_envs=4", "algorithm.num_steps=8",
+         "evaluation.episodes=2",
+         "algorithm.value_update_epochs=2", "evaluation.gif=false", "retention.every=2", "retention.limit=1",
+         "seed=5"]  # fmt: skip
 OPTIONS = [*SMALL, "env.kwargs.max_primitive_steps=40"]
 FRAGILE = [*SMALL, "~env.task", "~env.prompt", "~env.ppo_learning_rates", "~env.kwargs", "env.id=fragile:tests/Fragile-v0"]
 

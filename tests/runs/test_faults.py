@@ -94,11 +94,11 @@ def test_nan_in_the_loss_stops_before_it_reaches_a_weight(suite, monkeypatch, tm
     assert_goes_on_as(suite, folder, undisturbed)
 
 
-@pytest.mark.parametrize("words", ["ppo.learning_rate=1e30 ppo.target_kl=null", "ppo.value_learning_rate=1e25"])
+@pytest.mark.parametrize("words", ["algorithm.learning_rate=1e30 algorithm.target_kl=null", "algorithm.value_learning_rate=1e25"])
 def test_learning_rates_that_diverge(suite, tmp_path, words):
     line = error_line(*suite("run", *OPTIONS, *words.split(), f"hydra.run.dir={tmp_path / 'run'}"), 1)
     assert "metrics.csv" in line
-    assert "ppo.learning_rate" in line
+    assert "algorithm.learning_rate" in line
 
 
 # environments

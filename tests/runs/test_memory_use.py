@@ -9,7 +9,8 @@ import pytest
 from checkout import ROOT, environment
 
 UPDATES = 1_000
-OPTIONS = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=4", f"total_steps={UPDATES * 8}", "evaluation.episodes=2",
+OPTIONS = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=4", f"total_steps={UPDATES * 8}",
+           "evaluation.episodes=2",
            "evaluation.gif=false", "retention.drift=false"]  # fmt: skip
 GROWTH = 1.05  # from update 100 to the last; it was 1.03 (674 to 694 MB, of which Python and its libraries are 500)
 

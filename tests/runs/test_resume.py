@@ -14,10 +14,16 @@ from checkout import result, started_script
 from forking import Started
 
 UPDATES, MANY_UPDATES = 12, 40
-OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=4",
+OPTIONS = ["model=tiny_random", f"total_steps={UPDATES * 8 * 16}", "algorithm.num_envs=8", "algorithm.num_steps=16",
+           "evaluation.episodes=4",
            "evaluation.gif=false", "env.kwargs.max_primitive_steps=60", "seed=3",
-           "retention.every=3", "retention.limit=2", "preset=decisions", "ppo.base_kl_coef=0.1"]  # fmt: skip
-PPO = [*OPTIONS, "baseline=ppo", "ppo.base_kl_coef=0", f"total_steps={4 * UPDATES * 8 * 16}"]  # its updates are as much faster
+           "retention.every=3", "retention.limit=2", "algorithm=ppo", "algorithm.base_kl_coef=0.1"]  # fmt: skip
+PPO = [
+    *OPTIONS,
+    "baseline=ppo",
+    "algorithm.base_kl_coef=0",
+    f"total_steps={4 * UPDATES * 8 * 16}",
+]  # its updates are as much faster
 LONG = [*OPTIONS, f"total_steps={MANY_UPDATES * 8 * 16}"]
 
 

@@ -16,8 +16,8 @@ WORDS = ["rate=tag(log,interval(1e-4,1e-1))", "rank=int(interval(1,9))", "norm=w
 SMALL = tuple(
     [
         "model=tiny_random",
-        "ppo.num_envs=2",
-        "ppo.num_steps=8",
+        "algorithm.num_envs=2",
+        "algorithm.num_steps=8",
         "total_steps=16",
         "evaluation.episodes=2",
         "evaluation.gif=false",
@@ -27,7 +27,7 @@ SMALL = tuple(
 )
 SEARCH = (
     "-m hydra/sweeper=optuna hydra.sweeper.n_startup_trials=1 hydra.sweeper.seeds=[0,1] "
-    "ppo.learning_rate=tag(log,interval(1e-4,1e-2))"
+    "algorithm.learning_rate=tag(log,interval(1e-4,1e-2))"
 )
 
 
@@ -174,7 +174,9 @@ def test_a_search_leaves_a_run_per_seed_and_goes_on(ended):
     assert [len(trial["scores"]) for trial in found["trials"]] == [2, 2]
     assert sorted(path.parent.name for path in folder.glob("search/*/DONE")) == ["0-seed0", "0-seed1", "1-seed0", "1-seed1"]
     rates = {path.parent.name: json.loads(path.read_text())["label"] for path in folder.glob("search/*/provenance.json")}
-    assert rates["0-seed0"] == rates["0-seed1"] == f"0: learning_rate={found['trials'][0]['values']['ppo.learning_rate']:.3g}"
+    assert (
+        rates["0-seed0"] == rates["0-seed1"] == f"0: learning_rate={found['trials'][0]['values']['algorithm.learning_rate']:.3g}"
+    )
     assert f"best of 2 trials, {max(trial['score'] for trial in found['trials']):.4f}" in outcomes["more"].output
 
 

@@ -201,7 +201,7 @@ def test_hostile_configurations_are_refused_before_anything_happens(folder, good
 
 def test_what_the_suite_wrote_is_read_as_it_was(folder, good):
     assert folder.config == OmegaConf.create(good)
-    for choice in ("env=virtualhome", "baseline=ppo", "model=llama_7b", "preset=paper", "trainer=fsdp", "norm=none"):
+    for choice in ("env=virtualhome", "baseline=ppo", "model=llama_7b", "algorithm=ppo_paper", "trainer=fsdp", "norm=none"):
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("config", [choice])
         OmegaConf.resolve(config)

@@ -23,12 +23,12 @@ from twosome.benchmark import synthetic
 from twosome.benchmark.config import MEMORY_RUNS, BenchmarkConfig, forwarded
 from twosome.errors import RunError
 
-PEAK = ("total_steps=1", "ppo.update_epochs=1", "evaluation.episodes=1")
+PEAK = ("total_steps=1", "algorithm.update_epochs=1", "evaluation.episodes=1")
 """One rollout, which a run rounds its steps up to, and one pass. More passes or episodes repeat the same."""
-SMALL = ("ppo.num_envs=2", "ppo.num_steps=2", "ppo.update_epochs=1",
+SMALL = ("algorithm.num_envs=2", "algorithm.num_steps=2", "algorithm.update_epochs=1",
          "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false")  # fmt: skip
 RANDOM = (f"env.id={synthetic.__name__}:{synthetic.ID}", "env.task=nothing_recurs", "~env.prompt", "~env.kwargs")
-FEWER = ("ppo.num_steps=2",)
+FEWER = ("algorithm.num_steps=2",)
 """Steps of the default rollout of nothing_recurs. Each of its decisions is computed, so 32 steps would take long."""
 INTERVAL = 0.05
 """Seconds between two readings."""

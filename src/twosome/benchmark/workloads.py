@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from hydra import compose
+from omegaconf import OmegaConf
 
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.update import update_critic, update_policy
@@ -131,10 +132,11 @@ def _texts(steps: Sequence[Sequence[Decision]]) -> list[DecisionText]:
 
 
 def one_pass(num_envs: int, num_steps: int) -> PPOConfig:
-    """Return the settings of an update of one optimiser step, the others as preset=wide has them, without a limit of the KL."""
-    words = [f"ppo.num_envs={num_envs}", f"ppo.num_steps={num_steps}", "ppo.update_epochs=1", "ppo.value_update_epochs=1"]
-    ppo = compose("config", ["preset=wide", *words, "ppo.num_minibatches=1", "ppo.target_kl=null"]).ppo
-    return typed(PPOConfig, ppo, "ppo")
+    """Return the settings of an update of one optimiser step, without a limit of the KL."""
+    given = {"num_envs": num_envs, "num_steps": num_steps, "num_minibatches": 1, "value_update_epochs": 1, "target_kl": "null",
+             "minibatch": "samples", "count_exponent": 0, "norm_adv": True, "base_kl_coef": 0, "ent_coef": 0.2}  # fmt: skip
+    options = compose("config", [f"algorithm.{name}={value}" for name, value in given.items()]).algorithm
+    return typed(PPOConfig, OmegaConf.masked_copy(options, [name for name in options if name != "_target_"]), "algorithm")
 
 
 def random_rollout(make_env: MakeEnv, num_envs: int, num_steps: int, seed: int) -> list[list[Decision]]:

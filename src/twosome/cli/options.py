@@ -246,5 +246,7 @@ class Options:
 
 def _providers(group: str) -> list[str]:
     """Return the choices of other groups that include a group in their defaults."""
-    files = [path for path in sorted(CONFIGS.glob("*/*.yaml")) if f"/{group}@" in path.read_text()]
+    included = f"- /{group}:"
+    bases = [f"bases/{path.stem}" for path in CONFIGS.glob("baseline/bases/*.yaml") if included in path.read_text()]
+    files = [path for path in sorted(CONFIGS.glob("*/*.yaml")) if any(name in path.read_text() for name in (included, *bases))]
     return [f"{path.parent.name}={path.stem}" for path in files]

@@ -14,7 +14,7 @@ from twosome.storage.folder import RunFolder
 
 IRRELEVANT = ("hydra", "resume", "trust", "logger", "checkpoint_every", "label")
 """Options that do not change what a run computes. Runs that differ in another option are different runs."""
-ADDED = {"init": None, "ppo.pairwise_vloss": False}
+ADDED = {"init": None}
 """Options that runs of earlier versions do not have, each with the value that changes nothing: with it, it does not count."""
 
 

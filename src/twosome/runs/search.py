@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Value = str | int | float
 DIRECTIONS = ("maximize", "minimize")
 FILE = "search.json"
-EXAMPLE = "as in 'ppo.learning_rate=tag(log,interval(1e-4,3e-3))' or norm=word,token"
+EXAMPLE = "as in 'algorithm.learning_rate=tag(log,interval(1e-4,3e-3))' or norm=word,token"
 
 
 @dataclass
