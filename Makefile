@@ -58,8 +58,8 @@ test-gpu: $(STAMP) ## what is to be checked and measured on a machine with a GPU
 	PYTHON=$(BIN)/python STEPS="$(STEPS)" tests/gpu/check
 
 lint: $(STAMP) ## ruff, mypy and the layers of the architecture
-	$(BIN)/ruff check $(wildcard src tests analysis examples manual)
-	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis examples manual)
+	$(BIN)/ruff check $(wildcard src tests analysis benchmarks examples manual)
+	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis benchmarks examples manual)
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 

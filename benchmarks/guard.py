@@ -66,7 +66,7 @@ def kept(folder: Path, out: Path) -> None:
     """Write what has to stay equal of a run."""
     out.mkdir(parents=True)
     metrics = pd.read_csv(folder / "metrics.csv", dtype=str)
-    timings = [name for name in metrics if any(part in name for part in TIMES)]
+    timings = [name for name in map(str, metrics.columns) if any(part in name for part in TIMES)]
     metrics.drop(columns=timings).to_csv(out / "metrics.csv", index=False)
     if (folder / "episodes.csv").exists():
         shutil.copy(folder / "episodes.csv", out)

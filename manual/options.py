@@ -19,7 +19,6 @@ COMMANDS = {
     "config": "python src/run.py",
     "evaluate": "python src/evaluate.py",
     "probe": "python src/probe.py",
-    "benchmark": "python src/benchmark.py",
 }
 """The file of conf/ that a command composes, and the command. Files of other commands are called by their names."""
 INTRODUCTION = """\

@@ -42,7 +42,6 @@ PHASES = {  # of a run: which call of which function the signal comes in
 COMMANDS = {
     "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),
     "probe": ("twosome.runs.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
-    "benchmark": ("twosome.benchmark.benchmark:measured_round", 1, "src/benchmark.py model=tiny_random"),
     "curves": (
         "twosome.report.output.files:write_figure",
         2,
@@ -86,7 +85,6 @@ FIRST = {  # in CI
     ("phase", "after"): ("SIGINT", 2),
     ("command", "evaluate"): ("SIGTERM", 2),
     ("command", "probe"): ("SIGHUP", 1),
-    ("command", "benchmark"): ("SIGINT", 1),
 }
 MAKE = {"phase": phase, "command": command}
 REST = [
@@ -233,7 +231,6 @@ LASTING = {  # minutes
     "sweep": [RUN[0], "-m", *RUN[1:], "total_steps=1_000_000", "seed=0,1", "hydra.sweep.dir=sweep"],
     "evaluate": ["src/evaluate.py", "run=finished", "episodes=1_000_000"],
     "probe": ["src/probe.py", "prompt=hello", f"actions=[{','.join(f'action {n}' for n in range(2_000))}]"],
-    "benchmark": ["src/benchmark.py"],
     "curves": ["analysis/curves.py", f"{ROOT}/results/published/smollm2_135m", "--out", "out", "--bootstrap-samples", "1000000"],
 }
 

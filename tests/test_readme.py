@@ -26,11 +26,10 @@ SMALL = {
     "src/probe.py": "model=tiny_random",
     "src/play.py": "model=tiny_random",
     "src/watch.py": "episodes=1",
-    "src/benchmark.py": "model=tiny_random",
 }
 EVERY = [command for page in PAGES for command in commands(page)]
 SCRIPTS = [c for page in PAGES for c in python_commands(page) if not any(name in c for name in ADDED)]
-SLOW = [command for command in SCRIPTS if "benchmark" in command or "profiler=pytorch" in command]
+SLOW = [command for command in SCRIPTS if "profiler=pytorch" in command]
 QUICK = [command for command in SCRIPTS if command not in SLOW]
 PIPELINES = [command for command in EVERY if command.startswith("dvc repro")]  # test_pipeline runs these
 TARGETS = sorted({command.split()[1] for command in EVERY if command.startswith("make ")})
@@ -117,7 +116,7 @@ def test_profile_by_cprofile_runs(folder):
 
 
 def test_every_other_command_is_known():
-    kinds = ("python src/", "python analysis/", "python -m cProfile ", "python -c ", "make ")
+    kinds = ("python src/", "python analysis/", "python benchmarks/", "python -m cProfile ", "python -c ", "make ")
     kinds += ("PYTHONPATH=. python ",)  # test_own_package runs these
     kinds += (".venv/bin/pytest ", ".venv/bin/pre-commit ", "source .venv/bin/activate")
     assert [command for command in EVERY if not command.startswith(kinds)] == PIPELINES

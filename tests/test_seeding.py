@@ -34,7 +34,7 @@ def test_every_generator_of_the_suite_has_a_stream_of_its_own():
     """No bare seeds, and no name twice."""
     names = []
     for path in sorted((ROOT / "src" / "twosome").rglob("*.py")):
-        if path.name in ("seeding.py", "generators.py") or {"benchmark", "report"} & set(path.parts):  # no part of a run
+        if path.name in ("seeding.py", "generators.py") or "report" in path.parts:  # no part of a run
             continue
         text = path.read_text()
         names += re.findall(r'(?:seeding\.(?:stream|number)|generators\.of_stream)\([\w.]+, "([^"]+)"\)', text)

@@ -229,28 +229,6 @@ OTHERS = {
         "run=conf to=new 'license=My Own'": "license=My Own: expected an identifier of huggingface.co",
         "run=src to=new": "run=src: expected a config.yaml in it; name the folder of a run",
     },
-    "benchmark": {
-        "baseline=ppo": "baseline=ppo: expected another baseline; this command lacks what it builds on; leave the word out",
-        "-m seed=0,1": "-m: expected none, this command does one thing at a time; leave -m out",
-        "+banana=1": "banana: no such option; --help lists the options",
-        "output=conf": "output=conf: expected a file in a folder that is there",
-        "baseline=random": "baseline=random: expected an agent that trains a decoder-only language model",
-        "tasks=[] synthetic=[]": "tasks=[] synthetic=[]: expected one task of the environment or more",
-        "synthetic=[none]": "synthetic=none: expected one of many_actions, nothing_recurs",
-        "works=[updates]": "works=updates: expected one of first_rollout, later_rollout, update; did you mean works=update?",
-        "works=[]": "works=[]: expected one of first_rollout, later_rollout, update or more",
-        "rounds=0": "rounds=0: expected an integer from 1 on",
-        "num_envs=1": "num_envs=1: expected an integer from 2 on",
-        "cached_sizes=[4,0]": "cached_sizes=[4, 0]: expected numbers of decisions above 0",
-        "memory=true memory_updates=7": "memory_updates=7: expected 8 or more",
-        "memory=true memory_runs=[tomato]": "memory_runs=tomato: expected one of entertainment, food_preparation, nothing_recurs",
-        "memory=true memory_runs=[]": "memory_runs=[]: expected one of tomato_salad,",
-        "memory=true env.task=tomato_salad": "env.task=tomato_salad: expected none with memory=true, whose runs are memory_runs",
-        "tasks=tomato_salad": "tasks=tomato_salad: expected a list",
-        "tasks=[tomato_soup]": "env.task=tomato_soup: expected one of",
-        "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
-        "output=/no/where/file.json": "output=/no/where/file.json: expected a file in a folder that is there",
-    },
 }
 ANALYSIS = {
     "curves": {

@@ -219,7 +219,7 @@ def test_what_is_refused(words):
     assert REFUSED[words] in refusal(words)
 
 
-@pytest.mark.parametrize("command", ["evaluate", "probe", "benchmark"])
+@pytest.mark.parametrize("command", ["evaluate", "probe"])
 def test_other_commands_refuse_as_well(command):
     assert refusal("+banana=1", command).startswith("banana: no such option")
     assert refusal("algorithm.num_envs=8", command).startswith("algorithm.num_envs: no such option")
@@ -227,12 +227,7 @@ def test_other_commands_refuse_as_well(command):
 
 def test_a_choice_that_a_command_lacks():
     assert "norm: no such option" in refusal("norm=word", "evaluate")
-    assert "baseline=ppo: expected another baseline" in refusal("baseline=ppo", "benchmark")
     assert "env=virtualhome: expected options, as in env.<option>=..." in refusal("env=virtualhome", "evaluate")
-
-
-def test_what_cannot_be_swept():
-    assert refusal("-m seed=0,1", "benchmark").startswith("-m: expected none")
 
 
 def test_a_job_of_a_sweep_is_checked_by_its_own_choices():

@@ -12,7 +12,7 @@ from checkout import ROOT, environment
 from composing import BROUGHT_BY, CHOICES
 from hydra._internal.utils import get_args_parser
 
-from twosome.cli import benchmark, evaluate, export, play, probe, run, watch
+from twosome.cli import evaluate, export, play, probe, run, watch
 from twosome.cli.help import Composition, compose, group_rows, help_text, option_rows
 from twosome.cli.meanings import Declared, declared
 from twosome.config import CONFIGS
@@ -21,7 +21,6 @@ SCRIPTS = {
     "config": run,
     "evaluate": evaluate,
     "probe": probe,
-    "benchmark": benchmark,
     "export": export,
     "watch": watch,
     "play": play,
