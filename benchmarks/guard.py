@@ -22,9 +22,9 @@ from typing import Any
 import pandas as pd
 
 SMALL = [
-    "ppo.num_envs=4",
-    "ppo.num_steps=8",
-    "ppo.num_minibatches=2",
+    "algorithm.num_envs=4",
+    "algorithm.num_steps=8",
+    "algorithm.num_minibatches=2",
     "total_steps=96",
     "evaluation.episodes=1",
     "evaluation.gif=false",

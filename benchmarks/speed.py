@@ -43,7 +43,7 @@ from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import policy_terms
 from twosome.algorithms.ppo.update import update_critic, update_policy
 from twosome.algorithms.rollout import Batch
-from twosome.config import CONFIGS, typed
+from twosome.config import CONFIGS
 from twosome.decision import Decision, DecisionText
 from twosome.envs.vector import DecisionEnvs
 from twosome.language import oracle
@@ -63,8 +63,8 @@ from twosome.storage.provenance import cpu_name, provenance
 SOURCES = ("task", *synthetic.TASKS)
 WORKS = ("first_rollout", "later_rollout", "update")
 OPPONENTS = ("repeat", "cached", "remembered")
-SETTINGS = ["preset=wide", "+lora_layers=half", "ppo.update_epochs=1", "ppo.value_update_epochs=1", "ppo.num_minibatches=1",
-            "ppo.target_kl=null"]  # fmt: skip
+SETTINGS = ["algorithm.value_update_epochs=1", "algorithm.num_minibatches=1", "algorithm.minibatch=samples", "algorithm.target_kl=null",
+            "algorithm.count_exponent=0", "algorithm.norm_adv=true", "algorithm.base_kl_coef=0", "algorithm.ent_coef=0.2"]  # fmt: skip
 """Of an update of one optimiser step, with adapters on the layers on which the default preset has them."""
 CACHED_SIZES = (1, 2, 4, 8)  # decisions per batch of the cached opponent; the fastest is found before the rounds
 REPEAT_TOKENS = 1_024  # on which the repeating opponent is timed
@@ -499,7 +499,7 @@ def ratio(found: dict[str, float]) -> str:
 def composed(words: Sequence[str], num_envs: int, num_steps: int) -> DictConfig:
     """Return a run's configuration with rollouts of this size."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra.compose("config", [*SETTINGS, f"ppo.num_envs={num_envs}", f"ppo.num_steps={num_steps}", *words])
+        return hydra.compose("config", [*SETTINGS, f"algorithm.num_envs={num_envs}", f"algorithm.num_steps={num_steps}", *words])
 
 
 def main() -> None:
@@ -518,13 +518,14 @@ def main() -> None:
     contestants = Contestants(config, build.environment(config.env))
     fresh, rows, speeds = contestants.agent.get_extra_state(), [], []
     for source in options.sources.split(","):
-        env, ppo = config.env, config.ppo
+        env, own = config.env, config
         if source != "task":
             env = OmegaConf.create({"id": synthetic.ID, "task": source})
-            ppo = composed(options.words, options.synthetic_decisions, 1).ppo
+            own = composed(options.words, options.synthetic_decisions, 1)
         name = config.env.task if source == "task" else source
         chosen: dict[bool, int] = {}
-        for work in works(name, build.environment(env), contestants.agent, fresh, typed(PPOConfig, ppo, "ppo"), config.seed):
+        ppo: PPOConfig = build.algorithm(own).config  # type: ignore[attr-defined]
+        for work in works(name, build.environment(env), contestants.agent, fresh, ppo, config.seed):
             if work.name not in options.works.split(","):
                 continue
             learns = work.batch is not None

@@ -14,13 +14,12 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.grid_sweeper import listed
 from twosome import parts
-from twosome.algorithms.ppo.config import PPOConfig
 from twosome.cli.entry import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
 from twosome.language.config import ModelConfig
 from twosome.experiment.trust import check_places
 
-FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml"))
+FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml") if path.parent.name != "bases")
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
 CHOICES = sorted({f"{path.parent}={path.stem}" for path in FILES if path.parent != Path()})
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -69,7 +68,7 @@ def check(config) -> None:
     OmegaConf.resolve(config)
     assert all(map(get_object, targets(OmegaConf.to_container(config))))
     check_places(config)
-    typed(PPOConfig, config.ppo, "ppo")
+    parts.algorithm(config)
     typed(EvaluationConfig, config.evaluation, "evaluation")
     typed(RetentionConfig, config.retention, "retention")
     typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")

@@ -17,7 +17,7 @@ from checkout import ROOT, environment, run
 import twosome
 from twosome import api
 
-SMALL = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "evaluation.episodes=2",
+SMALL = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.drift=false", "env.kwargs.max_primitive_steps=20"]  # fmt: skip
 PROMPT, ACTIONS = "To eat something, you should first", ["open the fridge", "sleep"]
 

@@ -7,21 +7,20 @@ from typing import Any
 
 import pytest
 from composing import CHOICES, CONFIGS, EXPERIMENTS, FILES, compose, targets
+from hydra.errors import ConfigCompositionException
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from twosome import parts
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.config import default_minibatches, typed
+from twosome.config import typed
 from twosome.errors import UserError
 
 ENTRIES = [path.stem for path in FILES if path.parent == Path()]
-PRESETS = sorted((CONFIGS / "preset").glob("*.yaml"))
 
 
 def test_the_groups_are_found():
     assert {choice.partition("=")[0] for choice in CHOICES} >= {
-        *("env", "norm", "baseline", "model", "preset", "trainer", "logger", "experiment")
+        *("env", "norm", "baseline", "model", "algorithm", "trainer", "logger", "experiment")
     }
 
 
@@ -39,72 +38,70 @@ def test_environment_is_made(path):
     env.close()
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_presets_name_every_setting(path):
-    """By itself, or by the preset that it builds on."""
-    assert list(compose(f"preset={path.stem}").ppo) == [field.name for field in dataclasses.fields(PPOConfig)]
+ROLLOUTS = {"ppo": (32, 32, 6, 16, 4), "ppo_paper": (4, 32, 32, 1, 4),
+            "ppo_glam": (32, 40, 20, 4, 4), "ppo_scratch": (4, 128, 4, 4, 4),
+            "ppo_scratch_babyai": (64, 40, 2, 4, 4), "poad": (32, 32, 6, 16, 4)}  # fmt: skip
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_minibatches_that_nobody_asked_for_fit_every_rollout(path):
-    ppo = compose(f"preset={path.stem}").ppo
-    for ppo.num_envs, ppo.num_steps in [(1, 2), (3, 1), (7, 5), (2, 2), (6, 16)]:
-        typed(PPOConfig, ppo, "ppo")
-    asked = compose(f"preset={path.stem}", "ppo.num_envs=1", "ppo.num_steps=6", "ppo.value_num_minibatches=4")
-    with pytest.raises(UserError, match=r"ppo\.value_num_minibatches=4: expected a divisor"):
-        typed(PPOConfig, asked.ppo, "ppo")
+@pytest.mark.parametrize("algorithm", ROLLOUTS)
+def test_variants_of_ppo_have_their_own_rollouts(algorithm):
+    names = ("num_envs", "num_steps", "num_minibatches", "value_update_epochs", "value_num_minibatches")
+    assert tuple(compose(f"algorithm={algorithm}").algorithm[name] for name in names) == ROLLOUTS[algorithm]
 
 
 @pytest.mark.parametrize(
-    ("most", "rollout", "parts"),
-    [(4, (32, 32), 4), (32, (4, 32), 32), (32, (1, 32), 16), (4, (1, 1), 1), (4, (3, 1), 1), (4, (2, 2), 2), (4, (31, 1), 1),
-     (4, (5, 2), 2), (32, (5, 7), 7), (4, (0, 8), 1), (4, (-1, 8), 1)],
-)  # fmt: skip
-def test_presets_cut_a_rollout_into_as_many_minibatches_as_leave_two_samples(most, rollout, parts):
-    assert default_minibatches(most, *rollout) == parts
+    ("words", "said"),
+    [
+        ("algorithm.num_envs=many", "algorithm.num_envs=many: expected an integer"),
+        ("algorithm=ppo_paper algorithm.num_envs=3 algorithm.num_steps=1", "algorithm.num_minibatches=32: expected a divisor of"),
+        ("algorithm.num_envs=1 algorithm.num_steps=6", "algorithm.value_num_minibatches=4: expected a divisor of"),
+        ("baseline=grpo algorithm.group_size=1", "algorithm.group_size=1: expected"),
+    ],
+)
+def test_an_algorithm_refuses_values_in_one_line(words, said):
+    with pytest.raises(UserError) as raised:
+        parts.algorithm(compose(*words.split()))
+    assert str(raised.value).startswith(said)
 
 
-def test_presets_cut_their_own_rollouts_as_they_always_did():
-    names = ("num_minibatches", "gradient_accumulation_steps", "value_num_minibatches")
-    found = {path.stem: [compose(f"preset={path.stem}").ppo[name] for name in names] for path in PRESETS}
-    assert found == {
-        **{"paper": [32, 8, 4], "ppo": [4, 1, 4], "decisions": [6, 1, 4], "sparse": [1, 1, 4], "wide": [1, 1, 4]},
-        **{"glam": [20, 1, 4], "glam_symbolic": [2, 1, 4]},
-    }
-    assert compose("preset=paper", "ppo.num_minibatches=4").ppo.gradient_accumulation_steps == 4
+def test_a_baseline_chooses_its_algorithm_unless_another_is_asked_for():
+    assert compose("baseline=ppo").algorithm.num_steps == 128
+    assert compose("baseline=ppo", "algorithm.num_steps=7").algorithm.num_steps == 7
+    assert compose("baseline=ppo", "algorithm=ppo_paper").algorithm == compose("algorithm=ppo_paper").algorithm
+    glam = compose("baseline=glam")
+    assert (glam.algorithm, glam.norm) == (compose("algorithm=ppo_glam").algorithm, compose("norm=none").norm)
+    assert compose("baseline=glam", "norm=word").norm == compose().norm
+    assert compose("baseline=bc", "tuning=full", "value_head=state").value_head == glam.value_head
 
 
-@pytest.mark.parametrize("value", ["many", "null", "1.5"])
-def test_a_rollout_that_is_no_number_is_reported_by_its_own_name(value):
-    with pytest.raises(UserError, match=r"^ppo\.num_envs="):
-        typed(PPOConfig, compose("preset=paper", f"ppo.num_envs={value}").ppo, "ppo")
+@pytest.mark.parametrize("words", ["baseline=ppo value_head=state", "baseline=poad policy_head=actions", "affordance=oracle"])
+def test_a_part_is_refused_for_agents_without_it(words):
+    with pytest.raises(ConfigCompositionException, match="Could not override"):
+        compose(*words.split())
 
 
 def learning_rates(*overrides: str) -> tuple[float, float]:
-    config = compose(*overrides)
-    return config.ppo.learning_rate, config.ppo.value_learning_rate
-
-
-def test_a_baseline_chooses_its_preset_unless_another_is_asked_for():
-    assert compose("baseline=ppo").ppo.num_steps == 128
-    assert compose("baseline=ppo", "ppo.num_steps=7").ppo.num_steps == 7
-    assert compose("baseline=ppo", "preset=wide").ppo == compose("preset=wide").ppo
-    assert compose("baseline=ppo", "preset=paper", "ppo.clip_coef=0.3").ppo == compose("preset=paper", "ppo.clip_coef=0.3").ppo
-    glam = compose("baseline=glam")
-    assert (glam.ppo, glam.norm) == (compose("preset=glam").ppo, compose("norm=none").norm)
-    assert compose("baseline=glam", "norm=word").norm == compose().norm
-    size = glam.ppo.num_envs * glam.ppo.num_steps
-    assert (size, size / glam.ppo.num_minibatches, glam.ppo.learning_rate) == (1280, 64, 1e-6)
+    algorithm = compose(*overrides).algorithm
+    return algorithm.learning_rate, algorithm.value_learning_rate
 
 
 def test_ppo_learns_at_the_papers_rate_for_the_task_or_at_cleanrls():
     assert learning_rates("baseline=ppo") == (1e-4, 1e-4)
     assert learning_rates("baseline=ppo", "env.task=tomato_lettuce_salad") == (5e-4, 5e-4)
     assert learning_rates("baseline=ppo", "env.task=onion_salad") == (2.5e-4, 2.5e-4)
-    assert learning_rates("baseline=ppo", "ppo.learning_rate=0.1") == (0.1, 0.1)
+    assert learning_rates("baseline=ppo", "algorithm.learning_rate=0.1") == (0.1, 0.1)
     without = ("baseline=ppo", "~env.task", "~env.ppo_learning_rates", "~env.reference_steps")  # another environment's YAML
     assert learning_rates(*without) == (2.5e-4, 2.5e-4)
-    assert compose(*without).ppo.anneal_steps == 0
+    assert compose(*without).algorithm.anneal_steps == 0
+
+
+def test_glam_as_published_is_one_word():
+    glam = compose("experiment=glam_flan_t5")
+    size = glam.algorithm.num_envs * glam.algorithm.num_steps
+    assert (size, size / glam.algorithm.num_minibatches, glam.algorithm.learning_rate) == (1280, 64, 1e-6)
+    assert (glam.env.task, glam.env.kwargs.reward_scale, glam.total_steps) == ("mixed", 20, 1_500_000)
+    assert glam.algorithm.pairwise_vloss
+    assert not glam.algorithm.bootstrap_truncated
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -16,8 +16,11 @@ from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 
 ADDED = ("env=corridor", "norm=characters", "algorithm=regression", "model=my_model")
-SMALL = "preset=wide ppo.num_envs=4 ppo.num_steps=8 total_steps=128 evaluation.episodes=3 evaluation.gif=false retention.limit=2"
-LEARNING = "ppo.num_envs=16 ppo.num_steps=16 total_steps=8_192 evaluation.episodes=100 retention.drift=false evaluation.gif=false"
+SMALL = "algorithm.num_envs=4 algorithm.num_steps=8 total_steps=128 evaluation.episodes=3 evaluation.gif=false retention.limit=2"
+LEARNING = (
+    "algorithm.num_envs=16 algorithm.num_steps=16 total_steps=8_192 evaluation.episodes=100 retention.drift=false "
+    "evaluation.gif=false"
+)
 OWN_SIZES = {"algorithm=regression": ["algorithm.num_envs=4", "algorithm.num_steps=8"]}
 
 

@@ -9,15 +9,19 @@ import yaml
 from checkout import FOLDER, ROOT, added_files, checkout, result, run, tables
 from safetensors.torch import load_file
 
-LEARNING = "env=corridor model=tiny_random preset=wide ppo.num_envs=16 ppo.num_steps=16 evaluation.gif=false"
+LEARNING = (
+    "env=corridor model=tiny_random algorithm.num_envs=16 algorithm.num_steps=16 algorithm.norm_adv=true "
+    "algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 evaluation.gif=false"
+)
 LEARNS = {
-    "reinforce": "total_steps=12_288 ppo.learning_rate=5e-3",
+    "reinforce": "total_steps=12_288 algorithm.learning_rate=5e-3",
     "grpo": "total_steps=8_192",
     "poad": "total_steps=2_048",
 }
 """How each baseline learns the corridor in seconds."""
 SMALL = (
-    "env=corridor model=tiny_random ppo.num_envs=6 ppo.num_steps=15 total_steps=360 ppo.base_kl_coef=0.1 evaluation.episodes=2 "
+    "env=corridor model=tiny_random algorithm.num_envs=6 algorithm.num_steps=15 total_steps=360 algorithm.base_kl_coef=0.1 "
+    "evaluation.episodes=2 "
     "evaluation.gif=false retention.limit=2"
 )
 GROUPS = "algorithm.group_size=3"

@@ -8,8 +8,9 @@ import pytest
 from checkout import FOLDER, added_files, checkout, result, run, tables
 
 RUN = ["src/run.py", "env=corridor", "evaluation.episodes=50", "evaluation.gif=false", "retention.drift=false"]
-GLAM = ["baseline=glam", "norm=word", "ppo.num_envs=16", "ppo.num_steps=16", "ppo.num_minibatches=4", "ppo.learning_rate=1e-3",
-        "ppo.ent_coef=0.1", "total_steps=2_560"]  # fmt: skip
+GLAM = ["baseline=glam", "norm=word", "algorithm.num_envs=16", "algorithm.num_steps=16", "algorithm.num_minibatches=4",
+        "algorithm.learning_rate=1e-3",
+        "algorithm.ent_coef=0.1", "total_steps=2_560"]  # fmt: skip
 BC = ["baseline=bc", "model=tiny_random", "algorithm.num_envs=16", "algorithm.num_steps=8", "algorithm.num_minibatches=4",
       "algorithm.learning_rate=5e-3", "total_steps=1_024", "tuning.layers=null"]  # fmt: skip
 LEARNING = {
@@ -29,13 +30,21 @@ CLONES = {
 """Each after those before it."""
 ROOM = ["env=babyai_text", "env.task=go_to_local", "env.kwargs.room_size=5", "env.kwargs.num_objects=1", "evaluation.episodes=2"]
 OTHERS = {
-    "memory": [*ROOM, "baseline=ppo", "ppo.num_envs=4", "ppo.num_steps=30", "total_steps=360", "baseline.recurrence=7",
+    "memory": [*ROOM, "baseline=ppo", "algorithm.num_envs=4", "algorithm.num_steps=30", "total_steps=360",
+               "baseline.recurrence=7",
                "model=hf", "model.path=/no/where"],
-    "heads": [*ROOM, "baseline=glam", "tuning=head", "policy_head=actions", "model=tiny_random", "ppo.num_envs=4",
-              "ppo.num_steps=10", "ppo.num_minibatches=2", "total_steps=120"],
+    "heads": [*ROOM, "baseline=glam", "tuning=head", "policy_head=actions", "model=tiny_random", "algorithm.num_envs=4",
+              "algorithm.num_steps=10", "algorithm.num_minibatches=2", "total_steps=120"],
 }  # fmt: skip
 """Of which tests of their own say that they learn."""
-FROM = ["baseline=twosome", "model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "init=runs/bc"]
+FROM = [
+    "baseline=twosome",
+    "model=tiny_random",
+    "algorithm.num_envs=4",
+    "algorithm.num_steps=8",
+    "total_steps=64",
+    "init=runs/bc",
+]
 METHODS = {"bc": "bc-word", "drrn": "drrn", "glam": "glam-word", "glam-t5": "glam-word"}
 REFUSED = {
     (
@@ -45,7 +54,7 @@ REFUSED = {
     ("baseline=drrn", "algorithm.replay_mb=0"): "algorithm.replay_mb=0: expected a number above 0",
     ("baseline=drrn", "baseline.temperature=0"): "baseline.temperature=0.0: expected a number above 0",
     ("baseline=drrn", "baseline.depth=2"): "baseline.depth: no such option",
-    ("baseline=glam", "preset=glm"): "did you mean preset=glam?",
+    ("baseline=glam", "algorithm=glm"): "did you mean algorithm=",
     (
         *BC,
         "algorithm.demonstrator=bot",

@@ -12,7 +12,7 @@ from test_interrupted import UPDATE, remedy, signalled
 
 import twosome
 
-SMALL = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "evaluation.episodes=2",
+SMALL = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.drift=false"]  # fmt: skip
 RUN, EVALUATE = (str(ROOT / "src" / f"{name}.py") for name in ("run", "evaluate"))
 ID, NORM = "env.id=kitchen.corridor:kitchen/Corridor-v0", "norm._target_=kitchen.norms.characters"
@@ -63,7 +63,7 @@ def ended(home) -> dict[str, Finished]:
         "trusted": [EVALUATE, "run=options", "episodes=1", "trust=true"],
         "resumed": [RUN, "resume=options"],
         "repeated": [RUN, "resume=options", ID, NORM],
-        "endless": [RUN, *ENDLESS, *SMALL, "ppo.num_steps=1000", "total_steps=22_000", "evaluation.episodes=0"],
+        "endless": [RUN, *ENDLESS, *SMALL, "algorithm.num_steps=1000", "total_steps=22_000", "evaluation.episodes=0"],
         "limited": [RUN, *ENDLESS, *SMALL, "+env.kwargs.max_episode_steps=10_001", "baseline=random", "evaluation.episodes=1"],
         "stopped": signalled(UPDATE, 2, "SIGTERM", 1, [RUN, *written[1][3:], *SMALL, "total_steps=48", "hydra.run.dir=stopped"]),
     }

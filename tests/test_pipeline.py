@@ -104,8 +104,8 @@ def test_everything_once_then_what_changed(clone, stages):
 
     change(clone / "params.yaml", "tomato_salad:", "env: env.prompt=default", "env: env.kwargs.map=B")
     calls = repro(clone)
-    assert sorted(trained(calls)) == ["tomato_salad-language", "tomato_salad-others", "tomato_salad-unseen"]
-    assert all("env.kwargs.map=B" in call for call in calls[:3])
+    assert sorted(trained(calls)) == [f"tomato_salad-{part}" for part in ("language", "others", "saycan", "unseen")]
+    assert all("env.kwargs.map=B" in call for call in calls[:4])
 
     for part, name in (("\nablations:", "prompt"), ("\nglam:", "mixture"), ("\nglam_ablations:", "language")):
         change(clone / "params.yaml", part, "seed: 0", "seed: 0,1")

@@ -19,8 +19,8 @@ from checkout import FOLDER, PAGES, ROOT, Finished, checkout, commands, environm
 ADDED = ("env=corridor", "norm=characters", "algorithm=regression", "model=my_model")  # test_extending runs these
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
 SMALL = {
-    "src/run.py": "model=tiny_random ppo.num_envs=2 ppo.num_steps=16 total_steps=32 ppo.update_epochs=1 "
-    "ppo.value_update_epochs=1 evaluation.episodes=2 retention.limit=2 retention.every=1 "
+    "src/run.py": "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=16 total_steps=32 algorithm.update_epochs=1 "
+    "algorithm.value_update_epochs=1 evaluation.episodes=2 retention.limit=2 retention.every=1 "
     "env.kwargs.max_primitive_steps=10 evaluation.gif=false",
     "src/evaluate.py": "episodes=2",
     "src/probe.py": "model=tiny_random",
@@ -205,7 +205,7 @@ def test_links_within_the_repository_lead_somewhere(page):
 
 def test_choices_are_those_of_conf():
     text = (ROOT / "docs" / "start.md").read_text()
-    for group in ("env", "norm", "baseline", "affordance", "model", "preset", "trainer", "logger", "experiment"):
+    for group in ("env", "norm", "baseline", "affordance", "model", "algorithm", "trainer", "logger", "experiment"):
         (row,) = re.findall(rf"^\| `{group}` \| (.*) \|$", text, re.MULTILINE)
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert re.search(rf"`{path.stem}[` ]", row), f"{group}={path.stem} is missing from docs/start.md"

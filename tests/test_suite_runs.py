@@ -44,10 +44,16 @@ def check_runs(runs: list[list[str]]) -> None:
 
 
 def test_a_composed_run_is_what_hydra_composes():
-    words = ["env=virtualhome", "baseline=twosome", "ppo.gamma=0.5", "tuning.target_modules=[q_proj]", "ppo.desired_kl=2"]
+    words = [
+        "env=virtualhome",
+        "baseline=twosome",
+        "algorithm.gamma=0.5",
+        "tuning.target_modules=[q_proj]",
+        "algorithm.desired_kl=2",
+    ]
     assert compose_run(*words) == compose(*words)
     with pytest.raises(OmegaConfBaseException, match="learning_rat"):
-        compose_run("ppo.learning_rat=1")
+        compose_run("algorithm.learning_rat=1")
 
 
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if not choice.startswith("hydra")])

@@ -8,8 +8,8 @@ from checkout import ROOT, checkout, run
 ROOM = ["env=babyai_text", "env.task=go_to_local", "env.kwargs.room_size=5", "env.kwargs.num_objects=1", "evaluation.episodes=1",
         "evaluation.gif=false", "model=tiny_random"]  # fmt: skip
 TRAINED = ["total_steps=16", "retention.drift=false"]
-PPO = [*TRAINED, "ppo.num_envs=2", "ppo.num_steps=8", "ppo.num_minibatches=2", "ppo.update_epochs=1",
-       "ppo.value_update_epochs=1"]  # fmt: skip
+PPO = [*TRAINED, "algorithm.num_envs=2", "algorithm.num_steps=8", "algorithm.num_minibatches=2", "algorithm.update_epochs=1",
+       "algorithm.value_update_epochs=1"]  # fmt: skip
 OWN = [*TRAINED, "algorithm.num_envs=2", "algorithm.num_steps=8"]
 OPTIONS = {
     "bc": [*OWN, "algorithm.num_minibatches=2", "algorithm.demonstrator=bot"],

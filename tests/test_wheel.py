@@ -12,7 +12,7 @@ import pytest
 from checkout import ROOT, Finished, checkout, environment, run
 
 SMALL = (
-    "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=2 evaluation.gif=false "
+    "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=8 total_steps=16 evaluation.episodes=2 evaluation.gif=false "
     "retention.drift=false"
 )
 COMMANDS = {

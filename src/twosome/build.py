@@ -66,9 +66,7 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
 
 def algorithm(config: DictConfig) -> Algorithm:
     """Return the algorithm of a run's configuration; raise UserError."""
-    options = dict(config.algorithm)
-    options |= dict(config[options.pop("options")]) if "options" in options else {}
-    made: Algorithm = build(OmegaConf.create(options))
+    made: Algorithm = build(config.algorithm)
     return made
 
 

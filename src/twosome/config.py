@@ -1,6 +1,5 @@
 """Convert Hydra's composed configuration to typed settings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,25 +15,7 @@ CONFIGS = (Path(__file__).parent / "conf").resolve()
 """The folder of Hydra's groups. In a checkout it is a link to conf/, in an installed suite a folder of the package."""
 
 
-def largest_divisor(most: int, number: int) -> int:
-    """Return the largest divisor of number that is not above most; at least 1."""
-    return next(part for part in range(max(most, 1), 0, -1) if number % part == 0)
-
-
-def default_minibatches(most: int, num_envs: int, num_steps: int) -> int:
-    """Return the largest number of equal minibatches of a rollout, up to most, with at least two samples each."""
-    return largest_divisor(min(most, num_envs * num_steps // 2), num_envs * num_steps)
-
-
-def _for_presets(rule: Callable[..., int]) -> Callable[..., int]:
-    """Return rule as a resolver for conf/preset. Its first argument is the preset's number, which is returned if another argument
-    is not an integer; `typed` reports that later."""
-    return lambda most, *others: rule(most, *others) if all(isinstance(other, int) for other in others) else most
-
-
 OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default)
-OmegaConf.register_new_resolver("minibatches", _for_presets(default_minibatches))
-OmegaConf.register_new_resolver("divisor", _for_presets(largest_divisor))
 
 
 @dataclass

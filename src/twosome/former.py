@@ -11,8 +11,6 @@ TARGETS = {
     "twosome.policies.success.value": "twosome.policies.learned_affordance.value",
 }
 """Import paths that have changed."""
-PPO = {"_target_": "twosome.algorithms.ppo.build", "options": "ppo"}
-"""The algorithm of all runs before the group ``algorithm`` existed."""
 MOVED = {
     ("model", "lora"): ("tuning", "twosome.language.lora.Lora"),
     ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
@@ -39,6 +37,4 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
             if isinstance(path, str) and path in TARGETS:
                 place[group] = {**options, "_target_": TARGETS[path]}
     new.setdefault("label", None)
-    if isinstance(new.get("ppo"), dict):
-        new.setdefault("algorithm", dict(PPO))
     return new

@@ -35,7 +35,9 @@ def method_of(baseline: Mapping[str, Any], choices: Mapping[str, Any], uses_lang
         variant = [str(choices["norm"])]
     names = [str(choices["baseline"]), *variant]
     algorithm = str(choices.get("algorithm", "ppo"))
-    return "-".join(names if algorithm in ("ppo", ALGORITHMS.get(names[0], names[0])) else [*names, algorithm])
+    return "-".join(
+        names if algorithm.startswith("ppo") or algorithm == ALGORITHMS.get(names[0], names[0]) else [*names, algorithm]
+    )
 
 
 def identity(config: Mapping[str, Any], choices: Mapping[str, Any], uses_language_model: bool) -> dict[str, str]:

@@ -146,12 +146,12 @@ def test_the_base_policy_is_computed_once_and_is_in_the_checkpoint() -> None:
 
 
 def test_terms_that_the_agent_cannot_have_are_refused() -> None:
-    with pytest.raises(UserError, match=r"ppo\.base_kl_coef=0\.1: expected 0 for a baseline without a language model"):
+    with pytest.raises(UserError, match=r"algorithm\.base_kl_coef=0\.1: expected 0 for a baseline without a language model"):
         PPO(config(base_kl_coef=0.1)).check(SymbolicAgent(4, 2, [8], torch.Generator()))
     joint = agent()
     joint.joint_values = True
     with pytest.raises(
-        UserError, match=r"ppo\.value_warmup_updates=3: expected 0 where values learn .* choose value_head=frozen"
+        UserError, match=r"algorithm\.value_warmup_updates=3: expected 0 where values learn .* choose value_head=frozen"
     ):
         PPO(config(value_warmup_updates=3)).check(joint)
 
@@ -173,11 +173,11 @@ def test_while_the_critic_warms_up_the_policy_stays() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"count_exponent": 2.0}, "ppo.count_exponent=2.0: expected a number from 0"),
-        ({"clip_adv": 0.0}, "ppo.clip_adv=0.0: expected a number above 0, or null"),
-        ({"base_kl_coef": -1.0}, "ppo.base_kl_coef=-1.0: expected a number from 0"),
-        ({"value_warmup_updates": -1}, "ppo.value_warmup_updates=-1: expected 0 or more"),
-        ({"clip_coef_high": 0.1}, "ppo.clip_coef_high=0.1: expected null or a number from ppo.clip_coef=0.2 on"),
+        ({"count_exponent": 2.0}, "algorithm.count_exponent=2.0: expected a number from 0"),
+        ({"clip_adv": 0.0}, "algorithm.clip_adv=0.0: expected a number above 0, or null"),
+        ({"base_kl_coef": -1.0}, "algorithm.base_kl_coef=-1.0: expected a number from 0"),
+        ({"value_warmup_updates": -1}, "algorithm.value_warmup_updates=-1: expected 0 or more"),
+        ({"clip_coef_high": 0.1}, "algorithm.clip_coef_high=0.1: expected null or a number from algorithm.clip_coef=0.2 on"),
     ],
 )
 def test_wrong_values_are_one_line(options: dict[str, float], line: str) -> None:
@@ -188,5 +188,5 @@ def test_wrong_values_are_one_line(options: dict[str, float], line: str) -> None
 
 def test_minibatches_of_decisions_need_not_divide_the_rollout() -> None:
     assert config(**BY_DECISION, num_minibatches=7).num_minibatches == 7
-    with pytest.raises(UserError, match=r"ppo\.num_minibatches=7: expected a divisor"):
+    with pytest.raises(UserError, match=r"algorithm\.num_minibatches=7: expected a divisor"):
         config(num_minibatches=7)

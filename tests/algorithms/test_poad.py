@@ -231,5 +231,5 @@ def test_an_agent_without_values_of_tokens_is_refused() -> None:
 
 
 def test_pairs_of_values_and_returns_are_refused() -> None:
-    with pytest.raises(UserError, match=r"ppo\.pairwise_vloss=true: expected false for values of tokens"):
+    with pytest.raises(UserError, match=r"algorithm\.pairwise_vloss=true: expected false for values of tokens"):
         POAD(config(pairwise_vloss=True), 0.9).check(made(TokenAgent, False, Tokens.branches))

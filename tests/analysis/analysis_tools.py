@@ -51,7 +51,7 @@ def make_run(
         "norm": {"_target_": f"twosome.language.norms.{norm}", "_partial_": True},
         "baseline": {"_target_": f"twosome.policies.{baseline}.build"},
         "model": {"source": "smollm2" if language else "other", "seed": seed, "device": "auto"},
-        "ppo": {"num_envs": NUM_ENVS, "learning_rate": 1e-3},
+        "algorithm": {"num_envs": NUM_ENVS, "learning_rate": 1e-3},
         "trainer": {"accelerator": "cpu"},
     }
     choices = {"env": "overcooked", "norm": norm, "baseline": baseline, "experiment": None}

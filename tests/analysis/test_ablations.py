@@ -27,7 +27,7 @@ BY_NAME = {ablation.name: ablation for ablation in ABLATIONS if not ablation.nam
 FINALS = {"state": [0.80, 0.81, 0.82], "detached": [0.88, 0.90, 0.92], "frozen": [0.89, 0.90, 0.91]}
 """Evaluated returns by value head: state is surely worse than frozen, detached is not."""
 
-PRESET = yaml.safe_load((ROOT / "conf" / "preset" / "decisions.yaml").read_text())["ppo"]
+PRESET = yaml.safe_load((ROOT / "conf" / "algorithm" / "ppo.yaml").read_text())
 
 
 def grids(name):
@@ -45,12 +45,17 @@ def run_of(folder, grid, seed, after, before=0.3, steps=2048):
     targets = OmegaConf.to_container(OmegaConf.from_dotlist([f"x={grid.get('tuning.target_modules', 'null')}"]))["x"]
     tuning = {"rank": grid.get("tuning.rank", 8), "alpha": grid.get("tuning.alpha", 16), "target_modules": targets,
               "layers": {"null": None}.get(layers := grid.get("tuning.layers", "half"), layers)}  # fmt: skip
-    ppo = PRESET | {key.removeprefix("ppo."): value for key, value in grid.items() if key.startswith("ppo.")}
-    ppo = {key: None if value == "null" else value for key, value in ppo.items()}
+    ppo = PRESET | {key.removeprefix("algorithm."): value for key, value in grid.items() if key.startswith("algorithm.")}
+    ppo = {key: None if value == "null" else value for key, value in ppo.items()} | {"gamma": 0.99}
     head = {"detached": grid.get("value_head") == "detached", "standardise": grid.get("value_head.standardise", True)}
     language = {"value_head": head, "tuning": tuning}
     method, options = ("ppo", {}) if baseline == "ppo" else ("twosome-word", language)
-    options |= {"env": env, "label": label, "ppo": ppo | {"num_envs": 4}, "model": {"dtype": grid.get("model.dtype", "float32")}}
+    options |= {
+        "env": env,
+        "label": label,
+        "algorithm": ppo | {"num_envs": 4},
+        "model": {"dtype": grid.get("model.dtype", "float32")},
+    }
     make_run(folder, method, seed, rising(after, 400), steps, grid["env.task"], after, before, **options)
     choices = {"env": grid["env"], "norm": "word", "baseline": baseline, "value_head": grid.get("value_head", "frozen"),
                "tuning": grid.get("tuning", "lora"), "algorithm": "ppo", "model": grid.get("model", "smollm2_135m")}  # fmt: skip
@@ -199,7 +204,7 @@ def test_the_usual_figures_leave_ablations_out(value_heads, tmp_path):
 
 def test_runs_of_other_settings_may_lie_apart(value_heads, tmp_path):
     """With --ablations, the usual run there is not one with that of the other folder, and is not in the summary."""
-    make_run(tmp_path / "runs" / "0", steps=1024, curve=lambda _: 0.123, ppo={"num_envs": 4, "learning_rate": 0.5})
+    make_run(tmp_path / "runs" / "0", steps=1024, curve=lambda _: 0.123, algorithm={"num_envs": 4, "learning_rate": 0.5})
     written = made("report", tmp_path / "runs", "--ablations", value_heads, "--out", tmp_path / "out")
     summary, page = pd.read_csv(written["summary.csv"]), written["report.html"].read_text()
     assert (summary.seeds.tolist(), summary.final_return.tolist()) == ([1], [0.123])
@@ -254,14 +259,14 @@ def test_what_each_forgets(tmp_path):
 
 def test_runs_that_differ_otherwise_are_no_ablation(value_heads, tmp_path, capsys):
     state = next(grid for grid in grids("value_head") if grid.get("value_head") == "state")
-    other = run_of(tmp_path / "other", {**state, "ppo.learning_rate": 1e-3}, 3, 0.5)
+    other = run_of(tmp_path / "other", {**state, "algorithm.learning_rate": 1e-3}, 3, 0.5)
     code = import_module("ablations").main(
         [*map(str, sorted(value_heads.glob("value_head-[05]-*"))), str(other), "--out", str(tmp_path)]
     )
     assert code == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(
-        "error: ablation value_head, tomato_salad: expected runs that differ in value_head only, found ppo."
+        "error: ablation value_head, tomato_salad: expected runs that differ in value_head only, found algorithm."
     )
 
 

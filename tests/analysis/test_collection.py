@@ -90,7 +90,9 @@ def test_published_adapters_are_no_further_runs(study, tmp_path):
 
 def test_real_run_is_read(tmp_path):
     """Whatever changes in the run folders has to be followed here."""
-    small = "model=tiny_random norm=token seed=3 total_steps=768 ppo.num_envs=4 ppo.num_steps=32 evaluation.episodes=2"
+    small = (
+        "model=tiny_random norm=token seed=3 total_steps=768 algorithm.num_envs=4 algorithm.num_steps=32 evaluation.episodes=2"
+    )
     words = ["src/run.py", *small.split(), "env.kwargs.max_primitive_steps=30", "retention.limit=2", "hydra.run.dir=runs/it"]
     (ended,) = run(checkout(tmp_path), [words])
     assert ended.code == 0, ended.output
@@ -243,8 +245,8 @@ def test_same_run_with_other_results_is_refused(tmp_path):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_settings_are_not_mixed(tmp_path, seed):
     make_run(tmp_path / "a")
-    make_run(tmp_path / "b", seed=seed, ppo={"num_envs": 4, "learning_rate": 1e-4})
-    refused("found ppo.learning_rate=0.001 in .*a and ppo.learning_rate=0.0001 in .*b; name only", tmp_path)
+    make_run(tmp_path / "b", seed=seed, algorithm={"num_envs": 4, "learning_rate": 1e-4})
+    refused("found algorithm.learning_rate=0.001 in .*a and algorithm.learning_rate=0.0001 in .*b; name only", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_settings_are_not_mixed(tmp_path, seed):
     [
         {"trainer": {"accelerator": "gpu"}},
         {"model": {"source": "smollm2", "seed": 1, "device": "cuda"}},
-        {"ppo": {"num_envs": 4, "learning_rate": 1e-3, "added_later": True}},
+        {"algorithm": {"num_envs": 4, "learning_rate": 1e-3, "added_later": True}},
     ],
 )
 def test_what_does_not_change_the_setting_is_not_compared(tmp_path, changes):

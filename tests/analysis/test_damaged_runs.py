@@ -94,11 +94,12 @@ WRONG = {
     },
     ("config.yaml", "baseline"): {"twosome": ": baseline: expected options of a baseline, found 'twosome'"},
     ("config.yaml", "baseline", "affordance"): {"a\nb": r": baseline.affordance: expected a name of one line"},
-    ("config.yaml", "ppo", "num_envs"): {
-        None: ": ppo.num_envs: expected how many environments stepped together, a whole number from 1 to 100000000, by which",
-        "many": ": ppo.num_envs: expected how many environments stepped together",
-        0: ": ppo.num_envs: expected how many environments stepped together",
-        True: ": ppo.num_envs: expected how many environments stepped together",
+    ("config.yaml", "algorithm", "num_envs"): {
+        None: ": algorithm.num_envs: expected how many environments stepped together, a whole number from 1 to 100000000, "
+        "by which",
+        "many": ": algorithm.num_envs: expected how many environments stepped together",
+        0: ": algorithm.num_envs: expected how many environments stepped together",
+        True: ": algorithm.num_envs: expected how many environments stepped together",
     },
     ("choices.json", "norm"): {None: ": norm: expected a name", ("a",): ": norm: expected a name"},
     ("choices.json", "affordance"): {"a\nb": ": affordance: expected a name of one line"},
@@ -268,8 +269,8 @@ def test_names_are_shown_as_they_are(tmp_path, task):
 
 def test_a_setting_is_reported_in_a_line(tmp_path):
     for seed in (0, 1):
-        make_run(tmp_path / str(seed), seed=seed, ppo={"num_envs": 4, "schedule": f"{seed}\n" * 100})
+        make_run(tmp_path / str(seed), seed=seed, algorithm={"num_envs": 4, "schedule": f"{seed}\n" * 100})
     line = refusal(tmp_path)
-    assert r"found ppo.schedule='0\n0\n" in line
-    assert r"ppo.schedule='1\n1\n" in line
+    assert r"found algorithm.schedule='0\n0\n" in line
+    assert r"algorithm.schedule='1\n1\n" in line
     assert len(line) < 600

@@ -121,12 +121,9 @@ def test_covered(tmp_path, rows, covered):
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        ({"algorithm": {"options": "ppo", "num_envs": 3}, "ppo": {"num_envs": 4}}, 4),
-        ({"algorithm": {"num_envs": 32}, "ppo": {"num_envs": 4}}, 32),
-        ({"algorithm": {"options": "mine", "num_envs": 3}, "mine": {"rate": 1}}, 3),
-        ({"algorithm": {"options": "mine"}, "mine": {"rate": 1}, "ppo": {"num_envs": 4}}, "algorithm.num_envs"),
-        ({"algorithm": {"options": ["ppo"]}, "ppo": {"num_envs": 4}}, "algorithm.num_envs"),
-        ({"algorithm": {"options": "mine"}, "mine": {"num_envs": "4"}}, "mine.num_envs"),
+        ({"algorithm": {"num_envs": 32}}, 32),
+        ({"algorithm": {"rate": 1}}, "algorithm.num_envs"),
+        ({"algorithm": {"num_envs": "4"}}, "algorithm.num_envs"),
     ],
 )
 def test_how_many_environments_step_together(config, found):

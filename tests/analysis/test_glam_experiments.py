@@ -23,7 +23,7 @@ from twosome.report.statistics import ablations
 from twosome.runs.experiments import combinations
 from twosome.experiment.resume import fingerprint
 
-GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam")]
+GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam") and "run.py -m" in path.read_text()]
 ABLATIONS = {each.name: each for each in ablations.read(ROOT / "analysis" / "ablations.yaml") if each.name in GLAM}
 
 

@@ -114,7 +114,7 @@ def test_answers_are_asked_once_and_kept_whole(tmp_path):
     assert len(list((tmp_path / "cache" / "retention").iterdir())) == 2
 
 
-OPTIONS = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "ppo.learning_rate=0.1",
+OPTIONS = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "algorithm.learning_rate=0.1",
            "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false"]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def test_suite_compares_and_keeps_each_task(trained, data, tmp_path):
 def test_a_run_that_trained_all_weights_is_compared_with_its_base_model(trained, data, tmp_path):
     """The base model's answers are those that a run with an adapter left in the cache."""
     suite = ["suite=retention", f"retention.data_dir={data}", "retention.tasks=[piqa]"]
-    train = ["src/run.py", *OPTIONS, "tuning=full", "policy_head=actions", "ppo.learning_rate=0.01", "hydra.run.dir=full"]
+    train = ["src/run.py", *OPTIONS, "tuning=full", "policy_head=actions", "algorithm.learning_rate=0.01", "hydra.run.dir=full"]
     heads = ["src/run.py", *OPTIONS, "tuning=head", "policy_head=actions", "hydra.run.dir=heads"]
     runs = [train, heads, *(["src/evaluate.py", f"run={name}", *suite] for name in ("run", "full", "heads"))]
     *done, refused = run(trained, runs)

@@ -144,8 +144,8 @@ def test_verdict_never_says_that_nothing_was_lost():
 
 
 def test_training_goes_on_as_if_nobody_had_looked(tmp_path):
-    common = ["src/run.py", "model=tiny_random", "tuning.dropout=0.1", "ppo.num_envs=4",
-              "ppo.num_steps=16", "total_steps=256", "evaluation.episodes=0", "evaluation.gif=false",
+    common = ["src/run.py", "model=tiny_random", "tuning.dropout=0.1", "algorithm.num_envs=4",
+              "algorithm.num_steps=16", "total_steps=256", "evaluation.episodes=0", "evaluation.gif=false",
               "env.kwargs.max_primitive_steps=20"]  # fmt: skip
     ways = {"watched": ["retention.every=1", "retention.limit=2"], "alone": ["retention.drift=false"]}
     folder = checkout(tmp_path)

@@ -11,7 +11,7 @@ from twosome.evaluation.generalization import half_width
 
 ROOM = ["src/run.py", "env=babyai_text", "env.kwargs.room_size=5", "env.kwargs.num_objects=2", "evaluation.gif=false",
         "evaluation.episodes=0", "retention.drift=false"]  # fmt: skip
-SMALL = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=4", "total_steps=8", "ppo.num_minibatches=1"]
+SMALL = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=4", "total_steps=8", "algorithm.num_minibatches=1"]
 RUNS = {
     "words": [*ROOM, *SMALL, "baseline=twosome", "env.task=go_to", "env.kwargs.past_observations=1"],
     "memory": [*ROOM, *SMALL, "baseline=ppo", "env.task=go_to_local", "env.kwargs.num_actions=3"],

@@ -17,9 +17,9 @@ from twosome.evaluation.records import LATER
 from twosome.runs import evaluate
 
 FILES = ("interference.json", "interference.csv", "interference.png")
-SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
+SMALL = "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
 RUNS = {
-    "twosome": f"{SMALL} retention.drift=false ppo.learning_rate=0.01",
+    "twosome": f"{SMALL} retention.drift=false algorithm.learning_rate=0.01",
     "ppo": f"{SMALL} baseline=ppo env=virtualhome env.task=food_preparation",
     "random": "baseline=random evaluation.gif=false evaluation.episodes=1",
 }

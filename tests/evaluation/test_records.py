@@ -25,7 +25,8 @@ OWN = [("before", "sampled", 4, 1000), ("before", "greedy", 4, 1000), ("after", 
 def trained(tmp_path_factory):
     """The folder of a run of 4 episodes of evaluation."""
     folder = checkout(tmp_path_factory.mktemp("records"))
-    words = "model=tiny_random ppo.num_envs=2 ppo.num_steps=32 total_steps=64 ppo.learning_rate=0.1 evaluation.episodes=4 "
+    words = "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=32 total_steps=64 algorithm.learning_rate=0.1 "
+    words += "evaluation.episodes=4 "
     words += "evaluation.gif=false retention.limit=2 env.kwargs.max_primitive_steps=30 hydra.run.dir=run"
     (outcome,) = run(folder, [["src/run.py", *words.split()]])
     assert outcome.code == 0, outcome.output

@@ -14,7 +14,8 @@ from twosome.envs.virtualhome.task import task_names
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
-    options = ("model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=16", "total_steps=64", "ppo.learning_rate=0.1",
+    options = ("model=tiny_random", "algorithm.num_envs=4", "algorithm.num_steps=16", "total_steps=64",
+               "algorithm.learning_rate=0.1",
                "retention.drift=false", "evaluation.gif=false", "evaluation.episodes=3",
                "env.kwargs.max_primitive_steps=60")  # fmt: skip
     code, _, errors = script("run", *options, f"hydra.run.dir={path}")

@@ -9,7 +9,10 @@ from twosome.evaluation.finished import stages
 from twosome.language.lora import WEIGHTS
 from twosome.runs import evaluate
 
-OPTIONS = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 ppo.learning_rate=0.1 evaluation.episodes=3 "
+OPTIONS = (
+    "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=8 total_steps=16 algorithm.learning_rate=0.1 "
+    "evaluation.episodes=3 "
+)
 OPTIONS += "evaluation.gif=false retention.drift=false env.kwargs.max_primitive_steps=15"
 
 

@@ -17,7 +17,7 @@ from twosome.errors import UserError
 from twosome.runs.export import run as export
 from twosome.runs.watch import run as watch
 
-SMALL = ("model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "ppo.learning_rate=0.05",
+SMALL = ("model=tiny_random", "algorithm.num_envs=4", "algorithm.num_steps=8", "total_steps=64", "algorithm.learning_rate=0.05",
          "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false",
          "env.kwargs.max_primitive_steps=20")  # fmt: skip
 EPISODES, SEED = 2, 7

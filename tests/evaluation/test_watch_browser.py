@@ -67,7 +67,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
-    small = ("model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "ppo.learning_rate=0.05",
+    small = ("model=tiny_random", "algorithm.num_envs=4", "algorithm.num_steps=8", "total_steps=64",
+             "algorithm.learning_rate=0.05",
              "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false")  # fmt: skip
     run = twosome.run(*small, folder=folder / "run").folder
     watch(composed("watch", f"run={run}", f"to={folder / 'watch.html'}", "episodes=2", "seed=1"))

@@ -65,8 +65,8 @@ def test_the_page_has_every_family() -> None:
 
 
 def test_the_check_of_the_engine_goes_into_the_provenance(tmp_path: Path) -> None:
-    words = ["env.task=tomato_salad", "model=hf", f"model.path={save('lfm2', tmp_path / 'lfm2')}", "preset=decisions"]
-    words += ["ppo.num_envs=2", "ppo.num_steps=4", "total_steps=16", "evaluation.episodes=0", "evaluation.gif=false"]
+    words = ["env.task=tomato_salad", "model=hf", f"model.path={save('lfm2', tmp_path / 'lfm2')}", "algorithm=ppo"]
+    words += ["algorithm.num_envs=2", "algorithm.num_steps=4", "total_steps=16", "evaluation.episodes=0", "evaluation.gif=false"]
     code, output, errors = script("run", *words, f"hydra.run.dir={tmp_path / 'run'}")
     assert code == 0, output + errors
     engine = json.loads((tmp_path / "run" / "provenance.json").read_text())["engine"]

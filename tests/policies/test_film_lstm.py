@@ -196,6 +196,6 @@ def test_what_the_network_cannot_read_is_one_line() -> None:
         build(network="lstm")
     with pytest.raises(UserError, match=r"baseline\.recurrence=1: expected a number of decisions from 2"):
         build(recurrence=1)
-    with pytest.raises(UserError, match=r"ppo\.minibatch=decisions: expected samples for an agent with memory"):
+    with pytest.raises(UserError, match=r"algorithm\.minibatch=decisions: expected samples for an agent with memory"):
         PPO(settings(minibatch=Minibatch.decisions)).check(build())
     assert build(network=None).recurrence == 1

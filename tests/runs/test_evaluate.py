@@ -22,7 +22,8 @@ from twosome.storage.folder import RunFolder
 def trained(tmp_path_factory):
     """A finished run's folder; its policy after training differs from that before."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    options = ("ppo.num_envs=8", "total_steps=512", "ppo.learning_rate=0.01", "evaluation.episodes=6", "retention.limit=3",
+    options = ("algorithm.num_envs=8", "total_steps=512", "algorithm.learning_rate=0.01", "evaluation.episodes=6",
+               "retention.limit=3",
                "env.kwargs.max_primitive_steps=60")  # fmt: skip
     code, output, errors = script("run", "model=tiny_random", "norm=word", *options, f"hydra.run.dir={path}")
     assert code == 0, errors

@@ -61,8 +61,8 @@ def test_a_word_picks_and_a_number_is_set():
     assert runs("baseline=ppo", "seed=2,3", "total_steps=1_000") == [
         {"env.task=tomato_salad", "baseline=ppo", f"seed={seed}", "total_steps=1000"} for seed in (2, 3)
     ]
-    assert all("ppo.num_envs=8" in run for run in runs("ppo.num_envs=8"))
-    assert len(runs("ppo.num_envs=4,8")) == 2 * len(runs())
+    assert all("algorithm.num_envs=8" in run for run in runs("algorithm.num_envs=8"))
+    assert len(runs("algorithm.num_envs=4,8")) == 2 * len(runs())
 
 
 def test_a_grid_that_names_bases_stands_for_one_on_each():
@@ -122,7 +122,7 @@ def test_an_option_that_earlier_runs_lack_counts_where_it_changes_something():
     assert fingerprint(same) == fingerprint(earlier)
     assert differences(same, earlier) == []
     assert fingerprint(other) != fingerprint(earlier)
-    assert differences(other, earlier) == ["ppo.pairwise_vloss"]
+    assert differences(other, earlier) == ["algorithm.pairwise_vloss"]
 
 
 @pytest.mark.parametrize(("words", "folder", "more"), [

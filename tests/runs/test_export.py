@@ -20,7 +20,8 @@ from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.runs.export import run as export
 
-SMALL = ("ppo.num_envs=4", "ppo.num_steps=8", "total_steps=64", "ppo.learning_rate=0.05", "evaluation.episodes=2",
+SMALL = ("algorithm.num_envs=4", "algorithm.num_steps=8", "total_steps=64", "algorithm.learning_rate=0.05",
+         "evaluation.episodes=2",
          "evaluation.gif=false", "retention.drift=false", "env.kwargs.max_primitive_steps=20")  # fmt: skip
 PROMPT, ACTIONS = "You notice a tomato. You should first", ("pick up the tomato", "take the bowl")
 PUSHER = """

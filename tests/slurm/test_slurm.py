@@ -33,7 +33,7 @@ hydra:
       - {model: tiny_random, total_steps: 3_072, seed: [0, 1, 2, 3, 4]}
       - {model: tiny_random, total_steps: 64_000, seed: [5]}
 """
-SWEEP = ["src/run.py", "-m", "experiment=storm", "ppo.num_envs=8", "ppo.num_steps=16", "evaluation.episodes=2",
+SWEEP = ["src/run.py", "-m", "experiment=storm", "algorithm.num_envs=8", "algorithm.num_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.limit=2", "env.kwargs.max_primitive_steps=60"]  # fmt: skip
 SLURM = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=20"]
 PREEMPTED, KILLED, REQUEUED, LONG = 1, 2, 3, 5  # seeds, which are also the jobs' places in the array

@@ -87,8 +87,8 @@ def test_dropout_is_drawn_from_the_runs_seed(tmp_path):
         options = [
             "model=tiny_random",
             "tuning.dropout=0.5",
-            "ppo.num_envs=2",
-            "ppo.num_steps=8",
+            "algorithm.num_envs=2",
+            "algorithm.num_steps=8",
             "total_steps=32",
             "model.seed=0",
         ]

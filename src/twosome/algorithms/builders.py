@@ -57,7 +57,8 @@ class POADConfig:
     """The options of conf/algorithm/poad.yaml."""
 
     token_lambda: float
-    """Lambda of generalised advantage estimation between the tokens of an action; between decisions it is ppo.gae_lambda."""
+    """Lambda of generalised advantage estimation between the tokens of an action; between decisions it is "
+    "algorithm.gae_lambda."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.token_lambda <= 1:
@@ -73,6 +74,11 @@ def poad(token_lambda: float, **ppo: Any) -> "POAD":
     return POAD(config, own.token_lambda)
 
 
+UNUSED = dict.fromkeys(
+    ("update_epochs", "num_minibatches", "gradient_accumulation_steps", "value_update_epochs", "value_num_minibatches"), 1
+) | {"value_learning_rate": 1e-3}
+
+
 def _ppo(options: dict[str, Any]) -> PPOConfig:
-    config: PPOConfig = typed(PPOConfig, OmegaConf.create(options), "ppo")
+    config: PPOConfig = typed(PPOConfig, OmegaConf.create({**UNUSED, **options}), "algorithm")
     return config

@@ -19,11 +19,12 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-from twosome.algorithms.algorithm import Metrics, Sources
+from twosome.algorithms.algorithm import Algorithm, Metrics, Sources
 from twosome.algorithms.builders import GRPOConfig
 from twosome.algorithms.episodes import EpisodeBatch, Episodic, Played, batch_of
 from twosome.algorithms.ppo.config import PPOConfig
@@ -128,3 +129,11 @@ def relative(returns: Sequence[float], divided: bool) -> list[float]:
     center = mean(returns)
     scale = stdev(returns) + 1e-8 if divided else 1.0
     return [(each - center) / scale for each in returns]
+
+
+def build(**options: Any) -> "Algorithm":
+    """Build the algorithm of conf/algorithm/grpo.yaml."""
+    from twosome.algorithms import builders
+
+    made: Algorithm = builders.grpo(**options)
+    return made

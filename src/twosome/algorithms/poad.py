@@ -20,12 +20,13 @@ base_kl are those of the policy over actions, both exact.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome.algorithms.algorithm import Algorithm
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import PolicyTerms, clipped, entropy, explained_variance, normalize, surrogate, value_terms
 from twosome.algorithms.ppo.ppo import PPO
@@ -121,7 +122,9 @@ class POAD(PPO):
         if not agent.token_values:
             raise UserError("algorithm=poad: expected an agent with values of tokens; choose baseline=poad")
         if self.config.pairwise_vloss:
-            raise UserError("ppo.pairwise_vloss=true: expected false for values of tokens; choose baseline=glam, or leave it out")
+            raise UserError(
+                "algorithm.pairwise_vloss=true: expected false for values of tokens; choose baseline=glam, or leave it out"
+            )
         super().check(agent)
 
     def collect(self, agent: LearningAgent, runner: EnvRunner, generator: torch.Generator) -> TokenBatch:
@@ -178,3 +181,11 @@ def token_gae(
             advantages[step, :, place] = later
         following = later
     return advantages
+
+
+def build(**options: Any) -> "Algorithm":
+    """Build the algorithm of conf/algorithm/poad.yaml."""
+    from twosome.algorithms import builders
+
+    made: Algorithm = builders.poad(**options)
+    return made

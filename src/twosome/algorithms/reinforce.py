@@ -14,19 +14,20 @@ discount is in R_i, every decision of the episode has all of its return, and no 
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from twosome.algorithms.algorithm import Metrics
+from twosome.algorithms.algorithm import Algorithm, Metrics
 from twosome.algorithms.episodes import EpisodeBatch, Episodic, batch_of
 from twosome.algorithms.finite import take_step
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import divergence, entropy
 from twosome.policies.agent import LearningAgent
 
-REMEDY = "ppo.learning_rate or ppo.max_grad_norm"
+REMEDY = "algorithm.learning_rate or algorithm.max_grad_norm"
 
 
 class Reinforce(Episodic):
@@ -90,3 +91,11 @@ def policy_gradient(agent: LearningAgent, batch: EpisodeBatch, config: PPOConfig
         for name, term in named.items():
             sums[name] = sums[name] + term.detach().sum()
     return {name: float(total / len(batch.decisions)) for name, total in sums.items()}
+
+
+def build(**options: Any) -> "Algorithm":
+    """Build the algorithm of conf/algorithm/reinforce.yaml."""
+    from twosome.algorithms import builders
+
+    made: Algorithm = builders.reinforce(**options)
+    return made

@@ -202,6 +202,6 @@ def _check(log_policy: Tensor) -> None:
     if not (log_policy < torch.inf).all():  # also true for nan
         raise RunError(
             "the policy's log-probabilities are nan or infinite: its weights have diverged, or its numbers overflow; look at "
-            "grad_norm, entropy and approx_kl in the last rows of metrics.csv, and take a smaller ppo.learning_rate or "
+            "grad_norm, entropy and approx_kl in the last rows of metrics.csv, and take a smaller algorithm.learning_rate or "
             "model.dtype=float32 in another run"
         )

@@ -145,33 +145,36 @@ class PPOConfig:
         self._check_ranges()
         high = self.clip_coef_high
         if high is not None and not self.clip_coef <= high <= LARGEST:
-            raise UserError(f"ppo.clip_coef_high={high}: expected null or a number from ppo.clip_coef={self.clip_coef} on")
+            raise UserError(
+                f"algorithm.clip_coef_high={high}: expected null or a number from algorithm.clip_coef={self.clip_coef} on"
+            )
         self._check_divisors()
 
     def _check_ranges(self) -> None:
         for names, holds, expected in RANGES:
             for name in names:
                 if not holds(getattr(self, name)):
-                    raise UserError(f"ppo.{name}={getattr(self, name)}: expected {expected}")
+                    raise UserError(f"algorithm.{name}={getattr(self, name)}: expected {expected}")
 
     def _check_divisors(self) -> None:
         equal = ("num_minibatches",) if self.minibatch is Minibatch.samples else ()
         for name in (*equal, "value_num_minibatches"):
             if self.batch_size % getattr(self, name):
                 raise UserError(
-                    f"ppo.{name}={getattr(self, name)}: expected a divisor of ppo.num_envs * ppo.num_steps = "
+                    f"algorithm.{name}={getattr(self, name)}: expected a divisor of algorithm.num_envs * algorithm.num_steps = "
                     f"{self.num_envs} * {self.num_steps} = {self.batch_size}; change one of them"
                 )
         if self.norm_adv and self.batch_size == self.num_minibatches and self.minibatch is Minibatch.samples:
             raise UserError(
-                f"ppo.norm_adv=true with ppo.num_minibatches={self.num_minibatches} and ppo.num_envs * ppo.num_steps = "
+                f"algorithm.norm_adv=true with algorithm.num_minibatches={self.num_minibatches} and algorithm.num_envs * "
+                f"algorithm.num_steps = "
                 f"{self.num_envs} * {self.num_steps} = {self.batch_size}: a minibatch is one sample, whose normalised advantage "
-                "is 0, and nothing is learned; add ppo.norm_adv=false, or take more samples or fewer minibatches"
+                "is 0, and nothing is learned; add algorithm.norm_adv=false, or take more samples or fewer minibatches"
             )
         if self.num_minibatches % self.gradient_accumulation_steps:
             raise UserError(
-                f"ppo.gradient_accumulation_steps={self.gradient_accumulation_steps}: expected a divisor of "
-                f"ppo.num_minibatches={self.num_minibatches}; change one of them"
+                f"algorithm.gradient_accumulation_steps={self.gradient_accumulation_steps}: expected a divisor of "
+                f"algorithm.num_minibatches={self.num_minibatches}; change one of them"
             )
 
     def lr_factor(self, progress: "Progress") -> float:

@@ -16,7 +16,8 @@ def check_base_kl(coefficient: float, has_language_model: bool) -> None:
     """Raise UserError for a weight of `divergence` from a policy before training that the agent does not have."""
     if coefficient and not has_language_model:
         raise UserError(
-            f"ppo.base_kl_coef={coefficient:g}: expected 0 for a baseline without a language model; add ppo.base_kl_coef=0"
+            f"algorithm.base_kl_coef={coefficient:g}: expected 0 for a baseline without a language model; add "
+            f"algorithm.base_kl_coef=0"
         )
 
 

@@ -41,10 +41,12 @@ class PPO(Algorithm):
         """See Algorithm."""
         check_base_kl(self.config.base_kl_coef, agent.language_model is not None)
         if agent.recurrence > 1 and self.config.minibatch is Minibatch.decisions:
-            raise UserError("ppo.minibatch=decisions: expected samples for an agent with memory; add ppo.minibatch=samples")
+            raise UserError(
+                "algorithm.minibatch=decisions: expected samples for an agent with memory; add algorithm.minibatch=samples"
+            )
         if self.config.value_warmup_updates and agent.joint_values:
             raise UserError(
-                f"ppo.value_warmup_updates={self.config.value_warmup_updates}: expected 0 where values learn together with "
+                f"algorithm.value_warmup_updates={self.config.value_warmup_updates}: expected 0 where values learn together with "
                 "the policy; choose value_head=frozen"
             )
 

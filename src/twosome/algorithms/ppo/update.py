@@ -20,7 +20,7 @@ Diagnostics = dict[str, float]
 TERMS = ("policy_loss", "entropy", "approx_kl", "clipfrac")
 """The names of PolicyTerms in metrics.csv."""
 CHECKED = ("policy_loss", "value_loss", "approx_kl")
-REMEDY = "ppo.learning_rate, ppo.value_learning_rate or ppo.max_grad_norm"
+REMEDY = "algorithm.learning_rate, algorithm.value_learning_rate or algorithm.max_grad_norm"
 
 
 class Targets(NamedTuple):

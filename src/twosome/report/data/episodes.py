@@ -47,18 +47,13 @@ def totals(progress: pd.DataFrame) -> dict[str, Any]:
 def num_envs(config: Mapping[str, Any], where: str) -> int:
     """Return how many environments stepped together: num_envs among the options of the run's algorithm.
 
-    These are the entries of `algorithm`, and those of the group that `algorithm.options` names, which count first. config: of
-    this version. where: how an error calls its file. Raises UserError where it holds no such number.
+    config: of this version. where: how an error calls its file. Raises UserError where it holds no such number.
     """
     algorithm = config.get("algorithm")
-    options = dict(algorithm) if isinstance(algorithm, dict) else {}
-    name, home = "algorithm", options.get("options")
-    if isinstance(home, str) and isinstance(config.get(home), dict) and "num_envs" in config[home]:
-        name, options = home, config[home]
-    found = options.get("num_envs")
+    found = algorithm.get("num_envs") if isinstance(algorithm, dict) else None
     if type(found) is not int or not 1 <= found <= STEPS:
         raise UserError(
-            f"{where}: {name}.num_envs: expected how many environments stepped together, a whole number from 1 to {STEPS}, "
+            f"{where}: algorithm.num_envs: expected how many environments stepped together, a whole number from 1 to {STEPS}, "
             f"by which it is known where episodes began, found {shown(found)}; {AGAIN}"
         )
     return found

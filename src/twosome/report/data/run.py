@@ -27,7 +27,7 @@ BEGAN, ENDED = "began", "ended"
 """Values of Run.binned: where in a run an episode counts."""
 
 SETTING = (
-    *("env", "norm", "baseline", "engine", "tuning", "value_head", "policy_head", "model", "ppo", "algorithm"),
+    *("env", "norm", "baseline", "engine", "tuning", "value_head", "policy_head", "model", "algorithm"),
     "total_steps",
 )
 """Entries of the configuration that say what is computed, besides the seed."""
@@ -140,7 +140,7 @@ class Run:
     @cached_property
     def setting(self) -> dict[str, Any]:
         """The options that runs of one method must share, by dotted name; without what the method does not use."""
-        unused = [*([] if self.model else ["norm", "model"]), *([] if self.steps else ["ppo", "algorithm", "total_steps"])]
+        unused = [*([] if self.model else ["norm", "model"]), *([] if self.steps else ["algorithm", "total_steps"])]
         own = {group: self.config.get(group) for group in SETTING if group not in unused}
         return {name: value for name, value in leaves(own) if not name.startswith(INCIDENTAL)}
 
