@@ -40,7 +40,7 @@ LIBRARIES = (
 )
 SUITE = ("twosome.evaluation.suites", "twosome.policies.language", "twosome.policies.symbolic", "twosome.runs.run",
          "twosome.distributed.processes", "twosome.cli.entry", "twosome.envs.overcooked", "twosome.algorithms.ppo",
-         "twosome.language.engines", "twosome.language.lora", "twosome.runs.evaluate",
+         "twosome.language.gate", "twosome.language.tuning", "twosome.runs.evaluate",
          "twosome.evaluation.figures", "twosome.training.fit")  # fmt: skip
 
 

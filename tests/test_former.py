@@ -29,14 +29,13 @@ def test_a_configuration_of_this_version_stays_as_it_is(words):
 
 def test_what_has_moved_is_found_where_it_is_now():
     config = composed("tuning.rank=4")
-    former = {
-        name: value for name, value in config.items() if name not in ("engine", "tuning", "value_head", "algorithm", "label")
-    }
+    former = {name: value for name, value in config.items() if name not in ("tuning", "value_head", "algorithm", "label")}
     former["model"] = config["model"] | {"lora": {name: value for name, value in config["tuning"].items() if name != "_target_"}}
     former["baseline"] = config["baseline"] | {
         "critic": {name: value for name, value in config["value_head"].items() if name != "_target_"},
-        "engine": {name: value for name, value in config["engine"].items() if name != "_target_"},
+        "engine": {"row_tokens": None},
     }
+    former["model"] |= {"packed_weights": "auto", "allow_pickle": False}
     before = json.dumps(former)
     assert upgraded(former) == config
     assert json.dumps(former) == before
@@ -52,7 +51,7 @@ def test_former_targets_are_what_files_of_conf_name_now(former):
 @pytest.mark.parametrize(
     "odd", [None, 3, "text", [], ["a"], {}, {"_target_": []}, {"_target_": {}}, {"critic": {"_target_": "os.system"}}]
 )
-@pytest.mark.parametrize("group", ["baseline", "affordance", "model", "ppo", "engine"])
+@pytest.mark.parametrize("group", ["baseline", "affordance", "model", "ppo"])
 def test_whatever_else_is_in_a_folder_is_left_for_the_checks(group, odd):
     config = composed() | {group: odd}
     assert upgraded(config)[group] == odd

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome.config import check_groups, shown, typed
 from twosome.errors import ContractError, RunError, UserError, folded, import_hint, is_interruption, raised, unknown_choice
-from twosome.language.config import ModelConfig, check_options, resolve_dtype
+from twosome.language.loading import ModelConfig, resolve_dtype
 from twosome.language.norms import Normalization
 from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 OF_AGENTS = {
-    "engine": "collections.abc.Callable",
     "tuning": "twosome.language.tuning.Tuning",
     "value_head": "twosome.policies.value_heads.ValueHead",
     "policy_head": "twosome.policies.policy_heads.PolicyHead",
@@ -143,7 +142,6 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
             raise UserError(f"trainer.accelerator={accelerator}: PyTorch sees no CUDA device; use trainer=cpu")
     if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
         model.device = "cpu" if accelerator == "cpu" else "cuda"
-    check_options(model)
     model.dtype = resolve_dtype(model.dtype, model.device)
     return model
 

@@ -1,6 +1,5 @@
 """Bad input: one line that names the option, the value, what was expected and the remedy; exit code 2; nothing computed."""
 
-import json
 import shlex
 import shutil
 import subprocess
@@ -65,46 +64,6 @@ def test_the_same_from_a_shell_within_ten_seconds(command, tmp_path_factory):
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60)
     assert_refused(command, done.returncode, done.stdout + done.stderr)
     assert time.monotonic() - start < 10
-
-
-HEAVY = ("torch", "transformers", "pytorch_lightning", "peft", "lm_eval", "matplotlib", "pandas")
-TOLD_EARLY = {
-    "src/run.py seed=-1": (),
-    "src/run.py norm._target_=os.system": (),
-    "src/run.py model=hf model.path=/no/where": (),
-    "src/run.py resume=src": (),
-    "src/run.py env.task=tomato_soup": ("gymnasium",),
-    "src/evaluate.py run=src": (),
-    "src/probe.py prompt=hello actions=[go] model=hf model.path=/no/where": (),
-}
-"""Bad input, and which libraries that take long to import may be imported before it is told."""
-IMPORTED = f"""
-import json, os, runpy, sys
-
-for command in json.loads(sys.argv[1]):
-    if os.fork() == 0:
-        sys.argv, sys.path[0] = command, "src"
-        try:
-            runpy.run_path(command[0], run_name="__main__")
-        finally:
-            print(json.dumps([name for name in {(*HEAVY, "gymnasium")} if name in sys.modules]), flush=True)
-    os.wait()
-"""
-
-
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory):
-    """Which of the libraries each command had imported when it ended."""
-    commands = json.dumps([shlex.split(command) for command in TOLD_EARLY])
-    words, folder = [sys.executable, "-c", IMPORTED, commands], checkout(tmp_path_factory.mktemp("early"))
-    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300)
-    assert done.stderr.count("error: ") == len(TOLD_EARLY), done.stderr
-    return dict(zip(TOLD_EARLY, map(json.loads, done.stdout.splitlines()), strict=True))
-
-
-@pytest.mark.parametrize("command", TOLD_EARLY)
-def test_what_can_be_refused_without_a_heavy_library_is_refused_before_it_is_imported(imported, command):
-    assert set(imported[command]) <= set(TOLD_EARLY[command])
 
 
 def test_a_failing_job_does_not_stop_a_sweep_and_equal_jobs_are_one(tmp_path):

@@ -18,8 +18,7 @@ from safetensors.torch import load_file
 from twosome.distributed.config import FSDPConfig
 from twosome.distributed.processes import RankInfo, rank_info
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 

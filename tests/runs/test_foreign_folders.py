@@ -24,7 +24,6 @@ from omegaconf import OmegaConf
         {"env.prompt": "antigravity:fly"},
         {"env.prompt": "twosome.cli.entry:os.system"},
         {"model.trust_remote_code": True},
-        {"model.allow_pickle": True},
     ],
 )
 def test_resuming_a_foreign_folder_runs_no_code_of_it(suite, monkeypatch, undisturbed, tmp_path, change):

@@ -7,9 +7,8 @@ import pytest
 from twosome.config import RetentionConfig
 from twosome.errors import UserError
 from twosome.evaluation import suites
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Lora
 from twosome.runs.job import Job
 
 

@@ -118,7 +118,7 @@ NASTY = (
         "pytorch_lightning.loggers",
     ),
     "pytorch_lightning.loggers.TensorBoardLogger.log_hyperparams",
-    "twosome.language.attention.torch.utils.tensorboard.writer.torch.hub.load",
+    "twosome.language.cpu.attention.torch.utils.tensorboard.writer.torch.hub.load",
     "twosome.storage.folder.RunFolder.write_json",
     "twosome.files.write_atomic",
     "hydra._internal.instantiate._instantiate2.instantiate",
@@ -162,7 +162,6 @@ def hostile(good, number):
         (("env",), {"prompt": "twosome.files:write_atomic"}),
         (("env", "kwargs"), {"prompter": "twosome.envs.wording:find_prompter"}),
         (("model",), {"trust_remote_code": True}),
-        (("model",), {"allow_pickle": 1}),
         (("trainer",), {"strategy": "deepspeed"}),
         (("trainer",), {"profiler": "simple"}),
         (("trainer",), {"plugins": ["x"]}),
@@ -233,7 +232,7 @@ def test_a_folder_with_the_same_settings_cannot_bring_a_logger(folder, good):
         same_config(mine, folder)
 
 
-@pytest.mark.parametrize("place", ["engine.row_tokens", "env.kwargs", "ppo", "baseline.affordance.more", "tuning.target_modules"])
+@pytest.mark.parametrize("place", ["model.cache_mb", "env.kwargs", "ppo", "baseline.affordance.more", "tuning.target_modules"])
 def test_a_target_elsewhere_is_refused_whoever_names_it(good, place):
     config = OmegaConf.create(good)
     OmegaConf.update(config, f"{place}._target_", "twosome.language.norms.word", force_add=True)
@@ -252,7 +251,7 @@ def test_a_first_target_cannot_import_what_a_second_one_reaches(folder, good):
         "_target_": "twosome.policies.language.build",
         "critic": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger.log_hyperparams", "self": 1, "params": {}},
         "engine": {
-            "_target_": "twosome.language.attention.torch.utils.tensorboard.writer.torch.hub.load",
+            "_target_": "twosome.language.cpu.attention.torch.utils.tensorboard.writer.torch.hub.load",
             **{"repo_or_dir": str(folder.path), "model": "x", "source": "local"},
         },
     }
@@ -266,8 +265,8 @@ def test_a_first_target_cannot_import_what_a_second_one_reaches(folder, good):
 def test_a_target_cannot_write_a_file(folder, good, tmp_path):
     """Hole 2: RunFolder.write_json with a RunFolder whose path was a YAML tag wrote any file."""
     text = good.replace(
-        "row_tokens: null",
-        "row_tokens: {_target_: twosome.storage.folder.RunFolder.write_json, name: pwned, content: 1, self: {_target_: "
+        "batch_tokens: null",
+        "batch_tokens: {_target_: twosome.storage.folder.RunFolder.write_json, name: pwned, content: 1, self: {_target_: "
         f"twosome.storage.folder.RunFolder, path: !!python/object/apply:pathlib.PosixPath [{tmp_path}]}}}}",
     )
     assert text != good

@@ -13,7 +13,7 @@ from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, ty
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
-from twosome.language.config import resolve_device
+from twosome.language.loading import resolve_device
 from twosome.runs.commands import resume_command
 from twosome.runs.trust import check_foreign
 from twosome.storage.folder import RunFolder

@@ -15,7 +15,6 @@ from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, check_g
 from twosome.distributed.config import FSDPConfig, fsdp_config
 from twosome.errors import UserError
 from twosome.identity import identity
-from twosome.language.config import check_path
 from twosome.policies.context import MakeEnv
 from twosome.runs.loggers import check_loggers
 from twosome.runs.resume import fingerprint
@@ -55,9 +54,7 @@ class Job:
         evaluation = typed(EvaluationConfig, config.evaluation, "evaluation")
         retention = typed(RetentionConfig, config.retention, "retention")
         fsdp = fsdp_config(config.trainer)
-        model = parts.model_config(config.model, config.trainer.accelerator)
-        if "engine" in config:  # otherwise the run has no language model, and the path is not used
-            check_path(model)
+        parts.model_config(config.model, config.trainer.accelerator)
         make_env = parts.environment(config.env)
         algorithm = parts.algorithm(config)
         if fsdp and fsdp.world_size > algorithm.num_envs:

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import parts
 from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed
-from twosome.language.config import check_path
 from twosome.policies.context import MakeEnv
 from twosome.runs.evaluate import configuration, finished_run
 
@@ -94,15 +93,13 @@ def trained(options: PlayConfig, asked: DictConfig, words: list[str]) -> Loaded:
 def untrained(asked: DictConfig) -> Loaded:
     """Return the environment and the language model that the groups name. Raises UserError."""
     make_env, model, norm = parts.environment(asked.env), parts.model_config(asked.model), parts.normalization(asked.norm)
-    check_path(model)
 
     def load() -> Advice:
         import torch
 
-        from twosome.language.gate import engine_of
-        from twosome.language.loading import load_language_model
+        from twosome.language.gate import load_engine
 
-        scorer = engine_of(load_language_model(model), norm)
+        scorer = load_engine(model, None, norm)
         known: dict[Any, Tensor] = {}
 
         def advise(decision: "Decision") -> "Tensor":

@@ -16,14 +16,11 @@ from twosome.plain import Keys, walk
 
 TARGET, PARTIAL = "_target_", "_partial_"
 PLACES: dict[Keys, str] = {
-    **{
-        (group,): group
-        for group in ("norm", "baseline", "algorithm", "affordance", "engine", "tuning", "value_head", "policy_head")
-    },
+    **{(group,): group for group in ("norm", "baseline", "algorithm", "affordance", "tuning", "value_head", "policy_head")},
     ("baseline", "affordance"): "affordance",
 }
 """The options that may have a target, besides logger.<name>: their keys, and the folder of ``conf/`` with their choices."""
-RUNS_CODE = ("model.trust_remote_code", "model.allow_pickle")
+RUNS_CODE = ("model.trust_remote_code",)
 """Options that let a model's folder run code."""
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache
 
 
 def squares(asked):
@@ -18,7 +18,7 @@ def squares(asked):
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=8), max_size=20), st.integers(1, 6))
 def test_values_are_right_and_the_memory_bounded(calls, size):
-    memory, recent = Memory(size), []
+    memory, recent = LRUCache(size), []
     for keys in calls:
         asked = []
         assert memory.of(keys, squares(asked)) == {key: key**2 for key in keys}
@@ -31,7 +31,7 @@ def test_values_are_right_and_the_memory_bounded(calls, size):
 
 
 def test_a_state_goes_on_in_another_memory():
-    memory, other = Memory(3), Memory(3)
+    memory, other = LRUCache(3), LRUCache(3)
     memory.of([1, 2, 3], squares([]))
     memory.of([1], squares([]))
     other.keep(memory.state())
