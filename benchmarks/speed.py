@@ -24,6 +24,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+import oracle
 import synthetic
 from twosome import build
 from twosome.algorithms.ppo.config import PPOConfig
@@ -46,16 +48,13 @@ from twosome.algorithms.rollout import Batch
 from twosome.config import CONFIGS
 from twosome.decision import Decision, DecisionText
 from twosome.envs.vector import DecisionEnvs
-from twosome.language import oracle
+from twosome.language.cpu.packed_linear import PackedLinear
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.language.loading import LanguageModel
-from twosome.language.lower_layers import decoder_layers, frozen_depth
+from twosome.language.loading import LanguageModel, decoder_layers, frozen_depth
 from twosome.language.norms import Normalization
-from twosome.language.packed_linear import PackedLinear, plain_products
-from twosome.language.scorer import Scorer
+from twosome.language.scorer import OutputLayer, Scorer
 from twosome.language.tokens import TokenizedDecision, tokenizer_of
 from twosome.language.tree import PackedRow
-from twosome.language.vocabulary import OutputLayer
 from twosome.policies.context import MakeEnv
 from twosome.policies.language import LanguageAgent
 from twosome.storage.provenance import cpu_name, provenance
@@ -275,6 +274,19 @@ class Cost(NamedTuple):
     tokens: float
 
 
+@contextmanager
+def plain_products(model: nn.Module) -> Iterator[None]:
+    """Make the model's packed layers use PyTorch's ordinary product within the context."""
+    layers = [layer for layer in model.modules() if isinstance(layer, PackedLinear)]
+    for layer in layers:
+        layer.plain = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.plain = False
+
+
 class Contestants:
     """agent: with the engine. other: with the cached opponent, and the same model. Both opponents multiply as PyTorch does."""
 
@@ -292,7 +304,7 @@ class Contestants:
         """Do the work once by each."""
         set_adapter(self.agent, work.adapter)
         self.agent.set_extra_state(work.memories)
-        self.trees.know(work.met)
+        self.trees.warm_cache(work.met)
         costs = {"engine": timed(self.trees, partial(work.do, self.agent))}
         with plain_products(self.agent.lm):
             for name in ("cached", "remembered") if work.batch is None else ("cached",):

@@ -1,7 +1,7 @@
 """The table of model families in docs/howto/model.md: `python manual/families.py` makes a small random model of each.
 
-In the table, "difference" is the largest one of an action's log-probability between `engine=auto` and a plain forward pass of one
-row, in nats: float32, an adapter that is not zero, decisions beside one another, prompts of up to 110 tokens.
+In the table, "difference" is the largest one of an action's log-probability between `model.engine=auto` and a plain forward pass
+of one row, in nats: float32, an adapter that is not zero, decisions beside one another, prompts of up to 110 tokens.
 """
 
 import contextlib
@@ -17,13 +17,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging
 
 from twosome.language import tiny
-from twosome.language.config import ModelConfig
 from twosome.language.engine import Engine
 from twosome.language.gate import engine_of
-from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
 from twosome.language.norms import none
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 
 PAGE = Path(__file__).parents[1] / "docs" / "howto" / "model.md"
 BEGIN, END = "<!-- families: made by python manual/families.py -->\n", "<!-- end of families -->\n"

@@ -16,8 +16,8 @@ from hydra_plugins.grid_sweeper import listed
 from twosome import parts
 from twosome.cli.entry import CONFIGS
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
-from twosome.language.config import ModelConfig
-from twosome.experiment.trust import check_places
+from twosome.language.loading import ModelConfig
+from twosome.runs.trust import check_places
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml") if path.parent.name != "bases")
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
@@ -26,7 +26,7 @@ EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
 PROFILES = {"smoke": "dvc.yaml", "laptop": "experiments/laptop/dvc.yaml", "paper": "experiments/paper/dvc.yaml"}
 BROUGHT_BY = {
     "affordance": "baseline=saycan",
-    **dict.fromkeys(("engine", "tuning", "value_head", "policy_head"), "baseline=twosome"),
+    **dict.fromkeys(("tuning", "value_head", "policy_head"), "baseline=twosome"),
 }  # groups that only come with a choice in another one
 
 

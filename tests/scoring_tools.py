@@ -6,11 +6,10 @@ import torch
 
 from twosome.decision import DecisionText
 from twosome.language import norms
-from twosome.language.config import ModelConfig
 from twosome.language.engine import MASKED, Scores
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 
 DECISIONS: list[DecisionText] = [
     (

@@ -11,9 +11,8 @@ from checkout import ADDING, added_files, checkout, python_commands, result, run
 from safetensors.torch import load_file
 
 from twosome.language import tiny
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Lora
 
 ADDED = ("env=corridor", "norm=characters", "algorithm=regression", "model=my_model")
 SMALL = "algorithm.num_envs=4 algorithm.num_steps=8 total_steps=128 evaluation.episodes=3 evaluation.gif=false retention.limit=2"

@@ -14,11 +14,11 @@ from twosome.algorithms.algorithm import Algorithm
 from twosome.config import typed
 from twosome.envs.checked import Checked
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig, check_options, resolve_dtype
+from twosome.language.loading import ModelConfig, resolve_dtype
 from twosome.policies.agent import Agent
 from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
 
-GROUPS = ("engine", "tuning", "value_head", "policy_head")
+GROUPS = ("tuning", "value_head", "policy_head")
 """The groups of conf/ that only some agents use."""
 
 
@@ -59,7 +59,6 @@ def model_config(config: DictConfig, accelerator: str | None = None) -> ModelCon
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if model.device == "auto" and accelerator in ("cpu", "gpu", "cuda"):
         model.device = "cpu" if accelerator == "cpu" else "cuda"
-    check_options(model)
     model.dtype = resolve_dtype(model.dtype, model.device)
     return model
 

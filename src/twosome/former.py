@@ -6,15 +6,14 @@ from typing import Any
 TARGETS = {
     "twosome.policies.bounds.random": "twosome.policies.random.build",
     "twosome.policies.bounds.optimal": "twosome.policies.optimal.build",
-    "twosome.language.engines.DecoderOnly": "twosome.language.engines.Auto",
-    "twosome.language.engines.EncoderDecoder": "twosome.language.engines.Auto",
+    "twosome.language.lora.Lora": "twosome.language.tuning.Lora",
+    "twosome.language.full.Full": "twosome.language.tuning.Full",
     "twosome.policies.success.value": "twosome.policies.learned_affordance.value",
 }
 """Import paths that have changed."""
 MOVED = {
-    ("model", "lora"): ("tuning", "twosome.language.lora.Lora"),
+    ("model", "lora"): ("tuning", "twosome.language.tuning.Lora"),
     ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
-    ("baseline", "engine"): ("engine", "twosome.language.engines.Auto"),
 }
 """Options that have become groups of their own: the group's name and target, by the option's old place."""
 
@@ -31,10 +30,16 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
             new[choice] = {"_target_": target, **new[group].pop(name)}
     places: list[Any] = [new, new.get("baseline")]
     for place in places:
-        for group in ("baseline", "affordance", "engine"):
+        for group in ("baseline", "affordance", "tuning"):
             options = place.get(group) if isinstance(place, dict) else None
             path = options.get("_target_") if isinstance(options, Mapping) else None
             if isinstance(path, str) and path in TARGETS:
                 place[group] = {**options, "_target_": TARGETS[path]}
+    new.pop("engine", None)  # it follows from the model
+    if isinstance(new.get("baseline"), dict):
+        new["baseline"].pop("engine", None)
+    if isinstance(new.get("model"), dict):
+        new["model"].pop("allow_pickle", None)
+        new["model"] |= {"packed_weights": True} if new["model"].get("packed_weights") == "auto" else {}
     new.setdefault("label", None)
     return new

@@ -10,6 +10,7 @@ import torch
 from updates import KINDS, config
 from updates import agent as language_agent
 
+import oracle
 from twosome.algorithms.gae import semi_markov_gae
 from twosome.algorithms.poad import POAD, TokenBatch, TokenTargets, token_gae, token_logprobs
 from twosome.algorithms.ppo.config import Minibatch
@@ -20,11 +21,10 @@ from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
-from twosome.language import norms, oracle
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language import norms
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 from twosome.policies.language import LanguageAgent
 from twosome.policies.tokens import TokenAgent, Tokens
 from twosome.policies.value_heads import Frozen, State, ValueHead

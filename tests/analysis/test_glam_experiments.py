@@ -36,7 +36,7 @@ def planned(*words: str) -> tuple[Run, str]:
     learns = plain["baseline"]["_target_"] != "twosome.policies.random.build" and "affordance" not in plain["baseline"]
     run = Run(
         source=ROOT / "runs" / fingerprint(config), config=plain, choices=dict(composed.hydra.runtime.choices),
-        provenance={"model": "a model"} if "engine" in plain or "affordance" in plain["baseline"] else {}, finished=True,
+        provenance={"model": "a model"} if "tuning" in plain or "affordance" in plain["baseline"] else {}, finished=True,
         steps=plain["total_steps"] if learns else 0, optimizer_steps=math.nan, seconds=0, covered=0, binned=BEGAN,
         bins=pd.DataFrame(), evaluations=pd.DataFrame(),
     )  # fmt: skip

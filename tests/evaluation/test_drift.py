@@ -10,10 +10,9 @@ from twosome.evaluation.retention import drift as module
 from twosome.evaluation.retention import texts
 from twosome.evaluation.retention.drift import DriftProbe, batches
 from twosome.evaluation.retention.report import verdict
-from twosome.language.config import ModelConfig
-from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
 from twosome.language.tiny import ARCHITECTURES
+from twosome.language.tuning import Lora
 
 LIMIT = 3
 

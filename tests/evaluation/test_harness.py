@@ -12,12 +12,10 @@ from twosome.errors import UserError
 from twosome.evaluation.retention import texts
 from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, load, quiet
 from twosome.evaluation.retention.harness import Harness, loglikelihoods
-from twosome.language.config import ModelConfig
-from twosome.language.full import Full
-from twosome.language.layout import padded_size
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tiny import ARCHITECTURES
+from twosome.language.tree import padded_size
+from twosome.language.tuning import Full, Lora
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,9 @@ from twosome.evaluation.interference import summary
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.interference.probe import Probe
 from twosome.language import norms
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.language import LanguageAgent
 from twosome.policies.value_heads import Frozen

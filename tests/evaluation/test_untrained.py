@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 import twosome
 from twosome.evaluation.finished import stages
-from twosome.language.lora import WEIGHTS
+from twosome.language.tuning import Lora
 from twosome.runs import evaluate
 
 OPTIONS = (
@@ -20,7 +20,7 @@ def test_before_training_is_where_the_run_began(tmp_path):
     """With init these are the weights of that run: both agents of suite=unseen have them, as the run's own record does."""
     first = twosome.run(*OPTIONS.split(), folder=tmp_path / "first").folder
     second = twosome.run(*OPTIONS.split(), f"init={first}", "seed=1", "model.seed=0", folder=tmp_path / "second").folder
-    own = {folder: load_file(folder / "adapter" / WEIGHTS) for folder in (first, second)}
+    own = {folder: load_file(folder / "adapter" / Lora.weights) for folder in (first, second)}
     found = {}
     for when, agent in stages(evaluate.finished(composed("evaluate", f"run={second}"))):
         if when != "random":

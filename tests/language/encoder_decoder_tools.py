@@ -8,12 +8,10 @@ from scoring_tools import assert_equal_scores, disturb_adapter
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.language import norms
-from twosome.language.config import ModelConfig
 from twosome.language.encoder_decoder import EncoderDecoderScorer
 from twosome.language.engine import MASKED, Scores
-from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lora import Lora
-from twosome.language.tuning import Tuning
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.tuning import Lora, Tuning
 
 
 def load(architecture: str = "t5", tuning: Tuning | None = None, **options: Any) -> LanguageModel:

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import torch
 
-from twosome.language.config import ModelConfig
-from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lora import Lora
-from twosome.language.tuning import Frozen, Tuning
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.tuning import Frozen, Lora, Tuning
 
 PROMPT = "You notice a tomato on the table. Next, you should pick up the tomato"
 

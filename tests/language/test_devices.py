@@ -5,7 +5,8 @@ import torch
 from devices import devices
 from scoring_tools import DECISIONS, gradients, scorer
 
-from twosome.language import oracle, tiny
+import oracle
+from twosome.language import tiny
 from twosome.language.engine import MASKED, Scores
 from twosome.language.scorer import Scorer
 

@@ -1,5 +1,6 @@
 """The engine of encoder-decoder models against one row per action: equal log-probabilities, gradients and features."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,14 +9,16 @@ from encoder_decoder_tools import assert_agree, known, load, oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring_tools import DECISIONS, adapter, assert_close_gradients, disturb_adapter, gradients
+from tokenizers import pre_tokenizers
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerBase, T5Tokenizer
 
-from twosome.language import norms
-from twosome.language.config import ENCODER_DECODERS, ModelConfig
+from twosome.errors import UserError
+from twosome.language import norms, tiny
 from twosome.language.encoder_decoder import EncoderDecoderScorer
-from twosome.language.full import Full
-from twosome.language.layout import padded_size
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tiny import ENCODER_DECODERS
+from twosome.language.tree import padded_size
+from twosome.language.tuning import Frozen, Full, Lora
 
 PROMPTS = [prompt for prompt, _ in DECISIONS]
 MANY = ("You should", tuple(f"go {'left ' * (number % 7)}{number}" for number in range(60)))
@@ -44,14 +47,6 @@ def test_all_weights_get_their_gradients(architecture: str) -> None:
     moved = {name for name, gradient in expected.items() if gradient.norm() > 1e-3}
     assert any("relative_attention_bias" in name or "embed_positions" in name for name in moved if "decoder" in name)
     assert_close_gradients({name: found[name] for name in moved}, {name: expected[name] for name in moved}, 1e-3)
-
-
-@architectures
-def test_any_number_of_actions_fits_in_one_tree(architecture: str) -> None:
-    language = load(architecture)
-    engine = EncoderDecoderScorer(language, norms.none, batch_tokens=40)
-    engine.tokenize.max_length = 40  # less than the nodes of the tree
-    assert_agree(engine, [MANY, DECISIONS[0]])
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 150, 10_000])
@@ -99,14 +94,87 @@ def test_features_are_the_decoders_first_state_before_training(architecture: str
     assert torch.equal(engine.features(PROMPTS), clean)
 
 
-def test_no_gradient_reaches_the_frozen_weights_and_low_precision_gives_float32() -> None:
-    engine = EncoderDecoderScorer(load(dtype="bfloat16"), norms.none)
-    scores = engine.score(DECISIONS)
-    assert scores.scores.dtype == scores.prompt_states.dtype == engine.features(PROMPTS).dtype == torch.float32
-    scores.tokens.nansum().backward()
-    with_gradient = {name for name, value in engine.lm.model.named_parameters() if value.grad is not None}
-    assert with_gradient == set(adapter(engine.lm.model))
-    torch.testing.assert_close(scores.tokens, known().score(DECISIONS).tokens, atol=0.5, rtol=0, equal_nan=True)
+FAMILIES = {
+    "original t5": ("t5", {"feed_forward_proj": "relu", "tie_word_embeddings": True}),
+    "other depths": ("t5", {"num_decoder_layers": 1, "relative_attention_num_buckets": 4, "relative_attention_max_distance": 5}),
+    "scaled bart": ("bart", {"scale_embedding": True, "decoder_layers": 1}),
+}
+
+
+@pytest.mark.parametrize(("architecture", "options"), FAMILIES.values(), ids=FAMILIES)
+def test_families(architecture: str, options: dict[str, Any], tmp_path: Path) -> None:
+    tokenizer = tiny.build_tokenizer(architecture)
+    tokenizer.save_pretrained(tmp_path)
+    config = tiny.build_config(architecture, tokenizer)
+    values = config.to_dict() | {"tie_word_embeddings": architecture != "t5"} | options
+    values.pop("scale_decoder_outputs", None)  # of T5: follows tie_word_embeddings, as in the hub's configurations
+    AutoConfig.for_model(**values).save_pretrained(tmp_path)
+    language = load(source="hf", path=str(tmp_path), random=True)
+    if architecture == "bart":
+        language.base.final_logits_bias.normal_()
+    else:
+        assert language.base.config.scale_decoder_outputs == options.get("tie_word_embeddings", False)
+    assert_agree(EncoderDecoderScorer(language, norms.none), DECISIONS)
+
+
+def t5_tokenizer() -> PreTrainedTokenizerBase:
+    """Transformers' own tokenizer of the T5 family, with the words of tiny.CORPUS."""
+    pieces = [f"▁{word}" for word in sorted({word.strip(".,") for word in tiny.CORPUS.split()})]
+    letters = ["▁", *sorted(set("".join(pieces)) - {"▁"})]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    vocabulary += [(piece, -5.0) for piece in pieces if len(piece) > 2] + [(letter, -12.0) for letter in letters]
+    return T5Tokenizer(vocab=vocabulary, extra_ids=0)
+
+
+def test_a_flan_t5_folder_is_loaded_tuned_and_exported(tmp_path: Path) -> None:
+    """As on the hub: T5's own tokenizer, weights in shards."""
+    tokenizer, folder = t5_tokenizer(), tmp_path / "flan"
+    tokenizer.save_pretrained(folder)
+    config = tiny.build_config("t5", tokenizer)
+    model = AutoModelForSeq2SeqLM.from_config(config)
+    model.save_pretrained(folder, max_shard_size="50KB")
+    language = load("t5", Full(), source="hf", path=str(folder))
+    assert torch.equal(language.base.shared.weight, model.shared.weight)
+    engine = EncoderDecoderScorer(language, norms.none)
+    (decision,) = engine.tokenize([("You see  the microwave \n", ("open the microwave",))])
+    assert decision.prompt == tuple(tokenizer("You see the microwave")["input_ids"][:-1])  # GLAM: no end token
+    assert tokenizer.convert_ids_to_tokens(list(decision.actions[0])) == ["▁open", "▁the", "▁microwave"]
+    assert_agree(engine, DECISIONS)
+    optimizer = torch.optim.Adam(engine.lm.learned(), 1e-2)
+    engine.score(DECISIONS).tokens.nansum().backward()
+    optimizer.step()
+    engine.lm.tuning.export(language.model, tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    again = EncoderDecoderScorer(load("t5", Full(), source="hf", path=str(tmp_path / "model")), norms.none)
+    assert torch.equal(again.score(DECISIONS).logprobs, engine.score(DECISIONS).logprobs)
+    engine.lm.tuning.load(load("t5", Full(), source="hf", path=str(folder)).model, tmp_path / "model")
+
+
+def test_exported_bart_keeps_the_bias_of_its_logits(tmp_path: Path) -> None:
+    language, other = load("bart", Full()), load("bart", Full())
+    language.base.final_logits_bias.normal_()
+    language.tuning.export(language.model, tmp_path / "model")
+    alone = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "model")
+    other.tuning.load(other.model, tmp_path / "model")
+    for found in (alone, other.base):
+        assert all(torch.equal(value, found.state_dict()[name]) for name, value in language.base.state_dict().items())
+
+
+def test_what_cannot_be_scored_is_one_line() -> None:
+    for texts in ([("go " * tiny.POSITIONS, ("go",))], [("go", ("go " * tiny.POSITIONS,))]):
+        with pytest.raises(UserError, match=f"expected at most {tiny.POSITIONS}"):
+            known("bart").score(texts)
+    engine = EncoderDecoderScorer(load("t5", Frozen()), norms.none)
+    engine.lm.tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.CharDelimiterSplit("x")
+    with pytest.raises(UserError, match=r"'xx': the tokenizer of .* makes no token of it"):
+        engine.score([("You", ("xx",))])
+
+
+def test_layers_of_two_stacks_cannot_be_counted_from_the_output() -> None:
+    with pytest.raises(UserError, match=r"tuning.layers=1: t5 has an encoder and a decoder, expected null"):
+        load("t5", Lora(layers=1))
+    adapted = [[name for name in adapter(load("t5", Lora(layers=layers)).model)] for layers in ("half", None)]
+    assert adapted[0] == adapted[1]
 
 
 words = st.text("abcdetomw", min_size=1, max_size=6)

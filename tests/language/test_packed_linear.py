@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from scoring_tools import DECISIONS, disturb_adapter
 from torch import nn
 
-from twosome.language import norms, packed_linear
-from twosome.language.config import ModelConfig, resolve_dtype
+from twosome.language import norms
+from twosome.language.cpu import packed_linear
+from twosome.language.cpu.packed_linear import PackedLinear, gain, pack_frozen_layers
 from twosome.language.engine import MASKED
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
-from twosome.language.packed_linear import PackedLinear, gain, pack_frozen_layers, plain_products
+from twosome.language.loading import ModelConfig, load_language_model, resolve_dtype
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 
 
 def frozen(inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
@@ -40,32 +40,19 @@ def test_the_product_and_its_gradient_are_those_of_the_layer(inputs: int, output
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
-def test_inputs_that_do_not_lie_in_order() -> None:
-    layer = frozen(8, 5)
-    x = torch.randn(8, 3, 4).permute(2, 1, 0)
-    torch.testing.assert_close(PackedLinear(layer)(x), layer(x))
-
-
-def test_only_frozen_float32_layers_are_packed() -> None:
+def test_only_frozen_float32_layers_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Other(nn.Linear):
         pass
 
     model = nn.Sequential(frozen(4, 4), nn.Linear(4, 4), frozen(4, 4).double(), Other(4, 4).requires_grad_(False), nn.ReLU())
-    assert pack_frozen_layers(model) == 1
+    monkeypatch.setattr(packed_linear, "gain", lambda _: 2.0)
+    pack_frozen_layers(model)
     assert [isinstance(layer, PackedLinear) for layer in model] == [True, False, False, False, False]
 
 
-def test_packing_changes_neither_names_nor_weights() -> None:
-    model = nn.Sequential(frozen(4, 4, bias=True))
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    pack_frozen_layers(model)
-    after = model.state_dict()
-    assert list(after) == list(before)
-    assert all(torch.equal(after[name], before[name]) for name in before)
-
-
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma", "gpt_neox"])
-def test_a_loaded_model_is_packed(architecture: str) -> None:
+def test_a_loaded_model_is_packed(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_linear, "gain", lambda _: 2.0)
     config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=True)
     packed = load_language_model(config).model
     plain = load_language_model(ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)).model
@@ -74,14 +61,6 @@ def test_a_loaded_model_is_packed(architecture: str) -> None:
     assert not any(isinstance(layer, PackedLinear) for layer in plain.modules())
     ids = torch.arange(3, 12)[None]
     torch.testing.assert_close(packed(input_ids=ids).logits, plain(input_ids=ids).logits, atol=1e-5, rtol=1e-5)
-
-
-def test_plain_products_are_pytorch_s_own() -> None:
-    layer = frozen(300, 300)
-    packed, x = nn.Sequential(PackedLinear(layer)), torch.randn(50, 300)
-    with plain_products(packed):
-        assert torch.equal(packed(x), layer(x))
-    assert not packed[0].plain
 
 
 @settings(max_examples=20)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scoring_tools import DECISIONS, adapter, assert_close_gradients, assert_equal_scores, disturb_adapter, gradients, scorer
 from transformers import AutoConfig
 
-from twosome.errors import UserError
-from twosome.language import norms, oracle, packed_linear, tiny
-from twosome.language.config import ModelConfig
+import oracle
+from twosome.language import norms, tiny
+from twosome.language.cpu import packed_linear
 from twosome.language.engine import MASKED, Scores
-from twosome.language.layout import padded_size
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tree import padded_size
+from twosome.language.tuning import Lora
 
 architectures = pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 PROMPTS = [prompt for prompt, _ in DECISIONS]
@@ -57,22 +57,6 @@ def test_all_ways_to_attend_agree(architecture: str, attention: str, in_blocks: 
     torch.testing.assert_close(engine.features(PROMPTS), oracle.features(engine, PROMPTS), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("attention", "tokens"), [("sdpa", 700), ("eager", 256)])
-def test_trees_are_small_only_where_attention_is_quadratic(attention: str, tokens: int) -> None:
-    assert scorer(attn_implementation=attention, batch_tokens=700).row_tokens == tokens
-    assert scorer(attn_implementation=attention, batch_tokens=700, row_tokens=90).row_tokens == 90
-
-
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-def test_decisions_of_one_action(architecture: str) -> None:
-    engine = known_scorer(architecture)
-    texts = [("You", ("go",)), ("You see the", ("pancake",))]
-    scores = engine.score(texts)
-    assert torch.equal(scores.log_policy(), torch.zeros(2, 1))  # nothing to choose
-    torch.testing.assert_close(scores.logprobs, oracle.score(engine, texts).logprobs, atol=1e-4, rtol=0)
-    assert (scores.logprobs < -0.01).all()
-
-
 def test_slots_beyond_a_decisions_actions_are_masked() -> None:
     scores = known_scorer(norm="word").score(DECISIONS)
     for (_, actions), logprobs, values in zip(DECISIONS, scores.logprobs, scores.scores, strict=True):
@@ -83,18 +67,6 @@ def test_slots_beyond_a_decisions_actions_are_masked() -> None:
     assert policy.isfinite().all()
     torch.testing.assert_close(policy.exp().sum(dim=1), torch.ones(len(DECISIONS)))
     assert not torch.isnan(policy.exp() * policy).any()
-
-
-def test_norms_divide_by_tokens_and_words() -> None:
-    texts = [("You should", ("chop", "serve the dish", "unusual zebra"))]
-    engine = known_scorer()
-    tokens = torch.tensor([float(len(action)) for action in engine.tokenize(texts)[0].actions])
-    assert len(set(tokens.tolist())) == 3
-    plain = engine.score(texts)
-    assert torch.equal(plain.scores, plain.logprobs)
-    torch.testing.assert_close(known_scorer(norm="token").score(texts).scores[0], plain.logprobs[0] / tokens)
-    words = torch.tensor([1.0, 3.0, 2.0])
-    torch.testing.assert_close(known_scorer(norm="word").score(texts).scores[0], plain.logprobs[0] / words)
 
 
 def test_a_duplicate_costs_nothing_and_its_gradient_counts_twice() -> None:
@@ -115,21 +87,6 @@ def test_a_duplicate_costs_nothing_and_its_gradient_counts_twice() -> None:
     assert_close_gradients(double, {name: 2 * gradient for name, gradient in single.items()})
 
 
-@pytest.mark.parametrize(("row_tokens", "batch_tokens"), [(1, 1), (60, 150), (384, 2048)])
-def test_batches_cover_each_decision_once(row_tokens: int, batch_tokens: int) -> None:
-    engine = scorer(row_tokens=row_tokens, batch_tokens=batch_tokens)
-    texts = list(dict.fromkeys(DECISIONS))
-    together = engine.score(texts)
-    seen = []
-    for indices, scores in engine.batches(texts):
-        assert len(indices) == len(scores.scores) == len(scores.logprobs)
-        for index, row in zip(indices, scores.logprobs, strict=True):
-            actions = len(texts[index][1])
-            torch.testing.assert_close(row[:actions], together.logprobs[index, :actions], atol=1e-5, rtol=0)
-        seen += indices
-    assert sorted(seen) == list(range(len(texts)))
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_few_numbers_of_rows_meet_a_frozen_weight(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """oneDNN keeps kernels for each that it has multiplied with one."""
@@ -147,20 +104,6 @@ def test_few_numbers_of_rows_meet_a_frozen_weight(dtype: str, monkeypatch: pytes
     assert all(padded_size(rows) == rows for rows in seen)
 
 
-def test_padded_sizes_are_few_and_near() -> None:
-    sizes = {size: padded_size(size) for size in range(1, 1025)}
-    assert all(size <= kept < 1.13 * size + 3 for size, kept in sizes.items())
-    assert len(set(sizes.values())) == 48
-
-
-def test_far_fewer_tokens_are_computed_than_by_the_oracle() -> None:
-    engine = scorer()
-    engine.score(DECISIONS)
-    tree = engine.tokens_computed
-    oracle.score(engine, DECISIONS)
-    assert 0 < 2 * tree < engine.tokens_computed - tree
-
-
 @architectures
 def test_features_are_the_frozen_models_at_the_prompts_last_token(architecture: str) -> None:
     engine = scorer(architecture, disturbed=False, row_tokens=30, batch_tokens=60)
@@ -176,12 +119,6 @@ def test_features_are_the_frozen_models_at_the_prompts_last_token(architecture: 
     disturb_adapter(engine.lm.model)
     assert not torch.allclose(engine.score(DECISIONS).scores, before, atol=1e-2)  # it matters to the scores ...
     assert torch.equal(engine.features(PROMPTS), clean)  # ... but not to the features
-
-
-def test_low_precision_features_come_in_float32() -> None:
-    engine = scorer(dtype="bfloat16")
-    assert engine.features(PROMPTS).dtype == torch.float32
-    assert engine.score(DECISIONS).scores.dtype == torch.float32
 
 
 def test_soft_capped_logits(tmp_path: Path) -> None:
@@ -205,21 +142,6 @@ def test_no_gradient_reaches_the_frozen_weights() -> None:
     assert with_gradient == set(adapter(engine.lm.model))
 
 
-def test_a_decision_beyond_the_models_context_is_one_line() -> None:
-    engine = known_scorer()
-    limit = tiny.POSITIONS
-    with pytest.raises(UserError) as caught:
-        engine.score([("go " * limit + "left", ("go",))])
-    assert "\n" not in str(caught.value)
-    assert f"at most {limit}" in str(caught.value)
-
-
-@pytest.mark.parametrize("option", ["row_tokens", "batch_tokens"])
-def test_a_budget_of_no_tokens_is_an_error(option: str) -> None:
-    with pytest.raises(UserError, match=f"{option}=0: expected a positive number"):
-        scorer(**{option: 0})
-
-
 words = st.text("abcdetomw", min_size=1, max_size=6)
 phrases = st.lists(words, min_size=1, max_size=4).map(" ".join)
 decisions = st.tuples(phrases, st.lists(phrases, min_size=1, max_size=4, unique=True).map(tuple))
@@ -238,43 +160,3 @@ def test_any_decisions_agree(architecture: str, texts: list, row_tokens: int, no
         found, expected = engine.score(texts), oracle.score(engine, texts)
     torch.testing.assert_close(found.logprobs, expected.logprobs, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=0)
-
-
-# Any text at all: letters of all scripts, emoji, controls, spaces and line breaks in odd places; as many actions as there may be.
-anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
-anybodys = st.tuples(anything, st.lists(anything, min_size=1, max_size=7).map(tuple))
-
-
-@settings(max_examples=60)
-@given(texts=st.lists(anybodys, min_size=1, max_size=4))
-def test_any_text_is_scored_or_refused_in_one_line(texts: list) -> None:
-    engine = known_scorer("llama", "word")
-    refused = None
-    try:
-        with torch.no_grad():
-            scores = engine.score(texts)
-    except UserError as error:
-        refused = str(error)
-    if refused is not None:
-        assert "\n" not in refused
-        assert "expected" in refused
-        return
-    policy = scores.log_policy().exp()
-    assert scores.logprobs.shape == (len(texts), max(len(actions) for _, actions in texts))
-    for (_, actions), row, logprobs in zip(texts, policy, scores.logprobs, strict=True):
-        assert row[: len(actions)].isfinite().all()
-        assert (logprobs[: len(actions)] <= 0).all()
-        assert row[len(actions) :].eq(0).all()
-        assert row.sum().item() == pytest.approx(1, abs=1e-5)
-    assert engine.features([prompt for prompt, _ in texts]).isfinite().all()
-
-
-@pytest.mark.parametrize("prompt", ["", " ", "\n\t"])
-def test_features_of_a_blank_prompt_are_refused(prompt: str) -> None:
-    with pytest.raises(UserError, match=r"expected a prompt that is not blank"):
-        known_scorer().features(["You see", prompt])
-
-
-def test_features_of_a_too_long_prompt_are_refused() -> None:
-    with pytest.raises(UserError, match=r"3001 tokens, expected at most 2048 \(the model's context\); shorten the prompt"):
-        known_scorer().features(["a" * 3000])

@@ -77,16 +77,6 @@ def test_a_node_sees_itself_and_its_ancestors(items: list[TokenizedDecision]) ->
 
 
 @thorough
-@given(many, decisions)
-def test_cost_is_what_adding_takes_or_more(items: list[TokenizedDecision], new: TokenizedDecision) -> None:
-    assert PackedRow().cost(new) == len(tree_of([new]))  # exact for the first
-    row = tree_of(items)
-    before, cost = len(row), row.cost(new)
-    row.add(len(items), new)
-    assert len(row) - before <= cost
-
-
-@thorough
 @given(many, budgets)
 def test_packing_keeps_every_decision_and_the_budget(items: list[TokenizedDecision], budget: int) -> None:
     rows = pack(items, budget)
@@ -96,29 +86,6 @@ def test_packing_keeps_every_decision_and_the_budget(items: list[TokenizedDecisi
         assert len(row.decisions) == len(row.paths) == len(row.prompt_ends)
         again = tree_of([items[index] for index in row.decisions])
         assert (row.ids, row.parents, row.edges, row.paths) == (again.ids, again.parents, again.edges, again.paths)
-
-
-@thorough
-@given(many)
-def test_one_row_holds_all_that_fits(items: list[TokenizedDecision]) -> None:
-    budget = sum(len(item.prompt) + sum(map(len, item.actions)) for item in items)
-    assert len(pack(items, budget)) == 1
-
-
-@thorough
-@given(many, budgets)
-def test_packing_evens_out_the_rows_without_adding_any(items: list[TokenizedDecision], budget: int) -> None:
-    greedy, row = 1, PackedRow()
-    for index in sorted(range(len(items)), key=lambda i: items[i]):
-        if len(row) and len(row) + row.cost(items[index]) > budget:
-            greedy, row = greedy + 1, PackedRow()
-        row.add(index, items[index])
-    assert len(pack(items, budget)) <= greedy
-
-
-def test_equal_rows_rather_than_a_full_and_a_short_one() -> None:
-    items = [TokenizedDecision((first, 0, 0), ((1,),)) for first in range(4)]  # three nodes each, none shared
-    assert [len(row) for row in pack(items, 9)] == [6, 6]
 
 
 def test_actions_that_begin_with_other_actions_share_nodes_and_edges() -> None:
@@ -136,11 +103,6 @@ def test_batches_hold_each_row_once_within_the_budget(items: list[TokenizedDecis
     assert sorted(id(row) for batch in grouped for row in batch) == sorted(map(id, rows))
     for batch in grouped:
         assert len(batch) * max(map(len, batch)) <= batch_tokens or len(batch) == 1
-
-
-def test_a_decision_beyond_the_budget_does_not_lift_it_for_the_others() -> None:
-    items = [TokenizedDecision((0,), ((0,) * length,)) for length in (1, 2, 4)]  # 1, 2 and 4 nodes
-    assert [row.decisions for row in pack(items, 1)] == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize(("batch_tokens", "sizes"), [(1, [1, 1, 1]), (6, [2, 1]), (9, [3])])

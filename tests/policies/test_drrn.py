@@ -7,7 +7,7 @@ from seeded import assert_drawn_from_the_seed
 
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
+from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
 from twosome.policies import drrn
 from twosome.policies.context import AgentContext

@@ -19,7 +19,7 @@ from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.evaluation.episodes import play
-from twosome.language.config import ModelConfig
+from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
 from twosome.policies import symbolic
 from twosome.policies.context import AgentContext

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+import oracle
 from twosome.decision import Decision
-from twosome.language import norms, oracle
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language import norms
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 from twosome.policies.language import LanguageAgent
 from twosome.policies.value_heads import Frozen
 

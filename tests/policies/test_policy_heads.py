@@ -11,12 +11,9 @@ from test_value_heads import gradients
 
 from twosome.errors import UserError
 from twosome.language import norms
-from twosome.language.config import ModelConfig
-from twosome.language.full import Full
 from twosome.language.gate import engine_of
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
-from twosome.language.tuning import Head, Tuning
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Full, Head, Lora, Tuning
 from twosome.policies import policy_heads
 from twosome.policies.context import AgentContext
 from twosome.policies.language import LanguageAgent, build
@@ -151,7 +148,7 @@ def test_the_head_is_exported_beside_what_the_model_learned(tuning: type[Tuning]
 
 def test_the_builder_makes_what_the_groups_say_and_refuses_what_cannot_learn() -> None:
     def made(tuning: Tuning, **parts) -> LanguageAgent:
-        chosen = {"engine": engine_of, "tuning": tuning, "value_head": Frozen(hidden_sizes=[4])} | parts
+        chosen = {"tuning": tuning, "value_head": Frozen(hidden_sizes=[4])} | parts
         model = ModelConfig(source="tiny_random", device="cpu", packed_weights=False)
         return build(AgentContext(Room, model, norms.none, 0, 1.0, chosen))
 

@@ -13,8 +13,7 @@ from twosome.errors import UserError
 from twosome.evaluation import episodes
 from twosome.evaluation.episodes import play, summarize
 from twosome.language import norms
-from twosome.language.config import ModelConfig
-from twosome.language.engines import Auto
+from twosome.language.loading import ModelConfig
 from twosome.policies import optimal, random
 from twosome.policies.agent import likeliest
 from twosome.policies.context import AgentContext
@@ -27,7 +26,6 @@ def context(make_env, seed=0, gamma=0.99):
         norms.word,
         seed,
         gamma,
-        {"engine": Auto(row_tokens=384, batch_tokens=2048)},
     )
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_random_and_optimal import Twins, context, decision, overcooked
 
+import oracle
 from twosome.errors import UserError
-from twosome.language import norms, oracle
+from twosome.language import norms
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
 from twosome.policies import affordances

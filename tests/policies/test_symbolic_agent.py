@@ -19,7 +19,7 @@ from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
+from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
 from twosome.policies.context import AgentContext
 from twosome.policies.symbolic import SymbolicAgent, build

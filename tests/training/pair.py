@@ -10,13 +10,12 @@ from omegaconf import OmegaConf
 from twosome.envs.babyai_text.env import BabyAITextEnv
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.envs.vector import DecisionEnvs, Step
-from twosome.language.config import ModelConfig
-from twosome.language.engines import Auto
-from twosome.language.lora import Lora
+from twosome.language.gate import load_engine
+from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 from twosome.language.tiny import ARCHITECTURES
-from twosome.policies.context import load_engine
+from twosome.language.tuning import Lora
 from twosome.training.distributed import Processes, process_group
 from twosome.training.sharded import IDLE_TEXT, ShardedEnvs, ShardedScorer, load_sharded_engine
 
@@ -79,11 +78,10 @@ def check_scores(processes: Processes) -> None:
     """Scores, features and gradients of each architecture; who computes what, and who holds which weights."""
     idle = 0
     for architecture in ARCHITECTURES:
-        config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False)
-        engine = {"row_tokens": 40, "batch_tokens": 60}
-        alone = moved(load_engine(config, Lora(), word, Auto(**engine)))
+        config = ModelConfig(source="tiny_random", architecture=architecture, packed_weights=False, batch_tokens=60)
+        alone = moved(load_engine(config, Lora(), word))
         whole = {name: weight.numel() for name, weight in alone.lm.model.named_parameters()}
-        shared = moved(load_sharded_engine(config, Lora(), word, Auto(**engine), processes=processes))
+        shared = moved(load_sharded_engine(config, Lora(), word, processes=processes))
         alone.token_states = shared.token_states = architecture == "llama"
         scored = counted(shared)
         for plain, split in zip(alone.score(TEXTS), shared.score(TEXTS), strict=True):

@@ -16,10 +16,9 @@ from twosome.algorithms.runner import EnvRunner
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.language import norms
-from twosome.language.config import ModelConfig
-from twosome.language.loading import load_language_model
-from twosome.language.lora import Lora
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 from twosome.policies.agent import LearningAgent
 from twosome.policies.language import LanguageAgent
 from twosome.policies.symbolic import SymbolicAgent

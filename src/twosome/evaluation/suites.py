@@ -154,7 +154,7 @@ def interference(run: Finished) -> float:
 
 def precision(model: LanguageModel) -> str:
     """Return the dtype of a model's products, and that of its weights where it is another one."""
-    stored = model.tuning.stored(model.dtype)
+    stored = model.tuning.weight_dtype(model.dtype)
     return model.dtype if stored == model.dtype else f"{model.dtype} with weights in {stored}"
 
 

@@ -1,24 +1,21 @@
 """Score actions with an encoder-decoder model: a prompt once in the encoder, its actions as a token tree in the decoder."""
 
+import inspect
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from twosome.decision import DecisionText
-from twosome.language.action_scores import ActionScores
-from twosome.language.config import BATCH_TOKENS, RowsConfig
-from twosome.language.engine import Engine, Scores
-from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
-from twosome.language.layout import padded, padded_size
+from twosome.language.engine import Scores, TreeEngine, prompt_states
 from twosome.language.loading import LanguageModel
-from twosome.language.norms import Normalization
+from twosome.language.norms import ActionScores, Normalization
 from twosome.language.tokens import SeparateTokenizer, TokenizedDecision
-from twosome.language.tree import PackedRow
-from twosome.language.tree_positions import TreePositions
+from twosome.language.tree import PackedRow, decisions_of, edges_of, padded, padded_size
 
 
 class Work(NamedTuple):
@@ -28,7 +25,7 @@ class Work(NamedTuple):
     tree: PackedRow
 
 
-class EncoderDecoderScorer(Engine):
+class EncoderDecoderScorer(TreeEngine):
     """The engine of encoder-decoder models of the T5 and BART families.
 
     A distinct prompt is a row of the encoder. All its actions are one row of the decoder: a token tree below the decoder's start
@@ -42,12 +39,11 @@ class EncoderDecoderScorer(Engine):
         lm: LanguageModel,
         norm: Normalization,
         batch_tokens: int | None = None,
-        scores: ActionScores = RowsConfig.scores,
+        scores: ActionScores = ActionScores.logprobs,
     ) -> None:
-        """batch_tokens, scores: as in RowsConfig. Raises UserError for a model that the engine cannot compute."""
-        super().__init__(lm, norm, scores)
+        """batch_tokens, scores: as in conf/model. Raises ValueError for a model that the engine cannot compute."""
+        super().__init__(lm, norm, batch_tokens, scores)
         config = lm.base.config
-        self._batch_tokens = batch_tokens
         self.hidden_size: int = config.hidden_size
         self.tokenize = SeparateTokenizer(lm.tokenizer, getattr(config, "max_position_embeddings", None))
         self.positions = TreePositions(lm.base.get_decoder())
@@ -56,37 +52,20 @@ class EncoderDecoderScorer(Engine):
         start = config.decoder_start_token_id
         self.given = (start, *self.tokenize.begin)
 
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return self.lm.base.get_input_embeddings().weight.device
-
-    @property
-    def batch_tokens(self) -> int:
-        """Tokens per forward pass. The default depends on the model's current device."""
-        return self._batch_tokens or BATCH_TOKENS[self.device.type]
-
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
-        """See Engine; each batch is one forward pass."""
+        """Score decisions; each batch is one forward pass. See Engine."""
         tokenized = self.tokenize(texts)
         for batch in self._batches(tokenized):
             rows = [tree for _, tree in batch]
-            indices = decisions_of(rows)
             logits, hidden = self._computed(batch)
-            edges = edges_of(rows)
-            source, target = torch.tensor(edges, device=self.device).unbind(dim=1)
+            source, target = torch.tensor(edges_of(rows), device=self.device).unbind(dim=1)
             chosen = logits[source, target]
             logprobs = chosen - torch.logsumexp(logits, dim=-1)[source]
             raw = chosen if self.kind is ActionScores.logits else None
-            own = [texts[index] for index in indices], [tokenized[index] for index in indices]
-            yield indices, scores_of(logprobs, hidden, rows, *own, self.norm, self.token_states, self.kind, raw)
-
-    def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
-        """See Engine: tokens."""
-        return [len(each.prompt) + sum(map(len, each.actions)) for each in self.tokenize(texts)]
+            yield decisions_of(rows), self.scores_of(rows, hidden, texts, tokenized, logprobs, raw)
 
     def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
-        """Compute the decoder's last hidden state at its first position; see Engine."""
+        """Compute the decoder's last hidden state at its first position. See Engine."""
         for batch in self._batches([TokenizedDecision(self.tokenize.prompt(prompt), ()) for prompt in prompts]):
             rows = [tree for _, tree in batch]
             yield decisions_of(rows), prompt_states(rows, self._computed(batch)[1])
@@ -142,3 +121,53 @@ class EncoderDecoderScorer(Engine):
         """Return the number of columns of a batch in the encoder and in the decoder, padded to few sizes."""
         longest, largest = max(len(work.prompt) for work in batch), max(len(work.tree) for work in batch)
         return min(padded_size(longest), self.tokenize.max_length or padded_size(longest)), padded_size(largest)
+
+
+class TreePositions:
+    """A switch that makes a decoder take the depths of a tree's nodes as their positions; it computes as always outside of `at`.
+
+    Decoders of encoder-decoder models take no position ids. Those of the T5 family have a relative position bias, those of the
+    BART family add an absolute position to each embedding.
+
+    known: whether the decoder's kind of positions is one of the two.
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        self._depths: Tensor | None = None
+        relative: list[Any] = [module for module in decoder.modules() if getattr(module, "has_relative_attention_bias", False)]
+        for module in relative:
+            module.compute_bias = self._relative(module.compute_bias)
+        absolute = getattr(decoder, "embed_positions", None)
+        able = isinstance(absolute, nn.Module) and "position_ids" in inspect.signature(absolute.forward).parameters
+        if isinstance(absolute, nn.Module) and able:
+            absolute.register_forward_pre_hook(self._flattened, with_kwargs=True)
+            absolute.register_forward_hook(self._unflattened)
+        self.known = able or bool(relative)
+
+    @contextmanager
+    def at(self, depths: Tensor) -> Iterator[None]:
+        """Give the tokens of the decoder's input these positions within the context. depths: (B, L)."""
+        self._depths = depths
+        try:
+            yield
+        finally:
+            self._depths = None
+
+    def _relative(self, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Return a replacement of T5Attention.compute_bias, whose result is (1 or B, heads, queries, keys)."""
+
+        def compute_bias(query_length: int, key_length: int, *args: Any, **kwargs: Any) -> Tensor:
+            if self._depths is None:
+                return compute(query_length, key_length, *args, **kwargs)
+            length = int(self._depths.max()) + 1
+            table = compute(length, length, *args, **kwargs)[0]
+            return table[:, self._depths[:, :, None], self._depths[:, None, :]].transpose(0, 1)
+
+        return compute_bias
+
+    def _flattened(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before the layer of absolute positions, which embeds one row of positions: replace it by all depths."""
+        return args, kwargs if self._depths is None else kwargs | {"position_ids": self._depths.flatten()}
+
+    def _unflattened(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return output if self._depths is None else output.reshape(*self._depths.shape, -1)

@@ -1,7 +1,6 @@
 """Choose the engine that computes a model right: token trees are compared with plain rows when the model is loaded."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,14 +11,14 @@ from peft import PeftModel
 from twosome import generators
 from twosome.decision import DecisionText
 from twosome.errors import UserError
-from twosome.language.attention import uses_tree_attention
-from twosome.language.config import EngineConfig
+from twosome.language.cpu.attention import uses_tree_attention
 from twosome.language.encoder_decoder import EncoderDecoderScorer
 from twosome.language.engine import Engine
-from twosome.language.loading import LanguageModel
-from twosome.language.norms import Normalization
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.norms import ActionScores, Normalization, none
 from twosome.language.rows import Rows
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Tuning
 
 TOLERANCES = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """The mean difference of a token's log-probability that is allowed, in nats, by the dtype of the model's products; the largest
@@ -52,38 +51,40 @@ class Check:
     reason: str | None = None
 
 
-def engine_of(lm: LanguageModel, norm: Normalization, options: EngineConfig | None = None) -> Engine:
+def load_engine(model: ModelConfig, tuning: Tuning | None, norm: Normalization) -> Engine:
+    """Load a language model and make its engine. tuning: selects the trainable weights; None: no weights are trainable."""
+    lm = load_language_model(model, tuning)
+    if model.engine == "rows":
+        return Rows(lm, norm, model.batch_tokens, model.scores)
+    return engine_of(lm, norm, model.batch_tokens, model.cache_mb, model.scores)
+
+
+def engine_of(
+    lm: LanguageModel,
+    norm: Normalization,
+    batch_tokens: int | None = None,
+    cache_mb: int = ModelConfig.cache_mb,
+    scores: ActionScores = ActionScores.logprobs,
+) -> Engine:
     """Return the fastest engine that computes the model as its own `forward` does. The check is done once per loaded model.
 
-    options: see conf/engine/auto.yaml. A line on stderr says where only plain rows are right.
+    batch_tokens, cache_mb, scores: as in conf/model. A line on stderr says where only plain rows are right.
     """
-    options = options or EngineConfig()
     if lm.check is None:
         lm.check = checked(lm)
         if lm.check.reason:
-            print(f"note: engine=rows: {lm.name}: {lm.check.reason}", file=sys.stderr)
-    if lm.check.engine == "rows":
-        return Rows(lm, norm, options.batch_tokens, options.scores)
-    if lm.check.engine == "encoder_decoder":
-        return EncoderDecoderScorer(lm, norm, options.batch_tokens, options.scores)
-    return Scorer(lm, norm, **vars(options) | ({} if lm.check.lower_layers else {"cache_mb": 0}))
+            print(f"note: model.engine=rows: {lm.name}: {lm.check.reason}", file=sys.stderr)
+    if lm.check.engine == "trees":
+        return Scorer(lm, norm, batch_tokens, cache_mb if lm.check.lower_layers else 0, scores)
+    return (Rows if lm.check.engine == "rows" else EncoderDecoderScorer)(lm, norm, batch_tokens, scores)
 
 
 def checked(lm: LanguageModel) -> Check:
     """Compare engines with plain rows, in the run's dtype, with the model as it is and with an adapter that is not zero."""
-    training = [module for module in lm.model.modules() if module.training]
-    lm.model.eval()
-    try:
-        return _compared(lm)
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _compared(lm: LanguageModel) -> Check:
+    lm.model.eval()  # without dropout
     tolerance = TOLERANCES[lm.dtype]
     _check_causal(lm, tolerance)
-    rows = Rows(lm, _sum)
+    rows = Rows(lm, none)
     expected = _token_logprobs(lm, rows)
     reason, largest, mean = "", None, None
     for make in _candidates(lm):
@@ -101,9 +102,7 @@ def _compared(lm: LanguageModel) -> Check:
             if isinstance(engine, Scorer):
                 return Check("trees", engine.lower.depth if engine.lower else 0, largest, mean, tolerance)
             return Check("encoder_decoder", 0, largest, mean, tolerance)
-        slower = _seconds(rows) / _seconds(engine)
         reason = f"token trees differ by up to {largest:.2g} nats, {mean:.2g} on average ({tolerance:g} allowed)"
-        reason += f"; rows take {slower:.1f} times as long for the decisions that were compared"
     return Check("rows", 0, largest, mean, tolerance, f"each action is a row: {reason}")
 
 
@@ -123,17 +122,13 @@ def _check_causal(lm: LanguageModel, tolerance: float) -> None:
 def _candidates(lm: LanguageModel) -> Iterator[Callable[[], Engine]]:
     """Yield what makes the engines to be tried, the fastest first."""
     if lm.base.config.is_encoder_decoder:
-        yield lambda: EncoderDecoderScorer(lm, _sum)
+        yield lambda: EncoderDecoderScorer(lm, none)
         return
-    yield lambda: Scorer(lm, _sum)
-    yield lambda: Scorer(lm, _sum, cache_mb=0)
+    yield lambda: Scorer(lm, none)
+    yield lambda: Scorer(lm, none, cache_mb=0)
     if uses_tree_attention(lm.base):  # some families do not call the function that they name
         lm.base.set_attn_implementation("sdpa")
-        yield lambda: Scorer(lm, _sum)
-
-
-def _sum(action: str, tokens: int) -> float:
-    return 1.0
+        yield lambda: Scorer(lm, none)
 
 
 @torch.no_grad()
@@ -159,13 +154,6 @@ def _disturbed(lm: LanguageModel) -> Iterator[None]:
     finally:
         for weight, old in zip(lm.learned(), before, strict=True):
             weight.data.copy_(old)
-
-
-@torch.no_grad()
-def _seconds(engine: Engine) -> float:
-    start = time.perf_counter()
-    engine.score(DECISIONS)
-    return time.perf_counter() - start
 
 
 def described(lm: LanguageModel) -> dict[str, object]:

@@ -12,12 +12,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.decision import DecisionText
-from twosome.errors import UserError
-from twosome.language.action_scores import ActionScores, combined
-from twosome.language.config import BATCH_TOKENS, RowsConfig
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.loading import LanguageModel
-from twosome.language.norms import Normalization
+from twosome.language.norms import ActionScores, Normalization, combined
 from twosome.language.tokens import DecisionTokenizer, TokenizedDecision, tokenizer_of
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]
@@ -52,38 +49,25 @@ class Rows(Engine):
         self,
         lm: LanguageModel,
         norm: Normalization,
-        batch_tokens: int | None = RowsConfig.batch_tokens,
-        scores: ActionScores = RowsConfig.scores,
+        batch_tokens: int | None = None,
+        scores: ActionScores = ActionScores.logprobs,
     ) -> None:
-        """batch_tokens, scores: as in RowsConfig."""
-        super().__init__(lm, norm, scores)
-        self._batch_tokens = batch_tokens
+        """batch_tokens, scores: as in conf/model."""
+        super().__init__(lm, norm, batch_tokens, scores)
         self.head: Any = lm.base.get_output_embeddings()
         self.hidden_size: int = self.head.weight.shape[1]
         self.tokenize: DecisionTokenizer = tokenizer_of(lm)
-        if lm.base.config.is_encoder_decoder and lm.base.config.decoder_start_token_id is None:
-            raise UserError(f"model.path={lm.name}: config.json has no decoder_start_token_id; expected the token to begin with")
         self._rescaled = least_entry(lm.base.config, "^original_max_position_embeddings$") or sys.maxsize
         self._keeps = "logits_to_keep" in inspect.signature(lm.base.forward).parameters
 
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return self.head.weight.device
-
-    @property
-    def batch_tokens(self) -> int:
-        """Tokens per forward pass. The default depends on the model's current device."""
-        return self._batch_tokens or BATCH_TOKENS[self.device.type]
-
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
-        """See Engine."""
+        """Score decisions. See Engine."""
         tokenized = self.tokenize(texts)
         for members in self._batches(tokenized):
             yield members, self._scores([texts[member] for member in members], [tokenized[member] for member in members])
 
     def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
-        """See Engine."""
+        """Compute the states of prompts. See Engine."""
         # The last token of an action is no input, so an action of one token adds none to its prompt.
         ends = [TokenizedDecision(self.tokenize.prompt(prompt), ((0,),)) for prompt in prompts]
         for members in self._batches(ends):
@@ -92,7 +76,7 @@ class Rows(Engine):
 
     @torch.no_grad()
     def likelihoods(self, decisions: Sequence[TokenizedDecision]) -> Iterator[tuple[int, list[tuple[float, bool]]]]:
-        """See Scorer."""
+        """Yield log-probabilities of actions, and whether they are greedy. See Scorer."""
         for members in self._batches(decisions):
             found = self._computed([decisions[member] for member in members])
             for member in members:
@@ -100,7 +84,7 @@ class Rows(Engine):
                 yield member, [(float(each.logprobs.double().sum()), bool(each.greedy.all())) for each in terms]
 
     def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
-        """See Engine: tokens."""
+        """Return the number of tokens of each decision's rows."""
         return list(map(_size, self.tokenize(texts)))
 
     def _batches(self, tokenized: Sequence[TokenizedDecision]) -> Iterator[list[int]]:

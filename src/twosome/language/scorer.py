@@ -1,33 +1,36 @@
 """Score actions with a decoder-only model, by packed token trees of the distinct decisions."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from twosome import generators
 from twosome.decision import DecisionText
-from twosome.language.action_scores import ActionScores
-from twosome.language.attention import uses_tree_attention
-from twosome.language.config import BATCH_TOKENS, ROW_TOKENS, EngineConfig
-from twosome.language.engine import Engine, Scores
-from twosome.language.gather import decisions_of, edges_of, prompt_states, scores_of
-from twosome.language.layout import Layout, flat, padded, padded_size
-from twosome.language.loading import LanguageModel
-from twosome.language.lower_layers import LowerLayers, frozen_depth
-from twosome.language.norms import Normalization
+from twosome.language.cpu.attention import flat, uses_tree_attention
+from twosome.language.cpu.lower_layers import LowerLayers
+from twosome.language.cpu.packed_linear import PackedLinear, SlicedLogProbs
+from twosome.language.engine import Scores, TreeEngine, prompt_states
+from twosome.language.loading import LanguageModel, frozen_depth
+from twosome.language.norms import ActionScores, Normalization
 from twosome.language.rows import Rows, least_entry
 from twosome.language.tokens import TokenizedDecision
-from twosome.language.tree import PackedRow, batches, pack
-from twosome.language.vocabulary import PREDICTIONS, OutputLayer
+from twosome.language.tree import Layout, PackedRow, batches, decisions_of, edges_of, pack, padded, padded_size
 
+ROW_TOKENS = 256
+"""Nodes per token tree with dense attention. Larger trees share more of the prompts, but attention cost is quadratic."""
 WINDOWS = r"^(?!.*(pattern|layers|num_|feed_forward|mamba)).*(window|local_attention|chunk_size|original_max_position)"
 """Entries of configurations: the number of tokens up to which each attends to all before it, and positions are not rescaled."""
+PREDICTIONS = 256
+"""Positions that are projected onto the whole vocabulary at once: 50 MB in float32 for a vocabulary of 49,152."""
 T = TypeVar("T")
 
 
-class Scorer(Engine):
+class Scorer(TreeEngine):
     """The engine of decoder-only models.
 
     Its cost is proportional to the number of distinct (prefix, token) pairs, not to decisions times actions. A row is not longer
@@ -36,23 +39,21 @@ class Scorer(Engine):
 
     tokens_computed: the number of input tokens so far; where the lower layers are cached (lower_layers.py), a token counts by the
     share of the layers above them. What the lower layers compute is not counted: it depends on what the cache holds, which a
-    resumed run fills anew. tokens_projected: the number of positions that were projected onto the vocabulary. Both
-    include padding.
+    resumed run fills anew. Padding is included.
     """
 
     def __init__(
         self,
         lm: LanguageModel,
         norm: Normalization,
-        row_tokens: int | None = EngineConfig.row_tokens,
-        batch_tokens: int | None = EngineConfig.batch_tokens,
-        cache_mb: int = EngineConfig.cache_mb,
-        scores: ActionScores = EngineConfig.scores,
+        batch_tokens: int | None = None,
+        cache_mb: int = 512,
+        scores: ActionScores = ActionScores.logprobs,
+        row_tokens: int | None = None,
     ) -> None:
-        """row_tokens, batch_tokens, cache_mb, scores: as in EngineConfig."""
-        super().__init__(lm, norm, scores)
-        self.options = EngineConfig(row_tokens, batch_tokens, cache_mb, scores)
-        self.tokens_projected = 0
+        """batch_tokens, cache_mb, scores: as in conf/model. row_tokens: nodes per token tree, see `row_tokens`."""
+        super().__init__(lm, norm, batch_tokens, scores)
+        self._row_tokens = row_tokens
         self.rows = Rows(lm, norm, batch_tokens, scores)
         window = least_entry(lm.base.config, WINDOWS)
         self.longest = None if window is None else window * 8 // 9  # `padded_size` adds up to an eighth
@@ -64,7 +65,7 @@ class Scorer(Engine):
         self.lower = LowerLayers(lm, depth, cache_mb, self._layout) if depth else None
 
     def batches(self, texts: Sequence[DecisionText]) -> Iterator[tuple[list[int], Scores]]:
-        """See Engine; each batch is one forward pass."""
+        """Score decisions; each batch is one forward pass. See Engine."""
         tokenized = self.tokenize(texts)
         short, long = self._by_length(tokenized)
         some, few = [texts[index] for index in short], [tokenized[index] for index in short]
@@ -75,15 +76,8 @@ class Scorer(Engine):
             for members, scores in self._counted(self.rows.batches([texts[index] for index in long])):
                 yield [long[member] for member in members], scores
 
-    def sizes(self, texts: Sequence[DecisionText]) -> list[int]:
-        """See Engine: tokens."""
-        return [len(each.prompt) + sum(map(len, each.actions)) for each in self.tokenize(texts)]
-
     def states(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
-        """Compute the last hidden state at the last token of each prompt; see Engine.
-
-        (TWOSOME's reference code takes position -1 of a padded batch, which is a pad token for all but the longest prompt.)
-        """
+        """Compute the last hidden state at the last token of each prompt. See Engine."""
         ends = self._ends(prompts)
         short, long = self._by_length(ends)
         for rows in batches(self._pack([ends[index] for index in short]), self.batch_tokens):
@@ -117,9 +111,8 @@ class Scorer(Engine):
         """Return the indices of decisions that trees compute, and of those whose tree would be larger than `longest`."""
         short: list[int] = []
         long: list[int] = []
-        for index, (prompt, actions) in enumerate(tokenized):
-            nodes = len(prompt) + sum(map(len, actions))
-            (short if self.longest is None or nodes <= self.longest else long).append(index)
+        for index, decision in enumerate(tokenized):
+            (short if self.longest is None or decision.size() <= self.longest else long).append(index)
         return short, long
 
     def _counted(self, parts: Iterable[T]) -> Iterator[T]:
@@ -131,24 +124,19 @@ class Scorer(Engine):
     @property
     def row_tokens(self) -> int:
         """Nodes per token tree. The default with attention in blocks is batch_tokens, otherwise ROW_TOKENS."""
-        nodes = self.options.row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
+        nodes = self._row_tokens or (self.batch_tokens if self.in_blocks else ROW_TOKENS)
         return min(nodes, self.longest or nodes)
 
     @property
     def batch_tokens(self) -> int:
         """Tokens per forward pass (with attention in blocks: one row). The default depends on the model's current device."""
-        tokens = self.options.batch_tokens or BATCH_TOKENS[self.device.type]
+        tokens = super().batch_tokens
         return min(tokens, self.longest or tokens) if self.in_blocks else tokens
 
     @property
     def in_blocks(self) -> bool:
-        """Whether attention is computed in blocks (attention.py), which is faster on CPUs, or with dense masks."""
+        """Whether attention is computed in blocks (cpu/attention.py), which is faster on CPUs, or with dense masks."""
         return self.device.type == "cpu" and uses_tree_attention(self.backbone)
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return self.head.weight.device
 
     def _ends(self, prompts: Sequence[str]) -> list[TokenizedDecision]:
         """Tokenise prompts as decisions without actions."""
@@ -156,11 +144,6 @@ class Scorer(Engine):
 
     def _pack(self, tokenized: Sequence[TokenizedDecision]) -> list[PackedRow]:
         return pack(tokenized, self.row_tokens, even=not self.in_blocks)
-
-    def _scores(self, rows: Sequence[PackedRow], texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]) -> Scores:
-        """Score a batch, in the order of decisions_of. texts, tokenized: of all decisions."""
-        indices = decisions_of(rows)
-        return self._gather(rows, self.hidden(rows), [texts[i] for i in indices], [tokenized[i] for i in indices])
 
     def hidden(self, rows: Sequence[PackedRow]) -> Tensor:
         """Compute the last hidden states of the nodes of a batch of trees, tree by tree, (nodes, hidden)."""
@@ -170,7 +153,7 @@ class Scorer(Engine):
                 self.tokens_computed += self.input_tokens(rows)
                 return layout.run(self.backbone, self.device)
             self.tokens_computed += round(self.lower.share * self.input_tokens(rows))
-            return self.lower.run(rows, layout)
+            return self.lower.run(rows, layout, self.device)
 
     def _layout(self, rows: Sequence[PackedRow]) -> Layout:
         return (flat if self.in_blocks else padded)(rows, self.lm.computing_dtype)
@@ -180,27 +163,106 @@ class Scorer(Engine):
         lengths = [len(row) for row in rows]
         return padded_size(sum(lengths)) if self.in_blocks else len(rows) * max(lengths)
 
-    def know(self, texts: Sequence[DecisionText]) -> None:
+    def warm_cache(self, texts: Sequence[DecisionText]) -> None:
         """Empty the cache of the lower layers, if there is one, and fill it with these decisions, as a run that has met them."""
         if self.lower is not None:
-            self.lower.known.clear()
+            self.lower.cache.clear()
             with self.lm.computing():
-                self.lower.cached(self.tokenize(texts))
+                self.lower.states(self.tokenize(texts))
 
-    def _gather(
-        self, rows: Sequence[PackedRow], hidden: Tensor, texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]
-    ) -> Scores:
-        """Project the nodes that predict a token onto the vocabulary, and sum log-probabilities along each action's path."""
-        edges = edges_of(rows)
+    def _scores(self, rows: Sequence[PackedRow], texts: Sequence[DecisionText], tokenized: Sequence[TokenizedDecision]) -> Scores:
+        """Score a batch, in the order of decisions_of. texts, tokenized: of all decisions."""
+        hidden, edges = self.hidden(rows), edges_of(rows)
         nodes = sorted({node for node, _ in edges})
         place_of = {node: place for place, node in enumerate(nodes)}
         if self.in_blocks:
             nodes += nodes[-1:] * (padded_size(len(nodes)) - len(nodes))
-        self.tokens_projected += len(nodes)
         states = hidden[torch.tensor(nodes, device=self.device)]
         source = torch.tensor([place_of[node] for node, _ in edges], device=self.device)
         target = torch.tensor([token for _, token in edges], device=self.device)
         with self.lm.computing():
-            edge_logprobs = self.output.edge_log_probs(states, source, target)
-            raw = self.output.edge_logits(states, source, target) if self.kind is ActionScores.logits else None
-        return scores_of(edge_logprobs, hidden, rows, texts, tokenized, self.norm, self.token_states, self.kind, raw)
+            logprobs = self.output.edge_log_probs(states, source, target)
+            logits = self.output.edge_logits(states, source, target) if self.kind is ActionScores.logits else None
+        return self.scores_of(rows, hidden, texts, tokenized, logprobs, logits)
+
+
+class OutputLayer:
+    """What a model does after its backbone: the output layer, and the scaling or bounding of logits that some families add.
+
+    The model's own `forward` computes it, with a backbone that returns the given states. head: the output layer.
+    """
+
+    def __init__(self, lm: LanguageModel) -> None:
+        """lm: a decoder-only model."""
+        self.lm = lm
+        self.head: Any = lm.base.get_output_embeddings()
+        self._given = _Given()
+        self._model = copy.copy(lm.base)  # shares all weights
+        self._model._modules = {name: self._given if each is lm.backbone else each for name, each in lm.base._modules.items()}
+        self._linear = self._is_linear()
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Compute logits, (n, vocabulary), float32, from last hidden states (n, hidden)."""
+        self._given.states = states.unsqueeze(0)
+        ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+        try:
+            logits: Tensor = self._model(input_ids=ids, use_cache=False).logits
+        finally:
+            self._given.states = None
+        return logits[0].float()
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """Compute log-probabilities of the next token, (n, vocabulary), float32, from last hidden states (n, hidden)."""
+        with self.lm.computing():
+            return self.logits(states).log_softmax(dim=-1)
+
+    def edge_log_probs(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Compute log P(target | states[source]), (edges,); differentiable in states.
+
+        states: (n, hidden), last hidden states. source: (edges,), indices into states. target: (edges,), token ids.
+        """
+        if self.in_slices:
+            return SlicedLogProbs.apply(states, self.head, source, target)
+        whole = self.logits(states)
+        return whole[source, target] - torch.logsumexp(whole, dim=-1)[source]
+
+    def edge_logits(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Compute the logits of target after states[source], (edges,), float32; arguments as in `edge_log_probs`."""
+        if self.in_slices:
+            return (states[source] * self.head.weight[target]).sum(dim=-1).float()
+        return self.logits(states)[source, target]
+
+    @property
+    def in_slices(self) -> bool:
+        """Whether the vocabulary is processed in slices: with a packed output layer beside which the model does nothing."""
+        return self._linear and isinstance(self.head, PackedLinear) and self.head.bias is None and not self.head.plain
+
+    @torch.no_grad()
+    def _is_linear(self) -> bool:
+        """Return whether logits are what a packed output layer computes, to the bit, of small states and of large ones."""
+        if not isinstance(self.head, PackedLinear):
+            return False  # not asked
+        sizes = torch.tensor([[1.0], [9], [99], [999]])
+        states = torch.randn(4, self.head.in_features, generator=generators.of_stream(0, "output layer")) * sizes
+        return torch.equal(self.logits(states), self.head(states).float())
+
+
+class _Given(nn.Module):
+    """Stands in for a backbone: returns given states. Some models call the decoder inside of the backbone."""
+
+    states: Tensor | None = None
+
+    @property
+    def decoder(self) -> "_Given":
+        return self
+
+    def forward(self, *_: Any, **__: Any) -> "_Output":
+        return _Output(last_hidden_state=self.states)
+
+
+class _Output(BaseModelOutputWithPast):
+    """A backbone's output in which whatever a family adds (router logits, states, ...) is None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)

@@ -19,8 +19,27 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from twosome.language.config import ARCHITECTURES, ENCODER_DECODERS
-
+ROTARY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+GROUPED = {**ROTARY, "num_key_value_heads": 2}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {**GROUPED, "tie_word_embeddings": False},
+    "qwen2": {**GROUPED, "tie_word_embeddings": True},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "gemma": {**GROUPED, "head_dim": 16},
+    "gpt_neox": {**ROTARY, "rotary_pct": 0.5},
+}
+ENCODER_DECODERS: dict[str, dict[str, Any]] = {
+    "t5": {
+        **{"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
+        **{"feed_forward_proj": "gated-gelu", "initializer_factor": 0.5},
+    },
+    "bart": {
+        "d_model": 32,
+        **{f"{part}_layers": 2 for part in ("encoder", "decoder")},
+        **{f"{part}_attention_heads": 4 for part in ("encoder", "decoder")},
+        **{f"{part}_ffn_dim": 64 for part in ("encoder", "decoder")},
+    },
+}
 POSITIONS = 2048
 TEMPLATES = {"llama": "<bos> $A", "gemma": "<bos> $A", "t5": "$A <eos>", "bart": "<bos> $A <eos>"}
 """The tokens that tokenizers add to a text, by architecture."""

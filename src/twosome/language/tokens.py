@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twosome.decision import DecisionText
 from twosome.errors import UserError
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache
 
 if TYPE_CHECKING:
     from twosome.language.loading import LanguageModel
@@ -20,6 +20,10 @@ class TokenizedDecision(NamedTuple):
 
     prompt: tuple[int, ...]
     actions: tuple[tuple[int, ...], ...]
+
+    def size(self) -> int:
+        """Return the number of tokens of the prompt and all actions."""
+        return len(self.prompt) + sum(map(len, self.actions))
 
 
 class DecisionTokenizer:
@@ -38,57 +42,30 @@ class DecisionTokenizer:
         self.max_length = max_length
         last = tokenizer("a")["input_ids"][-1:]
         self._ends = bool(last) and last[0] == tokenizer.eos_token_id  # some tokenizers end every text with a token
-        self._known: Memory[DecisionText, TokenizedDecision] = Memory(REMEMBERED)
+        self._cache: LRUCache[DecisionText, TokenizedDecision] = LRUCache(REMEMBERED)
 
     def __call__(self, texts: Sequence[DecisionText]) -> list[TokenizedDecision]:
         """Tokenise decisions; the last REMEMBERED distinct ones are cached.
 
-        Raises UserError for an empty prompt or action list, a merge across the boundary, or a decision that is too long.
+        Raises UserError for a blank prompt, a merge across the boundary, or a decision that is too long.
         """
-        known = self._known.of(texts, lambda missing: (self._tokenize(*text) for text in missing))
-        return [known[text] for text in texts]
+        found = self._cache.of(texts, lambda missing: (self._tokenize(*text) for text in missing))
+        return [found[text] for text in texts]
 
     def prompt(self, prompt: str) -> tuple[int, ...]:
         """Return the token ids of a prompt alone; raise UserError if it is blank or too long."""
-        if not prompt.strip():
-            raise UserError(f"prompt={prompt!r}: expected a prompt that is not blank; check the environment's prompter")
-        ids = self._ids_of_prompt(prompt)
-        self._check_length(prompt, len(ids), "tokens")
-        return ids
-
-    def _ids_of_prompt(self, prompt: str) -> tuple[int, ...]:
         (ids,) = self._ids([prompt])
-        self._check_kept(prompt, ids)
+        self._check_prompt(prompt, ids)
+        self._check_length(prompt, len(ids))
         return ids
-
-    def _check_kept(self, prompt: str, ids: tuple[int, ...]) -> None:
-        """Raise UserError if the tokens of a prompt are those of another text: some tokenizers drop spaces or capitals."""
-        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if text != prompt:
-            raise UserError(
-                f"prompt={prompt[:60]!r}...: the tokenizer of {self.tokenizer.name_or_path!r} makes {text[:60]!r}... of it; "
-                "expected one that keeps spaces, line breaks and letters; choose another model=..."
-            )
 
     def _ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the token ids of texts, without the token that the tokenizer puts after every text."""
         return [tuple(ids[:-1] if self._ends else ids) for ids in self.tokenizer(list(texts))["input_ids"]]
 
     def _tokenize(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
-        self._check_words(prompt, action_prompts)
-        return self._split(prompt, action_prompts)
-
-    def _check_words(self, prompt: str, action_prompts: tuple[str, ...]) -> None:
-        if not prompt.strip() or not action_prompts or not all(action.strip() for action in action_prompts):
-            raise UserError(
-                f"prompt={prompt!r} actions={list(action_prompts)!r}: expected a prompt and at least one action, none "
-                "of them blank; check the environment's prompter"
-            )
-
-    def _split(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
-        """Return the token ids of a decision; raise UserError."""
         head, *joined = self._ids([prompt, *(f"{prompt} {action}" for action in action_prompts)])
-        self._check_kept(prompt, head)
+        self._check_prompt(prompt, head)
         actions = []
         for action, ids in zip(action_prompts, joined, strict=True):
             if ids[: len(head)] != head or len(ids) == len(head):
@@ -101,18 +78,21 @@ class DecisionTokenizer:
         self._check_length(prompt, len(head) + max(map(len, actions)), "tokens with its longest action")
         return TokenizedDecision(head, tuple(actions))
 
-    def _check_length(self, prompt: str, length: int, unit: str) -> None:
+    def _check_prompt(self, prompt: str, ids: tuple[int, ...]) -> None:
+        """Raise UserError if a prompt is blank, or its tokens are those of another text: some tokenizers drop spaces."""
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        if not prompt.strip() or text != prompt:
+            raise UserError(
+                f"prompt={prompt[:60]!r}...: the tokenizer of {self.tokenizer.name_or_path!r} makes {text[:60]!r}... of it; "
+                "expected a prompt with a word, and a tokenizer that keeps spaces, line breaks and letters"
+            )
+
+    def _check_length(self, prompt: str, length: int, unit: str = "tokens") -> None:
         if self.max_length is not None and length > self.max_length:
             raise UserError(
                 f"prompt={prompt[:60]!r}...: {length} {unit}, expected at most {self.max_length} (the model's context); "
                 "shorten the prompt or take another model"
             )
-
-
-def tokenizer_of(lm: "LanguageModel") -> "DecisionTokenizer":
-    """Return the tokenizer of decisions for a model of this kind, whose texts are at most as long as the model's context."""
-    kind = SeparateTokenizer if lm.base.config.is_encoder_decoder else DecisionTokenizer
-    return kind(lm.tokenizer, getattr(lm.base.config.get_text_config(decoder=True), "max_position_embeddings", None))
 
 
 class SeparateTokenizer(DecisionTokenizer):
@@ -123,24 +103,30 @@ class SeparateTokenizer(DecisionTokenizer):
     """
 
     def __init__(self, tokenizer: Any, max_length: int | None = None) -> None:
-        """See DecisionTokenizer. max_length: of the encoder's input and of the decoder's."""
+        """max_length: of the encoder's input and of the decoder's."""
         super().__init__(tokenizer, max_length)
         first = tokenizer("a")["input_ids"][0]
         self.begin = (first,) if first == tokenizer.bos_token_id else ()
 
-    def _ids_of_prompt(self, prompt: str) -> tuple[int, ...]:
-        return self.begin + self._words(prompt, "prompt")
+    def prompt(self, prompt: str) -> tuple[int, ...]:
+        """Return the token ids of a prompt; raise UserError if there are none or too many."""
+        ids = self.begin + self._words(prompt)
+        self._check_length(prompt, len(ids))
+        return ids
 
-    def _split(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
-        actions = tuple(self._words(action, "action") for action in action_prompts)
-        self._check_length(prompt, len(self.begin) + max(map(len, actions)), "tokens of its longest action")
+    def _tokenize(self, prompt: str, action_prompts: tuple[str, ...]) -> TokenizedDecision:
+        actions = tuple(map(self._words, action_prompts))
+        self._check_length(prompt, len(self.begin) + max(map(len, actions)))
         return TokenizedDecision(self.prompt(prompt), actions)
 
-    def _words(self, text: str, option: str) -> tuple[int, ...]:
+    def _words(self, text: str) -> tuple[int, ...]:
         ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         if not ids:
-            raise UserError(
-                f"{option}={text!r}: the tokenizer of {self.tokenizer.name_or_path!r} makes no token of it; expected a text with "
-                "a character that it knows; check the environment's prompter"
-            )
+            raise UserError(f"{text!r}: the tokenizer of {self.tokenizer.name_or_path!r} makes no token of it; expected a word")
         return ids
+
+
+def tokenizer_of(lm: "LanguageModel") -> DecisionTokenizer:
+    """Return the tokenizer of decisions for a model of this kind, whose texts are at most as long as the model's context."""
+    kind = SeparateTokenizer if lm.base.config.is_encoder_decoder else DecisionTokenizer
+    return kind(lm.tokenizer, getattr(lm.base.config.get_text_config(decoder=True), "max_position_embeddings", None))

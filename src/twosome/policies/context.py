@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
+from twosome.language.gate import load_engine
+from twosome.language.loading import ModelConfig
 from twosome.language.norms import Normalization
 from twosome.language.tuning import Tuning
 
@@ -16,18 +17,9 @@ if TYPE_CHECKING:
     import gymnasium
 
     from twosome.language.engine import Engine
-    from twosome.language.loading import LanguageModel
 
 MakeEnv = Callable[[], "gymnasium.Env"]
-MakeEngine = Callable[["LanguageModel", Normalization], "Engine"]
-LoadEngine = Callable[[ModelConfig, Tuning, Normalization, MakeEngine], "Engine"]
-
-
-def load_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine) -> "Engine":
-    """Load a language model and make its engine."""
-    from twosome.language.loading import load_language_model
-
-    return make(load_language_model(model, tuning), norm)
+LoadEngine = Callable[[ModelConfig, Tuning, Normalization], "Engine"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class AgentContext:
     norm: of action scores.
     seed: of the agent's random numbers.
     gamma: the environment's discount per primitive step.
-    parts: the objects of the configuration groups that only some agents use (engine, tuning, value_head), by group.
+    parts: the objects of the configuration groups that only some agents use (tuning, value_head), by group.
     loading: loads a language model and makes its engine.
     """
 
@@ -61,4 +53,4 @@ class AgentContext:
 
     def load_engine(self, tuning: Tuning) -> "Engine":
         """Load the run's language model with this tuning; return its engine."""
-        return self.loading(self.model, tuning, self.norm, self.part("engine"))
+        return self.loading(self.model, tuning, self.norm)

@@ -15,9 +15,9 @@ from twosome import generators
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
-from twosome.language.config import resolve_device
 from twosome.language.engine import MASKED
-from twosome.memory import Memory
+from twosome.language.loading import resolve_device
+from twosome.lru_cache import LRUCache as Memory
 from twosome.policies.agent import Evaluation
 from twosome.policies.context import AgentContext
 from twosome.policies.networks import drawn, drawn_gru

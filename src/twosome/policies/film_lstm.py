@@ -14,7 +14,7 @@ from twosome import generators
 from twosome.decision import Decision
 from twosome.envs.contract import spaces
 from twosome.errors import UserError
-from twosome.language.config import resolve_device
+from twosome.language.loading import resolve_device
 from twosome.policies.agent import Evaluation
 from twosome.policies.context import AgentContext
 from twosome.policies.networks import drawn_gru

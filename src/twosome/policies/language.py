@@ -13,7 +13,7 @@ from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.gate import described
 from twosome.language.loading import LanguageModel
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache as Memory
 from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
 from twosome.policies.context import AgentContext
 from twosome.policies.policy_heads import PolicyHead, Words

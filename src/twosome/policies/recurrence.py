@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twosome.decision import DecisionText
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache as Memory
 
 RECURRING = 0.25
 """The share of a rollout's decisions that were in the rollout before from which these are scored again together: in a batch a

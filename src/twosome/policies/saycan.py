@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from twosome.decision import Decision, DecisionText
 from twosome.language.engine import MASKED, Engine
 from twosome.language.tuning import Frozen
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache as Memory
 from twosome.policies.affordances import Affordance
 from twosome.policies.agent import Agent
 from twosome.policies.context import AgentContext

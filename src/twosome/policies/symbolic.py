@@ -12,8 +12,8 @@ from twosome import generators
 from twosome.decision import Decision
 from twosome.envs.contract import spaces
 from twosome.errors import UserError
-from twosome.language.config import resolve_device
 from twosome.language.engine import MASKED
+from twosome.language.loading import resolve_device
 from twosome.policies.agent import Evaluation, LearningAgent
 from twosome.policies.context import AgentContext
 from twosome.policies.networks import check_hidden_sizes

@@ -11,7 +11,7 @@ from twosome import generators
 from twosome.decision import Decision, DecisionText
 from twosome.errors import unknown_choice
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache as Memory
 from twosome.policies.agent import TokenTerms
 from twosome.policies.context import AgentContext
 from twosome.policies.language import FEATURE_BYTES, LanguageAgent

@@ -156,10 +156,9 @@ def merge(folder: RunFolder, part: Path, trust: bool) -> str:
     model = agent.language_model
     if model is None:
         raise UserError(f"run={folder.path}: expected a run that trained a language model; name another")
-    from twosome.language.checkpoints import no_progress_bars
 
     merged = model.tuning.merged(model.model)
-    with no_progress_bars(), writing(part.parent):
+    with writing(part.parent):
         merged.save_pretrained(part)
         model.tokenizer.save_pretrained(part)
     for file in part.iterdir():  # safetensors makes files readable by their owner only

@@ -11,7 +11,6 @@ from rich.table import Table
 from twosome import build
 from twosome.config import own_settings
 from twosome.errors import UserError, check_seed, unknown_choice
-from twosome.language.config import check_path
 from twosome.terminal import Console
 
 if TYPE_CHECKING:
@@ -88,11 +87,9 @@ def run(config: DictConfig) -> None:
         raise UserError(f"actions={config.actions}: expected a list, as in 'actions=[take the bowl, chop the tomato]'")
     options = own_settings(ProbeConfig, config)
     model, norm = build.model_config(config.model), build.build(config.norm)
-    check_path(model)
-    from twosome.language.gate import engine_of
-    from twosome.language.loading import load_language_model  # takes seconds to import; the input is checked first
+    from twosome.language.gate import load_engine  # takes seconds to import; the input is checked first
 
-    scorer = engine_of(load_language_model(model), norm)
+    scorer = load_engine(model, None, norm)
     probes, pieces = probe(scorer, str(options.prompt), options.actions)
     if options.format == "json":
         print(json.dumps([asdict(each) for each in probes], indent=2))

@@ -23,19 +23,14 @@ from twosome.decision import Decision, DecisionText
 from twosome.training.distributed import Processes
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.errors import UserError
-from twosome.language.config import ModelConfig
-from twosome.language.engine import Scores, widened
-from twosome.language.engines import Auto
+from twosome.language.engine import Scores, prompt_states, widened
 from twosome.language.gate import engine_of
-from twosome.language.gather import decisions_of, prompt_states
-from twosome.language.loading import LanguageModel, load_language_model
-from twosome.language.lower_layers import decoder_layers, frozen_depth
+from twosome.language.loading import LanguageModel, ModelConfig, decoder_layers, frozen_depth, load_language_model
 from twosome.language.norms import Normalization
 from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision
-from twosome.language.tree import PackedRow, batches, pack
+from twosome.language.tree import PackedRow, batches, decisions_of, pack
 from twosome.language.tuning import Tuning
-from twosome.policies.context import MakeEngine
 
 
 class ShardedEnvs(DecisionEnvs):
@@ -103,7 +98,7 @@ class ShardedScorer(Scorer):
     """
 
     def __init__(self, lm: LanguageModel, norm: Normalization, *, processes: Processes, **engine: Any) -> None:
-        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: as in EngineConfig; no cache."""
+        """Shard the model. lm: loaded on the CPU, with weights that are not packed. engine: options of Scorer; no cache."""
         super().__init__(lm, norm, **{**engine, "cache_mb": 0})
         self.processes = processes
         self.learned = lm.learned()
@@ -180,22 +175,17 @@ class ShardedScorer(Scorer):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=False)])
 
 
-def load_sharded_engine(
-    model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine, *, processes: Processes
-) -> ShardedScorer:
+def load_sharded_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, *, processes: Processes) -> ShardedScorer:
     """See load_engine. The weights are sharded over the ranks' devices: model.device and model.packed_weights have no effect.
 
     Raises UserError for an engine that cannot be sharded.
     """
-    unpacked = replace(model, device="cpu", packed_weights=False)
-    lm = load_language_model(unpacked, tuning)
-    if not (isinstance(make, Auto) and isinstance(engine_of(lm, norm, make.options), Scorer)):
-        raise UserError("trainer=fsdp: expected engine=auto and a model that it computes by token trees; use another trainer")
-    if make.options.cache_mb and frozen_depth(lm) and processes.rank == 0:
-        print(
-            f"note: trainer=fsdp: all layers are computed; engine.cache_mb={make.options.cache_mb} is not used", file=sys.stderr
-        )
-    return ShardedScorer(lm, norm, processes=processes, **vars(make.options))
+    lm = load_language_model(replace(model, device="cpu", packed_weights=False), tuning)
+    if not (model.engine == "auto" and isinstance(engine_of(lm, norm), Scorer)):
+        raise UserError("trainer=fsdp: expected model.engine=auto and a model that is right by token trees; use another trainer")
+    if model.cache_mb and frozen_depth(lm) and processes.rank == 0:
+        print(f"note: trainer=fsdp: all layers are computed; model.cache_mb={model.cache_mb} is not used", file=sys.stderr)
+    return ShardedScorer(lm, norm, processes=processes, batch_tokens=model.batch_tokens, scores=model.scores)
 
 
 def _in_turn(turn: list[list[PackedRow]]) -> list[int]:

@@ -13,10 +13,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.evaluation.retention import texts
 from twosome.evaluation.retention.paired import bootstrap, compare
-from twosome.language.config import EngineConfig
 from twosome.language.gate import engine_of
 from twosome.language.loading import LanguageModel
-from twosome.language.vocabulary import PREDICTIONS, OutputLayer
+from twosome.language.scorer import PREDICTIONS, OutputLayer
 
 WINDOW = 512  # tokens of prose in one context
 BATCH_TOKENS = 2048  # prose in one forward pass
@@ -101,7 +100,7 @@ class DriftProbe:
         Raises UserError if the model's tokenizer or context does not fit the questions.
         """
         self.lm = lm
-        self.engine = engine_of(lm, characters, EngineConfig(cache_mb=0))  # its texts are scored seldom
+        self.engine = engine_of(lm, characters, cache_mb=0)  # its texts are scored seldom
         self.output = OutputLayer(lm)
         self.questions = texts.questions(limit)
         self.decisions = [(question.prompt, question.options) for question in self.questions]

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, quiet
 from twosome.evaluation.retention.drift import characters
-from twosome.language.config import EngineConfig
 from twosome.language.gate import engine_of
 from twosome.language.loading import LanguageModel
 from twosome.language.rows import Rows
@@ -36,7 +35,7 @@ class Harness:
     def __init__(self, lm: LanguageModel, batch_tokens: int) -> None:
         """batch_tokens: tokens per forward pass."""
         self.lm = lm
-        self.engine = engine_of(lm, characters, EngineConfig(batch_tokens=batch_tokens))
+        self.engine = engine_of(lm, characters, batch_tokens)
         assert isinstance(self.engine, Scorer | Rows)  # the model is decoder-only
         with quiet():
             self.hflm = _shared_context_model(self.engine)

@@ -27,7 +27,7 @@ BEGAN, ENDED = "began", "ended"
 """Values of Run.binned: where in a run an episode counts."""
 
 SETTING = (
-    *("env", "norm", "baseline", "engine", "tuning", "value_head", "policy_head", "model", "algorithm"),
+    *("env", "norm", "baseline", "tuning", "value_head", "policy_head", "model", "algorithm"),
     "total_steps",
 )
 """Entries of the configuration that say what is computed, besides the seed."""
@@ -36,8 +36,9 @@ INCIDENTAL = (
     "model.device",
     "model.attn_implementation",
     "model.packed_weights",
-    "engine.row_tokens",
-    "engine.batch_tokens",
+    "model.engine",
+    "model.batch_tokens",
+    "model.cache_mb",
 )
 """Options that say how something is computed, not what."""
 

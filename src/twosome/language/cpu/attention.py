@@ -17,7 +17,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from twosome.language.tree import PackedRow, starts_of
+from twosome.language.tree import Layout, PackedRow, additive_mask, padded_size, starts_of
 
 NAME = "token_tree"
 BLOCK = 32
@@ -33,10 +33,6 @@ class Blocks(NamedTuple):
 
     keys: Tensor
     mask: Tensor
-
-    def to(self, device: torch.device) -> "Blocks":
-        """Return a copy on the device."""
-        return Blocks(self.keys.to(device), self.mask.to(device))
 
 
 def blocks_of(rows: Sequence[PackedRow], dtype: torch.dtype, nodes: int) -> Blocks:
@@ -57,9 +53,14 @@ def blocks_of(rows: Sequence[PackedRow], dtype: torch.dtype, nodes: int) -> Bloc
     return Blocks(torch.from_numpy(keys), additive_mask(allowed, dtype))
 
 
-def additive_mask(allowed: np.ndarray, dtype: torch.dtype) -> Tensor:
-    """Return the mask to add to the attention logits, in the shape of allowed: 0 where it is true, else the dtype's minimum."""
-    return torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~torch.from_numpy(allowed), torch.finfo(dtype).min)
+def flat(rows: Sequence[PackedRow], dtype: torch.dtype) -> Layout:
+    """Concatenate the trees in one row of `padded_size`, with attention in blocks. dtype: of the model's hidden states."""
+    nodes = sum(map(len, rows))
+    size = padded_size(nodes)
+    ids, depths = torch.zeros(2, 1, size, dtype=torch.long)
+    ids[0, :nodes] = torch.tensor([token for row in rows for token in row.ids])
+    depths[0, :nodes] = torch.tensor([depth for row in rows for depth in row.depths])
+    return Layout(ids, depths, torch.empty(1, 1, 0, 0), torch.arange(nodes), {"blocks": blocks_of(rows, dtype, size)})
 
 
 def tree_attention(
@@ -89,15 +90,10 @@ def tree_attention(
     return out.transpose(1, 2).flatten(0, 1)[:nodes].unsqueeze(0).contiguous(), None
 
 
-def use_tree_attention(model: PreTrainedModel) -> bool:
-    """Make the model call tree_attention if it uses PyTorch's SDPA kernel; return whether it does.
-
-    A model whose architecture implements its own attention is left as it is.
-    """
-    able = model.config._attn_implementation == "sdpa" and model.is_backend_compatible()
-    if able:
+def use_tree_attention(model: PreTrainedModel) -> None:
+    """Make the model call tree_attention if it uses PyTorch's SDPA kernel, and no attention of its own."""
+    if model.config._attn_implementation == "sdpa" and model.is_backend_compatible():
         model.set_attn_implementation(NAME)
-    return able
 
 
 def uses_tree_attention(model: PreTrainedModel) -> bool:

@@ -8,8 +8,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Memory(Generic[K, V]):
-    """An LRU cache of values by key: the least recently used values are evicted first.
+class LRUCache(Generic[K, V]):
+    """A cache of values by key: the least recently used values are evicted first.
 
     size: what the values may weigh together. used: what they weigh.
     """

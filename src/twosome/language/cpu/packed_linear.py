@@ -1,4 +1,4 @@
-"""Frozen linear layers in oneDNN's packed layout.
+"""Frozen linear layers in oneDNN's packed layout, and log-probabilities by slices of a packed output layer.
 
 PyTorch multiplies float32 matrices on CPUs by MKL, which rearranges the weight for each product. A frozen weight can be packed
 once. What this gains depends on the processor: docs/speed.md has the measured ratios, and `gain` measures this one. The operators
@@ -9,21 +9,20 @@ bfloat16 on some processors only. Elsewhere the same rounded numbers are multipl
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from twosome.storage.cache import cached
 from twosome.storage.provenance import cpu_name
 
 SLICE = 8192
 """Outputs per slice of a layer: the float32 logits of 300 tokens for this many vocabulary entries fit into a cache of 32 MB."""
-LEAST_GAIN = 1.1
-"""model.packed_weights=auto packs float32 weights where a packed product is at least this many times as fast."""
+LEAST_GAIN, LEAST_GAIN_OF_BFLOAT16 = 1.1, 1.3
+"""Float32 weights are packed, and model.dtype=auto is bfloat16, where a packed product is at least this many times as fast."""
 MEASURED = (64, 1536, 576)
 """Tokens, outputs and inputs of the products that are timed: a layer of SmolLM2-135M, and the tokens of a short decision."""
 
@@ -51,21 +50,33 @@ def gain(dtype: str) -> float:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
-    return cached("products", {"dtype": dtype, "shape": MEASURED} | machine, lambda: _gain(dtype))
+    return cached("products", {"dtype": dtype, "shape": MEASURED} | machine, lambda: _measured_gain(dtype))
 
 
-def _gain(dtype: str) -> float:
+def _measured_gain(dtype: str) -> float:
     tokens, outputs, inputs = MEASURED
     weight, x = torch.ones(outputs, inputs), torch.ones(tokens, inputs)
     packed = PackedLinear(_frozen(weight.to(getattr(torch, dtype))))
-    products = (lambda: nn.functional.linear(x, weight)), (lambda: packed.product(x))
-    times = [float("inf"), float("inf")]
+    times: dict[Any, list[float]] = {partial(nn.functional.linear, weight=weight): [], packed.product: []}
     for _ in range(50):
-        for place, product in enumerate(products):
+        for product, own in times.items():
             start = time.perf_counter()
-            product()
-            times[place] = min(times[place], time.perf_counter() - start)
-    return times[0] / times[1]
+            product(x)
+            own.append(time.perf_counter() - start)
+    plain_times, packed_times = times.values()
+    return min(plain_times) / min(packed_times)
+
+
+def bfloat16_is_faster() -> bool:
+    """Return whether this CPU multiplies bfloat16 faster than float32.
+
+    A CPU with AMX does. Of those that report AVX512-BF16 alone, some do and some do not, so products are timed: oneDNN's bfloat16
+    products took half the time of float32's on an AMD EPYC, and twice the time on a Xeon.
+    """
+    if not can_pack(torch.bfloat16):
+        return False
+    native = torch.cpu._is_avx512_bf16_supported() and gain("bfloat16") >= LEAST_GAIN_OF_BFLOAT16
+    return bool(torch.cpu._is_amx_tile_supported()) or native
 
 
 class PackedLinear(nn.Linear):
@@ -96,7 +107,7 @@ class PackedLinear(nn.Linear):
         if not can_pack(self.weight.dtype):
             return _rounded_product(x, self.weight, self.bias)
         if self._packed is None:
-            self._packed = _pack(self.weight.detach())
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach())
         return _multiply(x, self._packed, self.bias)
 
     def product_of_gradient(self, gradient: Tensor) -> Tensor:
@@ -104,7 +115,7 @@ class PackedLinear(nn.Linear):
         if not can_pack(self.weight.dtype):
             return _rounded_product(gradient, self.weight.t(), None)
         if self._transposed is None:
-            self._transposed = _pack(self.weight.detach().t().contiguous())
+            self._transposed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach().t().contiguous())
         return _multiply(gradient, self._transposed, None)
 
     def slices(self) -> "list[PackedLinear]":
@@ -125,50 +136,23 @@ class _Product(torch.autograd.Function):
         return ctx.layer.product_of_gradient(gradients[0]), None
 
 
-def pack_frozen_layers(model: nn.Module, head: nn.Module | None = None, always: bool = True) -> int:
-    """Replace the model's frozen linear layers on the CPU by packed ones; return their number.
+def pack_frozen_layers(model: nn.Module, head: nn.Module | None = None) -> None:
+    """Replace the model's frozen linear layers on the CPU by packed ones where this is faster.
 
-    always: also where packing gains nothing. A bfloat16 model has packed layers in any case: they say how it computes.
-    In a bfloat16 model, all but the packed weights become float32. So does the output layer, head: rounding of the logits would
-    change log-probabilities by hundredths. A bfloat16 model without such layers (GPT-2 has none) stays as it is.
-    Layers on a GPU or of another dtype are left as they are, and all layers if this PyTorch has no oneDNN.
+    A bfloat16 model has packed layers in any case: they say how it computes. In such a model, all but the packed weights become
+    float32. So does the output layer, head: rounding of the logits would change log-probabilities by hundredths. A bfloat16 model
+    without such layers (GPT-2 has none) stays as it is.
     """
-    if not torch.backends.mkldnn.is_available():
-        return 0
-    narrow = any(_packable(layer) and layer.weight.dtype == torch.bfloat16 for layer in model.modules())
-    if not (always or narrow or gain("float32") >= LEAST_GAIN):
-        return 0
-    _widen(model, head)
-    found = [
-        (parent, name, layer)
-        for parent in model.modules()
-        for name, layer in parent.named_children()
-        if _packable(layer) and (layer is not head or layer.weight.dtype == torch.float32)
-    ]
-    for parent, name, layer in found:
-        setattr(parent, name, PackedLinear(layer))
-    return len(found)
-
-
-@contextmanager
-def plain_products(model: nn.Module) -> Iterator[None]:
-    """Make the model's packed layers use PyTorch's ordinary product within the context, as the benchmark's baseline."""
-    layers = [layer for layer in model.modules() if isinstance(layer, PackedLinear)]
-    for layer in layers:
-        layer.plain = True
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.plain = False
-
-
-def _widen(model: nn.Module, head: nn.Module | None) -> None:
-    """Convert a bfloat16 model on the CPU to float32, except the weights of its frozen linear layers but head."""
-    narrow = {id(layer.weight) for layer in model.modules() if layer is not head and _packable(layer)}
+    found = [(parent, name, layer) for parent in model.modules() for name, layer in parent.named_children() if _packable(layer)]
+    narrow = {id(layer.weight) for _, _, layer in found if layer is not head and layer.weight.dtype == torch.bfloat16}
+    if not (narrow or gain("float32") >= LEAST_GAIN):
+        return
     for tensor in (*model.parameters(), *model.buffers()):
-        if narrow and tensor.dtype == torch.bfloat16 and tensor.device.type == "cpu" and id(tensor) not in narrow:
+        if narrow and tensor.dtype == torch.bfloat16 and id(tensor) not in narrow:
             tensor.data = tensor.data.float()
+    for parent, name, layer in found:
+        if layer is not head or layer.weight.dtype == torch.float32:
+            setattr(parent, name, PackedLinear(layer))
 
 
 def _packable(layer: nn.Module) -> TypeGuard[nn.Linear]:
@@ -184,10 +168,6 @@ def _frozen(weight: Tensor) -> nn.Linear:
     return layer
 
 
-def _pack(weight: Tensor) -> Tensor:
-    return torch.ops.mkldnn._reorder_linear_weight(weight)
-
-
 def _rounded_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute what `_multiply` computes with a weight in bfloat16, by a product in float32."""
     out = nn.functional.linear(x.bfloat16().float(), weight.float()).bfloat16().float()
@@ -199,3 +179,46 @@ def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
         out = torch.ops.mkldnn._linear_pointwise(x.bfloat16().contiguous(), packed, None, "none", [], "").float()
         return out if bias is None else out.add_(bias)
     return torch.ops.mkldnn._linear_pointwise(x.contiguous(), packed, bias, "none", [], "")
+
+
+class SlicedLogProbs(torch.autograd.Function):
+    """Log P(target | states[source]), (edges,), by slices of the vocabulary, as flash attention processes keys.
+
+    The logits of a slice stay in the CPU's cache. A running maximum and a running sum give the softmax's normaliser. The part of
+    the gradient that depends on the logits is the mean of the weight's rows under the predicted distribution; it is computed in
+    the same pass. So no logits are stored for the backward pass or computed again in it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, head: PackedLinear, source: Tensor, target: Tensor) -> Tensor:
+        """states: (n, hidden), last hidden states. head: without bias. source: (edges,), indices into states. target: tokens."""
+        rows = head.weight[target]
+        normaliser, mean_rows = _normalisers(states, head, learning=ctx.needs_input_grad[0])
+        if mean_rows is not None:
+            ctx.save_for_backward(rows, mean_rows, source)
+        return (states[source] * rows).sum(dim=-1) - normaliser[source]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """Compute the gradient of the states: for each edge, the weight's row of the target minus the mean row."""
+        rows, mean_rows, source = ctx.saved_tensors
+        weights = gradients[0].unsqueeze(1)
+        return torch.zeros_like(mean_rows).index_add_(0, source, weights * (rows - mean_rows[source])), None, None, None
+
+
+def _normalisers(states: Tensor, head: PackedLinear, learning: bool) -> tuple[Tensor, Tensor | None]:
+    """Return the log of the softmax's denominator, (n,), and if learning the weight's mean row under the softmax, (n, hidden)."""
+    top = states.new_full((len(states), 1), -torch.inf)
+    total = torch.zeros_like(top)
+    mean_rows = torch.zeros_like(states)
+    for piece in head.slices():
+        part = piece.product(states)
+        new_top = torch.maximum(top, part.amax(dim=1, keepdim=True))
+        shrink = (top - new_top).exp()
+        part.sub_(new_top).exp_()
+        total = total * shrink + part.sum(dim=1, keepdim=True)
+        if learning:
+            mean_rows.mul_(shrink).add_(piece.product_of_gradient(part))
+        top = new_top
+    return (top + total.log()).squeeze(1), mean_rows.div_(total) if learning else None

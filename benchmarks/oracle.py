@@ -30,7 +30,6 @@ def score(scorer: Scorer, texts: Sequence[DecisionText], padding_side: str = "ri
         offsets.append(offset)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     scorer.tokens_computed += ids.numel()
-    scorer.tokens_projected += ids.numel()
     device = scorer.device
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device), "position_ids": positions.to(device)}
     output = scorer.lm.model(**inputs, use_cache=False, output_hidden_states=True)
