@@ -53,7 +53,7 @@ class GridSweeper(Sweeper):
         for overrides in combinations(self.grids, given):
             folder, label, finished = self.folder_of(overrides)
             planned[folder] = (overrides, label, finished)
-        jobs = [[*overrides, f"hydra.sweep.subdir='{folder.relative_to(self.runs)}'"]
+        jobs = [[*overrides, f"hydra.sweep.dir='{self.runs}'", f"hydra.sweep.subdir='{folder.relative_to(self.runs)}'"]
                 for folder, (overrides, _, finished) in planned.items() if not finished]  # fmt: skip
         print(f"{len(planned)} runs, {len(planned) - len(jobs)} of them finished before: {self.runs}", file=sys.stderr)
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []

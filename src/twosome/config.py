@@ -15,7 +15,7 @@ CONFIGS = (Path(__file__).parent / "conf").resolve()
 """The folder of Hydra's groups. In a checkout it is a link to conf/, in an installed suite a folder of the package."""
 
 
-OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default)
+OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default, replace=True)
 
 
 @dataclass
