@@ -22,7 +22,6 @@ COMMANDS = {
     "probe": "twosome-probe prompt=hello actions=[one,two] format=json model=tiny_random",
     "export": "twosome-export run=trained to=exported",
     "watch": "twosome-watch run=exported episodes=1",
-    "play": "twosome-play run=exported",
     "launcher": "twosome-run -m hydra/launcher=slurm",
     "where": "twosome-where",
 }
@@ -105,7 +104,7 @@ def test_its_commands_run_its_own_code(ended, installed):
     assert all(Path(file).is_relative_to(installed.parent / "lib") for file in ended["where"].output.split())
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "probe", "export", "watch", "play"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "probe", "export", "watch"])
 def test_its_commands_work(ended, command):
     assert ended[command].code == 0, ended[command].output
 

@@ -207,14 +207,6 @@ OTHERS = {
         "run=conf to=null": "to=null: expected one text",
         "run=conf env=virtualhome": "env=virtualhome: expected options, as in env.<option>=...",
     },
-    "play": {
-        "env.task=tomato_soup": "env.task=tomato_soup: expected one of",
-        "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
-        "run=/no/where": "run=/no/where: no such folder; expected the folder of a finished run",
-        "run=src norm=token": "norm=token: expected none with run=src, which has its own; leave it out",
-        "model=hf model.path=/no/where": "model.path=/no/where: no such folder",
-        "baseline=random": "baseline: no such option",
-    },
     "export": {
         "": "run=None: expected the folder of a finished run, run=<folder>, or runs=<folder> in its place",
         "run=conf runs=conf to=new": "run=conf: expected the folder of a finished run, run=<folder>, or runs=<folder>",

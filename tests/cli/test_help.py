@@ -12,7 +12,7 @@ from checkout import ROOT, environment
 from composing import BROUGHT_BY, CHOICES
 from hydra._internal.utils import get_args_parser
 
-from twosome.cli import benchmark, evaluate, export, play, probe, run, watch
+from twosome.cli import benchmark, evaluate, export, probe, run, watch
 from twosome.cli.help import Composition, compose, group_rows, help_text, option_rows
 from twosome.cli.meanings import Declared, declared
 from twosome.config import CONFIGS
@@ -24,7 +24,6 @@ SCRIPTS = {
     "benchmark": benchmark,
     "export": export,
     "watch": watch,
-    "play": play,
 }
 FILES = [path.relative_to(CONFIGS) for path in sorted(CONFIGS.glob("**/*.yaml"))]
 LAUNCHERS = ["basic", "submitit_local", "submitit_slurm"]  # Hydra's and its plugin's, which the group's own line explains

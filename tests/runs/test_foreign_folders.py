@@ -83,11 +83,11 @@ def test_texts_of_a_folder_do_not_control_the_terminal(undisturbed, tmp_path, na
     else:
         config.env[name] = text
         OmegaConf.save(config, folder / "config.yaml")
-    commands = [[str(ROOT / "src/evaluate.py"), "run=run", "episodes=2"], [str(ROOT / "src/play.py"), "run=run"]]
-    for ended in run(tmp_path, commands, PYTHONPATH=str(ROOT / "src"), COLUMNS="200"):
-        assert ended.code == (0 if name == "method" else 2), ended.output
-        assert "\x1b" not in ended.output
-        assert r"\x1b]0;pwned" in ended.output
+    command = [str(ROOT / "src/evaluate.py"), "run=run", "episodes=2"]
+    (ended,) = run(tmp_path, [command], PYTHONPATH=str(ROOT / "src"), COLUMNS="200")
+    assert ended.code == (0 if name == "method" else 2), ended.output
+    assert "\x1b" not in ended.output
+    assert r"\x1b]0;pwned" in ended.output
 
 
 def another_run(folder):
