@@ -36,7 +36,7 @@ PHASES = {  # of a run: which call of which function the signal comes in
     "export": ("twosome.storage.folder:RunFolder.export", 1),
     "after": ("twosome.evaluation.records:evaluate", 2),
     "drift": ("twosome.evaluation.retention.report:measured", 1),
-    "film": ("twosome.evaluation.video:record", 1),
+    "film": ("twosome.evaluation.film:record", 1),
 }
 COMMANDS = {
     "evaluate": ("twosome.evaluation.records:play", 1, "src/evaluate.py run=finished"),

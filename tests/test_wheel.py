@@ -92,11 +92,11 @@ def test_it_holds_the_code_the_configuration_and_nothing_else(wheel):
     assert expected | {"twosome/py.typed"} <= names
     data = names - expected - {"twosome/py.typed"}
     folders = ("twosome/envs/babyai_text/", "twosome/envs/virtualhome/", "twosome/evaluation/retention/data/",
-               "twosome/evaluation/watch/page.")  # fmt: skip
+               "twosome/runs/watch.html")  # fmt: skip
     assert {name for name in data if not name.startswith(folders)} == set()
     assert {"twosome/envs/virtualhome/scene.yaml", "twosome/evaluation/retention/data/questions.jsonl"} <= data
     assert "twosome/envs/babyai_text/wordings.yaml" in data
-    assert {f"twosome/evaluation/watch/page.{kind}" for kind in ("html", "css", "js")} <= data
+    assert "twosome/runs/watch.html" in data
 
 
 def test_its_commands_run_its_own_code(ended, installed):

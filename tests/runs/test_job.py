@@ -35,4 +35,4 @@ def test_a_forgetting_curve_of_an_encoder_decoder_model_is_refused(agent):
 @pytest.mark.parametrize("suite", ["drift", "retention"])
 def test_its_retention_cannot_be_evaluated(agent, suite):
     with pytest.raises(UserError, match=f"suite={suite}: tiny_random/bart is an encoder-decoder model"):
-        suites.measurable(SimpleNamespace(agent=agent), suite)
+        suites.language_model(SimpleNamespace(agent=agent), suite, measured=True)

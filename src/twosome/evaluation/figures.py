@@ -1,4 +1,4 @@
-"""A picture of one run's learning curve. The paper's figures are drawn in analysis/ from many runs."""
+"""The picture of one run's learning curve. The paper's figures are drawn in analysis/ from many runs."""
 
 import io
 from pathlib import Path
@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.errors import UserError, folded
 from twosome.files import write_atomic
 from twosome.identity import AGENT, task_of
 from twosome.report.data.episodes import beginnings, num_envs
@@ -66,14 +65,11 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
 def read_episodes(folder: RunFolder, envs: int) -> pd.DataFrame:
     """Return the episodes to draw in the order in which they began: columns began, discounted_return and success.
 
-    envs: environments that step together. There are none without the file episodes.csv. Raises UserError if it cannot be read.
+    envs: environments that step together. There are none without the file episodes.csv.
     """
     file = folder.path / "episodes.csv"
     types = {"env_step": float, "env": int, "decisions": int, "discounted_return": float, "success": bool}
-    try:
-        found = pd.read_csv(file, usecols=list(types), dtype=types) if file.exists() else pd.DataFrame(columns=list(types))
-    except (ValueError, OSError) as error:  # pandas' errors are ValueErrors
-        raise UserError(f"{file}: expected a readable table ({folded(error)}); copy it back, or run it again") from error
+    found = pd.read_csv(file, usecols=list(types), dtype=types) if file.exists() else pd.DataFrame(columns=list(types))
     began, covered = beginnings(found, envs)
     drawn = found.assign(began=began)[["began", "discounted_return", "success"]][began < covered]
     return drawn.sort_values("began", kind="stable")

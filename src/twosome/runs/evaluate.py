@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import parts
 from twosome.config import EvaluationConfig, RunConfig, leaves, own_settings, typed
 from twosome.errors import UserError, check_seed, unknown_choice
-from twosome.evaluation.interference.config import InterferenceConfig
+from twosome.evaluation.interference import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.language.config import resolve_device
 from twosome.runs.commands import resume_command
@@ -20,7 +20,7 @@ from twosome.storage.folder import RunFolder
 from twosome.storage.lock import locked
 
 if TYPE_CHECKING:
-    from twosome.evaluation.finished import Finished
+    from twosome.evaluation.suites import Finished
 
 SUITES = ("episodes", "unseen", "cross", "glam", "drift", "retention", "interference")
 """The functions of twosome.evaluation.suites, by name. That module takes seconds to import, so suite= is checked without it."""
@@ -82,8 +82,8 @@ def finished(asked: DictConfig) -> "Finished":
     config = configuration(folder, options)
     make_env = parts.environment(config.env)
     from twosome.evaluation import records
-    from twosome.evaluation.finished import Finished
-    from twosome.evaluation.video import can_film
+    from twosome.evaluation.film import can_film
+    from twosome.evaluation.suites import Finished
     from twosome.runs.trained import load_weights  # which imports this module
 
     if options.gif and not can_film(make_env):

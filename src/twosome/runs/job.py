@@ -191,7 +191,7 @@ class Job:
 
     def film(self, agent: "Agent") -> None:
         """Film one episode if the configuration requests it and the environment can be rendered."""
-        from twosome.evaluation.video import can_film, record
+        from twosome.evaluation.film import can_film, record
 
         if self.evaluation.gif and can_film(self.make_env):
             make_env_rgb = parts.environment(self.config.env, render_mode="rgb_array")

@@ -1,27 +1,53 @@
 """Record episodes of a finished run's agent as a page of HTML, with what it made of each decision before and after training."""
 
-import os
-import sys
+import base64
+import html
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+import gymnasium
+import torch
 from omegaconf import DictConfig, OmegaConf
-from rich.markup import escape
+from PIL import Image
 
-from twosome import parts
+from twosome import generators, parts, seeding
 from twosome.config import EvaluationConfig, own_settings
-from twosome.errors import UserError, check_seed, unknown_choice, visible
+from twosome.decision import Decision
+from twosome.envs.optimum import optimal_return
+from twosome.envs.player import Player
+from twosome.errors import UserError, unknown_choice
+from twosome.evaluation import records
+from twosome.evaluation.episodes import act, acting
+from twosome.evaluation.film import can_film, ending_of, pictures, title_of
+from twosome.evaluation.summary import print_records
+from twosome.files import write_atomic
 from twosome.identity import task_of
+from twosome.policies.agent import Agent, LearningAgent
+from twosome.policies.context import MakeEnv
+from twosome.policies.language import LanguageAgent
 from twosome.runs.evaluate import changed, configuration, finished_run
+from twosome.runs.export import norm_of, trained_for
 from twosome.storage.folder import RunFolder
-from twosome.terminal import Console
 
-if TYPE_CHECKING:
-    from twosome.evaluation.watch.stages import Stage
-    from twosome.policies.agent import Agent
-
+TEMPLATE = Path(__file__).with_name("watch.html")
+"""The page, with {{title}} and {{data}} where these belong. It needs no other file and no network."""
+BEGINNING = "<!doctype html>\n<!-- Written by twosome's src/watch.py"
+"""By which a page is recognised that may be replaced."""
 CHOICES = {"actor": ("trained", "untrained"), "compare": ("untrained", "none"), "policy": ("sampled", "greedy")}
+WIDEST, COLORS = 480, 64
+"""Pixels of a stored picture's longer side at most, and its colours."""
+END = "(end)"
+"""The piece of an end that is no token; with baseline=poad it has a probability, too."""
+
+View = dict[str, list[Any]]
+"""An agent's view of a decision. probs: the probability of each action, in their order. If a language model acts also logprobs:
+log P(action | prompt); scores: after the norm; tokens: of each action the log-probability of each token."""
 
 
 @dataclass
@@ -40,148 +66,235 @@ class WatchConfig:
     trust: bool
     env: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        if not self.run:
-            raise UserError("run=None: expected the folder of a finished run: run=<folder>")
-        for option, choices in CHOICES.items():
-            if getattr(self, option) not in choices:
-                raise unknown_choice(option, getattr(self, option), choices)
-        if self.actor == "untrained" and self.compare == "none":
-            raise UserError("actor=untrained: expected compare=untrained with it; leave compare out")
-        if not 1 <= self.episodes <= 100:
-            raise UserError(f"episodes={self.episodes}: expected an integer from 1 to 100, all of which the page holds")
-        if self.evaluation < 0:
-            raise UserError(f"evaluation={self.evaluation}: expected 0 (none) or a number of episodes")
-        if self.seed is not None:
-            check_seed("seed", self.seed)
+
+class Stage(NamedTuple):
+    """An agent before or after training. when: "before" or "after", as in records. context: in which it is in that state."""
+
+    when: str
+    agent: Agent
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 def run(asked: DictConfig) -> None:
-    """Write the page and print a table. Raises UserError for bad input before a model is loaded."""
+    """Write the page and print where it is. asked: conf/watch.yaml with the command line's changes. Raises UserError."""
     if not OmegaConf.is_dict(asked.env):
         raise UserError(f"env={asked.env}: expected single options of the run's environment, as in env.task=...")
     options = own_settings(WatchConfig, asked)
-    to = Path(options.to)
-    folder = finished_run(Path(str(options.run)))
+    for name, choices in CHOICES.items():
+        if (value := getattr(options, name)) not in choices:
+            raise unknown_choice(name, value, choices)
+    to, folder = Path(options.to), finished_run(Path(str(options.run)))
+    if to.is_dir() or (to.exists() and not to.read_bytes().startswith(BEGINNING.encode())):
+        raise UserError(f"to={to}: is there and is no page of this command; name another")
     config = configuration(folder, options)
     make_env = parts.environment(config.env)
-    from twosome.evaluation.watch import page  # these imports take seconds; the input is checked first
-
-    check_place(to, page.is_page)
-    from twosome.evaluation.video import can_film
-    from twosome.evaluation.watch import recorder
-    from twosome.evaluation.watch.stages import untrained
-
-    draws = can_film(make_env)
     agent = parts.agent(config, make_env)
     folder.load(agent)
-    after = _trained(agent)
-    before = untrained(agent, lambda: parts.agent(config, make_env)) if options.compare == "untrained" else None
-    if options.actor == "untrained" and before is None:
-        raise UserError(f"actor=untrained: expected a run that trained something; {folder.path} trained nothing; leave it out")
-    critic, facts = load_critic(folder, agent), about(folder, config)
+    stages = [Stage("after", agent)]
+    if options.compare == "untrained" and (before := _untrained(agent, lambda: parts.agent(config, make_env))):
+        stages.append(before)
+    if options.actor == "untrained" and len(stages) == 1:
+        raise UserError("actor=untrained: expected a run that trained something, and compare=untrained")
+    critic = _load_critic(folder, agent)
     seed = config.evaluation.seed if options.seed is None else options.seed
-    recording = recorder.play(
-        before if before and options.actor == "untrained" else after,
-        parts.environment(config.env, render_mode="rgb_array") if draws else make_env,
-        config.env.gamma,
-        recorder.Asked(options.episodes, seed, options.policy == "greedy"),
-        draws,
-    )
-    stages = [after, before] if before else [after]
-    content = recorder.data(recording, stages, critic is not None)
-    records = evaluations(stages, options.evaluation, config, changed(config.env, folder.config.env), seed, make_env)
-    acted = {"trained": "after training", "untrained": "before training"}[options.actor]
-    facts += [["actions", f"{options.policy}, {acted}"], ["critic", critic or "none: its value is not shown"]]
-    shown = {"title": task_of(config.env).replace("_", " "), "facts": facts, "gamma": config.env.gamma, "actor": options.actor}
-    page.write(to, {**shown, "optimum": optimum(make_env, config), **content})
-    if records:
-        from twosome.evaluation.summary import print_records
-
-        print_records(records, config.seed)
-    count = "1 episode" if options.episodes == 1 else f"{options.episodes} episodes"
-    size = f"{to.stat().st_size / 1000:,.0f} kB"
-    Console(soft_wrap=True, highlight=False).print(
-        f"[bold]{escape(str(to))}[/bold]  [dim]{count}, {size}; open it in a browser[/dim]"
-    )
+    recording = Recording(stages[options.actor == "untrained"], config.env, options.episodes, seed, options.policy == "greedy")
+    content = {
+        **{"title": task_of(config.env).replace("_", " "), "facts": _facts(folder, config, options, critic)},
+        **{"gamma": config.env.gamma, "actor": options.actor, "optimum": optimal_return(make_env, config.env.gamma)},
+        **recording.data(stages, critic is not None),
+    }
+    write(to, content)
+    if options.evaluation:  # as evaluate.py does, but the run's folder stays as it is
+        evaluation, changes = EvaluationConfig(options.evaluation, seed, False), changed(config.env, folder.config.env)
+        found = []
+        for stage in reversed(stages):
+            with stage.context():
+                found += records.evaluate(stage.agent, make_env, config.env, evaluation, stage.when, changes)
+        print_records(found, config.seed)
+    print(f"{to}: episodes of the agent; open it in a browser")
 
 
-def check_place(to: Path, is_page: Any) -> None:
-    """Raise UserError if the page would replace something that is no page."""
-    if to.is_dir() or (os.path.lexists(to) and not (to.is_file() and is_page(to))):
-        raise UserError(
-            f"to={to}: is there and is no page of this command; expected a file that is new, or such a page; name another"
-        )
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write the page, atomically. content: its data, with "title"."""
+    # In a script element nothing ends the text but "</script", so "<" must not stand there as itself.
+    data = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    filled = {"title": html.escape(content["title"]), "data": data}
+    page = re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], TEMPLATE.read_text(encoding="utf-8"))
+    write_atomic(path, page, parents=True)
 
 
-def _trained(agent: "Agent") -> "Stage":
-    from twosome.evaluation.watch.stages import Stage
-
-    return Stage("after", agent)
-
-
-def evaluations(
-    stages: "list[Stage]", episodes: int, config: DictConfig, changes: dict[str, Any], seed: int, make_env: Any
-) -> list[dict[str, Any]]:
-    """Evaluate each stage as `evaluate.py` does, the one before training first; the run's folder is not changed."""
-    from twosome.evaluation import records
-
-    found: list[dict[str, Any]] = []
-    for stage in reversed(stages) if episodes else ():
-        with stage.context():
-            evaluation = EvaluationConfig(episodes, seed, False)
-            found += records.evaluate(stage.agent, make_env, config.env, evaluation, stage.when, changes)
-    return found
+def _untrained(after: Agent, make: Callable[[], Agent]) -> Stage | None:
+    """Return the stage before training: the language model's reference, or another agent by make; None if nothing is trained."""
+    if isinstance(after, LanguageAgent):
+        return Stage("before", after, after.engine.reference)
+    if after.language_model is not None:
+        return Stage("before", after, after.language_model.reference)
+    return Stage("before", make()) if after.export_folder else None
 
 
-def load_critic(folder: RunFolder, agent: "Agent") -> str | None:
+def _load_critic(folder: RunFolder, agent: Agent) -> str | None:
     """Load the critic's weights from the run's latest checkpoint; return which one in words, or None if there is no critic.
 
     Adapters and networks are exported without their critic, so a run's folder without checkpoints has none.
     """
-    from twosome.policies.agent import LearningAgent
-
-    metrics = folder.path / "metrics.csv"
-    learned = metrics.is_file() and "value_loss" in metrics.open().readline().strip().split(",")
-    files = folder.saved_updates
-    if not (isinstance(agent, LearningAgent) and learned and files):
+    metrics, files = folder.path / "metrics.csv", folder.saved_updates
+    if not (isinstance(agent, LearningAgent) and files and metrics.is_file()):
         return None
-    import torch
-
-    mine = {id(parameter) for parameter in agent.parameter_groups().get("value", [])}
-    parameters = {name: parameter for name, parameter in agent.named_parameters() if id(parameter) in mine}
-    for file in files:
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-            with torch.no_grad():
-                for name, parameter in parameters.items():
-                    parameter.copy_(state[f"agent.{name}"])
-                for name, buffer in agent.named_buffers():  # a checkpoint holds those of value heads only
-                    buffer.copy_(state.get(f"agent.{name}", buffer))
-            return f"of update {int(file.stem.rpartition('=')[2])}"
-        except Exception as error:  # a damaged file raises errors of many classes; the older one may be whole
-            print(visible(f"note: {file}: cannot be read ({type(error).__name__}); the critic's value needs it"), file=sys.stderr)
-    return None
+    if "value_loss" not in metrics.read_text().partition("\n")[0].split(","):
+        return None
+    state = torch.load(files[0], map_location="cpu", weights_only=True)["state_dict"]
+    own = {id(parameter) for parameter in agent.parameter_groups().get("value", [])}
+    with torch.no_grad():
+        for name, parameter in agent.named_parameters():
+            if id(parameter) in own:
+                parameter.copy_(state[f"agent.{name}"])
+        for name, buffer in agent.named_buffers():  # a checkpoint holds those of value heads only
+            buffer.copy_(state.get(f"agent.{name}", buffer))
+    return f"of update {int(files[0].stem.rpartition('=')[2])}"
 
 
-def optimum(make_env: Any, config: DictConfig) -> float | None:
-    """Return the environment's optimal discounted return, or None if it is not known."""
-    from twosome.envs.optimum import optimal_return
-
-    return optimal_return(make_env, config.env.gamma)
-
-
-def about(folder: RunFolder, config: DictConfig) -> list[list[str]]:
-    """Return facts about the run, as names and values."""
-    from twosome.runs.card_parts import norm, trained_for
-
+def _facts(folder: RunFolder, config: DictConfig, options: WatchConfig, critic: str | None) -> list[list[str]]:
+    """Return facts about the run and the episodes, as names and values."""
     provenance = folder.read_json("provenance.json", {})
     steps, _ = trained_for(folder)
+    acted = {"trained": "after training", "untrained": "before training"}[options.actor]
     facts = {
         "model": provenance.get("model"),
         "method": provenance.get("method"),
-        "norm": norm(config) if provenance.get("model") else None,
+        "norm": norm_of(config) if provenance.get("model") else None,
         "trained for": f"{steps:,} decisions" if steps else None,
         "seed": str(config.seed),
+        "actions": f"{options.policy}, {acted}",
+        "critic": critic or "none: its value is not shown",
     }
     return [[name, value] for name, value in facts.items() if value]
+
+
+class Recording:
+    """Recorded episodes, as the page's JSON.
+
+    decisions: the distinct decisions of all. pictures: the distinct pictures, as data URIs. episodes: of each its goal, how it
+    ended, whether it succeeded, and its moments.
+    """
+
+    def __init__(self, stage: Stage, env: DictConfig, episodes: int, seed: int, greedy: bool) -> None:
+        """Play episodes of the environment side by side, each from its own seed, with the most probable or sampled actions."""
+        self.decisions: list[Decision] = []
+        self.pictures: list[str] = []
+        self._known: dict[Any, int] = {}
+        self._drawn: dict[Any, int] = {}
+        self._draws = can_film(parts.environment(env))
+        make_env: MakeEnv = parts.environment(env, render_mode="rgb_array" if self._draws else None)
+        generator = generators.of_stream(seed, "watch: actions")
+        seeds = seeding.stream(seed, "watch: environments").generate_state(episodes)
+        players = [Player(make_env(), env.gamma, number) for number in range(episodes)]
+        for player in players:
+            player.reset(int(seeds[player.number]))
+        titles = [title_of(player.env) for player in players]
+        courses = [[self._moment(player)] for player in players]
+        with acting(stage.agent), stage.context():
+            while running := [player for player in players if not player.ended]:
+                for player, choice, outcome, _ in act(stage.agent, running, generator, greedy):
+                    courses[player.number][-1] |= {"chosen": choice, "reward": outcome.reward}
+                    courses[player.number].append(self._moment(player))
+        self.episodes = [
+            {"title": title, "ending": ending_of(player), "success": player.episode.success, "moments": moments}
+            for title, player, moments in zip(titles, players, courses, strict=True)
+        ]
+        for player in players:
+            player.close()
+
+    def _moment(self, player: Player) -> dict[str, Any]:
+        """Return a decision in an episode, or its end.
+
+        decision: its number in `decisions`; None at the end. picture: its number in `pictures`; None if there are none. step,
+        total: primitive steps and discounted return so far. chosen, reward: of the action, if one is done.
+        """
+        place = None
+        if not player.ended:
+            decision = player.decision
+            key: Any = (decision.text, decision.obs.tobytes())
+            if decision.memory is not None:  # on which the agent's view depends, too
+                key = len(self._known)
+            if (place := self._known.setdefault(key, len(self._known))) == len(self.decisions):
+                self.decisions.append(decision)
+        picture = self._picture(player.env) if self._draws else None
+        episode = player.episode
+        moment = {"decision": place, "picture": picture, "step": episode.primitive_steps, "total": episode.discounted_return}
+        return moment | {"chosen": None, "reward": None}
+
+    def _picture(self, env: gymnasium.Env) -> int:
+        """Return the number of the environment's picture; equal ones are stored once."""
+        picture = pictures(env)[-1]
+        key = (picture.tobytes(), picture.shape)
+        if key not in self._drawn:
+            self._drawn[key] = len(self._drawn)
+            image, buffer = Image.fromarray(picture), io.BytesIO()
+            image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
+            image.quantize(COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+            self.pictures.append(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+        return self._drawn[key]
+
+    @torch.no_grad()
+    def data(self, stages: Sequence[Stage], critic: bool) -> dict[str, Any]:
+        """Return what the page shows.
+
+        stages: whose views of each decision are shown side by side; the first is after training. critic: whether the values of
+        the first stage's agent are those of a trained critic.
+        """
+        agent, seen = stages[0].agent, [views(stage, self.decisions) for stage in stages]
+        texts = pieces(agent, self.decisions, seen[0])
+        shown: list[dict[str, Any]] = []
+        for place, decision in enumerate(self.decisions):
+            own = [each[place] for each in seen]
+            entry = {"prompt": decision.prompt, "actions": list(decision.action_prompts), "views": own}
+            entry |= {"pieces": texts[place]} if texts else {}
+            if len(own) > 1:  # the total variation distance: the probability that moved between actions, 0 to 1
+                moved = sum(abs(p - q) for p, q in zip(own[0]["probs"], own[1]["probs"], strict=True))
+                entry["difference"] = round(moved / 2, 6)
+            shown.append(entry)
+        if critic and isinstance(agent, LearningAgent):
+            with acting(agent):
+                for entry, value in zip(shown, agent.values(self.decisions).tolist(), strict=True):
+                    entry["value"] = round(value, 6)
+        whens = [each.when for each in stages]
+        return {"stages": whens, "decisions": shown, "episodes": self.episodes, "pictures": self.pictures}
+
+
+@torch.no_grad()
+def views(stage: Stage, decisions: Sequence[Decision]) -> list[View]:
+    """Return an agent's views of distinct decisions."""
+    agent = stage.agent
+    with acting(agent), stage.context():
+        if not isinstance(agent, LanguageAgent) or agent.policy_head.learns:  # its actions have no words
+            rows = agent.log_policy(decisions).exp()
+            return [{"probs": _numbers(row[: len(each.action_ids)])} for row, each in zip(rows, decisions, strict=True)]
+        texts = [decision.text for decision in decisions]
+        scores = agent.engine.score(texts)
+        terms = agent.token_logprobs(scores, texts)
+        policy, logprobs = agent.policy_of(scores, terms).exp(), terms.nansum(-1)
+        normed = type(agent).policy_of is LanguageAgent.policy_of  # others do not use the norm
+        found = []
+        for row, (_, actions) in enumerate(texts):
+            own = slice(len(actions))
+            score = (scores.scores if normed else logprobs)[row, own]
+            view = {"probs": policy[row, own], "logprobs": logprobs[row, own], "scores": score}
+            tokens = [_numbers(term[~term.isnan()]) for term in terms[row, own]]
+            found.append({name: _numbers(values) for name, values in view.items()} | {"tokens": tokens})
+        return found
+
+
+def pieces(agent: Agent, decisions: Sequence[Decision], views: Sequence[View]) -> list[list[list[str]]] | None:
+    """Return each action's tokens as text, for each decision; None without words. views: of the same decisions."""
+    if not isinstance(agent, LanguageAgent) or agent.policy_head.learns:
+        return None
+    decode = agent.engine.lm.tokenizer.decode
+    found = []
+    for actions, view in zip(agent.engine.action_tokens([each.text for each in decisions]), views, strict=True):
+        texts = [[str(decode([token])) for token in ids] for ids in actions]
+        found.append([[*own, END][: len(tokens)] for own, tokens in zip(texts, view["tokens"], strict=True)])
+    return found
+
+
+def _numbers(values: torch.Tensor) -> list[float]:
+    return [round(float(value), 6) for value in values.cpu()]
