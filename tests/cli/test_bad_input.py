@@ -74,8 +74,6 @@ TOLD_EARLY = {
     "src/run.py model=hf model.path=/no/where": (),
     "src/run.py resume=src": (),
     "src/run.py env.task=tomato_soup": ("gymnasium",),
-    "src/evaluate.py run=src": (),
-    "src/probe.py prompt=hello actions=[go] model=hf model.path=/no/where": (),
     "src/benchmark.py tasks=[tomato_soup]": ("gymnasium",),
 }
 """Bad input, and which libraries that take long to import may be imported before it is told."""

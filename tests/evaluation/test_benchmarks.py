@@ -72,7 +72,7 @@ def test_suite_compares_and_writes_each_task(data, tmp_path, capsys):
         twosome.evaluate(run, *suite, *words)
     output = capsys.readouterr().out
     assert "no loss detected larger than" in output
-    assert "retention.json had the same before; nothing was added" in output
+    assert "retention.json: had the same before; nothing was added" in output
     later = json.loads((run / "retention.json").read_text())["later"]
     assert all(part["evaluated"]["suite"] == "retention" for part in later)
     kept = [(name, entry) for part in later for name, entry in part["benchmarks"].items()]

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import twosome
-from twosome.errors import UserError
 from twosome.evaluation.retention import drift as module
 from twosome.evaluation.retention.drift import DriftProbe, batches, prose, questions
 from twosome.language.config import ModelConfig
@@ -122,11 +121,9 @@ def test_windows_predict_each_token_but_the_first_once():
     assert [sorted(tokens) for tokens in predicted.values()] == [list(piece[1:]) for piece in pieces]
 
 
-def test_a_model_with_a_short_context_is_refused_before_anything_is_computed():
-    lm = model()
-    lm.model.get_base_model().config.max_position_embeddings = 20
-    with pytest.raises(UserError, match=r"expected at most 20 \(the model's context\)"):
-        DriftProbe(lm, LIMIT)
+def test_a_limit_spreads_over_all_texts():
+    assert len({question["category"] for question in questions(4)}) == 4
+    assert list(prose(2)) == list(prose())[::11]
 
 
 def test_training_goes_on_as_if_nobody_had_looked(tmp_path):

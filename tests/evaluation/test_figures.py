@@ -8,17 +8,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from PIL import Image
 
-from twosome.evaluation.figures import learning_curve, read_episodes, running_mean, window_of
+from twosome.evaluation.figures import learning_curve, read_episodes, running_mean
 from twosome.storage.folder import RunFolder
 
-CONFIG = OmegaConf.create(
-    {
-        "seed": 3,
-        "total_steps": 1000,
-        "env": {"id": "twosome/Overcooked-v0", "task": "tomato_salad"},
-        "algorithm": {"num_envs": 1},
-    }
-)
+ENV = {"id": "twosome/Overcooked-v0", "task": "tomato_salad"}
+CONFIG = OmegaConf.create({"seed": 3, "total_steps": 1000, "env": ENV, "algorithm": {"num_envs": 1}})
 ORANGE = (213, 94, 0)
 
 
@@ -34,11 +28,6 @@ def test_the_running_mean_is_that_of_the_window(episodes, window):
     assert at[-1] == steps[-1]
     for step, mean in zip(at, means, strict=True):
         assert mean == pytest.approx(values[(steps > step - window) & (steps <= step)].mean(), abs=1e-9)
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**5))
-def test_the_window_is_within_the_run(steps, episodes):
-    assert 1 <= window_of(steps, episodes) <= max(1, steps)
 
 
 @pytest.mark.parametrize("count", [0, 1, 200])

@@ -61,13 +61,6 @@ def test_the_size_is_kept_by_fewer_colours(monkeypatch):
     assert len(film.encode(noise)) < len(large)
 
 
-def test_the_chosen_actions_bar_is_as_long_as_its_probability():
-    picture = np.asarray(compose(np.zeros((50, 70, 3), np.uint8), "task", ("one", "two", "three"), (0.2, 0.5, 0.3), 1))
-    colour = tuple(int(film.CHOSEN[i : i + 2], 16) for i in (1, 3, 5))
-    longest = (picture == colour).all(axis=2).sum(axis=1).max()
-    assert longest == pytest.approx(0.5 * (film.RIGHT - film.PANEL), abs=12)
-
-
 @pytest.mark.parametrize("actions", [1, 9, 30])
 def test_any_number_of_actions_fits(actions):
     texts, shares = ("put it " * 40,) * actions, (1 / actions,) * actions

@@ -12,7 +12,6 @@ from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, Harness, load, loglikelihoods
 from twosome.evaluation.retention.drift import questions
 from twosome.language.config import ModelConfig
-from twosome.language.full import Full
 from twosome.language.layout import padded_size
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
@@ -79,24 +78,6 @@ def test_answers_agree_with_plain_log_probabilities(task, data):
         found = Harness(lm, 2048).ask(benchmark, adapter)
         wanted = expected(lm, task, adapter)
         assert {name: own.tolist() for name, own in found.items()} == wanted
-
-
-def test_a_fully_tuned_model_is_asked_with_both_of_its_weights(data, tmp_path):
-    """As before training, and as it is exported."""
-    config = ModelConfig(source="tiny_random", device="cpu")
-    tuned, base, exported = (load_language_model(config, tuning) for tuning in (Full(), None, Full()))
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        for weight in tuned.model.parameters():
-            weight.add_(0.5 * torch.randn(weight.shape, generator=generator))
-    tuned.tuning.export(tuned.model, tmp_path / "model")
-    exported.tuning.load(exported.model, tmp_path / "model")
-    asked = load(BenchmarkConfig(["hellaswag", "piqa", "mmlu"], str(data)))
-    ways = (tuned, False), (tuned, True), (tuned, False), (base, True), (exported, True)
-    answers = [[Harness(lm, 2048).ask(each, trained)["acc"].tolist() for each in asked] for lm, trained in ways]
-    assert answers[0] == answers[2] == answers[3]
-    assert answers[1] == answers[4]
-    assert answers[0] != answers[1]
 
 
 def test_mmlu_asks_each_subject_by_letters(data):

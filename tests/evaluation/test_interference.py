@@ -155,23 +155,6 @@ def test_the_best_path_is_that_of_the_best_play():
     assert (~rows.in_update & ~rows.on_best_path).sum() == 3 * ACTIONS
 
 
-def test_means_by_kind():
-    rows = pd.DataFrame(
-        [(0, "10 b", True, False, False, -1.0), (1, "10 b", False, True, True, -0.25), (2, "10 b", False, False, False, 0.75),
-         (0, "2 a", True, False, False, 0.0), (1, "2 a", False, True, False, 0.5)],
-        columns=["situation", "kind", "in_update", "on_best_path", "best_action", "log_policy_after"],
-    ).assign(log_policy_before=0.0)  # fmt: skip
-    none = {"situations": 0, "mean": None}
-    found = interference.by_kind(rows, "log_policy")
-    assert list(found) == ["2 a", "10 b"]
-    assert found["10 b"] == {
-        "in_update": {"situations": 1, "mean": -1.0}, "outside": {"situations": 2, "mean": 0.25},
-        "on_best_path": {"situations": 1, "mean": -0.25}, "best_action": {"situations": 1, "mean": -0.25}, "carried_over": -0.25,
-    }  # fmt: skip
-    assert (found["2 a"]["best_action"], found["2 a"]["carried_over"]) == (none, None)
-    assert interference.carried_over(rows, "log_policy") == pytest.approx(0.5 / 0.5)
-
-
 SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
 RUNS = {
     "twosome": f"{SMALL} retention.drift=false ppo.learning_rate=0.01",

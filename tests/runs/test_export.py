@@ -159,8 +159,6 @@ def test_the_card_says_what_the_run_measured(trained, adapter):
     assert card.data.license == "bsd-3-clause"
     assert card.data.base_model is None  # a folder here, which is no name on a hub
     sampled = [each for each in json.loads((trained / "evaluation.json").read_text()) if each["mode"] == "sampled"]
-    found = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert found == {name: sampled[-1][name] for name in ("success_rate", "return_mean")}
     for each in sampled:
         row = f"| tomato_salad | {each['when']} | 2 | {each['success_rate']:.2f} | {each['return_mean']:.4f} "
         assert row in card.text

@@ -250,9 +250,6 @@ def test_a_full_disk_where_weights_are_written(suite, disk):
     assert remount("size=100m") == 0
     words = [*OPTIONS, "tuning=full", "total_steps=32", "retention.every=0", "retention.drift=false"]
     assert suite("run", *words, f"hydra.run.dir={folder}/run")[0] == 0
-    fill(folder, 100)
-    line = error_line(*suite("export", f"run={folder}/run", "merged=true", f"to={folder}/out"), 1)
-    assert line == f"error: {folder}: No space left on device; make room there"
     shutil.rmtree(folder / "run" / "model")
     (folder / "run" / "DONE").unlink()
     fill(folder, 100)

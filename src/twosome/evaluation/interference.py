@@ -72,7 +72,7 @@ def measure(
     gamma: float,
     num_updates: int,
     seed: int,
-    config: InterferenceConfig,
+    asked: InterferenceConfig,
 ) -> tuple[pd.DataFrame, Metrics]:
     """Do an update; return a row for each situation and action (docs/methods.md lists the columns), and the update's metrics.
 
@@ -82,9 +82,9 @@ def measure(
     algorithm.check(agent)
     if agent.recurrence > 1:
         raise UserError("suite=interference: expected an agent without memory, such as that of baseline.network=null")
-    if config.critic_rollouts and (agent.joint_values or not isinstance(algorithm, PPO)):
-        asked = f"interference.critic_rollouts={config.critic_rollouts}"
-        raise UserError(f"{asked}: expected 0 without PPO, and where values learn together with the policy")
+    if asked.critic_rollouts and (agent.joint_values or not isinstance(algorithm, PPO)):
+        option = f"interference.critic_rollouts={asked.critic_rollouts}"
+        raise UserError(f"{option}: expected 0 without PPO, and where values learn together with the policy")
     envs = DecisionEnvs(make_env, algorithm.num_envs, gamma)
     start = int(seeding.stream(seed, "interference: environments").generate_state(1)[0])
     runner, generator = EnvRunner(envs, start, algorithm.alike), generators.of_stream(seed, "interference: learning")
@@ -96,7 +96,7 @@ def measure(
         agent.begin_rollout()
         return algorithm.collect(agent, runner, generator)
 
-    for _ in range(config.critic_rollouts):
+    for _ in range(asked.critic_rollouts):
         assert isinstance(algorithm, PPO)
         critic_only, rollout = algorithm.with_config(replace(algorithm.config, value_warmup_updates=1)), collect()
         agent.train()
@@ -107,7 +107,7 @@ def measure(
         raise UserError(f"suite=interference: {type(algorithm).__name__} does not learn from a rollout, as PPO does")
     path = best_path(make_env, gamma, seed)
     situations = distinct([*batch.decisions, *(decision for decision, _ in path)], agent.identify)
-    situations |= by_random_play(make_env, gamma, agent.identify, situations, config.situations, seed)
+    situations |= by_random_play(make_env, gamma, agent.identify, situations, asked.situations, seed)
     decisions = list(situations.values())
     before = log_probs(agent, decisions)
     first = algorithm.config.value_warmup_updates if isinstance(algorithm, PPO) else 0

@@ -23,7 +23,7 @@ from twosome.evaluation.records import MODES, Record
 from twosome.evaluation.retention import benchmarks, report
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe, unmeasured
-from twosome.evaluation.summary import LEGEND, print_added, print_benchmarks, print_drift, print_interference, print_records
+from twosome.evaluation.summary import print_added, print_benchmarks, print_drift, print_interference, print_records
 from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent, LearningAgent
 from twosome.policies.context import MakeEnv
@@ -68,7 +68,7 @@ def episodes(run: Finished) -> float:
     found = records.evaluate(run.agent, run.make_env, env, run.evaluation, "after", run.changes)
     kept = records.add(run.folder, found, run.evaluated)
     print_records(records.of_setting(records.read(run.folder), found[0]), run.config.seed, run.evaluated)
-    print_added(run.folder, records.FILE, records.has_new(kept, run.evaluated), LEGEND)
+    print_added(run.folder, records.FILE, records.has_new(kept, run.evaluated))
     if run.evaluation.gif:
         name = f"episode_{re.sub(r'[^A-Za-z0-9]+', '_', str(env.get('task') or env.id))}.gif"
         rgb = parts.environment(env, render_mode="rgb_array")
@@ -162,8 +162,9 @@ def interference(run: Finished) -> float:
     return float("nan") if share is None else float(share)
 
 
-Suite = Callable[[Finished], float]
-SUITES: dict[str, Suite] = {suite.__name__: suite for suite in (episodes, unseen, cross, glam, drift, retention, interference)}
+SUITES: dict[str, Callable[[Finished], float]] = {
+    suite.__name__: suite for suite in (episodes, unseen, cross, glam, drift, retention, interference)
+}
 
 
 def stages(run: Finished) -> Iterator[tuple[str, Agent]]:
@@ -203,7 +204,7 @@ def _play_settings(run: Finished, settings: list[Setting], modes: Sequence[str] 
             added |= records.has_new(kept, run.evaluated)
             print_records(kept, run.config.seed, run.evaluated)
             rates.append(float(kept[0]["success_rate"]))
-    print_added(run.folder, records.FILE, added, LEGEND)
+    print_added(run.folder, records.FILE, added)
     return rates
 
 

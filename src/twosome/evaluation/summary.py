@@ -14,9 +14,6 @@ from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
 from twosome.terminal import Console
 
-LEGEND = "new: of this evaluation; added: of one before it; the others: the run's own."
-"""The legend of `print_records` for records that are not the run's own."""
-
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
     """Print the evaluations (a table for each task and prompt), the language model's drift, and the names of the files."""
@@ -44,7 +41,10 @@ def print_line(text: str) -> None:
 
 
 def print_records(found: Sequence[Record], seed: int, evaluated: Record | None = None) -> None:
-    """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new."""
+    """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new.
+
+    Records of an earlier evaluation are called added; the others are the run's own.
+    """
 
     def row(when: str, policy: str, scores: Mapping[str, Any], spread: str = "") -> dict[str, str]:
         return {
@@ -68,15 +68,10 @@ def print_records(found: Sequence[Record], seed: int, evaluated: Record | None =
     print_table(f"{task_of(found[0] | {'id': found[0]['env']})}{wording}, seed {seed}", rows)
 
 
-def print_added(folder: RunFolder, file: str, added: bool, legend: str = "") -> None:
-    """Print whether the results were added to a file of the folder. legend: of the words in the table above."""
-    remark = f"{folder.path / file} had the same before; nothing was added to it."
-    if added:
-        remark = (
-            f"Added to {folder.path / file}; nothing in it was changed. Where the run has its own, analysis takes that one; with "
-            "--evaluations latest, the latest."
-        )
-    print_line(" ".join(filter(None, [legend, remark])))
+def print_added(folder: RunFolder, file: str, added: bool) -> None:
+    """Print whether the results were added to a file of the folder."""
+    said = "added to what was there" if added else "had the same before; nothing was added to it"
+    print_line(f"{folder.path / file}: {said}")
 
 
 def print_benchmarks(entries: Mapping[str, dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from shutil import copyfile
 from typing import Any
 
 import pandas as pd
-from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData
+from huggingface_hub import HfApi, ModelCard, ModelCardData
 from omegaconf import DictConfig
 
 from twosome import parts
@@ -50,7 +50,7 @@ CARD = """\
 
 {what} of {base}, trained by reinforcement learning with [TWOSOME](https://arxiv.org/abs/2401.14151)'s suite in the environment
 {env}, task {task}: method {method}, seed {seed}, {steps:,} decisions. A prompt describes the situation and offers actions as
-texts; the policy is the softmax over log P(action | prompt), divided by the norm `{norm}`. {about}
+texts; the policy is the softmax over log P(action | prompt), divided by the norm {norm}. {about}
 
 ## Results
 
@@ -162,26 +162,13 @@ def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, 
     """Return the model card: metadata in YAML, then Markdown. place: the folder or hub name from which the card loads it."""
     config, provenance, (steps, _) = folder.config, folder.read_json("provenance.json", {}), trained_for(folder)
     env, seq2seq, found = config.env, bool(provenance.get("encoder_decoder")), records.read(folder)
-    own = [
-        each
-        for each in records.of_setting(found, records.setting_of(env))
-        if (each["when"], each["mode"]) == ("after", "sampled")
-    ]
-    results = [
-        EvalResult("reinforcement-learning", env.id, task_of(env), name, own[0][name])
-        for name in ("success_rate", "return_mean")
-        if own
-    ]
     data = ModelCardData(
         base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(base).is_dir() else None,
-        base_model_relation="finetune" if merged else "adapter",
         library_name="transformers" if merged else "peft",
         license=license,
         language="en",
         pipeline_tag="text2text-generation" if seq2seq else "text-generation",
         tags=["reinforcement-learning", "twosome", *([] if merged else ["lora"]), str(env.id).rpartition("/")[2]],
-        model_name=Path(place).name,
-        eval_results=results or None,
     )
     auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
     return CARD.format(
@@ -192,9 +179,9 @@ def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, 
         base=_plain(base),
         env=_plain(env.id),
         method=_plain(provenance.get("method")),
-        seed=config.seed,
+        seed=_plain(config.seed),
         steps=steps,
-        norm=norm_of(config),
+        norm=_plain(norm_of(config)),
         about=about,
         results=_results(found) if found else "Not measured: the run was not evaluated.",
         loader=LOADERS[merged].format(base=json.dumps(base), place=json.dumps(place), auto=auto),
@@ -250,9 +237,7 @@ def best_documented(runs: Path) -> dict[str, tuple[RunFolder, str]]:
         found.setdefault(task, []).append((-_measurements(folder), seed, str(folder.path), folder))
     if not found:
         raise UserError(f"runs={runs}: no finished run with an adapter below it; expected the folder of a sweep or an experiment")
-    about = (
-        "Of {} finished run(s) of this task it was chosen by the number of measurements, then the lowest seed, not by its return."
-    )
+    about = "Of {} finished run(s) of this task it was chosen by the number of measurements, then by its seed."
     return {task: (min(each)[-1], about.format(len(each))) for task, each in found.items()}
 
 

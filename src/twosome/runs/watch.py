@@ -90,9 +90,9 @@ def run(asked: DictConfig) -> None:
     make_env = parts.environment(config.env)
     agent = parts.agent(config, make_env)
     folder.load(agent)
-    stages = [Stage("after", agent)]
-    if options.compare == "untrained" and (before := _untrained(agent, lambda: parts.agent(config, make_env))):
-        stages.append(before)
+    stages, model = [Stage("after", agent)], agent.language_model
+    if options.compare == "untrained" and (model or agent.export_folder):
+        stages.append(Stage("before", agent, model.reference) if model else Stage("before", parts.agent(config, make_env)))
     if options.actor == "untrained" and len(stages) == 1:
         raise UserError("actor=untrained: expected a run that trained something, and compare=untrained")
     critic = _load_critic(folder, agent)
@@ -121,15 +121,6 @@ def write(path: Path, content: dict[str, Any]) -> None:
     filled = {"title": html.escape(content["title"]), "data": data}
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], TEMPLATE.read_text(encoding="utf-8"))
     write_atomic(path, page, parents=True)
-
-
-def _untrained(after: Agent, make: Callable[[], Agent]) -> Stage | None:
-    """Return the stage before training: the language model's reference, or another agent by make; None if nothing is trained."""
-    if isinstance(after, LanguageAgent):
-        return Stage("before", after, after.engine.reference)
-    if after.language_model is not None:
-        return Stage("before", after, after.language_model.reference)
-    return Stage("before", make()) if after.export_folder else None
 
 
 def _load_critic(folder: RunFolder, agent: Agent) -> str | None:
