@@ -18,8 +18,8 @@ from manual.svg import BLUE, GREEN, GREY, INK, ORANGE, PALE, Drawing
 from twosome.files import write_atomic
 
 if TYPE_CHECKING:
+    from twosome.experiment.probe import Probe
     from twosome.language.scorer import Scorer
-    from twosome.runs.probe import Probe
 
 FOLDER = Path(__file__).parents[1] / "docs" / "concepts"
 NORMS = ("none", "token", "word")
@@ -45,7 +45,7 @@ def scorers(model: str = "smollm2_135m") -> "dict[str, Scorer]":
 
 def decision(scorer: "Scorer") -> Drawing:
     """Draw the first decision of tomato salad: the kitchen, the prompt, the actions with their probabilities."""
-    from twosome.runs.probe import probe
+    from twosome.experiment.probe import probe
 
     env = twosome.make_env("overcooked", render_mode="rgb_array", task="tomato_salad")
     _, info = env.reset(seed=0)
@@ -83,7 +83,7 @@ def decision(scorer: "Scorer") -> Drawing:
 
 def norms(by_norm: "dict[str, Scorer]") -> Drawing:
     """Draw the scores and the policies that each norm makes of the same log-probabilities."""
-    from twosome.runs.probe import probe
+    from twosome.experiment.probe import probe
 
     env = twosome.make_env("overcooked", task="tomato_salad", prompt="explicit")  # some of whose words are several tokens
     _, info = env.reset(seed=0)

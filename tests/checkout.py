@@ -57,7 +57,12 @@ def environment() -> dict[str, str]:
 
 
 def run(
-    folder: Path, commands: list[list[str]], timeout: float = 500, python: str = sys.executable, apart: bool = False, **variables: str
+    folder: Path,
+    commands: list[list[str]],
+    timeout: float = 500,
+    python: str = sys.executable,
+    apart: bool = False,
+    **variables: str,
 ) -> list[Finished]:
     """Run scripts one after the other in a folder; each command is a script of the suite and its arguments.
 

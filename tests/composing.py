@@ -11,13 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.utils import get_object
 from omegaconf import OmegaConf
+from twosome.cli.entry import CONFIGS
 
 from hydra_plugins.grid_sweeper import listed
-from twosome import parts
-from twosome.cli.entry import CONFIGS
+from twosome import build
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
+from twosome.experiment.trust import check_places
 from twosome.language.loading import ModelConfig
-from twosome.runs.trust import check_places
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml") if path.parent.name != "bases")
 FILES += [Path("experiment") / path.name for path in sorted((ROOT / "experiments").glob("*.yaml"))]
@@ -68,12 +68,12 @@ def check(config) -> None:
     OmegaConf.resolve(config)
     assert all(map(get_object, targets(OmegaConf.to_container(config))))
     check_places(config)
-    parts.algorithm(config)
+    build.algorithm(config)
     typed(EvaluationConfig, config.evaluation, "evaluation")
     typed(RetentionConfig, config.retention, "retention")
     typed(RunConfig, OmegaConf.masked_copy(config, [field.name for field in dataclasses.fields(RunConfig)]), "")
     typed(ModelConfig, config.model, "model")
-    assert callable(parts.normalization(config.norm))
+    assert callable(build.build(config.norm))
 
 
 @cache

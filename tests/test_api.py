@@ -1,7 +1,9 @@
-"""The public API: its names, its script in examples/, and that its functions do what the commands do."""
+"""The public API: its names, its scripts in examples/, and that its functions do what the commands do."""
 
 import ast
+import io
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -198,6 +200,21 @@ def test_faults_are_what_they_are_in_python(raised, expected, monkeypatch, tmp_p
     with pytest.raises(expected):
         twosome.run(folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_person_plays_beside_the_agent(trained, monkeypatch, capsys):
+    script = ROOT / "examples" / "play.py"
+    assert len(script.read_text().splitlines()) <= 60
+    monkeypatch.setattr(sys, "argv", [str(script), str(trained.folder), "env.kwargs.max_primitive_steps=3"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("walk\n0\n" + "1\n" * 3))
+    runpy.run_path(str(script), run_name="__main__")
+    output = capsys.readouterr().out
+    assert output.count("expected a number from 1 to ") == 2
+    decisions = [re.findall(r"^ *\d+ +([\d.]+)%  \w", part, re.MULTILINE) for part in output.split(" ...\n")[1:]]
+    assert decisions
+    assert all(sum(map(float, shares)) == pytest.approx(100, abs=1) for shares in decisions)
+    assert output.count("reward ") == len(decisions)
+    assert re.search(r"\nno success; sum of rewards [+-]\d\.\d{3}\n$", output)
 
 
 def test_the_example_runs(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from twosome import parts
+from twosome import build
 from twosome.config import typed
 from twosome.errors import UserError
 
@@ -32,7 +32,7 @@ def test_entry_composes(entry):
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "env").glob("*.yaml")), ids=lambda path: path.stem)
 def test_environment_is_made(path):
-    env = parts.environment(compose(f"env={path.stem}").env)()
+    env = build.environment(compose(f"env={path.stem}").env)()
     _, info = env.reset(seed=0)
     assert len(info["action_ids"]) == len(info["action_prompts"]) > 0
     env.close()
@@ -60,7 +60,7 @@ def test_variants_of_ppo_have_their_own_rollouts(algorithm):
 )
 def test_an_algorithm_refuses_values_in_one_line(words, said):
     with pytest.raises(UserError) as raised:
-        parts.algorithm(compose(*words.split()))
+        build.algorithm(compose(*words.split()))
     assert str(raised.value).startswith(said)
 
 

@@ -24,7 +24,6 @@ SMALL = {
     "env.kwargs.max_primitive_steps=10 evaluation.gif=false",
     "src/evaluate.py": "episodes=2",
     "src/probe.py": "model=tiny_random",
-    "src/play.py": "model=tiny_random",
     "src/watch.py": "episodes=1",
 }
 EVERY = [command for page in PAGES for command in commands(page)]
@@ -41,8 +40,6 @@ def small(command: str) -> list[str]:
     if f"resume={EXAMPLE}" in words:
         return words
     sizes = SMALL.get(words[0], "").split()
-    if words[0] == "src/play.py" and any(word.startswith("run=") for word in words):  # the run has its own model
-        sizes = []
     if "hydra/sweeper=optuna" in words:
         sizes += ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_startup_trials=1"]
     if "env=babyai_text" in words:  # its episodes' length is its task's

@@ -22,7 +22,6 @@ COMMANDS = {
     "probe": "twosome-probe prompt=hello actions=[one,two] format=json model=tiny_random",
     "export": "twosome-export run=trained to=exported",
     "watch": "twosome-watch run=exported episodes=1",
-    "play": "twosome-play run=exported",
     "launcher": "twosome-run -m hydra/launcher=slurm",
     "where": "twosome-where",
 }
@@ -93,11 +92,11 @@ def test_it_holds_the_code_the_configuration_and_nothing_else(wheel):
     assert expected | {"twosome/py.typed"} <= names
     data = names - expected - {"twosome/py.typed"}
     folders = ("twosome/envs/babyai_text/", "twosome/envs/virtualhome/", "twosome/evaluation/retention/data/",
-               "twosome/evaluation/watch/page.")  # fmt: skip
+               "twosome/runs/watch.html")  # fmt: skip
     assert {name for name in data if not name.startswith(folders)} == set()
     assert {"twosome/envs/virtualhome/scene.yaml", "twosome/evaluation/retention/data/questions.jsonl"} <= data
     assert "twosome/envs/babyai_text/wordings.yaml" in data
-    assert {f"twosome/evaluation/watch/page.{kind}" for kind in ("html", "css", "js")} <= data
+    assert "twosome/runs/watch.html" in data
 
 
 def test_its_commands_run_its_own_code(ended, installed):
@@ -105,7 +104,7 @@ def test_its_commands_run_its_own_code(ended, installed):
     assert all(Path(file).is_relative_to(installed.parent / "lib") for file in ended["where"].output.split())
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "probe", "export", "watch", "play"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "probe", "export", "watch"])
 def test_its_commands_work(ended, command):
     assert ended[command].code == 0, ended[command].output
 

@@ -63,7 +63,7 @@ def evaluate(config: DictConfig) -> float:
 @command
 def watch(config: DictConfig) -> None:
     """Write a page on which a trained agent can be watched."""
-    from twosome.runs.watch import run as watch_run
+    from twosome.experiment.watch import run as watch_run
 
     watch_run(config)
 
@@ -71,7 +71,7 @@ def watch(config: DictConfig) -> None:
 @command
 def export(config: DictConfig) -> None:
     """Write what a run learned as a folder for others."""
-    from twosome.runs.export import run as export_run
+    from twosome.experiment.export import run as export_run
 
     export_run(config)
 
@@ -79,6 +79,6 @@ def export(config: DictConfig) -> None:
 @command
 def probe(config: DictConfig) -> None:
     """Print how a language model scores one decision."""
-    from twosome.runs.probe import run as probe_run
+    from twosome.experiment.probe import run as probe_run
 
     probe_run(config)

@@ -6,7 +6,7 @@ from typing import Any
 TARGETS = {
     "twosome.policies.bounds.random": "twosome.policies.random.build",
     "twosome.policies.bounds.optimal": "twosome.policies.optimal.build",
-    "twosome.language.lora.Lora": "twosome.language.tuning.Lora",
+    "twosome.language.tuning.Lora": "twosome.language.tuning.Lora",
     "twosome.language.full.Full": "twosome.language.tuning.Full",
     "twosome.policies.success.value": "twosome.policies.learned_affordance.value",
 }

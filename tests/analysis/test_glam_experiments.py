@@ -15,13 +15,13 @@ from composing import EXPERIMENTS, PROFILES, compose, grids
 from dvc.repo import Repo
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from twosome.runs.experiments import combinations
 
 from twosome.errors import UserError
+from twosome.experiment.resume import fingerprint
 from twosome.report.data import collection
 from twosome.report.data.run import ABLATION, BEGAN, Run
 from twosome.report.statistics import ablations
-from twosome.runs.experiments import combinations
-from twosome.experiment.resume import fingerprint
 
 GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam") and "run.py -m" in path.read_text()]
 ABLATIONS = {each.name: each for each in ablations.read(ROOT / "analysis" / "ablations.yaml") if each.name in GLAM}

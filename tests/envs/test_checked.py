@@ -8,7 +8,7 @@ import gymnasium
 import pytest
 from omegaconf import OmegaConf
 
-from twosome import parts
+from twosome import build
 from twosome.decision import Decision
 from twosome.envs.contract import KEYS
 from twosome.envs.vector import DecisionEnvs
@@ -103,7 +103,7 @@ def config(fault, **kwargs):
 
 
 def maker(fault):
-    return parts.environment(config(fault))
+    return build.environment(config(fault))
 
 
 def alone(make_env):
@@ -157,14 +157,14 @@ def test_spaces_are_looked_at_before_anything_is_done(fault):
 
 @pytest.mark.parametrize("fault", AT_RESET)
 def test_the_first_decision_is_looked_at_before_anything_is_done(fault):
-    said = line(UserError, parts.environment, config(fault, at=0))
+    said = line(UserError, build.environment, config(fault, at=0))
     assert said == f"env.id=tests/Fragile-v0: {AT_RESET[fault]} (see CONTRIBUTING.md); before the first action"
 
 
 @pytest.mark.parametrize("fault", RAISED)
 @pytest.mark.parametrize(("at", "where"), [(-1, "with {'fault': '%s', 'at': -1}: it "), (0, ": its reset() ")])
 def test_an_environment_that_cannot_be_made_or_begun(fault, at, where):
-    said = line(UserError, parts.environment, config(fault, at=at))
+    said = line(UserError, build.environment, config(fault, at=at))
     assert said.startswith("env.id=tests/Fragile-v0")
     assert f"{where % fault if at else where}{RAISED[fault]} at fragile.py:" in said
     assert "HYDRA_FULL_ERROR=1 shows the traceback" in said
@@ -173,7 +173,7 @@ def test_an_environment_that_cannot_be_made_or_begun(fault, at, where):
 def test_an_environment_that_takes_no_render_mode(monkeypatch):
     spec = gymnasium.envs.registration.EnvSpec("tests/Blind-v0", lambda: fragile.Fragile())
     monkeypatch.setitem(gymnasium.registry, spec.id, spec)
-    said = line(UserError, parts.environment, OmegaConf.create({"id": spec.id}))
+    said = line(UserError, build.environment, OmegaConf.create({"id": spec.id}))
     assert "got an unexpected keyword argument 'render_mode'" in said
     assert "expected an environment that can be made so (see CONTRIBUTING.md)" in said
 
@@ -181,7 +181,7 @@ def test_an_environment_that_takes_no_render_mode(monkeypatch):
 @pytest.mark.parametrize("at", [-1, 0, 3])
 def test_ctrl_c_is_not_the_environments(at):
     with pytest.raises(KeyboardInterrupt):
-        alone(parts.environment(config("interrupt", at=at)))
+        alone(build.environment(config("interrupt", at=at)))
 
 
 def test_what_a_signals_handler_raises_is_not_the_environments(monkeypatch):
@@ -241,9 +241,9 @@ def test_words_that_change_in_a_list_are_looked_at_again(monkeypatch):
 
 @pytest.mark.parametrize("kwargs", [{}, {"kwargs": None}])
 def test_an_environment_without_options(kwargs):
-    assert parts.environment(OmegaConf.create({"id": "tests/Fragile-v0", **kwargs}))().unwrapped.kind == ""
+    assert build.environment(OmegaConf.create({"id": "tests/Fragile-v0", **kwargs}))().unwrapped.kind == ""
 
 
 def test_options_that_are_none():
-    said = line(UserError, parts.environment, OmegaConf.create({"id": "tests/Fragile-v0", "kwargs": "fast"}))
+    said = line(UserError, build.environment, OmegaConf.create({"id": "tests/Fragile-v0", "kwargs": "fast"}))
     assert said == "env.kwargs=fast: expected the environment's options, as in env.kwargs.<option>=..."

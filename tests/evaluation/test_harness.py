@@ -7,15 +7,14 @@ import pytest
 import torch
 from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
 from test_drift import disturb, model, plain_log_probs
+from twosome.language.layout import padded_size
 
 from twosome.errors import UserError
-from twosome.evaluation.retention import texts
-from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, load, quiet
-from twosome.evaluation.retention.harness import Harness, loglikelihoods
+from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, Harness, load, loglikelihoods
+from twosome.evaluation.retention.drift import questions
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tiny import ARCHITECTURES
-from twosome.language.tree import padded_size
-from twosome.language.tuning import Full, Lora
+from twosome.language.tuning import Lora
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,7 @@ def hflm(lm, **options):
     """lm-eval's own model around the same weights."""
     from lm_eval.models.huggingface import HFLM
 
-    with quiet():
-        return HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, **options)
+    return HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, **options)
 
 
 def instances(kind, arguments):
@@ -81,24 +79,6 @@ def test_answers_agree_with_plain_log_probabilities(task, data):
         assert {name: own.tolist() for name, own in found.items()} == wanted
 
 
-def test_a_fully_tuned_model_is_asked_with_both_of_its_weights(data, tmp_path):
-    """As before training, and as it is exported."""
-    config = ModelConfig(source="tiny_random", device="cpu")
-    tuned, base, exported = (load_language_model(config, tuning) for tuning in (Full(), None, Full()))
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(0)
-        for weight in tuned.model.parameters():
-            weight.add_(0.5 * torch.randn(weight.shape, generator=generator))
-    tuned.tuning.export(tuned.model, tmp_path / "model")
-    exported.tuning.load(exported.model, tmp_path / "model")
-    asked = load(BenchmarkConfig(["hellaswag", "piqa", "mmlu"], str(data)))
-    ways = (tuned, False), (tuned, True), (tuned, False), (base, True), (exported, True)
-    answers = [[Harness(lm, 2048).ask(each, trained)["acc"].tolist() for each in asked] for lm, trained in ways]
-    assert answers[0] == answers[2] == answers[3]
-    assert answers[1] == answers[4]
-    assert answers[0] != answers[1]
-
-
 def test_mmlu_asks_each_subject_by_letters(data):
     lm = model()
     (benchmark,) = load(BenchmarkConfig(["mmlu"], str(data)))
@@ -114,34 +94,6 @@ def test_mmlu_asks_each_subject_by_letters(data):
             wanted.append(np.argmax(scores) == item["answer"])
     found = Harness(lm, 2048).ask(benchmark, trained=True)
     assert {name: own.tolist() for name, own in found.items()} == {"acc": wanted}
-
-
-def test_accuracies_are_those_of_lm_evals_own_evaluation(data):
-    """lm-eval's simple_evaluate with its own HFLM, on the same files by its own loader."""
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
-
-    lm, tasks = model(), ["arc_challenge", "piqa"]
-    asked = load(BenchmarkConfig(tasks, str(data)))
-    with quiet():
-        import lm_eval.tasks as package
-
-        folders = [f"{next(iter(package.__path__))}/{name}" for name in ("arc", "piqa")]
-        manager = TaskManager(include_defaults=False, include_path=folders)
-        files = [
-            {"task": name, "dataset_path": "json", "dataset_name": None, "training_split": None, "validation_split": None,
-             "test_split": "test", "dataset_kwargs": {"data_files": {"test": str(data / f"{name}.jsonl")}}}
-            for name in tasks
-        ]  # fmt: skip
-        group = manager.load({"group": "files", "task": files})["tasks"]
-        theirs = simple_evaluate(
-            model=HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=3),
-            tasks=list(group.values()), task_manager=manager, bootstrap_iters=0,
-        )["results"]  # fmt: skip
-    for benchmark in asked:
-        for metric, right in Harness(lm, 2048).ask(benchmark, trained=True).items():
-            assert right.mean() == pytest.approx(theirs[benchmark.name][f"{metric},none"])
 
 
 CONTEXTS = ["Question: what is in the kitchen?\nAnswer:", "To serve the dish you should first ", "Next, " * 30, ""]
@@ -180,46 +132,16 @@ def test_what_several_items_begin_with_is_computed_once():
     assert scorer.tokens_computed == padded_size(300 + 3 * (1 + 1 + 2))  # an item's token, the 9, and the two ends
 
 
-@pytest.mark.parametrize(("answer", "tokens"), [("", "0"), (" go" * 50, "150")])
-def test_an_answer_that_hflm_cannot_score_is_one_line(answer, tokens):
-    harness = Harness(model(), 64)
-    harness.hflm._max_length = 40
-    requests = instances("loglikelihood", [("Next, you should", " stop"), ("Next, you should", answer)])
-    with pytest.raises(UserError, match=rf"^retention.tasks: an answer '.*' has {tokens} tokens, expected 1 to 40 \(") as error:
-        harness.hflm.loglikelihood(requests, disable_tqdm=True)
-    assert "\n" not in str(error.value)
-    assert harness.engine.tokens_computed == 0
-
-
-def test_whole_texts_agree_with_hflm():
-    lm = model()
-    requests = instances("loglikelihood_rolling", [("Take the bowl. " * 9,), ("Walk to the living room.",)])
-    found, wanted = (one.loglikelihood_rolling(requests, disable_tqdm=True) for one in (Harness(lm, 64).hflm, hflm(lm)))
-    assert found == pytest.approx(wanted, abs=2e-4, rel=0)
-
-
-def test_texts_are_generated_by_hflm_and_a_note_says_so(capsys):
-    lm = model()
-    until = {"until": ["."], "max_gen_toks": 6, "do_sample": False}
-    requests = instances("generate_until", [("Next, you should", dict(until)), ("Take the", dict(until))])
-    found, wanted = (one.generate_until(requests, disable_tqdm=True) for one in (Harness(lm, 64).hflm, hflm(lm)))
-    assert found == wanted
-    assert any(found)
-    assert "note: 2 texts are generated by lm-eval's HFLM, 8 at a time and without token trees" in capsys.readouterr().err
-
-
 def test_a_task_of_perplexity_is_refused():
+    from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
-    with quiet():
-        from datasets import Dataset
-
-        rows = Dataset.from_list([{"text": "Take the bowl."}])
-        config = {"task": "prose", "custom_dataset": lambda **_: {"test": rows}, "test_split": "test",
-                  "output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}"}  # fmt: skip
-        task = ConfigurableTask(config=config)
-    with pytest.raises(UserError, match=r"^retention.tasks=prose: expected a task whose answers are right or wrong"):
-        Benchmark.of("prose", {"prose": task}, None)
+    rows = Dataset.from_list([{"text": "Take the bowl."}])
+    config = {"task": "prose", "custom_dataset": lambda **_: {"test": rows}, "test_split": "test",
+              "output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}"}  # fmt: skip
+    benchmark = Benchmark.of("prose", {"prose": ConfigurableTask(config=config)}, None)
+    with pytest.raises(UserError, match="prose: expected a task with a metric that is 0 or 1 for each item"):
+        Harness(model(), 64).ask(benchmark, trained=True)
 
 
 @pytest.mark.slow
@@ -244,6 +166,6 @@ def test_default_model_agrees_with_hflm(data):
             harness.hflm = engine
             found = harness.ask(benchmark, adapter)
             assert {name: own.tolist() for name, own in found.items()} == {name: own.tolist() for name, own in wanted.items()}
-    pairs = [(question.prompt, f" {option}") for question in texts.questions(40) for option in question.options]
+    pairs = [(f"Question: {each['question']}\nAnswer:", f" {option}") for each in questions(40) for option in each["options"]]
     harness.hflm.loglikelihood(instances("loglikelihood", pairs), disable_tqdm=True)
     assert len(compared) == 9

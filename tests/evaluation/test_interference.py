@@ -1,6 +1,9 @@
-"""The probe of interference: what is measured, and in which situations."""
+"""suite=interference: what is measured, in which situations, and the files of a run."""
 
 import functools
+import hashlib
+import json
+import shutil
 from collections import defaultdict
 
 import gymnasium
@@ -8,18 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from checkout import tables
+from evaluation_tools import composed
 from torch import nn
+from twosome.runs import evaluate
 
-import twosome.envs  # noqa: F401  (registers the environments)
-from twosome.algorithms.algorithm import Algorithm
+import twosome
+import twosome.envs  # registers the environments
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.ppo import PPO
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
 from twosome.errors import UserError
-from twosome.evaluation.interference import summary
-from twosome.evaluation.interference.config import InterferenceConfig
-from twosome.evaluation.interference.probe import Probe
+from twosome.evaluation import interference
+from twosome.evaluation.interference import InterferenceConfig
 from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
@@ -33,57 +38,12 @@ ACTIONS = int(KITCHEN().action_space.n)
 CONFIG = PPOConfig(2, 8, 2, 1, 1, 1, 1, 1e-2, 1e-2, target_kl=None)
 
 
-class Line(gymnasium.Env):
-    """Ten places in a row; it is not Searchable and names no actions."""
-
-    observation_space = gymnasium.spaces.Box(0, 10, (1,), dtype=np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.place = 0
-        return self._obs(), self._info(0)
-
-    def step(self, action):
-        self.place += 1
-        return self._obs(), float(action), self.place == 10, False, self._info(1)
-
-    def _obs(self):
-        return np.array([self.place], dtype=np.float32)
-
-    def _info(self, duration):
-        words = {"prompt": f"place {self.place}", "action_ids": (0, 1), "action_prompts": ("wait", "go")}
-        return {**words, "duration": duration, "primitive_steps": self.place, "success": self.place == 10}
-
-
 class Recording(PPO):
     """PPO that remembers its last rollout."""
 
     def collect(self, *rest):
         self.batch = super().collect(*rest)
         return self.batch
-
-
-class Still(Recording):
-    """Changes nothing."""
-
-    def update(self, *rest):
-        return {}
-
-
-class Other(Algorithm):
-    """Not PPO; its rollout is no Batch."""
-
-    num_envs, batch_size = 1, 1
-
-    def optimizers(self, agent):
-        return []
-
-    def collect(self, agent, runner, generator):
-        return 0
-
-    def update(self, *rest):
-        return {}
 
 
 class Tabular(LearningAgent):
@@ -112,15 +72,14 @@ class Tabular(LearningAgent):
         return {"policy": [self.logits], "value": [self.critic]}
 
 
-def language_agent(head=None):
+def language_agent():
     language = load_language_model(ModelConfig(source="tiny_random", device="cpu"), Lora())
-    value_head = head or Frozen(hidden_sizes=[16])
-    return LanguageAgent(Scorer(language, norms.word), value_head, torch.Generator().manual_seed(1))
+    return LanguageAgent(Scorer(language, norms.word), Frozen(hidden_sizes=[16]), torch.Generator().manual_seed(1))
 
 
-def probe(agent, algorithm, make_env=KITCHEN, seed=5, **options):
+def measured(agent, algorithm, make_env=KITCHEN, seed=5, **options):
     given = InterferenceConfig(**{"critic_rollouts": 0, "situations": 20, **options})
-    return Probe(agent, algorithm, make_env, 0.99, 4, seed, given)
+    return interference.measure(agent, algorithm, make_env, 0.99, 4, seed, given)
 
 
 def decisions(rows):
@@ -132,20 +91,20 @@ def decisions(rows):
 
 def test_the_numbers_are_the_agents_own_before_and_after():
     made, unchanged = language_agent(), language_agent()
-    rows, _ = probe(made, PPO(CONFIG)).measure()
+    rows, _ = measured(made, PPO(CONFIG))
     each = list(decisions(rows))
     for agent, name in ((unchanged, "before"), (made, "after")):
         policy, scores = agent.log_policy(each), agent.engine.score([decision.text for decision in each]).logprobs.detach()
         assert rows[f"log_policy_{name}"].to_numpy() == pytest.approx(policy.flatten().numpy(), abs=1e-5)
         assert rows[f"log_prob_{name}"].to_numpy() == pytest.approx(scores.flatten().numpy(), abs=1e-4)
-    for measure in summary.MEASURES:
-        assert summary.changes(rows, measure).abs().min() > 0
+    for measure in interference.MEASURES:
+        assert interference.changes(rows, measure).abs().min() > 0
 
 
 def test_samples_and_advantages_are_the_rollouts():
     algorithm = Recording(CONFIG)
     agent = Tabular(ACTIONS)
-    rows, metrics = probe(agent, algorithm, critic_rollouts=3).measure()
+    rows, metrics = measured(agent, algorithm, critic_rollouts=3)
     batch, taken = algorithm.batch, defaultdict(list)
     assert agent.critic.any()
     assert rows.log_policy_before.to_numpy() == pytest.approx(-np.log(ACTIONS))  # of the warm-up, the critic alone learned
@@ -164,25 +123,18 @@ def test_samples_and_advantages_are_the_rollouts():
 
 
 def test_where_nothing_is_shared_nothing_changes_outside():
-    rows, _ = probe(Tabular(ACTIONS), PPO(CONFIG)).measure()
-    changed = summary.changes(rows, "log_policy")
+    rows, _ = measured(Tabular(ACTIONS), PPO(CONFIG))
+    changed = interference.changes(rows, "log_policy")
     assert (changed[~rows.in_update] == 0).all()
     assert changed[rows.in_update].abs().min() > 0
-    assert summary.carried_over(rows, "log_policy") == 0
+    assert interference.carried_over(rows, "log_policy") == 0
     assert rows.log_prob_before.isna().all()
-    assert summary.measured(rows) == ["log_policy"]
-
-
-def test_what_changes_nothing_is_measured_as_nothing():
-    rows, _ = probe(language_agent(), Still(CONFIG)).measure()
-    for measure in summary.MEASURES:
-        assert (summary.changes(rows, measure) == 0).all()
-        assert summary.carried_over(rows, measure) is None
+    assert interference.measures_of(rows) == ["log_policy"]
 
 
 def test_the_first_update_of_the_policy_is_the_one_that_is_measured():
     waits = PPOConfig(**vars(CONFIG) | {"value_warmup_updates": 2})
-    _, metrics = probe(Tabular(ACTIONS), PPO(waits)).measure()
+    _, metrics = measured(Tabular(ACTIONS), PPO(waits))
     assert metrics["policy_steps"] == 2
     assert metrics["policy_lr"] == pytest.approx(1e-2 * (1 - 2 / 4))
 
@@ -190,7 +142,7 @@ def test_the_first_update_of_the_policy_is_the_one_that_is_measured():
 def test_the_best_path_is_that_of_the_best_play():
     env = KITCHEN()
     best = best_play(env, 0.99).actions
-    rows, _ = probe(Tabular(ACTIONS), PPO(CONFIG), situations=3).measure()
+    rows, _ = measured(Tabular(ACTIONS), PPO(CONFIG), situations=3)
     names, (_, info) = env.unwrapped.action_names, env.reset()
     steps = []
     for action in best:
@@ -202,50 +154,89 @@ def test_the_best_path_is_that_of_the_best_play():
     assert (~rows.in_update & ~rows.on_best_path).sum() == 3 * ACTIONS
 
 
-@pytest.mark.parametrize("limit", [0, 2])
-def test_an_environment_without_a_best_play_or_names(limit):
-    rows, _ = probe(Tabular(2), PPO(CONFIG), Line, situations=limit).measure()
-    assert not rows.on_best_path.any()
-    assert set(rows.kind) == {"0", "1"}
-    assert summary.situations(rows) == {"in_update": 8, "outside": limit, "on_best_path": 0}
+SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
+RUNS = {
+    "twosome": f"{SMALL} retention.drift=false ppo.learning_rate=0.01",
+    "ppo": f"{SMALL} baseline=ppo env=virtualhome env.task=food_preparation",
+    "grpo": f"{SMALL} algorithm=grpo retention.drift=false",
+    "random": "baseline=random evaluation.gif=false evaluation.episodes=1",
+}
+FILES = (interference.FILE, interference.TABLE, interference.FIGURE)
 
 
-def test_means_by_kind():
-    rows = pd.DataFrame(
-        [(0, "10 b", True, False, False, -1.0), (1, "10 b", False, True, True, -0.25), (2, "10 b", False, False, False, 0.75),
-         (0, "2 a", True, False, False, 0.0), (1, "2 a", False, True, False, 0.5)],
-        columns=["situation", "kind", "in_update", "on_best_path", "best_action", "log_policy_after"],
-    ).assign(log_policy_before=0.0)  # fmt: skip
-    none = {"situations": 0, "mean": None}
-    found = summary.by_kind(rows, "log_policy")
-    assert list(found) == ["2 a", "10 b"]
-    assert found["10 b"] == {
-        "in_update": {"situations": 1, "mean": -1.0}, "outside": {"situations": 2, "mean": 0.25},
-        "on_best_path": {"situations": 1, "mean": -0.25}, "best_action": {"situations": 1, "mean": -0.25}, "carried_over": -0.25,
-    }  # fmt: skip
-    assert (found["2 a"]["best_action"], found["2 a"]["carried_over"]) == (none, None)
-    assert summary.carried_over(rows, "log_policy") == pytest.approx(0.5 / 0.5)
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The folders of finished runs, by name."""
+    place = tmp_path_factory.mktemp("interference")
+    return {name: twosome.run(*words.split(), folder=place / name).folder for name, words in RUNS.items()}
 
 
-def joint():
-    head = Frozen(hidden_sizes=[16])
-    head.joint = True
-    return language_agent(head)
+def asked(folder, *words):
+    options = (f"run={folder}", "suite=interference", "interference.critic_rollouts=1", "interference.situations=6")
+    return evaluate.run(composed("evaluate", *options, *words))
+
+
+def content(folder):
+    """The bytes of the files in a folder, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["twosome", "ppo"])
+def test_the_files_of_a_run(name, folders, tmp_path, capsys):
+    folder = shutil.copytree(folders[name], tmp_path / name)
+    share = asked(folder)
+    assert {file: text for file, text in content(folder).items() if file not in FILES} == content(folders[name])
+    rows, found = pd.read_csv(folder / "interference.csv"), json.loads((folder / "interference.json").read_text())
+    assert list(rows) == tables("docs/methods.md", "### Columns of interference.csv")
+    assert rows.log_prob_after.isna().all() == (name == "ppo")
+    assert found["settings"] | {"when": "before", "critic_rollouts": 1, "seed": 1000, "samples": 16} == found["settings"]
+    assert found["table_sha256"] == hashlib.sha256((folder / "interference.csv").read_bytes()).hexdigest()
+    assert (set(found["evaluated"]), found["evaluated"]["suite"]) == ({"at", "by", "suite", "trust"}, "interference")
+    measure = interference.measures_of(rows)[0]
+    assert share == found["carried_over"][measure] == pytest.approx(interference.carried_over(rows, measure), rel=1e-5)
+    output = capsys.readouterr().out
+    for kind, entry in found["changes"][measure].items():
+        inside = rows[(rows.kind == kind) & rows.in_update]
+        assert entry["in_update"]["situations"] == len(inside)
+        if len(inside):
+            assert f"{interference.changes(inside, measure).mean():+.3f}" in output
+
+
+def test_the_same_seed_writes_the_same_bytes_and_keeps_the_stamp(folders, tmp_path):
+    folder = shutil.copytree(folders["twosome"], tmp_path / "run")
+    asked(folder)
+    file = folder / "interference.json"
+    file.write_text(file.read_text().replace('"at": "2', '"at": "1'))  # a thousand years ago
+    first = content(folder)
+    asked(folder)
+    assert content(folder) == first
+    asked(folder, "seed=7")
+    assert {name for name, text in content(folder).items() if text != first[name]} == set(FILES)
+
+
+def test_the_trained_agent_is_measured_where_it_is_asked_for(folders, tmp_path):
+    folder = shutil.copytree(folders["ppo"], tmp_path / "run")
+    asked(folder, "interference.when=after")
+    rows = pd.read_csv(folder / "interference.csv")
+    found = evaluate.finished(composed("evaluate", f"run={folder}"))
+    start = Decision.from_step(*found.make_env().reset(seed=0))
+    own = rows[rows.prompt == start.prompt]
+    before = own[own.situation == own.situation.iloc[0]].log_policy_before.to_numpy()
+    untrained = found.agent.log_policy([start])[0].numpy()
+    found.folder.load(found.agent)
+    assert before == pytest.approx(found.agent.log_policy([start])[0].numpy(), abs=1e-6)
+    assert abs(before - untrained).max() > 1e-4
 
 
 @pytest.mark.parametrize(
-    ("agent", "algorithm", "rollouts", "said"),
+    ("name", "words", "said"),
     [
-        (lambda: Tabular(ACTIONS), Other(), 1, "interference.critic_rollouts=1: expected 0 with Other, since only PPO"),
-        (
-            lambda: Tabular(ACTIONS),
-            Other(),
-            0,
-            "expected an algorithm that learns from a twosome.algorithms.rollout.Batch; Other",
-        ),
-        (joint, PPO(CONFIG), 2, "interference.critic_rollouts=2: expected 0 where values learn together with the policy"),
+        ("random", [], "suite=interference: expected a run of an agent that learns; that of "),
+        ("twosome", ["++env.gamma=0.5"], "env.gamma=0.5: expected the run's own with suite=interference; leave it out"),
+        ("grpo", [], "interference.critic_rollouts=1: expected 0"),
+        ("twosome", ["interference.when=ever"], "interference.when=ever: expected one of after, before"),
     ],
 )
-def test_algorithms_and_agents_that_do_not_fit_are_refused(agent, algorithm, rollouts, said):
+def test_runs_and_options_that_do_not_fit_are_refused(name, words, said, folders):
     with pytest.raises(UserError, match=said):
-        probe(agent(), algorithm, critic_rollouts=rollouts).measure()
+        asked(folders[name], *words)

@@ -14,8 +14,8 @@ import twosome
 from twosome import seeding
 from twosome.envs.player import Player
 from twosome.errors import UserError
-from twosome.runs.export import run as export
-from twosome.runs.watch import run as watch
+from twosome.experiment.watch import run as watch
+from twosome.experiment.watch import write
 
 SMALL = ("model=tiny_random", "algorithm.num_envs=4", "algorithm.num_steps=8", "total_steps=64", "algorithm.learning_rate=0.05",
          "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false",
@@ -80,21 +80,6 @@ def test_tokens_sum_to_the_score_and_the_scores_give_the_probabilities(shown):
             assert view["probs"] == pytest.approx([weight / sum(weights) for weight in weights], abs=1e-4)
 
 
-def test_a_policy_head_of_actions_has_probabilities_without_words(tmp_path):
-    run = twosome.run(*SMALL, "policy_head=actions", folder=tmp_path / "run").folder
-    own, shown = twosome.load_agent(run), content(watched(run, tmp_path / "watch.html"))
-    assert shown["stages"] == ["after", "before"]
-    for entry in shown["decisions"]:
-        after, before = entry["views"]
-        assert after.keys() == before.keys() == {"probs"}
-        assert sum(after["probs"]) == pytest.approx(1, abs=1e-4)
-        assert sum(before["probs"]) == pytest.approx(1, abs=1e-4)
-    assert max(entry["difference"] for entry in shown["decisions"]) > 0.01
-    player = Player(own.make_env(), 1.0)
-    decision = player.reset(int(seeding.stream(SEED, "watch: environments").generate_state(1)[0]))
-    assert shown["decisions"][0]["views"][0]["probs"] == pytest.approx(own.probabilities(decision).tolist(), abs=2e-6)
-
-
 def test_episodes_are_those_of_the_environment(shown, agent):
     seeds = seeding.stream(SEED, "watch: environments").generate_state(EPISODES)
     assert len(shown["episodes"]) == EPISODES
@@ -128,25 +113,19 @@ def test_values_are_those_of_the_last_checkpoints_critic(shown, trained):
     assert found != pytest.approx(untrained, abs=1e-3)
 
 
-def test_pictures_are_png_and_each_is_there_once(shown):
-    used = {moment["picture"] for episode in shown["episodes"] for moment in episode["moments"]}
-    assert used == set(range(len(shown["pictures"])))
-    assert len(set(shown["pictures"])) == len(shown["pictures"]) > 1
-    assert all(uri.startswith("data:image/png;base64,iVBORw0KGgo") for uri in shown["pictures"])
-
-
 def test_the_page_refers_to_nothing_outside_of_itself(page):
     text = page.read_text()
     assert not re.search(r"https?:|\bsrc=|<link|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|import\(", text)
     assert "default-src 'none'; img-src data:;" in text
     assert "{{" not in text
+    uris = content(page)["pictures"]
+    assert len(set(uris)) == len(uris) > 1
+    assert all(uri.startswith("data:image/png;base64,iVBORw0KGgo") for uri in uris)
     assert page.stat().st_size < 1_000_000
 
 
 def test_text_of_the_environment_cannot_leave_its_element(tmp_path):
-    from twosome.evaluation.watch import page
-
-    page.write(tmp_path / "page.html", {"title": "<b>&", "x": "</script><script>alert(1)</script><!--"})
+    write(tmp_path / "page.html", {"title": "<b>&", "x": "</script><script>alert(1)</script><!--"})
     text = (tmp_path / "page.html").read_text()
     assert "<title>&lt;b&gt;&amp;: " in text
     assert "alert(1)</script>" not in text
@@ -184,14 +163,6 @@ def test_the_agent_before_training_can_act_on_another_task(trained, tmp_path, ca
     assert all(words in table for words in ("lettuce_salad, seed 0", "│ before", "│ after", "optimum"))
 
 
-def test_an_exported_adapter_has_no_critic(trained, tmp_path):
-    export(composed("export", f"run={trained}", f"to={tmp_path / 'adapter'}"))
-    shown = content(watched(tmp_path / "adapter", tmp_path / "watch.html", "compare=none"))
-    assert shown["stages"] == ["after"]
-    assert ["critic", "none: its value is not shown"] in shown["facts"]
-    assert not any("value" in entry or "difference" in entry for entry in shown["decisions"])
-
-
 def test_agents_without_a_language_model_show_probabilities_only(tmp_path):
     run = twosome.run("baseline=ppo", *SMALL, folder=tmp_path / "ppo").folder
     shown = content(watched(run, tmp_path / "ppo.html"))
@@ -202,3 +173,5 @@ def test_agents_without_a_language_model_show_probabilities_only(tmp_path):
     assert content(watched(run, tmp_path / "random.html"))["stages"] == ["after"]
     with pytest.raises(UserError, match="actor=untrained: expected a run that trained something"):
         watched(run, tmp_path / "random.html", "actor=untrained")
+    with pytest.raises(UserError, match="policy=best: expected one of greedy, sampled"):
+        watched(run, tmp_path / "random.html", "policy=best")

@@ -10,7 +10,6 @@ import torch
 from twosome.decision import Decision
 from twosome.envs.optimum import Transition
 from twosome.errors import UserError
-from twosome.evaluation import episodes
 from twosome.evaluation.episodes import play, summarize
 from twosome.language import norms
 from twosome.language.loading import ModelConfig
@@ -96,16 +95,6 @@ def test_the_best_play_earns_the_optimum(task, best, greedy):
     result = summarize(play(optimal.build(context(make_env)), make_env, 3, 0.99, 0, greedy))
     assert result["return_mean"] == pytest.approx(best, abs=1e-6)
     assert (result["return_std"], result["success_rate"]) == (pytest.approx(0.0), 1.0)
-
-
-@pytest.mark.parametrize("patience", [0, 10])
-def test_a_bar_shows_a_long_evaluation(patience, monkeypatch, capsys):
-    monkeypatch.setattr(episodes, "PATIENCE", patience)
-    monkeypatch.setattr(episodes, "PAUSE", 0)
-    make_env = overcooked()
-    play(optimal.build(context(make_env)), make_env, 3, 0.99, 0, greedy=True, title="evaluation of tomato_salad")
-    shown = "evaluation of tomato_salad: 100%" in capsys.readouterr().err
-    assert shown == (patience == 0)
 
 
 def test_the_best_play_knows_states_apart_that_look_the_same():

@@ -113,6 +113,8 @@ def test_a_broken_run_goes_on_and_suites_evaluate_all(folder: Path) -> None:
 
 
 def test_jobs_of_submitit_are_runs_like_others(tmp_path: Path) -> None:
-    ended: Finished = call(tmp_path, ["src/run.py", "-m", "hydra/launcher=submitit_local", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep"])
+    ended: Finished = call(
+        tmp_path, ["src/run.py", "-m", "hydra/launcher=submitit_local", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep"]
+    )
     assert ended.code == 0, ended.output
     assert sorted(path.parent.name for path in (tmp_path / "sweep").glob("*/DONE")) == ["0", "1"]

@@ -1,24 +1,23 @@
 """Play whole episodes with an agent, many at once."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from twosome import generators, seeding
 from twosome.envs.episode import Episode
-from twosome.envs.player import Player
+from twosome.envs.player import Outcome, Player
 from twosome.errors import visible
 from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
 """Episodes played at once. Most of their decisions are equal, so the language model's work hardly grows with their number."""
-PATIENCE, PAUSE = 10, 60
-"""Seconds before a bar of progress is shown, and between its lines where standard error is no terminal."""
 
 
 @contextmanager
@@ -33,41 +32,45 @@ def acting(agent: Agent) -> Iterator[None]:
         agent.set_extra_state(memories)
 
 
+def act(
+    agent: Agent, players: Sequence[Player], generator: torch.Generator, greedy: bool
+) -> Iterator[tuple[Player, int, Outcome, Tensor]]:
+    """Do an action in each player's episode; yield the player, its choice, the outcome and the log-policy, (A,), padded.
+
+    greedy: choose the most probable action instead of sampling with the generator.
+    """
+    decisions = [player.decision for player in players]
+    log_policy = agent.log_policy(decisions)
+    choices = (likeliest if greedy else sample)(log_policy, generator).tolist()
+    for player, choice, row, memory in zip(players, choices, log_policy, agent.remember(decisions), strict=True):
+        yield player, choice, player.choose(choice, memory), row
+
+
 def play(
     agent: Agent, make_env: Callable[[], gymnasium.Env], episodes: int, gamma: float, seed: int, greedy: bool, title: str = ""
 ) -> list[Episode]:
     """Play whole episodes, each from its own seed.
 
     greedy: choose the most probable action instead of sampling. The number of episodes is fixed in advance, so short episodes
-    are not over-represented. title: of a bar of progress, which is shown if this takes more than PATIENCE seconds.
+    are not over-represented. title: of a progress bar, which a terminal shows if this takes more than 10 seconds.
     """
     generator = generators.of_stream(seed, "evaluation: actions")
     seeds = seeding.stream(seed, "evaluation: environments").generate_state(episodes)
     finished: list[Episode] = []
-    with acting(agent), progress(title, episodes) as bar:
+    hidden = None if title else True  # None: shown in a terminal only
+    with acting(agent), tqdm(desc=visible(title), total=episodes, unit="episode", delay=10, leave=False, disable=hidden) as bar:
         for first in range(0, episodes, SIDE_BY_SIDE):
             numbers = range(first, min(first + SIDE_BY_SIDE, episodes))
             players = [Player(make_env(), gamma, number) for number in numbers]
             for player in players:
                 player.reset(int(seeds[player.number]))
             while running := [player for player in players if not player.ended]:
-                decisions = [player.decision for player in running]
-                choices = (likeliest if greedy else sample)(agent.log_policy(decisions), generator)
-                for player, choice, memory in zip(running, choices.tolist(), agent.remember(decisions), strict=True):
-                    player.choose(choice, memory)
+                for player, *_ in act(agent, running, generator, greedy):
                     bar.update(player.ended)
             finished += [player.episode for player in players]
             for player in players:
                 player.close()
     return finished
-
-
-def progress(title: str, episodes: int) -> "tqdm[Any]":
-    """Return a bar of the episodes that have ended, on standard error; none without a title."""
-    pause = 0.1 if sys.stderr.isatty() else PAUSE
-    return tqdm(
-        desc=visible(title), total=episodes, unit="episode", delay=PATIENCE, mininterval=pause, leave=False, disable=not title
-    )
 
 
 def summarize(episodes: list[Episode]) -> dict[str, Any]:
@@ -95,15 +98,10 @@ def by_task(episodes: list[Episode]) -> dict[str, Any]:
     parts = {name: [each for each in episodes if each.task == name] for name in sorted({each.task for each in episodes} - {""})}
     if not parts:
         return {}
-    tasks = {
-        name: {
-            "episodes": len(part),
-            "success_rate": _mean(part, "success"),
-            "return_mean": _mean(part, "discounted_return"),
-            "decisions_mean": _mean(part, "decisions"),
-        }
-        for name, part in parts.items()
-    }
+    tasks = {}
+    for name, part in parts.items():
+        scores = {"episodes": len(part), "success_rate": _mean(part, "success"), "return_mean": _mean(part, "discounted_return")}
+        tasks[name] = scores | {"decisions_mean": _mean(part, "decisions")}
     rates = [task["success_rate"] for task in tasks.values()]
     ended = np.average(rates, weights=[1 / task["decisions_mean"] for task in tasks.values()])
     return {"tasks": tasks, "success_rate_as_ended": float(ended)}

@@ -1,17 +1,15 @@
-"""A picture of one run's learning curve. The paper's figures are drawn in analysis/ from many runs."""
+"""The picture of one run's learning curve. The paper's figures are drawn in analysis/ from many runs."""
 
 import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from omegaconf import DictConfig, OmegaConf
 
-from twosome.errors import UserError, folded
 from twosome.files import write_atomic
 from twosome.identity import AGENT, task_of
 from twosome.report.data.episodes import beginnings, num_envs
@@ -35,23 +33,34 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
     """
     episodes = read_episodes(folder, num_envs(OmegaConf.to_container(config), str(folder.path / "config.yaml")))  # type: ignore[arg-type]
     steps = int(max(config.total_steps, episodes.began.max() if len(episodes) else 0))
-    window = window_of(steps, len(episodes))
+    window = min(max(1, steps), max(1, steps // WINDOWS, WINDOW_EPISODES * steps // max(1, len(episodes))))
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
-    upper.set_title(_title(config, actor), fontsize=8.5, color=INK, loc="left", fontweight="bold")
-    _style(upper, "discounted return")
-    _style(lower, "success rate")
+    whose = "" if actor == AGENT else f"; episodes of the {actor}"
+    title = f"{task_of(config.env).replace('_', ' ')}, seed {config.seed}{whose}"
+    upper.set_title(title, fontsize=8.5, color=INK, loc="left", fontweight="bold")
+    for axes, label in ((upper, "discounted return"), (lower, "success rate")):
+        axes.set_ylabel(label, fontsize=7.5, color=INK)
+        axes.tick_params(labelsize=7, colors=INK, length=2.5, width=0.6)
+        axes.grid(color=GRID, lw=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set(color=INK, linewidth=0.6)
     lower.set_xlabel(f"environment steps at episodes' start; mean of the last {window:,}", fontsize=7, color=INK)
     lower.set(xlim=(0, steps), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1))
     lower.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    lower.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"))
     if optimum is not None:
         upper.axhline(optimum, color=OPTIMUM, lw=1, ls=(0, (4, 2.5)), zorder=1)
         upper.annotate(f"optimum {optimum:.3f}", (0.99, optimum), (0, 2), xycoords=("axes fraction", "data"),
                        textcoords="offset points", color=OPTIMUM, fontsize=7, ha="right", va="bottom")  # fmt: skip
     if len(episodes):
-        _draw(upper, lower, episodes, window)
+        began, alpha = episodes.began.to_numpy(int), float(np.clip(100 / len(episodes), 0.12, 0.4))  # many dots are transparent
+        returns, success = episodes.discounted_return.to_numpy(float), episodes.success.to_numpy(float)
+        upper.scatter(began, returns, s=5, color=RETURN, alpha=alpha, linewidths=0, rasterized=True)
+        upper.plot(*running_mean(began, returns, window), color=RETURN, lw=1.6, solid_capstyle="round")
+        lower.plot(*running_mean(began, success, window), color=SUCCESS, lw=1.6, solid_capstyle="round", clip_on=False)
     else:
         message = "not every environment has ended an episode yet"
         upper.text(0.5, 0.45, message, transform=upper.transAxes, ha="center", fontsize=8, color=INK)
@@ -66,22 +75,14 @@ def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: f
 def read_episodes(folder: RunFolder, envs: int) -> pd.DataFrame:
     """Return the episodes to draw in the order in which they began: columns began, discounted_return and success.
 
-    envs: environments that step together. There are none without the file episodes.csv. Raises UserError if it cannot be read.
+    envs: environments that step together. There are none without the file episodes.csv.
     """
     file = folder.path / "episodes.csv"
     types = {"env_step": float, "env": int, "decisions": int, "discounted_return": float, "success": bool}
-    try:
-        found = pd.read_csv(file, usecols=list(types), dtype=types) if file.exists() else pd.DataFrame(columns=list(types))
-    except (ValueError, OSError) as error:  # pandas' errors are ValueErrors
-        raise UserError(f"{file}: expected a readable table ({folded(error)}); copy it back, or run it again") from error
+    found = pd.read_csv(file, usecols=list(types), dtype=types) if file.exists() else pd.DataFrame(columns=list(types))
     began, covered = beginnings(found, envs)
     drawn = found.assign(began=began)[["began", "discounted_return", "success"]][began < covered]
     return drawn.sort_values("began", kind="stable")
-
-
-def window_of(steps: int, episodes: int) -> int:
-    """Return the mean's window in environment steps, for a run of so many steps and episodes."""
-    return min(max(1, steps), max(1, steps // WINDOWS, WINDOW_EPISODES * steps // max(1, episodes)))
 
 
 def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,32 +96,3 @@ def running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
     some = last > first
     return at[some], (sums[last] - sums[first])[some] / (last - first)[some]
-
-
-def _draw(upper: Axes, lower: Axes, episodes: pd.DataFrame, window: int) -> None:
-    steps = episodes.began.to_numpy(int)
-    returns, success = episodes.discounted_return.to_numpy(float), episodes.success.to_numpy(float)
-    alpha = float(np.clip(100 / len(steps), 0.12, 0.4))  # more dots are more transparent
-    upper.scatter(steps, returns, s=5, color=RETURN, alpha=alpha, linewidths=0, rasterized=True)
-    upper.plot(*running_mean(steps, returns, window), color=RETURN, lw=1.6, solid_capstyle="round")
-    lower.plot(*running_mean(steps, success, window), color=SUCCESS, lw=1.6, solid_capstyle="round", clip_on=False)
-
-
-def _style(axes: Axes, label: str) -> None:
-    axes.set_ylabel(label, fontsize=7.5, color=INK)
-    axes.tick_params(labelsize=7, colors=INK, length=2.5, width=0.6)
-    axes.grid(color=GRID, lw=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axes.spines[side].set(color=INK, linewidth=0.6)
-
-
-def _title(config: DictConfig, actor: str) -> str:
-    whose = "" if actor == AGENT else f"; episodes of the {actor}"
-    return f"{task_of(config.env).replace('_', ' ')}, seed {config.seed}{whose}"
-
-
-def _thousands(value: float, position: int | None = None) -> str:
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"

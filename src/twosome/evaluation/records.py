@@ -9,14 +9,12 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from types import NoneType
 from typing import Any
 
 from omegaconf import DictConfig
 
 from twosome.config import EvaluationConfig
 from twosome.envs.optimum import optimal_return
-from twosome.errors import UserError, shown
 from twosome.evaluation.episodes import play, summarize
 from twosome.policies.agent import Agent
 from twosome.policies.context import MakeEnv
@@ -28,16 +26,6 @@ MODES = ("sampled", "greedy")
 SETTING = ("env", "task", "prompt", "options")
 KEY = ("when", *SETTING, "mode")
 LATER = "evaluated"
-NUMBER, MAYBE_TEXT = (int, float), (str, NoneType)
-FIELDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("when", "env", "mode"), (str,)),
-    **dict.fromkeys(("task", "prompt"), MAYBE_TEXT),
-    **dict.fromkeys(("options", "tasks", LATER), (dict, NoneType)),
-    **dict.fromkeys(("seed", "episodes"), (int,)),
-    **dict.fromkeys(("success_rate", "return_mean", "return_std", "decisions_mean", "primitive_steps_mean"), NUMBER),
-    **dict.fromkeys(("success_rate_as_ended", "optimum"), (*NUMBER, NoneType)),
-}
-"""A record's fields and their types. A field that may be None may be missing."""
 Record = dict[str, Any]
 
 
@@ -75,17 +63,9 @@ def stamp(suite: str, trust: bool) -> Record:
 
 
 def read(folder: RunFolder) -> list[Record]:
-    """Return all records of a folder, none if it was never evaluated. Raises UserError if the file holds anything else."""
-    records: list[Record] = folder.read_json(FILE, default=[])
-    for number, record in enumerate(records, 1):
-        wrong = [name for name, kinds in FIELDS.items() if not (isinstance(record, dict) and type(record.get(name)) in kinds)]
-        if wrong:
-            found = f"{wrong[0]} is {shown(record.get(wrong[0]))}" if isinstance(record, dict) else f"it is {shown(record)}"
-            raise UserError(
-                f"{folder.path / FILE}: record {number}: {found}; expected what src/evaluate.py writes; copy the file back, or "
-                "remove it and evaluate again"
-            )
-    return records
+    """Return all records of a folder, none if it was never evaluated. Raises UserError if the file is not JSON."""
+    found: list[Record] = folder.read_json(FILE, default=[])
+    return found
 
 
 def write_own(folder: RunFolder, records: Sequence[Record]) -> None:
@@ -108,6 +88,11 @@ def add(folder: RunFolder, records: Sequence[Record], evaluated: Record) -> list
     if new := [record for record in kept if record not in there]:
         folder.write_json(FILE, there + new)
     return kept
+
+
+def has_new(kept: Sequence[Record], evaluated: Record) -> bool:
+    """Return whether any of the records was added by this evaluation."""
+    return any(record.get(LATER) == evaluated for record in kept)
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
-"""Print a run's evaluations and the list of its files."""
+"""What the evaluations print: tables of records, of language retention and of interference."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.markup import escape
@@ -8,93 +9,113 @@ from rich.table import Table
 
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, Record
-from twosome.evaluation.retention.report import FILE, print_drift
+from twosome.evaluation.retention.report import FILE
 from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
 from twosome.terminal import Console
 
-FILES = {
-    "evaluation.json": "the numbers above",
-    "retention.json": "what became of the model's English",
-    "learning_curve.png": "return and success over training",
-    "episode.gif": "the agent, and how likely its actions were",
-    "episodes.csv": "every training episode",
-    "metrics.csv": "every update's losses and statistics",
-    "adapter": "what was learned (a PEFT adapter)",
-    "model": "what was learned (all weights)",
-    "head": "what was learned (the action head)",
-    "affordance": "what was learned of when actions succeed",
-    "policy": "what was learned (the networks' weights)",
-    "config.yaml": "the configuration; provenance.json: versions, model, machine",
-    "checkpoints": "the last two, to go on from",
-}
-
-LEGEND = "new: of this evaluation; added: of one before it; the others: the run's own."
-"""The legend of `print_records` for records that are not the run's own."""
-
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
-    """Print the evaluations (a table for each task and prompt), the language model's drift, and the list of files."""
+    """Print the evaluations (a table for each task and prompt), the language model's drift, and the names of the files."""
     for of_setting in records.by_setting(records.read(folder)):
         print_records(of_setting, config.seed)
     if drift := folder.read_json(FILE, default={}).get("drift"):
         print_drift(drift)
-    print_files(folder, FILES)
+    names = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("."))
+    print_line(f"{folder.path}: {', '.join(names)}")
 
 
-def print_records(found: Sequence[Record], seed: int, evaluated: Record | None = None) -> None:
-    """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new."""
-    task = task_of(found[0] | {"id": found[0]["env"]})
-    wording = "".join(f", {name} {value}" for name, value in (found[0].get("options") or {}).items())
-    table = Table(title=escape(f"{task}{wording}, seed {seed}"), title_justify="left", title_style="bold")
-    table.add_column("training")
-    table.add_column("policy")
-    for column in ("episodes", "success", "discounted return", "decisions"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for record in found:
-        later = "" if LATER not in record else ", new" if record[LATER] == evaluated else ", added"
-        table.add_row(
-            escape(f"{record['when']}{later}"),
-            escape(record["mode"]),
-            f"{record['episodes']:,}",
-            f"{record['success_rate']:.2f}",
-            f"{record['return_mean']:.4f} ± {record['return_std']:.4f}",
-            f"{record['decisions_mean']:.1f}",
-        )
-        for row in _by_task(record):
-            table.add_row(*row, style="dim")
-    optimum = found[-1].get("optimum")
-    if optimum is not None:
-        table.add_section()
-        table.add_row("", "optimum", "", "", f"{optimum:.4f}" + " " * len(" ± 0.0000"), "", style="dim")
+def print_table(title: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows as a table. The first column is aligned on the left, and folded if the terminal is too narrow."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    for number, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if number else "left", no_wrap=number > 0, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row.values()))
     Console().print(table)
 
 
-def _by_task(record: Record) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of each task's scores, if the environment mixes tasks, and of the success rate as training counts it."""
-    for name, task in (record.get("tasks") or {}).items():
-        mean = f"{task['return_mean']:.4f}"
-        yield escape(name), "", f"{task['episodes']:,}", f"{task['success_rate']:.2f}", mean, f"{task['decisions_mean']:.1f}"
-    if record.get("success_rate_as_ended") is not None:
-        yield "as they end", "", "", f"{record['success_rate_as_ended']:.2f}"
+def print_line(text: str) -> None:
+    """Print a text as it is, without markup and colours."""
+    Console(highlight=False, markup=False, soft_wrap=True).print(text)
 
 
-def print_added(file: str, added: bool, legend: str = "") -> None:
-    """Print whether the results were added to file. legend: of the words in the table above."""
-    remark = f"{file} had the same before; nothing was added to it."
-    if added:
-        remark = (
-            f"Added to {file}; nothing in it was changed. Where the run has its own, analysis takes that one; with "
-            "--evaluations latest, the latest."
-        )
-    Console(highlight=False).print(" ".join(filter(None, [legend, remark])))
+def print_records(found: Sequence[Record], seed: int, evaluated: Record | None = None) -> None:
+    """Print records of one task and prompt as a table. seed: the run's. evaluated: the entry LATER of those that are new.
+
+    Records of an earlier evaluation are called added; the others are the run's own.
+    """
+
+    def row(when: str, policy: str, scores: Mapping[str, Any], spread: str = "") -> dict[str, str]:
+        return {
+            "training": when,
+            "policy": policy,
+            "episodes": f"{scores['episodes']:,}",
+            "success": f"{scores['success_rate']:.2f}",
+            "discounted return": f"{scores['return_mean']:.4f}{spread}",
+            "decisions": f"{scores['decisions_mean']:.1f}",
+        }
+
+    rows = []
+    for record in found:
+        later = "" if LATER not in record else ", new" if record[LATER] == evaluated else ", added"
+        rows.append(row(record["when"] + later, record["mode"], record, f" ± {record['return_std']:.4f}"))
+        rows += [row(name, "", task) for name, task in (record.get("tasks") or {}).items()]
+    empty = dict.fromkeys(rows[0], "")
+    if (optimum := found[-1].get("optimum")) is not None:
+        rows.append(empty | {"policy": "optimum", "discounted return": f"{optimum:.4f}" + " " * len(" ± 0.0000")})
+    wording = "".join(f", {name} {value}" for name, value in (found[0].get("options") or {}).items())
+    print_table(f"{task_of(found[0] | {'id': found[0]['env']})}{wording}, seed {seed}", rows)
 
 
-def print_files(folder: RunFolder, files: dict[str, str]) -> None:
-    """Print the run's folder, and those of the files (name: description) that it holds."""
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"[bold]{escape(str(folder.path))}[/bold]")
-    there = {name: what for name, what in files.items() if (folder.path / name).exists()}
-    width = max(map(len, there), default=0)
-    for name, what in there.items():
-        console.print(f"  {escape(name.ljust(width))}  [dim]{escape(what)}[/dim]")
+def print_added(folder: RunFolder, file: str, added: bool) -> None:
+    """Print whether the results were added to a file of the folder."""
+    said = "added to what was there" if added else "had the same before; nothing was added to it"
+    print_line(f"{folder.path / file}: {said}")
+
+
+def print_benchmarks(entries: Mapping[str, dict[str, Any]]) -> None:
+    """Print a line for each metric of the benchmarks of retention.json."""
+    print_line("language retention: benchmarks")
+    for name, entry in entries.items():
+        for metric, paired in entry["metrics"].items():
+            print_line(f"{name} {metric}, {_paired(paired)}")
+
+
+def print_drift(drift: Mapping[str, Any]) -> None:
+    """Print the main figures of a drift entry of retention.json, with 95 % intervals."""
+    perplexity, (low, high) = drift["perplexity"], drift["perplexity_ratio_interval"]
+    print_line(f"language retention: {drift['tokens']:,} tokens of prose, {drift['acc']['items']} questions")
+    change = f"x {drift['perplexity_ratio']:.4f} [{low:.4f}, {high:.4f}]"
+    print_line(
+        f"perplexity {perplexity['before']:.3f} before, {perplexity['after']:.3f} after: {change}; KL {drift['kl']:.5f} nats"
+    )
+    for metric in ("acc", "acc_norm"):
+        print_line(f"{metric}, {_paired(drift[metric])}")
+
+
+def _paired(paired: Mapping[str, Any]) -> str:
+    low, high = paired["interval"]
+    return (
+        f"{paired['items']:,} items: {paired['before']:.3f} before, {paired['after']:.3f} after, change "
+        f"{paired['difference']:+.3f} [{low:+.3f}, {high:+.3f}], McNemar's p {paired['p_value']:.3f}; {verdict(paired)}"
+    )
+
+
+def verdict(paired: Mapping[str, Any]) -> str:
+    """Describe the loss of a paired comparison. Data cannot show that there is no loss, only bound it."""
+    if paired["difference"] < 0 and paired["p_value"] < 0.05:
+        return f"accuracy lost: {-paired['difference']:.3f}"
+    return f"no loss detected larger than {paired['no_loss_above']:.3f}"
+
+
+def print_interference(title: str, found: Record) -> None:
+    """Print the mean changes of interference.json by kind of action. title: of the figure."""
+    measure, kinds = next(iter(found["changes"].items()))
+    rows = []
+    for kind, entry in kinds.items():
+        means = {place.replace("_", " "): part["mean"] for place, part in entry.items() if place != "carried_over"}
+        rows.append({"action": kind, **{place: "" if mean is None else f"{mean:+.3f}" for place, mean in means.items()}})
+    print_table(title, rows)
+    share = "no value" if (found_share := found["carried_over"][measure]) is None else f"{found_share:.2f}"
+    print_line(f"mean changes of {measure}; mean absolute change of all actions outside of the update over that in it: {share}")

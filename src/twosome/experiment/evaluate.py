@@ -9,10 +9,10 @@ from twosome import build
 from twosome.config import EvaluationConfig, leaves, typed
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation import records, suites
-from twosome.evaluation.finished import Finished
-from twosome.evaluation.interference.config import InterferenceConfig
+from twosome.evaluation.film import can_film
+from twosome.evaluation.interference import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
-from twosome.evaluation.video import can_film
+from twosome.evaluation.suites import Finished
 from twosome.experiment.resume import finished_run
 from twosome.experiment.trust import check_foreign
 from twosome.policies.agent import Agent

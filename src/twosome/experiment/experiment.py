@@ -18,11 +18,11 @@ from twosome.envs.optimum import optimal_return
 from twosome.errors import UserError
 from twosome.evaluation import records
 from twosome.evaluation.figures import learning_curve
+from twosome.evaluation.film import can_film, record
 from twosome.evaluation.retention import report as retained
 from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_summary
-from twosome.evaluation.video import can_film, record
-from twosome.experiment.resume import finished_run, fingerprint, resumed_config, same_config
+from twosome.experiment.resume import fingerprint, finished_run, resumed_config, same_config
 from twosome.experiment.trust import check_foreign
 from twosome.identity import identity
 from twosome.policies.agent import Agent, LearningAgent
@@ -219,5 +219,3 @@ def _quiet() -> Iterator[None]:
         contextlib.redirect_stderr(nowhere),
     ):
         yield
-
-

@@ -59,7 +59,8 @@ class RunFolder:
     @property
     def config(self) -> DictConfig:
         """The run's resolved configuration."""
-        return OmegaConf.create(yaml.safe_load((self.path / "config.yaml").read_text()))
+        config: DictConfig = OmegaConf.create(yaml.safe_load((self.path / "config.yaml").read_text()))  # type: ignore[assignment]
+        return config
 
     @property
     def checkpoints(self) -> Path:
@@ -96,90 +97,6 @@ class RunFolder:
         self.write_json("choices.json", own)
         write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
         write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-
-    def export(self, folder: Path) -> None: ...
-
-    def load(self, folder: Path) -> None: ...
-
-    def provenance(self) -> dict[str, Any]: ...
-
-
-RESULTS = (
-    *("config.yaml", "overrides.yaml", "choices.json", "provenance.json"),
-    *("metrics.csv", "episodes.csv", "evaluation.json", "retention.json", "retention.csv", "DONE"),
-)
-"""The small files of a run, from which figures and tables are made."""
-
-BEGINNING = ("choices.json", "overrides.yaml")
-"""The files that a run writes before config.yaml, with which it begins."""
-CHECKSUMS = "export_checksums"
-"""The entry of provenance.json that holds `RunFolder.checksums`."""
-TAKEN = "taken"
-"""The entry of provenance.json in a folder that src/export.py wrote, which holds the trained weights
-itself."""
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """The folder of one run. Its files are listed in docs/run-folder.md."""
-
-    path: Path
-
-    def opened(self) -> "RunFolder":
-        """Return this folder, once it is known to hold a run, and files and folders only. Raises UserError."""
-        if not self.started:
-            raise UserError(f"run folder {self.path}: expected a config.yaml in it; name the folder of a run")
-        check_folder(self.path)
-        return self
-
-    @property
-    def config(self) -> DictConfig:
-        """The run's resolved configuration."""
-        return OmegaConf.create(yaml.safe_load((self.path / "config.yaml").read_text()))
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def saved_updates(self) -> list[Path]:
-        """The checkpoints, the newest first."""
-        return sorted(self.checkpoints.glob("update=*.ckpt"), key=lambda path: (len(path.name), path.name), reverse=True)
-
-    @property
-    def started(self) -> bool:
-        """Whether the folder holds a run."""
-        return (self.path / "config.yaml").is_file()
-
-    @property
-    def done(self) -> bool:
-        """Whether the run is finished."""
-        return (self.path / "DONE").exists()
-
-    def check_new(self) -> None:
-        """Raise UserError if a new run would find anything in the folder but what a run leaves that was killed as it began."""
-        found = {path.name for path in self.path.iterdir()} - {LOCK, *BEGINNING}
-        if found:
-            raise UserError(
-                f"run folder {self.path}: expected a folder that is new, empty or this run's own; there is {min(found)} in it; "
-                "name another"
-            )
-
-    def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
-        """Begin a new run. choices: the name chosen in each group of the configuration."""
-        if self.started:
-            raise UserError(f"run folder {self.path}: expected a new folder; another process has just used it; name another")
-        own = {group: choice for group, choice in choices.items() if not group.startswith("hydra")}
-        try:
-            self.write_json("choices.json", own)
-            write_atomic(self.path / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
-            write_atomic(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-        except BaseException:  # a full disk, Ctrl-C: the folder stays new
-            with contextlib.suppress(OSError):
-                for name in ("config.yaml", *BEGINNING):
-                    (self.path / name).unlink(missing_ok=True)
-            raise
 
     def export(self, agent: Exported) -> None:
         """Write the agent's export into the folder that it names, atomically."""

@@ -12,6 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from twosome.files import write_atomic
 from twosome.storage.folder import RunFolder
 
+
 class AtomicIO(TorchCheckpointIO):
     """A checkpoint writer that writes a temporary file in the same folder and renames it.
 

@@ -20,7 +20,6 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import pad
 
 from twosome.decision import Decision, DecisionText
-from twosome.training.distributed import Processes
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.errors import UserError
 from twosome.language.engine import Scores, prompt_states, widened
@@ -31,6 +30,7 @@ from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, batches, decisions_of, pack
 from twosome.language.tuning import Tuning
+from twosome.training.distributed import Processes
 
 
 class ShardedEnvs(DecisionEnvs):

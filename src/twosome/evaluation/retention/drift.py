@@ -1,25 +1,56 @@
 """The drift probe: measure how far training moved the language model away from its base, on the bundled texts.
 
-It works offline and is cheap enough for every run. It detects losses; the benchmarks measure how much a model knows.
+It works offline and is cheap enough for every run. It detects losses; the benchmarks measure how much a model knows. The texts,
+multiple-choice questions and English prose, were written for the suite and are unrelated to its environments.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from twosome.evaluation.retention import texts
 from twosome.evaluation.retention.paired import bootstrap, compare
 from twosome.language.gate import engine_of
 from twosome.language.loading import LanguageModel
 from twosome.language.scorer import PREDICTIONS, OutputLayer
 
+T = TypeVar("T")
+DATA = files(__package__) / "data"
 WINDOW = 512  # tokens of prose in one context
 BATCH_TOKENS = 2048  # prose in one forward pass
 SUMS = ("tokens", "nats_before", "nats_after", "kl", "agreed")
+
+
+def questions(limit: int | None = None) -> list[dict[str, Any]]:
+    """Return all questions, or limit of them, evenly spaced in the file and therefore over the categories.
+
+    Their keys: category (common_sense, science, physics or words), question, options, and answer, an index into options.
+    """
+    return spread([json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines()], limit)
+
+
+def prose(limit: int | None = None) -> dict[str, str]:
+    """Return all pieces of prose, or limit of them, by name and in order."""
+    pieces = sorted((file.name.removesuffix(".txt"), file.read_text(encoding="utf-8")) for file in (DATA / "prose").iterdir())
+    return dict(spread(pieces, limit))
+
+
+def texts_checksum() -> str:
+    """Return the sha256 (hex) of all texts. Results of different texts must not be compared."""
+    return hashlib.sha256(json.dumps([questions(), prose()]).encode()).hexdigest()
+
+
+def spread(items: list[T], limit: int | None) -> list[T]:
+    """Return limit evenly spaced items, or all if there are no more (or limit is None)."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def characters(option: str, num_tokens: int) -> float:
@@ -84,7 +115,7 @@ class Drift:
             "kl_interval": bootstrap(self.prose, lambda sums: sums[:, 3] / sums[:, 0]),
             "top1_agreement": point["top1_agreement"],
             "top1_agreement_interval": bootstrap(self.prose, lambda sums: sums[:, 4] / sums[:, 0]),
-            **{name: asdict(compare(*right)) for name, right in self.correct.items()},
+            **{name: compare(*right) for name, right in self.correct.items()},
         }
 
 
@@ -102,10 +133,10 @@ class DriftProbe:
         self.lm = lm
         self.engine = engine_of(lm, characters, cache_mb=0)  # its texts are scored seldom
         self.output = OutputLayer(lm)
-        self.questions = texts.questions(limit)
-        self.decisions = [(question.prompt, question.options) for question in self.questions]
+        self.questions = questions(limit)
+        self.decisions = [(f"Question: {each['question']}\nAnswer:", tuple(each["options"])) for each in self.questions]
         self.engine.tokenize(self.decisions)
-        pieces = texts.prose(limit).values()
+        pieces = prose(limit).values()
         ids = [tuple(lm.tokenizer(piece)["input_ids"]) for piece in pieces]
         # The first token is not predicted, so its bytes are not counted. A beginning-of-text token has no bytes.
         firsts = [lm.tokenizer.decode(list(tokens[:1]), skip_special_tokens=True) for tokens in ids]
@@ -151,7 +182,7 @@ class DriftProbe:
     def _answers(self) -> dict[str, np.ndarray]:
         """Return whether each question is answered correctly, (questions,): acc by the sum, acc_norm by its normalised value."""
         scores = self.engine.score(self.decisions)
-        right = np.array([question.answer for question in self.questions])
+        right = np.array([question["answer"] for question in self.questions])
         ways = {"acc": scores.logprobs, "acc_norm": scores.scores}
         return {name: values.argmax(dim=-1).cpu().numpy() == right for name, values in ways.items()}
 

@@ -1,7 +1,6 @@
 """Paired comparisons: the same items, before and after. No random state but a generator seeded by the caller."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -15,43 +14,27 @@ RESAMPLES = 10_000
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class PairedAccuracy:
-    """Accuracies on the same items before and after.
+def compare(before: Sequence[bool] | np.ndarray, after: Sequence[bool] | np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Compare which items were answered right before and after, (items,) each.
 
-    difference: after - before, with its bootstrap interval. lost: items right before and wrong after; gained: the other way
-    round. p_value: McNemar's, exact. no_loss_above: the smallest loss of accuracy that the items exclude.
+    Returns the accuracies "before" and "after"; "difference": after - before, with its bootstrap "interval"; "lost": items right
+    before and wrong after; "gained": the other way round; "p_value": McNemar's, exact; "no_loss_above": the smallest loss of
+    accuracy that the items exclude.
     """
-
-    items: int
-    before: float
-    after: float
-    difference: float
-    interval: Interval
-    lost: int
-    gained: int
-    p_value: float
-    no_loss_above: float
-
-
-def compare(before: Sequence[bool] | np.ndarray, after: Sequence[bool] | np.ndarray, seed: int = 0) -> PairedAccuracy:
-    """Compare which items were answered right before and after, (items,) each."""
     old, new = np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
-    if old.shape != new.shape or old.ndim != 1 or not old.size:
-        raise ValueError(f"expected as many items after as before, at least one: {old.shape}, {new.shape}")
     items, lost, gained = len(old), int((old & ~new).sum()), int((new & ~old).sum())
     change = (new.astype(float) - old.astype(float))[:, None]
-    return PairedAccuracy(
-        items=items,
-        before=float(old.mean()),
-        after=float(new.mean()),
-        difference=(gained - lost) / items,
-        interval=bootstrap(change, lambda sums: sums[:, 0] / items, seed),
-        lost=lost,
-        gained=gained,
-        p_value=mcnemar(lost, gained),
-        no_loss_above=max(0.0, loss_bound(items, lost, gained)),
-    )
+    return {
+        "items": items,
+        "before": float(old.mean()),
+        "after": float(new.mean()),
+        "difference": (gained - lost) / items,
+        "interval": bootstrap(change, lambda sums: sums[:, 0] / items, seed),
+        "lost": lost,
+        "gained": gained,
+        "p_value": mcnemar(lost, gained),
+        "no_loss_above": max(0.0, loss_bound(items, lost, gained)),
+    }
 
 
 def mcnemar(lost: int, gained: int) -> float:

@@ -1,0 +1,251 @@
+"""Export what a finished run has learned: an adapter in PEFT's format or a merged model, with a model card, and push it."""
+
+import json
+import re
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import pandas as pd
+from huggingface_hub import HfApi, ModelCard, ModelCardData
+from omegaconf import DictConfig
+
+from twosome import build
+from twosome.config import own_settings
+from twosome.errors import UserError, visible
+from twosome.evaluation import records
+from twosome.experiment.evaluate import configuration, finished_run
+from twosome.identity import task_of
+from twosome.storage.folder import CHECKSUMS, RESULTS, TAKEN, RunFolder
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+KEPT = [name for name in RESULTS if name not in ("metrics.csv", "episodes.csv", "provenance.json")]
+"""The files of a run that its exported adapter has, too: they describe the run and its evaluations."""
+LICENSES = {"smollm2": "apache-2.0", "tiny_random": "mit"}
+"""Of models that come with the suite, by model.source."""
+LOADERS = {
+    False: """\
+from peft import PeftModel
+from transformers import {auto}, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained({base})
+base = {auto}.from_pretrained({base})
+model = PeftModel.from_pretrained(base, {place})
+""",
+    True: """\
+from transformers import {auto}, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained({place})
+model = {auto}.from_pretrained({place})
+""",
+}
+"""How a program loads an adapter or a merged model, without the suite."""
+CARD = """\
+---
+{data}
+---
+
+# {task}: {name}
+
+{what} of {base}, trained by reinforcement learning with [TWOSOME](https://arxiv.org/abs/2401.14151)'s suite in the environment
+{env}, task {task}: method {method}, seed {seed}, {steps:,} decisions. A prompt describes the situation and offers actions as
+texts; the policy is the softmax over log P(action | prompt), divided by the norm {norm}. {about}
+
+## Results
+
+{results}
+
+## How to load it
+
+```python
+{loader}```
+"""
+
+
+@dataclass
+class ExportConfig:
+    """The options of conf/export.yaml; device and env: how a run's agent is loaded."""
+
+    run: str | None
+    runs: str | None
+    to: str | None
+    merged: bool
+    push: str | None
+    license: str | None
+    note: str | None
+    trust: bool
+    device: str = "cpu"
+    env: dict[str, Any] = field(default_factory=dict)
+
+
+def run(asked: DictConfig) -> None:
+    """Write the folder, or one for each task, and push it if that is asked for. Raises UserError for bad input before that."""
+    options = own_settings(ExportConfig, asked)
+    if bool(options.run) == bool(options.runs) or not options.to:
+        raise UserError(f"run={options.run} to={options.to}: expected run=<folder> or runs=<folder>, and to=<new folder>")
+    to = Path(options.to)
+    if options.runs:
+        if options.merged or options.push or options.note:
+            raise UserError("runs=: expected neither merged, push nor note with it; export the runs one by one")
+        for task, (folder, about) in best_documented(Path(options.runs)).items():
+            export(folder, to / task, options, about)
+        return
+    export(finished_run(Path(str(options.run))), to, options, options.note or "")
+    if options.push:
+        HfApi().create_repo(options.push, exist_ok=True)
+        done = HfApi().upload_folder(repo_id=options.push, folder_path=to, commit_message=f"Upload {to.name}")
+        print(f"pushed to {done.commit_url.partition('/commit/')[0]}")
+
+
+def export(folder: RunFolder, to: Path, options: ExportConfig, about: str = "") -> None:
+    """Export one run. about: sentences for the card on the choice of this run. Raises UserError."""
+    adapter = folder.weights("adapter")
+    is_adapter = all((adapter / name).is_file() for name in ADAPTER_FILES)
+    if not is_adapter and not any(folder.weights("model").glob("*.safetensors")):
+        raise UserError(f"run={folder.path}: expected a run that trained a language model; this one has no adapter/")
+    if not is_adapter and not options.merged:
+        raise UserError("merged=false: this run trained all weights, so there is no adapter; expected merged=true")
+    if to.is_symlink() or (to.exists() and not (to.is_dir() and not any(to.iterdir()))):
+        raise UserError(f"to={to}: expected a folder that is new or empty; name another")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:  # the folder is written completely or not
+        part = Path(scratch) / "export"
+        part.mkdir()
+        if options.merged:
+            base = _merge(folder, part, options)
+        else:
+            for name in ADAPTER_FILES:
+                copyfile(adapter / name, part / name)
+            folder.copy_results(part, KEPT)
+            base = str(json.loads((part / "adapter_config.json").read_text())["base_model_name_or_path"])
+        steps, updates = trained_for(folder)
+        taken = {"run": folder.path.resolve().name, "env_steps": steps, "updates": updates, "merged": options.merged}
+        provenance = {name: value for name, value in folder.read_json("provenance.json", {}).items() if name != CHECKSUMS}
+        RunFolder(part).write_json("provenance.json", provenance | {TAKEN: taken})
+        license = options.license or _license(folder.config.model)
+        card = _card(folder, options.push or str(to), base, license, options.merged, about)
+        (part / "README.md").write_text(card, encoding="utf-8")
+        part.replace(to)
+    print(visible(f"{to}: {', '.join(sorted(file.name for file in to.iterdir()))}"))
+
+
+def _merge(folder: RunFolder, part: Path, options: ExportConfig) -> str:
+    """Write the trained model, in float32, and its tokenizer, in transformers' format; return the base model's name."""
+    config = configuration(folder, options)
+    # As transformers computes it: without the suite's packed layers and its attention, which depend on the machine.
+    config.model.packed_weights, config.model.dtype, config.model.attn_implementation = False, "float32", "eager"
+    agent = build.agent(config, build.environment(config.env))
+    folder.load(agent)
+    model = agent.language_model
+    assert model is not None  # there are weights of one
+    model.tuning.merged(model.model).save_pretrained(part)
+    model.tokenizer.save_pretrained(part)
+    return model.name
+
+
+def _license(model: DictConfig) -> str:
+    """Return the licence of the model that a configuration names, as its own card says; "unknown", with a note, without one."""
+    if model.source in LICENSES:
+        return LICENSES[model.source]
+    file = Path(str(model.path)).expanduser() / "README.md"
+    try:
+        found = ModelCard.load(file if file.is_file() else str(model.path)).data.license
+    except (OSError, ValueError):  # no card, or no connection
+        found = None
+    if found is None:
+        print(visible(f"note: the licence of {model.path} was not found; license=<identifier> names it"), file=sys.stderr)
+    return found or "unknown"
+
+
+def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, about: str) -> str:
+    """Return the model card: metadata in YAML, then Markdown. place: the folder or hub name from which the card loads it."""
+    config, provenance, (steps, _) = folder.config, folder.read_json("provenance.json", {}), trained_for(folder)
+    env, seq2seq, found = config.env, bool(provenance.get("encoder_decoder")), records.read(folder)
+    data = ModelCardData(
+        base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(base).is_dir() else None,
+        library_name="transformers" if merged else "peft",
+        license=license,
+        language="en",
+        pipeline_tag="text2text-generation" if seq2seq else "text-generation",
+        tags=["reinforcement-learning", "twosome", *([] if merged else ["lora"]), str(env.id).rpartition("/")[2]],
+    )
+    auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+    return CARD.format(
+        data=data.to_yaml(),
+        task=_plain(task_of(env)),
+        name=_plain(base.rpartition("/")[2]),
+        what="A whole model" if merged else "A LoRA adapter",
+        base=_plain(base),
+        env=_plain(env.id),
+        method=_plain(provenance.get("method")),
+        seed=_plain(config.seed),
+        steps=steps,
+        norm=_plain(norm_of(config)),
+        about=about,
+        results=_results(found) if found else "Not measured: the run was not evaluated.",
+        loader=LOADERS[merged].format(base=json.dumps(base), place=json.dumps(place), auto=auto),
+    )
+
+
+def _results(found: list[records.Record]) -> str:
+    """Return the sampled policy's records as a table in Markdown; of equal tasks and stages the first, the run's own."""
+    kept: dict[tuple[str, str], list[str]] = {}
+    for record in found:
+        if record["mode"] == "sampled":
+            task, when = _plain(task_of(record | {"id": record["env"]})), _plain(record["when"])
+            spread = f"{record['return_mean']:.4f} ± {record['return_std']:.4f}"
+            kept.setdefault((task, when), [task, when, f"{record['episodes']:,}", f"{record['success_rate']:.2f}", spread])
+    columns = ["task", "training", "episodes", "success", "discounted return"]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *kept.values()])
+
+
+def _plain(value: Any) -> str:
+    """Return a value of a run's files as text of one line, in which nothing is Markdown."""
+    return re.sub(r"([\\`*\[\]<>|~&#$@]|(?<!\w)_|_(?!\w)|:(?=//))", r"\\\1", visible(" ".join(str(value).split())))
+
+
+def norm_of(config: DictConfig) -> str:
+    """Return the name of a configuration's norm."""
+    return str(config.norm.get("_target_")).rpartition(".")[2]
+
+
+def trained_for(folder: RunFolder) -> tuple[int, int]:
+    """Return the environment steps and updates of a run, by the last row of metrics.csv; zeros without one."""
+    taken = folder.read_json("provenance.json", {}).get(TAKEN, {})
+    if "env_steps" in taken:
+        return int(taken["env_steps"]), int(taken["updates"])
+    file = folder.path / "metrics.csv"
+    if not file.is_file():
+        return 0, 0
+    last = pd.read_csv(file, usecols=["env_steps", "update"]).iloc[-1]
+    return int(last["env_steps"]), int(last["update"])
+
+
+def best_documented(runs: Path) -> dict[str, tuple[RunFolder, str]]:
+    """Return the run of each task below a folder of which most was measured, and a sentence about the choice. Raises UserError.
+
+    Of equal ones the one with the lowest seed is chosen. A run's score has no influence on the choice.
+    """
+    found: dict[str, list[tuple[int, int, str, RunFolder]]] = {}
+    for file in sorted(runs.rglob("config.yaml")):
+        folder = RunFolder(file.parent)
+        if not folder.done or not (folder.opened().path / "adapter").is_dir():
+            continue
+        env, seed = folder.config.env, int(folder.config.seed)
+        task = re.sub(r"[^\w-]+", "_", str(env.get("task") or str(env.id).rpartition("/")[2]))  # the name of a folder
+        found.setdefault(task, []).append((-_measurements(folder), seed, str(folder.path), folder))
+    if not found:
+        raise UserError(f"runs={runs}: no finished run with an adapter below it; expected the folder of a sweep or an experiment")
+    about = "Of {} finished run(s) of this task it was chosen by the number of measurements, then by its seed."
+    return {task: (min(each)[-1], about.format(len(each))) for task, each in found.items()}
+
+
+def _measurements(folder: RunFolder) -> int:
+    """Return how much was measured of a run: its own task, other tasks, drift, benchmarks, a forgetting curve."""
+    env, retention = folder.config.env, folder.read_json("retention.json", {})
+    after = [(each["env"], each["task"]) for each in records.read(folder) if each["when"] == "after"]
+    own = [each == (env.id, env.get("task")) for each in after]
+    parts = [retention, *retention.get("later", [])]
+    measured = [any("drift" in part for part in parts), any("benchmarks" in part for part in parts)]
+    return sum([any(own), not all(own), *measured, (folder.path / "retention.csv").is_file()])
