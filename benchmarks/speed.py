@@ -62,8 +62,9 @@ from twosome.storage.provenance import cpu_name, provenance
 SOURCES = ("task", *synthetic.TASKS)
 WORKS = ("first_rollout", "later_rollout", "update")
 OPPONENTS = ("repeat", "cached", "remembered")
-SETTINGS = ["algorithm.value_update_epochs=1", "algorithm.num_minibatches=1", "algorithm.minibatch=samples", "algorithm.target_kl=null",
-            "algorithm.count_exponent=0", "algorithm.norm_adv=true", "algorithm.base_kl_coef=0", "algorithm.ent_coef=0.2"]  # fmt: skip
+SETTINGS = ["algorithm.value_update_epochs=1", "algorithm.num_minibatches=1", "algorithm.minibatch=samples",
+            "algorithm.target_kl=null", "algorithm.count_exponent=0", "algorithm.norm_adv=true", "algorithm.base_kl_coef=0",
+            "algorithm.ent_coef=0.2"]  # fmt: skip
 """Of an update of one optimiser step, with adapters on the layers on which the default preset has them."""
 CACHED_SIZES = (1, 2, 4, 8)  # decisions per batch of the cached opponent; the fastest is found before the rounds
 REPEAT_TOKENS = 1_024  # on which the repeating opponent is timed

@@ -66,16 +66,16 @@ def run(
 ) -> list[Finished]:
     """Run scripts one after the other in a folder; each command is a script of the suite and its arguments.
 
-    They run in this process, unless the folder has a copy of the suite (`copied`) or python is another interpreter. apart: standard
-    error is `Finished.errors`, not part of its output. variables: of the environment.
+    They run in this process, unless the folder has a copy of the suite (`copied`) or python is another interpreter. apart:
+    standard error is `Finished.errors`, not part of its output. variables: of the environment.
     """
     if python == sys.executable and not (folder / "src").exists():
         return [call(folder, command, apart, **variables) for command in commands]
     found = str(folder / "src") if python == sys.executable else ""
     own = environment() | {"PYTHONPATH": found, "COLUMNS": "100"} | variables
     errors = subprocess.PIPE if apart else subprocess.STDOUT
-    done = [subprocess.run([python, *command], cwd=folder, env=own, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=timeout)
-            for command in commands]  # fmt: skip
+    options: Any = {"cwd": folder, "env": own, "stdout": subprocess.PIPE, "stderr": errors, "text": True, "timeout": timeout}
+    done = [subprocess.run([python, *command], **options) for command in commands]
     return [Finished(each.returncode, each.stdout, each.stderr or "") for each in done]
 
 

@@ -1,7 +1,7 @@
 """A Hydra sweeper for experiments: several grids in one sweep, each run in a folder that follows from its configuration.
 
-It is selected by ``override /hydra/sweeper: grids``; conf/hydra/sweeper/grids.yaml explains its options. Any of Hydra's launchers can be
-used. Hydra imports its plugins at every start, so the library, which needs PyTorch, is imported when a sweep begins.
+It is selected by ``override /hydra/sweeper: grids``; conf/hydra/sweeper/grids.yaml explains its options. Any launcher
+can be used. Hydra imports its plugins at every start, so the library, which needs PyTorch, is imported when a sweep begins.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The suite as functions: make an environment, run an experiment, evaluate a run, load its agent.
 
-Options are written as on the command line, ``"norm=token"``, ``"env.kwargs.map=B"``. Each function does the same as its command: progress
-on standard error, tables on standard output. Bad input raises UserError or Hydra's own errors. Sweeps are for the command line.
+Options are written as on the command line, ``"norm=token"``, ``"env.kwargs.map=B"``. Each function does the same as its command:
+progress on standard error, tables on standard output. Bad input raises UserError or Hydra's own errors. There are no sweeps.
 """
 
 import datetime

@@ -1,7 +1,8 @@
 """The commands: each composes its file of conf/ by Hydra and calls the library.
 
-Bad input is one line on standard error and exit code 2, a fault during a run (RunError) one line and exit code 1. Hydra reports its own
-errors, and everything else is a traceback. The library is imported when a configuration has been composed: PyTorch takes seconds.
+Bad input is one line on standard error and exit code 2, a fault during a run (RunError) one line and exit code 1. Hydra reports
+its own errors, and everything else is a traceback. The library is imported when a configuration is composed, since PyTorch takes
+seconds.
 """
 
 import functools

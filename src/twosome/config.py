@@ -15,7 +15,9 @@ CONFIGS = (Path(__file__).parent / "conf").resolve()
 """The folder of Hydra's groups. In a checkout it is a link to conf/, in an installed suite a folder of the package."""
 
 
-OmegaConf.register_new_resolver("run_dir", lambda resume, default: resume or default, replace=True)
+OmegaConf.register_new_resolver(
+    "run_dir", lambda resume, default: resume if resume and Path(resume).is_dir() else default, replace=True
+)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from checkout import Finished, call
+from checkout import call
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from small import ROLLOUT, SHORT, SMALL
@@ -19,7 +19,7 @@ GRIDS = [
     {"env.task": "tomato_salad", "baseline": "ppo", "seed": [0, 1]},
 ]
 TINY = ["src/run.py", "-m", "hydra/sweeper=grids", "model=tiny_random", *ROLLOUT, *SHORT]
-GRID = "hydra.sweeper.grids=[{env.task:tomato_salad,norm:word,total_steps:64,seed:[0,1]}]"
+GRID = "hydra.sweeper.grids=[{env.kwargs.max_primitive_steps:10,env.task:tomato_salad,norm:word,total_steps:64,seed:[0,1]}]"
 
 
 def runs(*words: str, grids: list = GRIDS) -> list[set[str]]:
@@ -113,8 +113,6 @@ def test_a_broken_run_goes_on_and_suites_evaluate_all(folder: Path) -> None:
 
 
 def test_jobs_of_submitit_are_runs_like_others(tmp_path: Path) -> None:
-    ended: Finished = call(
-        tmp_path, ["src/run.py", "-m", "hydra/launcher=submitit_local", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep"]
-    )
+    ended = call(tmp_path, ["src/run.py", "-m", "hydra/launcher=submitit_local", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep"])
     assert ended.code == 0, ended.output
     assert sorted(path.parent.name for path in (tmp_path / "sweep").glob("*/DONE")) == ["0", "1"]

@@ -20,11 +20,3 @@ def test_a_copy_has_the_label_that_was_asked_for(tmp_path, asked, recorded):
     assert json.loads((tmp_path / "copy" / "provenance.json").read_text()) == own | {"label": recorded}
     assert (tmp_path / "copy" / "DONE").exists()
     assert folder.read_json("provenance.json", {}) == own
-
-
-def test_a_run_of_an_earlier_version_recorded_no_names(tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    folder.path.mkdir()
-    folder.write_json("provenance.json", {"seed": 3})
-    folder.copy_labelled(tmp_path / "copy", "mine")
-    assert (tmp_path / "copy" / "provenance.json").read_bytes() == (tmp_path / "run" / "provenance.json").read_bytes()

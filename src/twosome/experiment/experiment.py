@@ -53,7 +53,7 @@ class Experiment:
     def run(self) -> float:
         """Train, evaluate and export an agent, or resume the run.
 
-        Returns the sampled policy's mean discounted return at the end (nan without an evaluation). Raises UserError for bad input.
+        Returns the sampled policy's mean discounted return at the end (nan without an evaluation). Raises UserError.
         """
         if self.config.resume is not None:
             self.config = resumed_config(self.config, self.folder, self.overrides)

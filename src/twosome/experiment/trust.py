@@ -41,8 +41,8 @@ def foreign(config: DictConfig) -> Iterator[tuple[str, Any]]:
 def _is_risky(keys: Keys, value: Any) -> bool:
     """Return whether an option can run code or write files.
 
-    These are Hydra's keys (``_target_``, ``_args_``, ...), loggers, options of Lightning's trainer that are words, gymnasium's ids
-    and import paths of environments, and RUNS_CODE.
+    These are Hydra's keys (``_target_``, ``_args_``, ...), loggers, options of Lightning's trainer that are words, the ids and
+    import paths of environments, and RUNS_CODE.
     """
     if any(key.startswith("_") and key.endswith("_") for key in keys) or keys[0] == "logger":
         return True
@@ -57,8 +57,8 @@ def _known(keys: Keys) -> list[Any]:
     if not groups:
         return []
     group, own = keys[groups[-1]], keys[groups[-1] + 1 :]
-    files = [yaml.safe_load(file.read_text()) for file in CONFIGS.glob(f"{group}/*.yaml")]
-    return [value for content in files for place, value in _entries(content) if place == own]
+    files = [yaml.safe_load(file.read_text()) for file in CONFIGS.glob(f"{group}/**/*.yaml")]
+    return [value for content in files for place, value in _entries(content) if place in (own, (group, *own))]
 
 
 def _entries(tree: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:

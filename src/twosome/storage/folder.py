@@ -124,8 +124,8 @@ class RunFolder:
         recorded, now = self.read_json("provenance.json", {}).get(CHECKSUMS, {}), self.checksums(agent)
         if not now or any(now.get(name) != recorded[name] for name in recorded):
             raise UserError(
-                f"run folder {self.path}: expected the weights whose checksums are in provenance.json, in {agent.export_folder}/; "
-                "they are another agent's, or were changed or damaged since"
+                f"run folder {self.path}: expected in {agent.export_folder}/ the weights whose checksums are in "
+                "provenance.json; they are another agent's, or were changed or damaged since"
             )
         agent.load(self.weights(agent.export_folder))
 
