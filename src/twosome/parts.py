@@ -22,7 +22,6 @@ from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_eng
 
 if TYPE_CHECKING:
     from twosome.algorithms.algorithm import Algorithm
-    from twosome.envs.contract import Words
     from twosome.policies.agent import Agent
 
 UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -37,7 +36,7 @@ ACCELERATORS = ("auto", "cpu", "cuda", "gpu")
 
 
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
-    """Return a function that makes the environment that ``env`` configures. One is made and reset at once to find errors early.
+    """Return a function that makes the environment that ``env`` configures. One is made at once and checked (`check_env`).
 
     ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError
     for an unknown id, for any error of the environment, and if it violates its contract (CONTRIBUTING.md).
@@ -45,21 +44,19 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     import gymnasium
 
     import twosome.envs  # noqa: F401  (registers the suite's environments)
-    from twosome.envs.checked import Checked
+    from twosome.envs.check import check_env
 
     if not isinstance(config.get("id"), str):
         raise UserError(f"env.id={shown(config.get('id'))}: expected an environment's name, as in twosome/Overcooked-v0")
     options: dict[str, Any] = OmegaConf.to_container(_kwargs(config), resolve=True)  # type: ignore[assignment]
     options |= {name: config[name] for name in ("task", "prompt") if name in config}
-    known: dict[int, Words] = {}
-    notes: set[str] = set()
 
     def make_env() -> gymnasium.Env:
-        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known, notes)
+        return gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options)
 
     try:
         env = make_env()
-        env.reset(seed=0)
+        check_env(env)
         env.close()
     except BaseException as error:
         if is_interruption(error):

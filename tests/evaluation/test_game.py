@@ -10,7 +10,7 @@ from evaluation_tools import composed
 import twosome
 from twosome import parts, seeding
 from twosome.envs.optimum import best_actions, optimal_return
-from twosome.envs.player import Player
+from twosome.envs.vector import Player
 from twosome.errors import UserError
 from twosome.evaluation.game import RANDOM_EPISODES, Game
 from twosome.runs.play import PlayConfig, trained

@@ -10,8 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from twosome import generators, seeding
-from twosome.envs.episode import Episode
-from twosome.envs.player import Player
+from twosome.envs.vector import Episode, Player
 from twosome.errors import visible
 from twosome.policies.agent import Agent, likeliest, sample
 

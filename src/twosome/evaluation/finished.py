@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome import parts
 from twosome.config import EvaluationConfig
-from twosome.envs.tasks import task_names
+from twosome.envs.check import task_names
 from twosome.errors import UserError
 from twosome.evaluation import records
 from twosome.evaluation.interference.config import InterferenceConfig

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from twosome import generators, seeding
 from twosome.decision import Decision
-from twosome.envs.episode import Episode
-from twosome.envs.player import Player
+from twosome.envs.vector import Episode, Player
 from twosome.evaluation.episodes import play as play_episodes
 from twosome.evaluation.video import ending_of, title_of
 from twosome.policies.agent import likeliest

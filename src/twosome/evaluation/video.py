@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from twosome import generators, seeding
-from twosome.envs.episode import Episode
-from twosome.envs.player import Player
+from twosome.envs.vector import Episode, Player
 from twosome.errors import RunError, UserError, is_interruption, raised, shown
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.storyboard import Scene, compose

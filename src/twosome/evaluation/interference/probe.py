@@ -18,7 +18,7 @@ from twosome.algorithms.ppo.ppo import PPO
 from twosome.algorithms.rollout import Batch
 from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
-from twosome.envs.tasks import action_names
+from twosome.envs.check import action_names
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.evaluation.episodes import acting

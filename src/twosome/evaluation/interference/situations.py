@@ -8,7 +8,7 @@ import numpy as np
 from twosome import seeding
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
-from twosome.envs.player import Player
+from twosome.envs.vector import Player
 
 RANDOM_DECISIONS = 20_000
 """Decisions of random play, at most, in which situations are looked for."""

@@ -9,8 +9,7 @@ import torch
 
 from twosome import generators, seeding
 from twosome.decision import Decision
-from twosome.envs.episode import Episode
-from twosome.envs.player import Player
+from twosome.envs.vector import Episode, Player
 from twosome.evaluation.video import ending_of, pictures, title_of
 from twosome.evaluation.watch.album import Album
 from twosome.evaluation.watch.stages import Stage, pieces, views
