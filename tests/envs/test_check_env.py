@@ -31,7 +31,7 @@ FAULTS = {
     "space_after_prompt": "its info['prompt'] is 'You should ', expected a str that does not end in a space",
     "half_a_character": "its info['prompt'] is 'You should \\ud800', expected a str that does not end in a space",
     "blank_action": "its info['action_prompts'] is ('go', ' ', 'stay'), expected a str for each action, none of them blank",
-    "float_duration": "its info['duration'] is 1.0, expected 0 or more, an int",
+    "float_duration": "its info['duration'] is 1.0, expected a whole number from 0 on",
     "steps_fall": "its info['primitive_steps'] is 1, expected 3, the sum of the durations",
     "success_in_words": "its info['success'] is 'yes', expected True or False",
     "affordance_above_1": "its info['affordances'] is (1.0, 0.5, 1.5), expected a number from 0 to 1 for each of 3 actions",

@@ -131,7 +131,9 @@ def _check_decision(env: gymnasium.Env, obs: Any, info: Any, primitive_steps: in
     if (affordances := info.get("affordances")) is not None:
         likely = len(affordances) == len(ids) and all(_is_number(each) and 0 <= each <= 1 for each in affordances)
         _expect(likely, "info['affordances']", affordances, f"a number from 0 to 1 for each of {len(ids)} actions")
-    _expect(_is_whole(info["duration"]) and info["duration"] >= 0, "info['duration']", info["duration"], "0 or more, an int")
+    _expect(
+        _is_whole(info["duration"]) and info["duration"] >= 0, "info['duration']", info["duration"], "a whole number from 0 on"
+    )
     _expect(info["primitive_steps"] == primitive_steps, "info['primitive_steps']", info["primitive_steps"],
             f"{primitive_steps}, the sum of the durations")  # fmt: skip
     _expect(_is_flag(info["success"]), "info['success']", info["success"], "True or False")
