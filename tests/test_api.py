@@ -32,7 +32,7 @@ def trained(tmp_path_factory) -> twosome.Run:
 
 def test_the_public_names_are_there_for_programs_and_type_checkers():
     assert all(getattr(twosome, name).__name__ == name for name in twosome.__all__)
-    assert len(twosome.__all__) == 12
+    assert len(twosome.__all__) == 13
     assert set(twosome.__all__) <= set(dir(twosome))
     body = ast.parse((ROOT / "src" / "twosome" / "__init__.py").read_text()).body
     (checked,) = (node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from twosome.algorithms.algorithm import Algorithm
     from twosome.api import Run, TrainedAgent, evaluate, load_agent, make_env, run
     from twosome.decision import Decision
+    from twosome.envs import check_env
     from twosome.errors import RunError, UserError
     from twosome.policies.agent import Agent, LearningAgent
 
@@ -22,6 +23,7 @@ __all__ = [
     "RunError",
     "TrainedAgent",
     "UserError",
+    "check_env",
     "evaluate",
     "load_agent",
     "make_env",
@@ -32,6 +34,7 @@ _HOMES = {
     "algorithms.algorithm": ("Algorithm",),
     "api": ("Run", "TrainedAgent", "evaluate", "load_agent", "make_env", "run"),
     "decision": ("Decision",),
+    "envs": ("check_env",),
     "errors": ("RunError", "UserError"),
     "policies.agent": ("Agent", "LearningAgent"),
 }

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 import twosome.envs  # noqa: F401  (registers the suite's environments)
 from twosome.algorithms.algorithm import Algorithm
 from twosome.config import typed
-from twosome.envs.checked import Checked
+from twosome.envs.check import check_env
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig, resolve_dtype
 from twosome.policies.agent import Agent
@@ -33,21 +33,19 @@ def build(node: DictConfig, *args: Any, **options: Any) -> Any:
 
 
 def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
-    """Return a function that makes the environment that ``env`` configures. One is made and reset at once to find errors early.
+    """Return a function that makes the environment that ``env`` configures. One is made at once and checked (`check_env`).
 
     ``env.id`` may begin with a module to import, which registers the id: ``module:namespace/Name-v0``. Raises UserError if the
     environment violates its contract (CONTRIBUTING.md).
     """
     options: dict[str, Any] = OmegaConf.to_container(config.get("kwargs") or OmegaConf.create(), resolve=True)  # type: ignore[assignment]
     options |= {name: config[name] for name in ("task", "prompt") if name in config}
-    known: dict[int, Any] = {}
-    notes: set[str] = set()
 
     def make_env() -> gymnasium.Env:
-        return Checked(gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options), known, notes)
+        return gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **options)
 
     env = make_env()
-    env.reset(seed=0)
+    check_env(env)
     env.close()
     return make_env
 

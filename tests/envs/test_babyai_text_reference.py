@@ -5,15 +5,15 @@ from typing import Any
 
 import gymnasium
 import minigrid  # noqa: F401 - registers its levels
-import numpy as np
 import pytest
-from babyai_text_tools import FILES, encoding, make, records, things
 from minigrid.envs.babyai.core.verifier import AndInstr, BeforeInstr, GoToInstr, Instr, ObjDesc, OpenInstr, PickupInstr, SeqInstr
 from minigrid.minigrid_env import MiniGridEnv
+from worlds import DATA, records, room
 
-from twosome.envs.babyai_text.language import ENGLISH
-from twosome.envs.babyai_text.prompts import PROMPTERS, Situation
-from twosome.envs.babyai_text.view import describe, look
+from twosome.envs.babyai_text.prompts import ENGLISH, PROMPTERS, Situation
+from twosome.envs.babyai_text.view import describe
+
+FILES = sorted(path.name.partition(".")[0].removeprefix("babyai_text_") for path in DATA.glob("babyai_text_*"))
 
 TESTED = {"goto": "go_to", "pickup": "pick_up", "open": "unlock", "putnext": "put_next_to", "pick up seq go to": "pick_up_go_to"}
 STATES = {(False, False): "closed", (True, False): "open", (False, True): "locked"}
@@ -39,6 +39,12 @@ def words(instruction: Instr) -> list[Any]:
     places = ("desc", "desc_move", "desc_fixed")
     described: list[ObjDesc] = [getattr(instruction, place) for place in places if hasattr(instruction, place)]
     return found + [{"type": each.type, "color": each.color} for each in described]
+
+
+def things(level: MiniGridEnv) -> list[tuple[Any, int, int]]:
+    """The objects and doors on a level's grid with their places, row by row."""
+    cells = [(level.grid.get(x, y), x, y) for y in range(level.height) for x in range(level.width)]
+    return [each for each in cells if each[0] is not None and each[0].type != "wall"]
 
 
 class Replay:
@@ -77,10 +83,10 @@ class Replay:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "rooms"])
 def test_records_replay(name):
-    episodes = records(name)
+    episodes = records(f"babyai_text_{name}")
     assert len(episodes) == (40 if name == "mixed_test" else 32)
     for record in episodes:
-        env = make(**options(record))
+        env = room(**options(record))
         _, info = env.reset(seed=record["seed"])
         for _ in range(record["reset_index"]):
             _, info = env.reset()
@@ -104,7 +110,7 @@ def compare(info: dict[str, Any], state: dict[str, Any], record: dict[str, Any])
 
 def test_records_of_levels_with_doors_and_many_rooms_replay():
     """minigrid's own levels with the suite's texts, which know doors in all states."""
-    episodes = records("rooms")
+    episodes = records("babyai_text_rooms")
     assert len(episodes) == 20
     for record in episodes:
         level = gymnasium.make(record["reference_env"]).unwrapped
@@ -120,9 +126,8 @@ def test_records_of_levels_with_doors_and_many_rooms_replay():
                 actions.append(state["action"])
                 replay.check(state)
                 assert (reward, terminated or truncated) == (state["reward"], state["done"])
-            view = look(level)
-            assert np.array_equal(np.array(view.codes).reshape(7, 7, 3), encoding(level))
-            observations.append(describe(view, ENGLISH))
+            view = list(map(tuple, level.gen_obs()["image"].reshape(-1, 3).tolist()))
+            observations.append(describe(view, level.carrying, ENGLISH))
             assert list(observations[-1]) == state["descriptions"]
             prompt, _ = PROMPTERS["default"](Situation(ENGLISH, level.mission, 6, tuple(observations), tuple(actions)))
             assert state["prompt"] in (None, f"{prompt} ")

@@ -5,18 +5,10 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from overcooked_tools import make as kitchen_env
-from overcooked_tools import names
-from overcooked_tools import play as cook
-from virtualhome_tools import FOOD, FUN, states
-from virtualhome_tools import TASKS as HOUSEHOLD
-from virtualhome_tools import make as home_env
-from virtualhome_tools import phrases as plain_phrases
-from virtualhome_tools import play as keep_house
+from worlds import FOOD, FUN, HOUSEHOLD, home, kitchen, said, states
 
-from twosome.envs.overcooked.automaton import observe
-from twosome.envs.overcooked.kitchen import BOWL, HAND, TASKS, State, make_kitchen
-from twosome.envs.overcooked.maps import MAPS
+from twosome.envs.overcooked.env import observe
+from twosome.envs.overcooked.kitchen import BOWL, HAND, MAPS, TASKS, make_kitchen
 from twosome.envs.overcooked.prompts import PROMPTERS as OVERCOOKED
 from twosome.envs.virtualhome.prompts import PROMPTERS as VIRTUALHOME
 from twosome.envs.virtualhome.prompts import Situation
@@ -26,30 +18,16 @@ CHOPPED = ("get tomato", "go to board 1", "chop")
 BOTH = (*CHOPPED, "get lettuce", "go to board 2", "chop")
 DISH = (*BOTH, "get bowl", "get tomato", "get lettuce")
 FULL = tuple(task for task in TASKS if task != "tomato_salad")
-LIKE_FOOD = tuple(task for task in HOUSEHOLD if task != "entertainment")
 
 
 @cache
-def kitchen(**options):
-    return kitchen_env(prompt="explicit", **options)
+def explicit_kitchen(**options):
+    return kitchen(prompt="explicit", **options)
 
 
 @cache
-def home(task):
-    return home_env(prompt="explicit", task=task)
-
-
-def cooked(actions, **options):
-    """The phrases by macro-action, after some macro-actions."""
-    env = kitchen(**options)
-    return dict(zip(names(env), cook(env, *actions)["action_prompts"], strict=True))
-
-
-def kept(task, *actions):
-    """The phrases by the task's own, after some actions."""
-    env = home(task)
-    info = keep_house(env, *actions)
-    return dict(zip((plain_phrases(env)[number] for number in info["action_ids"]), info["action_prompts"], strict=True))
+def explicit_home(task):
+    return home(prompt="explicit", task=task)
 
 
 @pytest.mark.parametrize(
@@ -64,11 +42,11 @@ def kept(task, *actions):
     ],
 )
 def test_serving_names_what_is_in_the_hand(actions, served):
-    assert cooked(actions, task="tomato_lettuce_salad")["deliver"] == f"serve {served}"
+    assert said(explicit_kitchen(task="tomato_lettuce_salad"), *actions)["deliver"] == f"serve {served}"
 
 
 @pytest.mark.parametrize(
-    ("actions", "said"),
+    ("actions", "expected"),
     [
         ((), {"get tomato": "pick up the unchopped tomato", "get bowl": "take the bowl"}),  # the bowl is out of sight
         (
@@ -110,15 +88,15 @@ def test_serving_names_what_is_in_the_hand(actions, served):
         ((*CHOPPED, "get tomato"), {"get bowl": "put the chopped tomato in the bowl"}),  # the bowl is out of sight
     ],
 )
-def test_a_macro_action_says_what_would_happen(actions, said):
-    found = cooked(actions, task="tomato_lettuce_salad")
-    assert {name: found[name] for name in said} == said
+def test_a_macro_action_says_what_would_happen(actions, expected):
+    found = said(explicit_kitchen(task="tomato_lettuce_salad"), *actions)
+    assert {name: found[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("task", ["tomato_salad", "tomato_lettuce_salad"])
 @pytest.mark.parametrize("map_name", MAPS)
 def test_where_all_is_seen_a_phrase_is_what_happens(map_name, task):
-    env = kitchen(map=map_name, task=task, obs_radius=0)
+    env = explicit_kitchen(map=map_name, task=task, obs_radius=0)
     foods = env.kitchen.foods
     found = set()
     for before in states(env):
@@ -140,27 +118,21 @@ def _board_named(env, phrase):
     return env.kitchen.boards[1 if "second" in phrase else 0]
 
 
-def held_and_seen(task: str, map_name: str, radius: int, state: State) -> tuple[float, ...]:
-    """The symbolic observation, without the recipe: what is in the hand or the bowl has its carrier's position."""
-    return tuple(observe(make_kitchen(task, map_name, radius), state)[: -len(TASKS)].tolist())
-
-
 @settings(max_examples=60)
-@given(
-    st.sampled_from(FULL), st.sampled_from(FULL), st.sampled_from(list(MAPS)), st.integers(0, 3), st.data()
-)  # fmt: skip
-def test_the_recipe_is_not_in_the_phrases(task, other, map_name, radius, data):
-    env, default = kitchen(task=task, map=map_name, obs_radius=radius), kitchen_env(task=task, map=map_name, obs_radius=radius)
-    said = {}
-    for each in (env, kitchen(task=other, map=map_name, obs_radius=radius)):
-        _, info = each.reset()
+@given(st.sampled_from(FULL), st.sampled_from(FULL), st.sampled_from(list(MAPS)), st.integers(0, 3), st.data())
+def test_phrases_follow_from_what_is_seen_and_not_from_the_recipe(task, other, map_name, radius, data):
+    """What is seen is the symbolic observation without the recipe: what is held or in the bowl has its carrier's position."""
+    rooms = [make_kitchen(each, map_name, radius) for each in (task, other)]
+    found = {}
+    for room in rooms:
+        env = explicit_kitchen(task=room.task, map=map_name, obs_radius=radius)
+        _, info = env.reset()
         for action in data.draw(st.lists(st.integers(0, 7), max_size=40)):
             state, phrases = info["state"], info["action_prompts"]
-            assert said.setdefault(held_and_seen(task, map_name, radius, state), phrases) == phrases
-            assert OVERCOOKED["explicit"](make_kitchen(other, map_name, radius), state)[1] == phrases
-            assert OVERCOOKED["explicit"](make_kitchen(task, map_name, radius), state)[1] == phrases
-            assert OVERCOOKED["explicit"](default.kitchen, state)[0] == OVERCOOKED["default"](default.kitchen, state)[0]
-            *_, terminated, truncated, info = each.step(action)
+            assert found.setdefault(tuple(observe(room, state)[: -len(TASKS)].tolist()), phrases) == phrases
+            assert all(OVERCOOKED["explicit"](each, state)[1] == phrases for each in rooms)
+            assert OVERCOOKED["explicit"](room, state)[0] == OVERCOOKED["default"](room, state)[0]
+            *_, terminated, truncated, info = env.step(action)
             if terminated or truncated:
                 break
 
@@ -170,37 +142,37 @@ def test_the_recipe_is_not_in_the_phrases(task, other, map_name, radius, data):
 )
 def test_distinct_decisions_of_all_reachable_states(task, prompts, default, explicit):
     """Explicit's phrases follow from the prompt; default also calls a bowl out of sight empty or not."""
-    env = kitchen(task=task)
+    env = explicit_kitchen(task=task)
     decisions = {name: {OVERCOOKED[name](env.kitchen, state) for state in states(env)} for name in ("default", "explicit")}
     assert {len({prompt for prompt, _ in each}) for each in decisions.values()} == {prompts}
     assert {name: len(each) for name, each in decisions.items()} == {"default": default, "explicit": explicit}
 
 
 def test_household_phrases_name_what_is_held_and_seen():
-    said = kept("food_preparation")
-    assert said["walk to the living room"] == "leave the kitchen for the living room"
-    assert said["walk to the microwave"] == "walk to the closed microwave"
-    said = kept("food_preparation", *FOOD[:2])
-    assert said["walk to the living room"] == "leave the kitchen for the living room with the pancake"
-    assert said["walk to the microwave"] == "carry the pancake to the closed microwave"
-    said = kept("food_preparation", *FOOD[:4])
-    assert said["put the pancake in the microwave"] == "put the pancake in the microwave"
-    assert said["close the microwave"] == "close the microwave with nothing inside"
-    said = kept("food_preparation", *FOOD[:5])
-    assert said["grab the pancake"] == "grab the pancake from the microwave"
-    assert said["close the microwave"] == "close the microwave with the pancake inside"
-    said = kept("entertainment", *FUN[:-1])
-    assert said["walk to the chips"] == "carry the milk to the chips on the coffee table"
-    assert said["sit on the sofa"] == "sit on the sofa with the milk, facing the TV that is on"
-    said = kept("entertainment", "walk to the living room", "walk to the sofa")
-    assert said["sit on the sofa"] == "sit on the sofa with empty hands, facing the TV that is off"
-    said = kept("entertainment", *FUN[:2], "walk to the living room", "walk to the sofa", "sit on the sofa")
-    assert said["stand up from the sofa"] == "stand up from the sofa with the chips"
+    phrases = said(explicit_home("food_preparation"))
+    assert phrases["walk to the living room"] == "leave the kitchen for the living room"
+    assert phrases["walk to the microwave"] == "walk to the closed microwave"
+    phrases = said(explicit_home("food_preparation"), *FOOD[:2])
+    assert phrases["walk to the living room"] == "leave the kitchen for the living room with the pancake"
+    assert phrases["walk to the microwave"] == "carry the pancake to the closed microwave"
+    phrases = said(explicit_home("food_preparation"), *FOOD[:4])
+    assert phrases["put the pancake in the microwave"] == "put the pancake in the microwave"
+    assert phrases["close the microwave"] == "close the microwave with nothing inside"
+    phrases = said(explicit_home("food_preparation"), *FOOD[:5])
+    assert phrases["grab the pancake"] == "grab the pancake from the microwave"
+    assert phrases["close the microwave"] == "close the microwave with the pancake inside"
+    phrases = said(explicit_home("entertainment"), *FUN[:-1])
+    assert phrases["walk to the chips"] == "carry the milk to the chips on the coffee table"
+    assert phrases["sit on the sofa"] == "sit on the sofa with the milk, facing the TV that is on"
+    phrases = said(explicit_home("entertainment"), "walk to the living room", "walk to the sofa")
+    assert phrases["sit on the sofa"] == "sit on the sofa with empty hands, facing the TV that is off"
+    phrases = said(explicit_home("entertainment"), *FUN[:2], "walk to the living room", "walk to the sofa", "sit on the sofa")
+    assert phrases["stand up from the sofa"] == "stand up from the sofa with the chips"
 
 
 @pytest.mark.parametrize("task", HOUSEHOLD)
 def test_household_phrases_in_every_state(task):
-    env = home(task)
+    env = explicit_home(task)
     differ = {"walk", "leave", "carry", "grab", "close", "sit", "stand"}
     for state in states(env):
         seen = env._automaton.seen(state)
@@ -217,35 +189,3 @@ def test_household_phrases_in_every_state(task):
                 assert ("nothing inside" in phrase) == (not any(fact[1:] == ("INSIDE", action.script[1]) for fact in state))
         aimless = env.task._replace(goal="sing", success=())
         assert VIRTUALHOME["explicit"](Situation(aimless, seen, actions))[1] == phrases
-
-
-@given(st.sampled_from(LIKE_FOOD), st.sampled_from(LIKE_FOOD), st.data())
-def test_tasks_differ_in_their_nouns_alone(task, other, data):
-    infos = [home(name).reset()[1] for name in (task, other)]
-    nouns = [tuple(home(name).task.objects.values()) for name in (task, other)]
-    for action in data.draw(st.lists(st.integers(0, 9), max_size=40)):
-        assert infos[0]["action_ids"] == infos[1]["action_ids"]
-        first, second = (
-            [phrase.replace(thing, "THING").replace(machine, "MACHINE") for phrase in info["action_prompts"]]
-            for info, (thing, machine) in zip(infos, nouns, strict=True)
-        )
-        assert first == second
-        results = [home(name).step(action) for name in (task, other)[: 1 if task == other else 2]]
-        infos = [result[-1] for result in (results * 2)[:2]]
-        if results[0][2]:
-            break
-
-
-@given(st.sampled_from([("overcooked", task) for task in TASKS] + [("virtualhome", task) for task in HOUSEHOLD]), st.data())
-def test_a_decision_has_as_many_actions_in_the_same_order_as_by_default(world, data):
-    make, task = (kitchen_env if world[0] == "overcooked" else home_env), world[1]
-    pair = (make(task=task), make(task=task, prompt="explicit"))
-    default, explicit = (env.reset()[1] for env in pair)
-    for choice in data.draw(st.lists(st.integers(0, 99), max_size=25)):
-        assert default["prompt"] == explicit["prompt"]
-        assert default["action_ids"] == explicit["action_ids"]
-        assert len(explicit["action_prompts"]) == len(set(explicit["action_prompts"])) == len(default["action_prompts"])
-        action = explicit["action_ids"][choice % len(explicit["action_ids"])]
-        ((*_, ended, cut, default), (*_, explicit)) = (env.step(action) for env in pair)
-        if ended or cut:
-            break

@@ -1,13 +1,11 @@
 """The exhaustive search for the best return: on Overcooked, and on games small enough to solve by hand."""
 
-from functools import partial
-
 import gymnasium
 import pytest
-from overcooked_tools import make
+from worlds import kitchen as make
 
 from twosome.envs import optimum
-from twosome.envs.optimum import Searchable, Transition, best_play, optimal_return
+from twosome.envs.optimum import Transition, best_play, optimal_return
 
 
 class Game(gymnasium.Env):
@@ -22,12 +20,6 @@ class Game(gymnasium.Env):
 
     def transition(self, state, action):
         return Transition(*self.table[state][action])
-
-
-@pytest.mark.parametrize(("task", "value", "states"), [("tomato_salad", 0.920518, 24), ("tomato_lettuce_salad", 0.947656, 1156)])
-def test_overcooked(task, value, states):
-    assert optimal_return(partial(make, task=task), 0.99) == pytest.approx(value, abs=1e-6)
-    assert best_play(make(task=task), 0.99).states == states
 
 
 def test_what_follows_is_discounted_by_the_duration():
@@ -50,7 +42,3 @@ def test_no_optimum_where_none_can_be_found(monkeypatch):
     assert optimal_return(lambda: gymnasium.make("CartPole-v1"), 0.99) is None
     monkeypatch.setattr(optimum, "MAX_STATES", 100)
     assert best_play(make(task="tomato_lettuce_salad"), 0.99) is None
-
-
-def test_overcooked_offers_the_protocol():
-    assert isinstance(make(), Searchable)

@@ -1,5 +1,6 @@
-"""Environments side by side: every step is a transition inside one episode."""
+"""Environments side by side: every step is a transition inside one episode, and a restored state goes on as the first."""
 
+import io
 import json
 from functools import partial
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import home, kitchen, room
 
-import twosome.envs  # noqa: F401 - registers the environments
 from twosome.decision import Decision
-from twosome.envs.episode import Episode
-from twosome.envs.vector import DecisionEnvs
+from twosome.envs.vector import DecisionEnvs, Episode, Player
 
 
 class Corridor(gymnasium.Env):
@@ -50,15 +53,9 @@ def offered(decision: Decision) -> tuple[int, int]:
     return episode, place
 
 
-def test_resetting_offers_each_environments_first_decision() -> None:
-    envs = DecisionEnvs(Corridor, 3)
-    assert [offered(decision) for decision in envs.reset(0)] == [(0, 0)] * 3
-    envs.close()
-
-
 def test_no_transition_crosses_an_episode() -> None:
     envs = DecisionEnvs(Corridor, 3)
-    envs.reset(0)
+    assert [offered(decision) for decision in envs.reset(0)] == [(0, 0)] * 3
     step = envs.step([0, 1, 0])  # the second environment's episode terminates
     assert [offered(decision) for decision in step.decisions] == [(0, 1), (1, 0), (0, 1)]
     assert {env: offered(decision) for env, decision in step.final.items()} == {1: (0, 1)}
@@ -81,20 +78,6 @@ def test_no_transition_crosses_an_episode() -> None:
     assert not step.terminated.any()
     assert not step.success.any()
     assert step.primitive_steps.tolist() == [6, 4, 2]
-
-
-def test_all_episodes_may_end_at_once_and_for_both_reasons() -> None:
-    envs = DecisionEnvs(Corridor, 2)
-    envs.reset(0)
-    envs.step([0, 0])
-    envs.step([0, 0])
-    step = envs.step([1, 1])
-    assert step.terminated.all()
-    assert step.truncated.all()
-    assert [offered(step.final[env]) for env in range(2)] == [(0, 3)] * 2
-    assert [offered(decision) for decision in step.decisions] == [(1, 0)] * 2
-    assert step.durations.tolist() == [3, 3]
-    assert step.primitive_steps.tolist() == [7, 7]
 
 
 def test_decisions_outlive_the_next_step() -> None:
@@ -132,6 +115,7 @@ class Noise(Corridor):
     def _offer(self, duration: int, success: bool) -> tuple[np.ndarray, dict]:
         obs, info = super()._offer(duration, success)
         obs[0] = self.np_random.random()
+        info["prompt"] = f"place {self.place}"
         return obs, info
 
 
@@ -149,34 +133,89 @@ def test_a_seed_fixes_every_environment_and_none_equals_another() -> None:
     assert len(set(numbers)) == len(numbers) == 2 * 6 * 4
 
 
-@pytest.mark.parametrize("steps", range(5))  # an episode has three decisions, so before, at and after an end
-def test_a_restored_vector_goes_on_as_the_first(steps: int) -> None:
-    envs, resumed = DecisionEnvs(Noise, 3), DecisionEnvs(Noise, 3)
-    decisions = envs.reset(0)
-    for _ in range(steps):
-        decisions = envs.step([0, 0, 1]).decisions
-    again = resumed.restore(envs.state())
-    for one, other in zip(again, decisions, strict=True):
-        assert one.obs.tolist() == other.obs.tolist()
-        assert one.action_prompts == other.action_prompts
-    assert play(resumed, 7) == play(envs, 7)
+WORLDS = {
+    "noise": Noise,
+    "overcooked": lambda: kitchen(task="tomato_lettuce_salad", max_primitive_steps=40),
+    "virtualhome": lambda: home(task="entertainment"),
+    "babyai_text": lambda: room(task="mixed", num_objects=4, room_size=6, mixture_seed=2),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@settings(max_examples=12)
+@given(past=st.integers(0, 60), seed=st.integers(0, 2**32 - 1), alike=st.sampled_from([1, 1, 2]))
+def test_a_restored_vector_goes_on_as_the_first(name: str, past: int, seed: int, alike: int) -> None:
+    envs, resumed = DecisionEnvs(WORLDS[name], 3), DecisionEnvs(WORLDS[name], 3)
+    decisions, rng = envs.reset(seed, alike), np.random.default_rng(seed)
+    for _ in range(past):
+        decisions = envs.step([int(rng.choice(decision.action_ids)) for decision in decisions]).decisions
+    file = io.BytesIO()
+    torch.save(state := envs.state(), file)
+    resumed.reset(seed, alike)
+    resumed.order = list(envs.order)  # which a run's checkpoint holds
+    again = resumed.restore(torch.load(io.BytesIO(file.getvalue()), weights_only=True))  # read without running code
+    assert [each.text for each in again] == [each.text for each in decisions]
+    assert resumed.state() == state
+    before = repr(state)
+    for _ in range(30):
+        actions = [int(rng.choice(decision.action_ids)) for decision in decisions]
+        one, other = envs.step(actions), resumed.step(actions)
+        assert [(each.text, each.obs.tolist()) for each in one.decisions] == [
+            (each.text, each.obs.tolist()) for each in other.decisions
+        ]
+        assert one.rewards.tolist() == other.rewards.tolist()
+        assert one.episodes == other.episodes
+        decisions = one.decisions
+    assert envs.state() == resumed.state()
+    assert repr(state) == before  # a copy
+
+
+@pytest.mark.parametrize("name", ["FrozenLake-v1", "Blackjack-v1", "CartPole-v1"])
+def test_a_seed_means_what_it_means_to_the_bare_environment(name: str) -> None:
+    bare, player = gymnasium.make(name), Player(Wordy(gymnasium.make(name)), 1.0)
+    for seed in (5, None):
+        assert np.array_equal(player.reset(seed).obs, np.array(bare.reset(seed=seed)[0], dtype=np.float32))
+        for _ in range(3):
+            assert np.array_equal(player.step(1).decision.obs, np.array(bare.step(1)[0], dtype=np.float32))
+            if player.ended:
+                break
+
+
+class Wordy(gymnasium.Wrapper):
+    """Any environment, with the least that a decision needs."""
+
+    def reset(self, **options: Any) -> tuple[Any, dict]:
+        return self.env.reset(**options)[0], self._info()
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict]:
+        return *self.env.step(action)[:4], self._info()
+
+    def _info(self) -> dict[str, Any]:
+        words = {"prompt": "You", "action_ids": (0, 1), "action_prompts": ("a", "b")}
+        return {**words, "duration": 1, "primitive_steps": 1, "success": False}
+
+
+def test_consecutive_episodes_can_share_a_seed() -> None:
+    envs = DecisionEnvs(Noise, 4)
+    starts = [float(decision.obs[0]) for decision in envs.reset(3, alike=2)]
+    assert starts[0] == starts[1] != starts[2] == starts[3]
+    step = envs.step([1, 0, 1, 0])  # the first and the third environment begin the next pair
+    assert step.decisions[0].obs.tolist() == step.decisions[2].obs.tolist()
+    assert envs.order == [4, 1, 5, 3]
 
 
 def test_what_only_some_environments_tell_comes_with_the_decision() -> None:
-    silent = DecisionEnvs(Corridor, 2)
-    assert [(each.affordances, each.state) for each in silent.reset(0)] == [(None, None)] * 2
-    silent.close()
-    envs = DecisionEnvs(partial(gymnasium.make, "twosome/Overcooked-v0", max_primitive_steps=20), 3)
+    assert [(each.affordances, each.state) for each in DecisionEnvs(Corridor, 2).reset(0)] == [(None, None)] * 2
+    envs = DecisionEnvs(partial(kitchen, max_primitive_steps=5), 3)
     envs.reset(0)
-    ended = 0
-    for step in range(30):
-        after = envs.step([step % 5, (step + 1) % 5, 4])
-        ended += len(after.final)
-        for player, decision in zip(envs.players, after.decisions, strict=True):
-            assert decision.state == player.env.unwrapped._state
-            assert decision.affordances == player.env.unwrapped._automaton.view(decision.state).affordances
-        for decision in after.final.values():
-            assert decision.state is not None
-            assert len(decision.affordances or ()) == 5
-    assert ended > 3
-    envs.close()
+    after = envs.step([0, 1, 4])  # the second environment's episode is cut
+    assert list(after.final) == [1]
+    for player, decision in zip(envs.players, [*after.decisions, *after.final.values()], strict=False):
+        view = player.env.unwrapped._automaton.view(decision.state)
+        assert (decision.affordances, decision.prompt) == (view.affordances, view.prompt)
+    assert after.final[1].state != after.decisions[1].state == envs.players[1].env.unwrapped.initial_state
+
+
+def test_only_a_mixtures_episodes_have_a_column_of_tasks() -> None:
+    assert list(Episode(task="go_to").row())[-2:] == ["success", "task"]
+    assert "task" not in Episode().row()

@@ -12,7 +12,7 @@ from evaluation_tools import composed
 
 import twosome
 from twosome import seeding
-from twosome.envs.player import Player
+from twosome.envs.vector import Player
 from twosome.errors import UserError
 from twosome.experiment.watch import run as watch
 from twosome.experiment.watch import write

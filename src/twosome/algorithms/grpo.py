@@ -30,7 +30,7 @@ from twosome.algorithms.episodes import EpisodeBatch, Episodic, Played, batch_of
 from twosome.algorithms.ppo.config import PPOConfig
 from twosome.algorithms.ppo.losses import clipped
 from twosome.algorithms.ppo.update import no_steps, update_policy
-from twosome.envs.player import Player
+from twosome.envs.vector import Player
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from twosome.envs.episode import Episode
-from twosome.envs.vector import DecisionEnvs, Step
+from twosome.envs.vector import DecisionEnvs, Episode, Step
 
 
 class EnvRunner:

@@ -6,24 +6,13 @@ environment checks actions and their order itself, which is faster.
 
 from gymnasium.envs.registration import register
 
-register(
-    id="twosome/Overcooked-v0",
-    entry_point="twosome.envs.overcooked.env:OvercookedEnv",
-    order_enforce=False,
-    disable_env_checker=True,
-)
+from twosome.envs.check import check_env
 
-register(
-    id="twosome/VirtualHome-v0",
-    entry_point="twosome.envs.virtualhome.env:VirtualHomeEnv",
-    order_enforce=False,
-    disable_env_checker=True,
-)
-"""VirtualHome: one agent, an apartment, household tasks. The specification is the docstring of `env.VirtualHomeEnv`."""
+__all__ = ["check_env"]
 
-register(
-    id="twosome/BabyAIText-v0",
-    entry_point="twosome.envs.babyai_text.env:BabyAITextEnv",
-    order_enforce=False,
-    disable_env_checker=True,
-)
+for _name, _class in (
+    ("Overcooked", "overcooked.env:OvercookedEnv"),
+    ("VirtualHome", "virtualhome.env:VirtualHomeEnv"),
+    ("BabyAIText", "babyai_text.env:BabyAITextEnv"),
+):
+    register(f"twosome/{_name}-v0", f"twosome.envs.{_class}", order_enforce=False, disable_env_checker=True)

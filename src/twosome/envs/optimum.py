@@ -20,11 +20,11 @@ TOLERANCE = 1e-13
 class Transition(NamedTuple):
     """The outcome of an action in a state.
 
-    state: the next state. reward: of the whole action, as ``env.step`` returns it. duration: in primitive steps; later rewards
-    are discounted by ``gamma ** duration``. terminated: whether the episode ends.
+    state: the next state, hashable. reward: of the whole action, as ``env.step`` returns it. duration: in primitive steps; later
+    rewards are discounted by ``gamma ** duration``. terminated: whether the episode ends.
     """
 
-    state: Hashable
+    state: Any
     reward: float
     duration: int
     terminated: bool

@@ -1,12 +1,9 @@
-"""What prompters of all environments share: the principles of prompt design, finding one by name, and small words."""
+"""Words that several environments share: the principles of prompt design, articles, and lists."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from importlib import import_module
-from typing import Any, Self
-
-from twosome.errors import UserError, import_hint, unknown_choice
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -21,12 +18,12 @@ class Principles:
 
     @classmethod
     def named(cls) -> dict[str, Self]:
-        """The prompters by name: default has the four principles, explicit adds its phrases, the others drop a principle."""
+        """Return the prompters by name: default has the four principles, explicit adds its phrases, the others drop one."""
         principles = [each.name for each in fields(cls) if each.default]
         return {"default": cls(), "explicit": cls(explicit=True), **{f"no_{name}": cls(**{name: False}) for name in principles}}
 
     def worded(self, scene: Iterable[str], goal: str, phrases: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-        """The prompt and the action prompts. scene: sentences. goal, phrases: as in "serve the dish"."""
+        """Return the prompt and the action prompts. scene: sentences. goal, phrases: as in "serve the dish"."""
         prompt = " ".join(filter(None, (*scene, self._ending(goal))))
         if self.articles:
             return prompt, tuple(phrases)
@@ -38,36 +35,12 @@ class Principles:
         return f"To {goal}, you should first" if self.cohesion else f"Your task is to {goal}."
 
 
-def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]], arguments: str) -> Callable[..., Any]:
-    """The prompter that the option ``prompt`` stands for: a name, an import path ``package.module:function``, a function.
-
-    named: the environment's own prompters. arguments: what a prompter takes, for messages. Raises UserError.
-    """
-    if callable(prompt):
-        return prompt
-    if not isinstance(prompt, str):
-        raise UserError(f"prompt={prompt!r}: expected a name, an import path package.module:function or a function")
-    if ":" not in prompt:
-        if prompt not in named:
-            raise unknown_choice("prompt", prompt, named)
-        return named[prompt]
-    module, _, name = prompt.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        reason = f"expected an import path package.module:function ({error}){import_hint(error)}"
-        raise UserError(f"prompt={prompt}: {reason}") from error
-    if not callable(found):
-        raise UserError(f"prompt={prompt}: expected a function of {arguments}, found a {type(found).__name__}")
-    return found
-
-
 def without_articles(text: str) -> str:
-    """The text without the, a and an; sentences still start with a capital."""
+    """Return the text without the, a and an; sentences still start with a capital."""
     return re.sub(r"\b(the|an?) (\w)", lambda m: m[2].upper() if m[1][0].isupper() else m[2], text, flags=re.IGNORECASE)
 
 
 def join(words: Iterable[str]) -> str:
-    """tomato; tomato and lettuce; tomato, lettuce and onion."""
+    """Join words: tomato; tomato and lettuce; tomato, lettuce and onion."""
     *rest, last = words
     return f"{', '.join(rest)} and {last}" if rest else last

@@ -11,8 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from twosome import generators, seeding
-from twosome.envs.episode import Episode
-from twosome.envs.player import Outcome, Player
+from twosome.envs.vector import Episode, Outcome, Player
 from twosome.errors import visible
 from twosome.policies.agent import Agent, likeliest, sample
 

@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from twosome import generators, seeding
-from twosome.envs.episode import Episode
-from twosome.envs.player import Player
+from twosome.envs.vector import Episode, Player
 from twosome.evaluation.episodes import act, acting
 from twosome.files import write_atomic
 from twosome.identity import task_of

@@ -25,8 +25,8 @@ from twosome.algorithms.rollout import Batch
 from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
-from twosome.envs.player import Player
-from twosome.envs.tasks import action_names
+from twosome.envs.vector import Player
+from twosome.envs.check import action_names
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.evaluation.episodes import acting

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome import build
 from twosome.config import EvaluationConfig, leaves
-from twosome.envs.tasks import task_names
+from twosome.envs.check import task_names
 from twosome.errors import UserError, unknown_choice, visible
 from twosome.evaluation import film, records
 from twosome.evaluation import interference as probing

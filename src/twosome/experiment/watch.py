@@ -20,7 +20,7 @@ from twosome import build, generators, seeding
 from twosome.config import EvaluationConfig, own_settings
 from twosome.decision import Decision
 from twosome.envs.optimum import optimal_return
-from twosome.envs.player import Player
+from twosome.envs.vector import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.evaluation import records
 from twosome.evaluation.episodes import act, acting

@@ -12,7 +12,7 @@ from torch.nn.functional import max_pool2d, relu
 
 from twosome import generators
 from twosome.decision import Decision
-from twosome.envs.contract import spaces
+from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.loading import resolve_device
 from twosome.policies.agent import Evaluation

@@ -21,8 +21,8 @@ from torch.nn.utils.rnn import pad_sequence
 from twosome import generators, seeding
 from twosome.config import typed
 from twosome.decision import Decision
-from twosome.envs.contract import spaces
-from twosome.envs.player import Player
+from twosome.envs.check import spaces
+from twosome.envs.vector import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.policies.affordances import Affordance
 from twosome.policies.context import AgentContext

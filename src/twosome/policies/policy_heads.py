@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
-from twosome.envs.contract import spaces
+from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.policies.context import MakeEnv

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from twosome import generators
 from twosome.decision import Decision
-from twosome.envs.contract import spaces
+from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device

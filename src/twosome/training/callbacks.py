@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from twosome.envs.episode import Episode
+from twosome.envs.vector import Episode
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.identity import AGENT
 from twosome.storage.folder import RunFolder

@@ -12,7 +12,7 @@ from pytorch_lightning import LightningModule
 from twosome import seeding
 from twosome.algorithms.algorithm import Algorithm, Progress
 from twosome.algorithms.runner import EnvRunner
-from twosome.envs.episode import Episode
+from twosome.envs.vector import Episode
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent
 

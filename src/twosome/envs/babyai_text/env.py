@@ -1,23 +1,21 @@
 """The gymnasium environment of BabyAI-Text."""
 
 from collections import deque
+from copy import deepcopy
 from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
+from minigrid.utils.baby_ai_bot import BabyAIBot
 from numpy.typing import NDArray
 
-from twosome.envs.babyai_text.bot import demonstration
-from twosome.envs.babyai_text.language import ENGLISH
 from twosome.envs.babyai_text.levels import Level
-from twosome.envs.babyai_text.observation import SHAPE, mission_tokens, observation_space, observe
-from twosome.envs.babyai_text.options import check_history, check_levels, check_mixture_seed, check_reward_scale
-from twosome.envs.babyai_text.prompts import Prompter, Situation, prompter_of
-from twosome.envs.babyai_text.tasks import MIXED, TASKS, TESTS, assigned, tasks_of
-from twosome.envs.babyai_text.view import affordances, describe, look
-from twosome.envs.options import check_render_mode
-from twosome.errors import UserError
+from twosome.envs.babyai_text.prompts import ENGLISH, PROMPTERS, Prompter, Situation, Wording
+from twosome.envs.babyai_text.tasks import MIXED, SPLITS, TASKS, TESTS, assigned, tasks_of
+from twosome.envs.babyai_text.view import HIGHEST, SIZE, affordances, describe, mission_tokens, observation_space
+from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter
+from twosome.errors import UserError, unknown_choice
 
 DONE = 6
 """minigrid's action that does nothing, as which the actions from 6 on are played."""
@@ -64,7 +62,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | first of 3 per cell | type: 0 unseen, 1 empty, 2 wall, 4 door, 5 key, 6 ball, 7 box |
     | second | colour: 0 red, 1 green, 2 blue, 3 purple, 4 yellow, 5 grey |
     | third | state of a door: 0 open, 1 closed, 2 locked |
-    | 12 | the mission's words in English, as numbers from 1 on in the order of `observation.VOCABULARY`; 0 after its end |
+    | 12 | the mission's words in English, as numbers from 1 on in the order of `view.VOCABULARY`; 0 after its end |
 
     ## Info
 
@@ -109,7 +107,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         "render_fps": 4,
     }
     tests: ClassVar[dict[str, dict[str, Any]]] = TESTS
-    image_shape: ClassVar[tuple[int, ...]] = SHAPE
+    image_shape: ClassVar[tuple[int, ...]] = (SIZE, SIZE, len(HIGHEST))
     env_index = 0
     """The index among the environments that play side by side, which selects the task of the mixture."""
 
@@ -128,14 +126,29 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         render_mode: str | None = None,
     ) -> None:
         self._tasks = tasks_of(task)
-        check_levels(self._tasks, split, num_actions, num_objects, room_size)
-        check_history(past_observations, past_actions)
-        check_mixture_seed(mixture_seed, task)
-        check_reward_scale(reward_scale)
+        if split not in SPLITS:
+            raise unknown_choice("split", split, SPLITS)
+        if num_actions not in (3, 6, 9):
+            raise UserError(f"num_actions={num_actions}: expected 3, 6 or 9; the paper's is 6")
+        check_whole("room_size", room_size, 5, 50, "; the paper's is 8")
+        for name, each in self._tasks.items():
+            each.check(name, split, num_actions, num_objects, room_size)
+        check_whole("past_observations", past_observations, 1, note="; the paper's is 3")
+        if past_actions is not None:
+            check_whole("past_actions", past_actions, 0, past_observations - 1, ", or null; the paper's is 2")
+        if mixture_seed is not None:
+            check_whole("mixture_seed", mixture_seed, 0, note=", or null, which assigns the tasks in turn")
+            if task != MIXED:
+                raise UserError(
+                    f"mixture_seed={mixture_seed}: expected null with task={task}; it draws the tasks of task={MIXED}"
+                )
+        check_number("reward_scale", reward_scale, 1e-9, 1e15, "a number above 0; 20 in GLAM's experiments")
         check_render_mode(render_mode, self.metadata["render_modes"])
         self._language = next(iter(self._tasks.values())).language
-        self._prompter = prompter_of(prompt, task, self._language)
-        self._made: dict[str, Level] = {}
+        self._prompter = find_prompter(prompt, PROMPTERS)
+        if isinstance(self._prompter, Wording) and self._prompter != Wording() and self._language is not ENGLISH:
+            raise UserError(f"prompt={prompt}: expected default with task={task}, which is not in English")
+        self._levels: dict[str, Level] = {}
         self._level_options = split, num_objects, room_size
         self._mixed, self._mixture_seed, self._reward_scale = task == MIXED, mixture_seed, float(reward_scale)
         self._observations: deque[tuple[str, ...]] = deque(maxlen=past_observations)
@@ -161,7 +174,13 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if len(self._action_ids) < DONE:
             given = f"env.kwargs.num_actions={len(self._action_ids)}"
             raise UserError(f"{given}: expected 6 or 9 for BabyAI's bot, which does more than moving")
-        return demonstration(self.level)
+        level, over = deepcopy(self.level), False  # the bot looks ahead
+        bot, actions = BabyAIBot(level), list[int]()
+        while not over:
+            actions.append(int(bot.replan(actions[-1] if actions else None)))
+            _, _, terminated, truncated, _ = level.step(actions[-1])
+            over = terminated or truncated
+        return actions
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -169,15 +188,15 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Start an episode in the next level that the generator draws."""
         super().reset(seed=seed)
         self.task = assigned(self._tasks, self.env_index, self._mixture_seed)
-        if self.task not in self._made:
-            self._made[self.task] = self._tasks[self.task].level(*self._level_options)
-        self.level = self._made[self.task]
+        if self.task not in self._levels:
+            self._levels[self.task] = self._tasks[self.task].level(*self._level_options)
+        self.level = self._levels[self.task]
         self.level.np_random = self.np_random
-        self.level.reset()
+        seen, _ = self.level.reset()
         self._tokens, self._over = mission_tokens(self.mission), False
         self._observations.clear()
         self._actions.clear()
-        return self._decision(duration=0, success=False)
+        return self._decision(seen["image"], duration=0, success=False)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do an action."""
@@ -186,16 +205,16 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         action = int(action)
         if not 0 <= action < len(self._action_ids):
             raise UserError(f"action={action}: expected 0 to {len(self._action_ids) - 1}, an action's id")
-        _, reward, terminated, truncated, _ = self.level.step(min(action, DONE))
+        seen, reward, terminated, truncated, _ = self.level.step(min(action, DONE))
         self._over = terminated or truncated
         self._actions.append(action)
-        obs, info = self._decision(duration=1, success=terminated)
+        obs, info = self._decision(seen["image"], duration=1, success=terminated)
         return obs, self._reward_scale * float(reward), terminated, truncated and not terminated, info
 
-    def _decision(self, duration: int, success: bool) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Return the observation and info of the current state."""
-        view = look(self.level)
-        descriptions = describe(view, self._language)
+    def _decision(self, image: NDArray[np.uint8], duration: int, success: bool) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Return the observation and info of the current state. image: minigrid's encoding of the view, (7, 7, 3)."""
+        view, carrying = list(map(tuple, image.reshape(-1, 3).tolist())), self.level.carrying
+        descriptions = describe(view, carrying, self._language)
         self._observations.append(descriptions)
         situation = Situation(
             self._language, self.mission, len(self._action_ids), tuple(self._observations), tuple(self._actions)
@@ -205,7 +224,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "prompt": prompt,
             "action_ids": self._action_ids,
             "action_prompts": action_prompts,
-            "affordances": affordances(view, len(self._action_ids)),
+            "affordances": affordances(view, carrying, len(self._action_ids)),
             "descriptions": list(descriptions),
             "mission": self.mission,
             "duration": duration,
@@ -214,7 +233,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         }
         if self._mixed:
             info["task"] = self.task
-        return observe(view, self._tokens), info
+        return np.concatenate((image.ravel(), self._tokens)), info
 
     def render(self) -> Any:
         """Return minigrid's picture (height, width, 3) or a text of the current state, by the render mode; None without one."""

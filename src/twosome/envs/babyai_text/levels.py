@@ -4,21 +4,18 @@ The rules, the missions and their verifiers are minigrid's.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Final
 
 from minigrid.core.roomgrid import RoomGrid
-from minigrid.core.world_object import Ball, Box, Key
 from minigrid.envs.babyai.core.roomgrid_level import RejectSampling, RoomGridLevel
 from minigrid.envs.babyai.core.verifier import AfterInstr, BeforeInstr, Instr, ObjDesc, OpenInstr, PickupInstr
-
-from twosome.envs.babyai_text.sketch import Sketch, sketch
 
 HELD_OUT: Final = (("box", "yellow"), ("key", "red"), ("ball", "green"))
 """The kinds of objects that no mission of the split train names, and all missions of the split test."""
 DOORS: Final = {"train": ("yellow", "green", "blue", "purple"), "test": ("red", "grey")}
 """The colours of locked doors, by split."""
-OBJECTS: Final = {"key": Key, "ball": Ball, "box": Box}
-ATTEMPTS: Final = 1_000_000
 
 Make = Callable[["Level", Sequence[ObjDesc]], Instr]
 """A mission of the descriptions of its objects; it may draw from the level's generator."""
@@ -35,24 +32,9 @@ class Level(RoomGridLevel):
         super().__init__(room_size=room_size, num_rows=1, num_cols=num_cols)
 
     def _gen_grid(self, width: int, height: int) -> None:
-        """Draw a level as RoomGridLevel does, but without printing a line for each rejected one."""
         RoomGrid._gen_grid(self, width, height)  # the reference draws an empty grid once more before the first attempt
-        for _ in range(ATTEMPTS):
-            RoomGrid._gen_grid(self, width, height)
-            try:
-                self.gen_mission()
-                self.validate_instrs(self.instrs)
-            except (RecursionError, RejectSampling):  # RecursionError: no place for an object was found
-                continue
-            self.surface = self.mission = self.instrs.surface(self)
-            return
-        raise RuntimeError(
-            f"no valid level in {ATTEMPTS:,} attempts with {self.num_objects} objects in rooms of {self.room_size}"
-        )
-
-    def gen_obs(self) -> dict[str, Any]:
-        """Return nothing, since `view.look` computes the agent's view in less time."""
-        return {}
+        with redirect_stdout(StringIO()):  # minigrid prints a line for each rejected level
+            super()._gen_grid(width, height)
 
 
 class SingleRoom(Level):
@@ -67,40 +49,25 @@ class SingleRoom(Level):
         super().__init__(num_objects, room_size)
 
     def gen_mission(self) -> None:
-        """Draw the agent's place, the objects and the mission."""
-        room = None
-        while room is None:
-            room = self._attempt()
-        self.agent_pos, self.agent_dir = room.place(room.agent), room.direction
-        for (name, color), cell in zip(room.kinds, room.cells, strict=True):
-            self.put_obj(OBJECTS[name](color), *room.place(cell))
-
-    def _attempt(self) -> Sketch | None:
-        """Draw a room and its mission; return None if they are not valid.
+        """Draw the agent's place, the objects and the mission; raise RejectSampling.
 
         The draws of a rejected attempt are the reference's only if the checks have its order.
         """
-        room = sketch(self._rand_int, self.room_size, self.num_objects)
-        if self.split is None and not room.reachable:
-            return None
-        chosen = [room.kinds[number] for number in self._targets(room)]
-        self.instrs = self.make(self, [ObjDesc(*each) for each in chosen])
+        self.place_agent()
+        objects = self.add_distractors(num_distractors=self.num_objects, all_unique=False)
         if self.split is None:
-            return room
-        fitting = all((each in HELD_OUT) == (self.split == "test") for each in chosen)
-        return room if fitting and room.reachable else None
-
-    def _targets(self, room: Sketch) -> list[int]:
-        """Draw the mission's objects; the second is not the first if that is the only one of its kind."""
-        count = len(room.kinds)
-        chosen = [self._rand_int(0, count)]
-        if self.targets == 2:
-            alone = room.kinds.count(room.kinds[chosen[0]]) == 1
-            second = self._rand_int(0, count)
-            while alone and second == chosen[0]:
-                second = self._rand_int(0, count)
-            chosen.append(second)
-        return chosen
+            self.check_objs_reachable()
+        kinds = [(each.type, each.color) for each in objects]
+        chosen = [self._rand_int(0, len(kinds))]
+        while len(chosen) < self.targets:
+            second = self._rand_int(0, len(kinds))
+            if second != chosen[0] or kinds.count(kinds[second]) > 1:  # the same only if there is another one of its kind
+                chosen.append(second)
+        self.instrs = self.make(self, [ObjDesc(*kinds[number]) for number in chosen])
+        if self.split is not None:
+            if any((kinds[number] in HELD_OUT) != (self.split == "test") for number in chosen):
+                raise RejectSampling("the mission belongs to the other split")
+            self.check_objs_reachable()
 
 
 class Unlock(Level):

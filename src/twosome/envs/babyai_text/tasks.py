@@ -8,9 +8,10 @@ import numpy as np
 from minigrid.envs.babyai.core.verifier import GoToInstr, PickupInstr, PutNextInstr
 
 from twosome import seeding
-from twosome.envs.babyai_text.language import ENGLISH, FRENCH, Language
 from twosome.envs.babyai_text.levels import Level, Make, SingleRoom, Unlock, one, sequence
-from twosome.errors import unknown_choice
+from twosome.envs.babyai_text.prompts import ENGLISH, FRENCH, Language
+from twosome.envs.options import check_whole
+from twosome.errors import UserError, unknown_choice
 
 SPLITS: Final = ("train", "test")
 MIXED: Final = "mixed"
@@ -31,10 +32,19 @@ class Task:
     holds_out: bool = True
     language: Language = ENGLISH
 
-    @property
-    def has_key(self) -> bool:
-        """Whether there is a door's key besides the loose objects."""
-        return self.make is None
+    def check(self, name: str, split: str, num_actions: int, num_objects: int | None, room_size: int) -> None:
+        """Raise UserError for options that do not fit this task.
+
+        The agent must be able to reach all objects. In dense rooms few draws are such: of 16 objects in a room of 8, one of 250.
+        So at most half of a room's cells get objects.
+        """
+        if split == "test" and not self.holds_out:
+            raise UserError(f"split=test: expected train with task={name}, which holds no missions out; or use task=go_to")
+        if num_actions < self.least_actions:
+            raise UserError(f"num_actions={num_actions}: expected 6 or 9 with task={name}, which needs more than moving")
+        count = self.num_objects if num_objects is None else num_objects
+        most = min(16, (room_size - 2) ** 2 // 2 - (self.make is None))  # the locked door has a key
+        check_whole("num_objects", count, self.targets, most, f" with task={name} and room_size={room_size}")
 
     def level(self, split: str, num_objects: int | None, room_size: int) -> Level:
         """Return the task's level, with checked options. num_objects: None for the task's."""

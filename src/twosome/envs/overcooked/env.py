@@ -1,7 +1,7 @@
 """The gymnasium environment of the kitchen."""
 
-from math import isfinite
-from typing import Any, ClassVar, cast
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -9,13 +9,11 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
-from twosome.envs.options import check_max_primitive_steps, check_render_mode
-from twosome.envs.overcooked.automaton import Rewards, View, shared_automaton
-from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, TASKS, Kitchen, State, make_kitchen
-from twosome.envs.overcooked.macro_actions import execute
+from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter
+from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, DELIVERED, TASKS, Kitchen, State, make_kitchen, position
+from twosome.envs.overcooked.macro_actions import IDLE, execute, has_effect, macro_actions
 from twosome.envs.overcooked.prompts import PROMPTERS, Prompter
 from twosome.envs.overcooked.render import draw, write
-from twosome.envs.wording import find_prompter
 from twosome.errors import UserError
 
 
@@ -78,7 +76,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     At reset and at every step: `prompt`, the observation prompt; `action_ids` and `action_prompts`, the actions that can
     be chosen and their prompts; `affordances`, whether each of them would have its effect now (1 or 0; the effects are
-    defined in `affordances.has_effect`); `state`, the kitchen's true state; `duration` of the last macro-action, in
+    defined in `macro_actions.has_effect`); `state`, the kitchen's true state; `duration` of the last macro-action, in
     primitive steps (0 at reset); `primitive_steps` since the episode began; `success`, whether the dish was just
     delivered.
 
@@ -105,9 +103,9 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | option | default | meaning |
     |---|---|---|
     | `prompt` | `"default"` | the wording: a name in `prompts.PROMPTERS`, `package.module:function`, a function |
-    | `map` | `"A"` | the kitchen's layout: a name in `maps.MAPS`; A is the paper's |
+    | `map` | `"A"` | the kitchen's layout: a name in `kitchen.MAPS`; A is the paper's |
     | `obs_radius` | 2 | the window's reach in cells; 0: the agent sees everything |
-    | `idle_actions` | 0 | so many actions that do nothing are added, up to 45: `idle.IDLE` |
+    | `idle_actions` | 0 | so many actions that do nothing are added, up to 45: `macro_actions.IDLE` |
     | `max_primitive_steps` | 200 | when the episode is truncated |
     | `gamma` | 0.99 | the discount per primitive step inside a macro-action |
     | `step_penalty` | -0.001 | for every primitive step |
@@ -138,16 +136,24 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         wrong_delivery_penalty: float = -0.1,
         render_mode: str | None = None,
     ) -> None:
-        rewards = Rewards(step_penalty, chop_reward, delivery_reward, wrong_delivery_penalty)
-        _check_options(max_primitive_steps, gamma, rewards, render_mode)
-        prompter = find_prompter(prompt, PROMPTERS, "(kitchen, state)")
-        self._automaton = shared_automaton(make_kitchen(task, map, obs_radius, idle_actions), rewards, gamma, prompter)
+        rewards = (step_penalty, chop_reward, delivery_reward, wrong_delivery_penalty)
+        for name, reward in zip(
+            ("step_penalty", "chop_reward", "delivery_reward", "wrong_delivery_penalty"), rewards, strict=True
+        ):
+            check_number(name, reward, -1e15, 1e15, "a finite number")  # squares of larger ones overflow float32
+        check_number("gamma", gamma, 1e-9, 1, "more than 0 and at most 1; the paper's is 0.99")
+        check_whole("obs_radius", obs_radius, 0, note=", 0 for everything; the paper's is 2")
+        check_whole("idle_actions", idle_actions, 0, len(IDLE), "; the paper's is 0")
+        check_whole("max_primitive_steps", max_primitive_steps, 1, note="; the paper's is 200")
+        check_render_mode(render_mode, self.metadata["render_modes"])
+        kitchen = make_kitchen(task, map, obs_radius, idle_actions)
+        self._automaton = shared_automaton(kitchen, rewards, gamma, find_prompter(prompt, PROMPTERS))
         self.kitchen = self._automaton.kitchen
         self.render_mode = render_mode
         self.action_space = gymnasium.spaces.Discrete(len(self._automaton.action_ids))
-        self.observation_space = _observation_space(self.kitchen)
+        self.observation_space = gymnasium.spaces.Box(np.zeros_like(highest := _highest(kitchen)), highest)
         self._max_primitive_steps = max_primitive_steps
-        self._state = self.kitchen.start
+        self._state = kitchen.start
         self._last: tuple[State, int] | None = None  # the state and the action that led here
         self._primitive_steps = 0
         self._over = True
@@ -158,8 +164,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Start an episode from the initial state."""
         super().reset(seed=seed)
         self._state, self._last, self._primitive_steps, self._over = self.kitchen.start, None, 0, False
-        view = self._automaton.view(self._state)
-        return view.obs.copy(), self._info(view, duration=0, success=False)
+        return self._decision(duration=0, success=False)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do one macro-action to its end."""
@@ -168,16 +173,18 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         action = int(action)
         if not 0 <= action < len(self._automaton.action_ids):
             raise UserError(f"action={action}: expected 0 to {len(self._automaton.action_ids) - 1}, a macro-action's id")
-        state, reward, duration, terminated = self._automaton.outcome(self._state, action)
-        self._state, self._last = state, (self._state, action)
+        self._last = self._state, action
+        self._state, reward, duration, terminated = self._automaton.transition(self._state, action)
         self._primitive_steps += duration
         truncated = not terminated and self._primitive_steps >= self._max_primitive_steps
         self._over = terminated or truncated
-        view = self._automaton.view(state)
-        return view.obs.copy(), reward, terminated, truncated, self._info(view, duration, terminated)
+        obs, info = self._decision(duration, terminated)
+        return obs, reward, terminated, truncated, info
 
-    def _info(self, view: View, duration: int, success: bool) -> dict[str, Any]:
-        return {
+    def _decision(self, duration: int, success: bool) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Return the observation and info of the current state."""
+        view = self._automaton.view(self._state)
+        info = {
             "prompt": view.prompt,
             "action_ids": self._automaton.action_ids,
             "action_prompts": view.action_prompts,
@@ -187,11 +194,12 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "primitive_steps": self._primitive_steps,
             "success": success,
         }
+        return view.obs.copy(), info
 
     @property
     def action_names(self) -> tuple[str, ...]:
         """The macro-actions' names, by id."""
-        return tuple(action.name for action in self._automaton.macro_actions)
+        return tuple(action.name for action in macro_actions(self.kitchen))
 
     @property
     def initial_state(self) -> State:
@@ -204,10 +212,10 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def transition(self, state: State, action: int) -> Transition:
         """Return the outcome of a macro-action in a state."""
-        return Transition(*self._automaton.outcome(state, action))
+        return self._automaton.transition(state, action)
 
     def render(self) -> Any:
-        """Return a picture (rows, columns, 3) or a text of the current state, by the render mode; None without one."""
+        """Return a picture (height, width, 3) or a text of the current state, by the render mode; None without one."""
         if self.render_mode is None:
             return None
         return (draw if self.render_mode == "rgb_array" else write)(self.kitchen, self._state)
@@ -217,21 +225,76 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if self._last is None:
             return [draw(self.kitchen, self._state)]
         state, action = self._last
-        return [draw(self.kitchen, s) for s, _ in execute(self.kitchen, state, self._automaton.macro_actions[action])]
+        return [draw(self.kitchen, s) for s, _ in execute(self.kitchen, state, macro_actions(self.kitchen)[action])]
 
 
-def _observation_space(kitchen: Kitchen) -> gymnasium.spaces.Space[NDArray[np.float32]]:
+class View(NamedTuple):
+    """The agent's view of a state, and whether each macro-action would have its effect there (1 or 0)."""
+
+    obs: NDArray[np.float32]
+    prompt: str
+    action_prompts: tuple[str, ...]
+    affordances: tuple[float, ...]
+
+
+class Automaton:
+    """The environment as a finite automaton: every view and transition is computed once and then looked up.
+
+    Random play visits 25 states of the small kitchen and about 1,100 of the full one. The tables are shared by all environments
+    with the same options, so a step costs two look-ups.
+    """
+
+    def __init__(self, kitchen: Kitchen, rewards: tuple[float, ...], gamma: float, prompter: Prompter) -> None:
+        """rewards: of every primitive step, then those that events add: a chopped food, a delivery, a wrong delivery."""
+        step_penalty, *added = rewards
+        self.kitchen = kitchen
+        self.action_ids = tuple(range(len(macro_actions(kitchen))))
+        self._rewards = [step_penalty + each for each in (0.0, *added)]  # by event
+        self._gamma, self._prompter = gamma, prompter
+        self._transitions: dict[tuple[State, int], Transition] = {}
+        self._views: dict[State, View] = {}
+
+    def transition(self, state: State, action: int) -> Transition:
+        """Return the outcome of a macro-action in a state."""
+        key = (state, action)
+        if key not in self._transitions:
+            steps = list(execute(self.kitchen, state, macro_actions(self.kitchen)[action]))
+            reward = sum(self._gamma**number * self._rewards[event] for number, (_, event) in enumerate(steps))
+            after, last = steps[-1]
+            self._transitions[key] = Transition(after, reward, len(steps), last == DELIVERED)
+        return self._transitions[key]
+
+    def view(self, state: State) -> View:
+        """Return the agent's view of a state."""
+        if state not in self._views:
+            prompt, words = self._prompter(self.kitchen, state)
+            effects = (
+                has_effect(self.kitchen, state, each, self.transition(state, action).state)
+                for action, each in enumerate(macro_actions(self.kitchen))
+            )
+            self._views[state] = View(observe(self.kitchen, state), prompt, tuple(words), tuple(map(float, effects)))
+        return self._views[state]
+
+
+shared_automaton = lru_cache(maxsize=16)(Automaton)
+"""Return the automaton that all environments with these options share."""
+
+
+def observe(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
+    """Return the symbolic observation, (fields,); the fields are documented in `OvercookedEnv`."""
+    fields: list[int] = []
+    for food in range(len(kitchen.foods)):
+        cell = position(state, food)
+        fields += (*cell, state.chops[food]) if kitchen.sees(state.agent, cell) else (0, 0, 0)
+    for cell in (position(state, kitchen.bowl), *kitchen.boards, kitchen.delivery):
+        fields += cell if kitchen.sees(state.agent, cell) else (0, 0)
+    fields += state.agent
+    fields += [int(task == kitchen.task) for task in TASKS]
+    return np.array(fields, dtype=np.float32)
+
+
+def _highest(kitchen: Kitchen) -> NDArray[np.float32]:
+    """Return the highest values of the observation's fields."""
     cell = (kitchen.rows - 1, kitchen.columns - 1)
-    high = (*cell, CHOPS_NEEDED) * len(kitchen.foods) + cell * (len(kitchen.boards) + 3) + (1,) * len(TASKS)
-    box = gymnasium.spaces.Box(0, np.array(high, dtype=np.float32), dtype=np.float32)
-    return cast(gymnasium.spaces.Space[NDArray[np.float32]], box)
-
-
-def _check_options(max_primitive_steps: int, gamma: float, rewards: Rewards, render_mode: str | None) -> None:
-    check_max_primitive_steps(max_primitive_steps, papers=200)
-    if not isinstance(gamma, int | float) or not 0 < gamma <= 1:
-        raise UserError(f"gamma={gamma}: expected more than 0 and at most 1; the paper's is 0.99")
-    for name, value in vars(rewards).items():
-        if not isinstance(value, int | float) or not isfinite(value):
-            raise UserError(f"{name}={value}: expected a finite number; the paper's is {getattr(Rewards, name)}")
-    check_render_mode(render_mode, OvercookedEnv.metadata["render_modes"])
+    fields = (*cell, CHOPS_NEEDED) * len(kitchen.foods) + cell * (len(kitchen.boards) + 3) + (1,) * len(TASKS)
+    return np.array(fields, dtype=np.float32)

@@ -1,13 +1,10 @@
 """The rules of the kitchen: the effects of primitive actions, as pure functions of small hashable values."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from twosome.envs.overcooked.idle import check_idle_actions
-from twosome.envs.overcooked.maps import MAPS
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import unknown_choice
 
 Cell = tuple[int, int]  # (row, column)
 FOODS: Final = ("tomato", "lettuce", "onion")
@@ -23,37 +20,59 @@ TASKS: Final[dict[str, tuple[str, ...]]] = {
     "lettuce_onion_salad": ("lettuce", "onion"),
     "tomato_lettuce_onion_salad": ("tomato", "lettuce", "onion"),
 }
-SMALL_KITCHEN_TASKS: Final = frozenset({"tomato_salad"})
+SMALL_KITCHEN_TASK: Final = "tomato_salad"
+
+# Kitchen maps as text, one character per cell; a new map is a new entry here. # counter, . floor, @ floor where the agent starts,
+# / cutting board, D delivery counter, and counters with an item at the start: T tomato, L lettuce, O onion, B bowl. Boards are
+# numbered in reading order. The small kitchen is the same map with plain counters instead of L, O and all boards but the first.
+MAPS: Final = {
+    # The kitchen of the paper.
+    "A": """
+        #####T#
+        /...@.L
+        /.....O
+        D.....#
+        #.....#
+        #.....#
+        #####B#
+    """,
+    # A counter splits the room: every path between foods and boards goes around it.
+    "B": """
+        ####T##
+        /..#@.L
+        /..#..O
+        #..#..#
+        D..#..#
+        #.....#
+        ####B##
+    """,
+    # An island in the middle, with both boards on it.
+    "C": """
+        #T###L#
+        #.....#
+        #.#/#.O
+        #.#/#.#
+        #..@..#
+        #.....#
+        ##D#B##
+    """,
+}
 
 # Places that are not cells. Their rows are negative, so they are not equal to any cell.
 HAND: Final[Cell] = (-1, 0)
 BOWL: Final[Cell] = (-2, 0)
 
 
-class Primitive(IntEnum):
-    """The primitive actions."""
-
-    RIGHT = 0
-    DOWN = 1
-    LEFT = 2
-    UP = 3
-    STAY = 4
-
-
+# How each primitive action moves the agent: right, down, left, up, stay.
 MOVES: Final[tuple[Cell, ...]] = ((0, 1), (1, 0), (0, -1), (-1, 0), (0, 0))
+STAY: Final = 4
 
-
-class Event(IntEnum):
-    """An event of a primitive action that is relevant for rewards."""
-
-    NOTHING = 0
-    INGREDIENT_CHOPPED = 1
-    DELIVERED = 2
-    WRONG_DELIVERY = 3
+# Events of primitive actions that change the reward.
+NOTHING, CHOPPED, DELIVERED, WRONG_DELIVERY = range(4)
 
 
 class State(NamedTuple):
-    """The state: everything that changes. Items are the kitchen's foods in order, then the bowl."""
+    """Everything that changes in a kitchen. Items are the kitchen's foods in order, then the bowl."""
 
     agent: Cell
     places: tuple[Cell, ...]  # one per item: the counter or board it lies on, HAND, or (foods only) BOWL
@@ -86,21 +105,19 @@ class Kitchen:
         return len(self.foods)
 
     @property
-    def is_small(self) -> bool:
-        return self.task in SMALL_KITCHEN_TASKS
+    def items(self) -> tuple[str, ...]:
+        """The items' names."""
+        return (*self.foods, "bowl")
 
 
 @lru_cache(maxsize=256)
 def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2, idle_actions: int = 0) -> Kitchen:
-    """Return the kitchen of a task on a map. Raises UserError for unknown names, a bad radius or number of idle actions."""
+    """Return the kitchen of a task on a map. Raises UserError for unknown names."""
     if task not in TASKS:
         raise unknown_choice("task", task, TASKS)
     if map_name not in MAPS:
         raise unknown_choice("map", map_name, MAPS)
-    if not isinstance(obs_radius, int) or obs_radius < 0:
-        raise UserError(f"obs_radius={obs_radius}: expected a whole number, 0 for everything; the paper's is 2")
-    check_idle_actions(idle_actions)
-    small = task in SMALL_KITCHEN_TASKS
+    small = task == SMALL_KITCHEN_TASK
     rows = MAPS[map_name].split()
     cells: dict[str, list[Cell]] = {}
     for r, row in enumerate(rows):
@@ -151,35 +168,35 @@ def is_chopped(state: State, item: int) -> bool:
     return item < len(state.chops) and state.chops[item] == CHOPS_NEEDED
 
 
-def apply(kitchen: Kitchen, state: State, action: int) -> tuple[State, Event]:
+def apply(kitchen: Kitchen, state: State, action: int) -> tuple[State, int]:
     """Do one primitive action; return the next state and the event. An impossible action changes nothing."""
-    if action == Primitive.STAY:
-        return state, Event.NOTHING
+    if action == STAY:
+        return state, NOTHING
     target = (state.agent[0] + MOVES[action][0], state.agent[1] + MOVES[action][1])
     if target in kitchen.floor:
-        return state._replace(agent=target), Event.NOTHING
+        return state._replace(agent=target), NOTHING
     held = held_item(state)
     if held is None:
         return _use_empty_hand(kitchen, state, target)
     if target == kitchen.delivery:
         return _deliver(kitchen, state, held)
-    return _use_item(kitchen, state, held, target), Event.NOTHING
+    return _use_item(kitchen, state, held, target), NOTHING
 
 
 def _put(state: State, item: int, place: Cell) -> State:
     return state._replace(places=(*state.places[:item], place, *state.places[item + 1 :]))
 
 
-def _use_empty_hand(kitchen: Kitchen, state: State, target: Cell) -> tuple[State, Event]:
+def _use_empty_hand(kitchen: Kitchen, state: State, target: Cell) -> tuple[State, int]:
     item = item_at(state, target)
     if item is None:
-        return state, Event.NOTHING
+        return state, NOTHING
     if target not in kitchen.boards or item == kitchen.bowl or is_chopped(state, item):
-        return _put(state, item, HAND), Event.NOTHING
+        return _put(state, item, HAND), NOTHING
     chops = (*state.chops[:item], state.chops[item] + 1, *state.chops[item + 1 :])
     state = state._replace(chops=chops)
     ready = item in kitchen.recipe and is_chopped(state, item)
-    return state, Event.INGREDIENT_CHOPPED if ready else Event.NOTHING
+    return state, CHOPPED if ready else NOTHING
 
 
 def _use_item(kitchen: Kitchen, state: State, held: int, target: Cell) -> State:
@@ -195,11 +212,11 @@ def _use_item(kitchen: Kitchen, state: State, held: int, target: Cell) -> State:
     return state
 
 
-def _deliver(kitchen: Kitchen, state: State, held: int) -> tuple[State, Event]:
+def _deliver(kitchen: Kitchen, state: State, held: int) -> tuple[State, int]:
     if held == kitchen.bowl and bowl_content(state) == kitchen.recipe:
-        return _put(state, held, kitchen.delivery), Event.DELIVERED
+        return _put(state, held, kitchen.delivery), DELIVERED
     returned = bowl_content(state) | {held} if held == kitchen.bowl else {held}
     start = kitchen.start
     places = tuple(start.places[i] if i in returned else place for i, place in enumerate(state.places))
     chops = tuple(0 if i in returned else count for i, count in enumerate(state.chops))
-    return State(state.agent, places, chops), Event.WRONG_DELIVERY
+    return State(state.agent, places, chops), WRONG_DELIVERY

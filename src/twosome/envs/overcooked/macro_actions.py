@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from twosome.envs.overcooked.idle import IDLE
 from twosome.envs.overcooked.kitchen import (
     BOWL,
     HAND,
     MOVES,
+    STAY,
     Cell,
-    Event,
     Kitchen,
-    Primitive,
     State,
     apply,
     held_item,
@@ -30,9 +28,19 @@ from twosome.envs.overcooked.kitchen import (
 )
 
 Plan = tuple[int, ...]
-WAIT: Plan = (Primitive.STAY,)
+WAIT: Plan = (STAY,)
 # Together with the tie-breaking in _Entry, this order decides which of several shortest paths is walked.
-SEARCH_ORDER = (Primitive.RIGHT, Primitive.LEFT, Primitive.DOWN, Primitive.UP)
+SEARCH_ORDER = (0, 2, 1, 3)  # right, left, down, up
+
+IDLE: Final = (
+    *("sleep", "do nothing", "think"),  # GLAM's (Carta et al. 2023); the others are in the same manner
+    *("wait", "rest", "relax", "breathe", "blink", "yawn", "sigh", "smile", "frown", "laugh", "nod", "shrug", "stretch"),
+    *("hum", "whistle", "sing", "whisper", "talk", "listen", "wonder", "remember", "daydream", "meditate", "dance", "hop"),
+    *("clap", "wave", "stand still", "look around", "turn around", "count to ten", "close your eyes", "hold your breath"),
+    *("tap your foot", "scratch your head", "fold your arms", "tell a joke", "recite a poem", "make a wish", "take a nap"),
+    *("admire the view", "plan the day"),
+)
+"""The words of the actions that do nothing (option `idle_actions`), in the order in which they are added."""
 
 
 class MacroAction(NamedTuple):
@@ -69,7 +77,7 @@ def plan(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Plan:
     return path or WAIT
 
 
-def execute(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Iterator[tuple[State, Event]]:
+def execute(kitchen: Kitchen, state: State, macro_action: MacroAction) -> Iterator[tuple[State, int]]:
     """Yield the state and the event after each primitive step of a macro-action."""
     for action in plan(kitchen, state, macro_action):
         state, event = apply(kitchen, state, action)
@@ -155,5 +163,29 @@ def find_path(kitchen: Kitchen, start: Cell, target: Cell) -> Plan:
             if (cell in kitchen.floor or cell == target) and cell not in done:
                 distance = abs(cell[0] - target[0]) + abs(cell[1] - target[1])
                 cost = entry.cost + 1
-                heappush(heap, _Entry(cost, cost + distance, cell, (*entry.path, int(action))))
+                heappush(heap, _Entry(cost, cost + distance, cell, (*entry.path, action)))
     return ()
+
+
+def has_effect(kitchen: Kitchen, before: State, macro_action: MacroAction, after: State) -> bool:
+    """Return whether a macro-action that led from one state to another had its effect.
+
+    get: the item is now carried, in the hand or in a held bowl. go to board: the held item was used there (put down, or combined
+    with the item there); with empty hands, the agent now stands in front of the board. deliver: the held item was delivered,
+    right or wrong. chop: a food was chopped. idle: it has no effect.
+    """
+    if macro_action.verb == "idle":
+        return False
+    if macro_action.verb == "get":
+        return _carries(kitchen, after, macro_action.target) and not _carries(kitchen, before, macro_action.target)
+    if macro_action.verb == "chop":
+        return after.chops != before.chops
+    if macro_action.verb == "deliver" or held_item(before) is not None:
+        return after.places != before.places
+    board = kitchen.boards[macro_action.target]
+    return board in boards_in_reach(kitchen, after) and board not in boards_in_reach(kitchen, before)
+
+
+def _carries(kitchen: Kitchen, state: State, item: int) -> bool:
+    place = state.places[item]
+    return place == HAND or (place == BOWL and state.places[kitchen.bowl] == HAND)

@@ -20,7 +20,7 @@ class PrinciplePrompter(Principles):
     """Words for a kitchen that follow the principles of prompt design."""
 
     def __call__(self, kitchen: Kitchen, state: State) -> tuple[str, tuple[str, ...]]:
-        """The prompt and the action prompts of a state."""
+        """Return the prompt and the action prompts of a state."""
         phrase = explicit_phrase if self.explicit else adapted_phrase if self.adaptation else fixed_phrase
         foods = join(f"the chopped {kitchen.foods[item]}" for item in sorted(kitchen.recipe))
         phrases = [each.name if each.verb == "idle" else phrase(kitchen, state, each) for each in macro_actions(kitchen)]
@@ -31,22 +31,23 @@ PROMPTERS: Final[Mapping[str, Prompter]] = PrinciplePrompter.named()
 
 
 def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
-    """What the agent sees and holds, one sentence each: fixed boards, foods and bowl, what is on each board, itself."""
+    """Yield what the agent sees and holds, one sentence each: fixed boards, foods and bowl, what is on each board, itself."""
     if len(kitchen.boards) == 1:
         yield "There is a cutting board in the room."
     else:
         yield f"There are {('two', 'three', 'four')[len(kitchen.boards) - 2]} cutting boards in the room."
-    seen = [
-        _name(kitchen, state, item)
-        for item, place in enumerate(state.places)
-        if place == kitchen.start.places[item] and kitchen.sees(state.agent, place)
-    ]
-    if seen:
-        yield f"You see {join(f'{_article(name)} {name}' for name in seen)} on the counter."
+    in_place = (item for item, place in enumerate(state.places) if place == kitchen.start.places[item])
+    seen = [item for item in in_place if kitchen.sees(state.agent, state.places[item])]
+    if seen:  # of these, only a bowl with something in it differs from how it was at the start
+        names = [
+            _with_state(kitchen, state, item) if bowl_content(state) and item == kitchen.bowl else kitchen.items[item]
+            for item in seen
+        ]
+        yield f"You see {join(map(_with_article, names))} on the counter."
     for board, cell in enumerate(kitchen.boards):
         item = item_at(state, cell)
         if item is not None and kitchen.sees(state.agent, cell):
-            yield f"{_described(kitchen, state, item).capitalize()} is on the {_board(kitchen, board)}."
+            yield f"{_with_article(_with_state(kitchen, state, item)).capitalize()} is on the {_board(kitchen, board)}."
     reached = [kitchen.boards.index(cell) for cell in boards_in_reach(kitchen, state)]
     if reached:
         yield f"You stand in front of {join('the ' + _board(kitchen, board) for board in reached)}."
@@ -54,20 +55,20 @@ def _scene(kitchen: Kitchen, state: State) -> Iterable[str]:
     if held is None:
         yield "You hold nothing."
     elif held == kitchen.bowl:
-        yield f"{_described(kitchen, state, held).capitalize()} is in your hand."
+        yield f"{_with_article(_with_state(kitchen, state, held)).capitalize()} is in your hand."
     else:
         yield f"The {_with_state(kitchen, state, held)} is in your hand."
 
 
 def adapted_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
-    """A macro-action's words in a state."""
+    """Return a macro-action's words in a state."""
     held = held_item(state)
     if macro_action.verb == "get" and macro_action.target == kitchen.bowl:
-        return "take the bowl" if kitchen.is_small or bowl_content(state) else "take the empty bowl"
+        return "take the bowl" if len(kitchen.foods) == 1 or bowl_content(state) else "take the empty bowl"
     if macro_action.verb == "get" and held == kitchen.bowl:
         return f"put the {kitchen.foods[macro_action.target]} in the bowl"
     if macro_action.verb == "go_to_board" and held is not None and fits_on_board(kitchen, state, macro_action.target):
-        return f"put the {_plain_name(kitchen, held)} on the {_board(kitchen, macro_action.target)}"
+        return f"put the {kitchen.items[held]} on the {_board(kitchen, macro_action.target)}"
     if macro_action.verb == "deliver":
         return "serve nothing" if held is None else "serve the dish"
     if macro_action.verb == "chop":
@@ -78,17 +79,17 @@ def adapted_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) ->
 
 
 def fixed_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
-    """A macro-action's words, whatever the state."""
+    """Return a macro-action's words, whatever the state."""
     if macro_action.verb == "get":
         verb = "take" if macro_action.target == kitchen.bowl else "pick up"
-        return f"{verb} the {_plain_name(kitchen, macro_action.target)}"
+        return f"{verb} the {kitchen.items[macro_action.target]}"
     if macro_action.verb == "go_to_board":
         return f"walk to the {_board(kitchen, macro_action.target)}"
     return "serve the dish" if macro_action.verb == "deliver" else "chop the food"
 
 
 def explicit_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -> str:
-    """A macro-action's words that name all it would act on, and with what, as far as the agent can know.
+    """Return a macro-action's words that name all it would act on, and with what, as far as the agent can know.
 
     They depend on what is held and on what is in sight, never on the recipe. Where nothing would change they say that.
     """
@@ -105,7 +106,7 @@ def explicit_phrase(kitchen: Kitchen, state: State, macro_action: MacroAction) -
 
 
 def _explicit_get(kitchen: Kitchen, state: State, item: int, held: int | None) -> str:
-    name, is_seen = _as_seen(kitchen, state, item), _is_seen(kitchen, state, item)
+    name, is_seen = _as_seen(kitchen, state, item), kitchen.sees(state.agent, position(state, item))
     if item == held:
         return f"keep holding {name}"
     if is_seen and state.places[item] == BOWL:
@@ -138,36 +139,19 @@ def _explicit_board(kitchen: Kitchen, state: State, board: int, held: int | None
 
 
 def fits_on_board(kitchen: Kitchen, state: State, board: int) -> bool:
-    """Whether the agent, as far as it sees, could put what it holds on a board: the board is empty or out of sight."""
+    """Return whether the agent, as far as it sees, could put what it holds on a board: the board is empty or out of sight."""
     cell = kitchen.boards[board]
     return not kitchen.sees(state.agent, cell) or item_at(state, cell) is None
 
 
-def _plain_name(kitchen: Kitchen, item: int) -> str:
-    return (*kitchen.foods, "bowl")[item]
-
-
-def _name(kitchen: Kitchen, state: State, item: int) -> str:
-    """An item on its counter: only the bowl can differ from how it was at the start."""
-    return _with_state(kitchen, state, item) if bowl_content(state) and item == kitchen.bowl else _plain_name(kitchen, item)
-
-
-def _described(kitchen: Kitchen, state: State, item: int) -> str:
-    name = _with_state(kitchen, state, item)
-    return f"{_article(name)} {name}"
-
-
-def _is_seen(kitchen: Kitchen, state: State, item: int) -> bool:
-    return kitchen.sees(state.agent, position(state, item))
-
-
 def _as_seen(kitchen: Kitchen, state: State, item: int) -> str:
-    """An item with its state, as in "the unchopped tomato", or its plain name where it is out of sight."""
-    return f"the {(_with_state(kitchen, state, item) if _is_seen(kitchen, state, item) else _plain_name(kitchen, item))}"
+    """Return an item with its state, as in "the unchopped tomato", or its plain name where it is out of sight."""
+    seen = kitchen.sees(state.agent, position(state, item))
+    return f"the {_with_state(kitchen, state, item) if seen else kitchen.items[item]}"
 
 
 def _with_state(kitchen: Kitchen, state: State, item: int) -> str:
-    """An item with what can change about it, without an article."""
+    """Return an item with what can change about it, without an article."""
     if item != kitchen.bowl:
         return f"{'' if is_chopped(state, item) else 'un'}chopped {kitchen.foods[item]}"
     foods = [f"chopped {kitchen.foods[food]}" for food in sorted(bowl_content(state))]
@@ -178,5 +162,5 @@ def _board(kitchen: Kitchen, board: int) -> str:
     return "cutting board" if len(kitchen.boards) == 1 else f"{ORDINALS[board]} cutting board"
 
 
-def _article(name: str) -> str:
-    return "an" if name[0] in "aeiou" else "a"
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

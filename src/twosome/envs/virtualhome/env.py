@@ -1,6 +1,7 @@
 """The gymnasium environment of the apartment."""
 
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -8,13 +9,11 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
-from twosome.envs.options import check_max_primitive_steps, check_render_mode
-from twosome.envs.virtualhome.automaton import View, shared_automaton
-from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter
+from twosome.envs.options import check_render_mode, check_whole, find_prompter
+from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter, Situation
 from twosome.envs.virtualhome.render import draw, write
-from twosome.envs.virtualhome.simulator import State
-from twosome.envs.virtualhome.task import task_names
-from twosome.envs.wording import find_prompter
+from twosome.envs.virtualhome.simulator import CHARACTER, Fact, State, shared_home
+from twosome.envs.virtualhome.task import SEEN, load_task, task_names
 from twosome.errors import UserError
 
 
@@ -122,9 +121,9 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         max_primitive_steps: int = 50,
         render_mode: str | None = None,
     ) -> None:
-        check_max_primitive_steps(max_primitive_steps, papers=50)
+        check_whole("max_primitive_steps", max_primitive_steps, 1, note="; the paper's is 50")
         check_render_mode(render_mode, self.metadata["render_modes"])
-        self._automaton = shared_automaton(task, find_prompter(prompt, PROMPTERS, "(situation)"))
+        self._automaton = shared_automaton(task, find_prompter(prompt, PROMPTERS))
         self.task = self._automaton.task
         self.render_mode = render_mode
         self.action_space = gymnasium.spaces.Discrete(len(self.task.actions))
@@ -150,8 +149,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Start an episode from the initial state."""
         super().reset(seed=seed)
         self._state, self._primitive_steps, self._over = self.initial_state, 0, False
-        view = self._automaton.view(self._state)
-        return view.obs.copy(), self._info(view, executed=True, duration=0)
+        return self._decision(executed=True, duration=0)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do an action; one that is refused changes nothing."""
@@ -163,14 +161,16 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         after = self._automaton.outcome(self._state, action)
         self._state = self._state if after is None else after
         self._primitive_steps += 1
-        view = self._automaton.view(self._state)
-        truncated = not view.success and self._primitive_steps >= self._max_primitive_steps
-        self._over = view.success or truncated
-        info = self._info(view, executed=after is not None, duration=1)
-        return view.obs.copy(), float(view.success), view.success, truncated, info
+        obs, info = self._decision(executed=after is not None, duration=1)
+        success = info["success"]
+        truncated = not success and self._primitive_steps >= self._max_primitive_steps
+        self._over = success or truncated
+        return obs, float(success), success, truncated, info
 
-    def _info(self, view: View, executed: bool, duration: int) -> dict[str, Any]:
-        return {
+    def _decision(self, executed: bool, duration: int) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Return the observation and info of the current state."""
+        view = self._automaton.view(self._state)
+        info = {
             "prompt": view.prompt,
             "action_ids": view.action_ids,
             "action_prompts": view.action_prompts,
@@ -181,13 +181,13 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             "primitive_steps": self._primitive_steps,
             "success": view.success,
         }
+        return view.obs.copy(), info
 
     def render(self) -> Any:
         """Return a picture (height, width, 3) or a text of the current state, by the render mode; None without one."""
         if self.render_mode is None:
             return None
-        draw_or_write = draw if self.render_mode == "rgb_array" else write
-        return draw_or_write(self._automaton.home.scene, self.task, self._state)
+        return (draw if self.render_mode == "rgb_array" else write)(self.task, self._state)
 
     @property
     def initial_state(self) -> State:
@@ -204,3 +204,68 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         reached = state if after is None else after
         success = self._automaton.view(reached).success
         return Transition(reached, float(success), 1, success)
+
+
+class View(NamedTuple):
+    """The agent's view of a state."""
+
+    obs: NDArray[np.float32]
+    prompt: str
+    action_ids: tuple[int, ...]
+    action_prompts: tuple[str, ...]
+    affordances: tuple[float, ...]  # all 1: only actions that would have their effect are admissible
+    success: bool  # whether the goal is reached; the reward shows it to the agent
+
+
+class Automaton:
+    """A task as a finite automaton: the view of each state is computed once and then looked up.
+
+    All environments of a process with the same options share the table.
+    """
+
+    def __init__(self, task: str, prompter: Prompter) -> None:
+        self.home, self.task, self._prompter = shared_home(), load_task(task), prompter
+        self._views: dict[State, View] = {}
+
+    def outcome(self, state: State, action: int) -> State | None:
+        """Return the state after an action, or None if the simulator refuses it."""
+        return self.home.execute(state, self.task.actions[action].script)
+
+    def admissible(self, state: State) -> tuple[int, ...]:
+        """Return the ids of the admissible actions.
+
+        An action is admissible if it would be executed and would change a fact about the agent and the objects that it names.
+        Walking to where the agent is, or to what it holds, does not.
+        """
+        found = []
+        for number, action in enumerate(self.task.actions):
+            after = self.outcome(state, number)
+            if after is not None and _facts_about(state, action.script) != _facts_about(after, action.script):
+                found.append(number)
+        return tuple(found)
+
+    def seen(self, state: State) -> frozenset[Fact]:
+        """Return the facts about objects in sight, with (name, SEEN) for each of these objects."""
+        visible = self.home.visible(state)
+        return frozenset(fact for fact in state if visible.issuperset(fact[::2])) | {(name, SEEN) for name in visible}
+
+    def view(self, state: State) -> View:
+        """Return the agent's view of a state."""
+        if state not in self._views:
+            seen, action_ids = self.seen(state), self.admissible(state)
+            situation = Situation(self.task, seen, tuple(self.task.actions[action] for action in action_ids))
+            prompt, action_prompts = self._prompter(situation)
+            obs = np.array([fact in seen for _, fact in self.task.bits], dtype=np.float32)
+            sure = (1.0,) * len(action_ids)
+            self._views[state] = View(obs, prompt, action_ids, tuple(action_prompts), sure, self.task.succeeded(state))
+        return self._views[state]
+
+
+def _facts_about(state: State, script: Fact) -> frozenset[Fact]:
+    """Return the facts about the agent and the objects of a script."""
+    names = {CHARACTER, *script[1:]}
+    return frozenset(fact for fact in state if names.issuperset(fact[::2]))
+
+
+shared_automaton = lru_cache(maxsize=64)(Automaton)
+"""Return the automaton that all environments with these options share."""

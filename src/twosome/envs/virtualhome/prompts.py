@@ -8,8 +8,7 @@ the environment's option ``prompt`` also takes any such function, or its import 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from twosome.envs.virtualhome.scene import CHARACTER
-from twosome.envs.virtualhome.simulator import Fact, held
+from twosome.envs.virtualhome.simulator import CHARACTER, Fact, held
 from twosome.envs.virtualhome.task import SEEN, Action, Task
 from twosome.envs.wording import Principles, join
 
@@ -38,7 +37,7 @@ class PrinciplePrompter(Principles):
     """Words for a household that follow the principles of prompt design."""
 
     def __call__(self, situation: Situation) -> tuple[str, tuple[str, ...]]:
-        """The prompt and the action prompts of a situation."""
+        """Return the prompt and the action prompts of a situation."""
         phrase = explicit_phrase if self.explicit else adapted_phrase if self.adaptation else _fixed_phrase
         phrases = [phrase(situation, action) for action in situation.actions]
         return self.worded(_sentences(situation), situation.task.goal, phrases)
@@ -48,7 +47,7 @@ PROMPTERS: Final[Mapping[str, Prompter]] = PrinciplePrompter.named()
 
 
 def _sentences(situation: Situation) -> Iterable[str]:
-    """Where the agent is and what is near, what it holds, what else it sees; each object once."""
+    """Yield where the agent is and what is near, what it holds, what else it sees; each object once."""
     task, seen = situation.task, situation.seen
     in_hand = held(seen)
     around = [name for name in task.objects if (name, SEEN) in seen and name not in in_hand]
@@ -65,13 +64,13 @@ def _sentences(situation: Situation) -> Iterable[str]:
 
 
 def _listed(situation: Situation, names: Iterable[str]) -> str:
-    """Things as the agent sees them, as in "the pancake and the closed microwave"; nothing where there are none."""
+    """Return things as the agent sees them, as in "the pancake and the closed microwave"; nothing where there are none."""
     described = [_described(situation, name) for name in names]
     return join(described) if described else "nothing"
 
 
 def _described(situation: Situation, name: str) -> str:
-    """A thing, with what can change about it."""
+    """Return a thing, with what can change about it."""
     seen, words = situation.seen, situation.task.objects[name]
     scripts = [action.script for action in situation.task.actions]
     if ("OPEN", name) in scripts:
@@ -85,7 +84,7 @@ def _described(situation: Situation, name: str) -> str:
 
 
 def adapted_phrase(situation: Situation, action: Action) -> str:
-    """An action's words in a situation: walking says what is left behind, or what is brought where it belongs."""
+    """Return an action's words in a situation: walking says what is left behind, or what is brought where it belongs."""
     task, (verb, *objects) = situation.task, action.script
     if verb == "WALK" and objects[0] in task.rooms:
         return f"leave the {situation.room} for the {task.rooms[objects[0]]}"
@@ -98,7 +97,7 @@ def adapted_phrase(situation: Situation, action: Action) -> str:
 
 
 def explicit_phrase(situation: Situation, action: Action) -> str:
-    """An action's words that name all it would act on, and with what, as far as the agent can see; nothing of the goal.
+    """Return an action's words that name all it would act on, and with what, as far as the agent can see; nothing of the goal.
 
     The task's phrase is kept where it already says that: opening, switching and putting name the thing and the place.
     """

@@ -1,4 +1,4 @@
-"""Household tasks: each is a YAML file in `tasks`, checked against the scene and the simulator's vocabulary."""
+"""Household tasks: each is a YAML file in `tasks`."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
-from virtualhome_eval.simulation.evolving_graph.environment import Relation
-from virtualhome_eval.simulation.evolving_graph.environment import State as NodeState
-from virtualhome_eval.simulation.evolving_graph.scripts import Action as ScriptAction
 
-from twosome.envs.virtualhome.scene import CHARACTER, Scene, load_scene
-from twosome.envs.virtualhome.simulator import Fact, State
-from twosome.errors import UserError, unknown_choice
+from twosome.envs.virtualhome.simulator import CHARACTER, Fact, State, load_scene
+from twosome.errors import unknown_choice
 
 FOLDER: Final = Path(__file__).parent / "tasks"
 SEEN: Final = "SEEN"  # (name, SEEN) is a fact if a thing is in sight; it is not a state of the simulator
@@ -64,67 +60,37 @@ def task_names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def load_task(name: str) -> Task:
-    """Return the task of this name. Raises UserError for an unknown name, and for a file with unknown objects or actions."""
+    """Return the task of this name. Raises UserError for an unknown name, and for unknown objects in the task's file."""
     if name not in task_names():
         raise unknown_choice("task", name, task_names())
-    return make_task(name, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), load_scene())
+    return make_task(name, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
 
 
-def make_task(name: str, content: dict[str, Any], scene: Scene) -> Task:
-    """Return the task of a file's content. Raises UserError."""
-    fields = ("goal", "success", "objects", "actions")
-    if not isinstance(content, dict) or set(content) != set(fields):
-        raise UserError(f"task={name}: expected the fields {', '.join(fields)} in tasks/{name}.yaml")
-    objects = content["objects"]
-    for each in objects:
-        if each not in scene.things:
-            raise unknown_choice(f"task={name}: objects", each, scene.things)
-    rooms = {room: entry.words for room, entry in scene.rooms.items()}
-    known = {CHARACTER, *rooms, *objects}
+def make_task(name: str, content: dict[str, Any]) -> Task:
+    """Return the task of a file's content. Raises UserError for objects that the scene or the task does not have."""
+    objects: dict[str, str] = content["objects"]
+    rooms = {room: entry.words for room, entry in load_scene().rooms.items()}
     actions = [Action(("WALK", room), f"walk to the {words}") for room, words in rooms.items()]
-    actions += [Action(_script(name, line, known), phrase) for line, phrase in content["actions"].items()]
-    success = tuple(tuple(_fact(name, each, known) for each in line.split("|")) for line in content["success"])
-    bits = tuple(_bits(scene, tuple(objects), [action.script for action in actions]))
+    actions += [Action(tuple(line.split()), phrase) for line, phrase in content["actions"].items()]
+    success = tuple(tuple(tuple(fact.split()) for fact in line.split("|")) for line in content["success"])
+    named = [*(each for action in actions for each in action.script[1:])]
+    named += [each for facts in success for fact in facts for each in fact[::2]]
+    for known, names in ((load_scene().things, list(objects)), ({CHARACTER, *rooms, *objects}, named)):
+        for each in names:
+            if each not in known:
+                raise unknown_choice(f"task={name}: object", each, known)
+    bits = tuple(_bits(objects, [action.script for action in actions]))
     return Task(name, content["goal"], success, rooms, objects, tuple(actions), bits)
 
 
-def _script(task: str, line: str, known: set[str]) -> Fact:
-    """Parse a line of script, as in "PUTIN pancake microwave"."""
-    verb, *names = line.split()
-    if verb not in ScriptAction.__members__:
-        raise unknown_choice(f"task={task}: actions", verb, ScriptAction.__members__)
-    if len(names) != ScriptAction[verb].value[1]:
-        raise UserError(f"task={task}: actions: {line}: expected {ScriptAction[verb].value[1]} objects after {verb}")
-    _check_names(task, "actions", names, known)
-    return (verb, *names)
-
-
-def _fact(task: str, text: str, known: set[str]) -> Fact:
-    """Parse a fact, as in "tv ON" or "pancake INSIDE microwave"."""
-    words = tuple(text.split())
-    if len(words) not in (2, 3):
-        raise UserError(f"task={task}: success: {text.strip()}: expected <object> <state> or <object> <relation> <object>")
-    vocabulary = set(NodeState.__members__) if len(words) == 2 else {name.partition("_")[0] for name in Relation.__members__}
-    if words[1] not in vocabulary:
-        raise unknown_choice(f"task={task}: success", words[1], vocabulary)
-    _check_names(task, "success", words[::2], known)
-    return words
-
-
-def _check_names(task: str, field: str, names: Any, known: set[str]) -> None:
-    for each in names:
-        if each not in known:
-            raise unknown_choice(f"task={task}: {field}", each, known)
-
-
-def _bits(scene: Scene, objects: tuple[str, ...], scripts: list[Fact]) -> Iterator[tuple[str, Fact]]:
+def _bits(objects: dict[str, str], scripts: list[Fact]) -> Iterator[tuple[str, Fact]]:
     """Yield the observation's fields: the agent's room, then for each object whether it is in sight and close, and its states."""
-    for room in scene.rooms:
+    for room in load_scene().rooms:
         yield f"in_{room}", (CHARACTER, "INSIDE", room)
     for name in objects:
         yield f"see_{name}", (name, SEEN)
         yield f"close_to_{name}", (CHARACTER, "CLOSE", name)
-        looks = [("LOOKAT", name)] if "LOOKABLE" in scene.things[name].properties else []
+        looks = [("LOOKAT", name)] if "LOOKABLE" in load_scene().things[name].properties else []
         for verb, owner, field, fact in FIELDS:
             for script in (*scripts, *looks):
                 if script[0] == verb and script[owner] == name:
