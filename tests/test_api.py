@@ -46,7 +46,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_importing_it_and_making_an_environment_needs_no_torch():
-    program = "import sys, twosome; twosome.make_env('overcooked'); print('torch' in sys.modules)"
+    program = "import sys, gymnasium, twosome.envs; gymnasium.make('twosome/Overcooked-v0'); print('torch' in sys.modules)"
     variables = environment() | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("False\n", "")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, LlamaConfig
 
-from twosome.language import smollm2
+from twosome.language.loading import converted, single_digits, smollm2_file
 
 
 def write(folder: Path) -> None:
     """Write config.json and the tokenizer. Only the vocabulary differs from LLaMA-7B's, which has 32,000 entries."""
-    tokenizer = AutoTokenizer.from_pretrained(smollm2.folder_and_checksum()[0])
+    tokenizer = AutoTokenizer.from_pretrained(converted(smollm2_file(), single_digits)[0])
     config = LlamaConfig(vocab_size=len(tokenizer), architectures=["LlamaForCausalLM"], tie_word_embeddings=False)
     config.save_pretrained(folder)  # the other sizes are 7B's by default
     tokenizer.save_pretrained(folder)
