@@ -37,7 +37,8 @@ PEAK = ["total_steps=1", "algorithm.update_epochs=1", "evaluation.episodes=1"]
 """One rollout, which a run rounds its steps up to, and one pass. More passes or episodes repeat the same."""
 FEWER = ["algorithm.num_steps=2"]
 """Steps of the default rollout of nothing_recurs. Each of its decisions is computed, so 32 steps would take long."""
-SMALL = ["algorithm.num_envs=2", "algorithm.num_steps=2", "algorithm.update_epochs=1", "evaluation.episodes=0", "evaluation.gif=false",
+SMALL = ["algorithm.num_envs=2", "algorithm.num_steps=2", "algorithm.update_epochs=1", "evaluation.episodes=0",
+         "evaluation.gif=false",
          "retention.drift=false"]  # fmt: skip
 INTERVAL = 0.05
 """Seconds between two readings."""

@@ -39,9 +39,8 @@ from transformers import DynamicCache
 
 import synthetic
 from twosome import parts
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.losses import policy_terms
-from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.algorithm import Progress
+from twosome.algorithms.ppo import PPO, PPOConfig, policy_terms
 from twosome.algorithms.rollout import Batch
 from twosome.config import CONFIGS
 from twosome.decision import Decision, DecisionText
@@ -63,8 +62,9 @@ from twosome.storage.provenance import cpu_name, provenance
 SOURCES = ("task", *synthetic.TASKS)
 WORKS = ("first_rollout", "later_rollout", "update")
 OPPONENTS = ("repeat", "cached", "remembered")
-SETTINGS = ["algorithm.value_update_epochs=1", "algorithm.num_minibatches=1", "algorithm.minibatch=samples", "algorithm.target_kl=null",
-            "algorithm.count_exponent=0", "algorithm.norm_adv=true", "algorithm.base_kl_coef=0", "algorithm.ent_coef=0.2"]  # fmt: skip
+SETTINGS = ["algorithm.value_update_epochs=1", "algorithm.num_minibatches=1", "algorithm.minibatch=samples",
+            "algorithm.target_kl=null", "algorithm.count_exponent=0", "algorithm.norm_adv=true", "algorithm.base_kl_coef=0",
+            "algorithm.ent_coef=0.2"]  # fmt: skip
 """Of an update of one optimiser step, with adapters on the layers on which the default preset has them."""
 CACHED_SIZES = (1, 2, 4, 8)  # decisions per batch of the cached opponent; the fastest is found before the rounds
 REPEAT_TOKENS = 1_024  # on which the repeating opponent is timed
@@ -108,8 +108,8 @@ class Work:
         """Do the work with an agent. forget: whether a rollout forgets the policies of the steps before."""
         if self.batch is not None:
             groups, generator = agent.parameter_groups(), torch.Generator().manual_seed(0)
-            update_policy(agent, self.batch, self.ppo, torch.optim.AdamW(groups["policy"], lr=0.0), generator)
-            update_critic(agent, self.batch, self.ppo, torch.optim.Adam(groups["value"], lr=0.0), generator)
+            PPO(self.ppo).update_policy(agent, self.batch, torch.optim.AdamW(groups["policy"], lr=0.0), Progress(0, 1), generator)
+            PPO(self.ppo).update_critic(agent, self.batch, torch.optim.Adam(groups["value"], lr=0.0), generator)
             return
         agent.eval()
         agent.begin_rollout()

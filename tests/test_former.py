@@ -29,9 +29,7 @@ def test_a_configuration_of_this_version_stays_as_it_is(words):
 
 def test_what_has_moved_is_found_where_it_is_now():
     config = composed("tuning.rank=4")
-    former = {
-        name: value for name, value in config.items() if name not in ("engine", "tuning", "value_head", "label")
-    }
+    former = {name: value for name, value in config.items() if name not in ("engine", "tuning", "value_head", "label")}
     former["model"] = config["model"] | {"lora": {name: value for name, value in config["tuning"].items() if name != "_target_"}}
     former["baseline"] = config["baseline"] | {
         "critic": {name: value for name, value in config["value_head"].items() if name != "_target_"},

@@ -32,7 +32,7 @@ PHASES = {  # of a run: which call of which function the signal comes in
     "loading": ("twosome.parts:agent", 1),
     "before": ("twosome.evaluation.records:evaluate", 1),
     "rollout": ("twosome.training.module:LearningModule.collect", 2),
-    "update": ("twosome.algorithms.ppo.ppo:update_policy", 2),
+    "update": ("twosome.algorithms.ppo:PPO.update_policy", 2),
     "checkpoint": ("twosome.storage.checkpoints:AtomicIO.save_checkpoint", 2),
     "export": ("twosome.storage.folder:RunFolder.export", 1),
     "after": ("twosome.evaluation.records:evaluate", 2),
@@ -49,7 +49,7 @@ COMMANDS = {
     ),
 }
 SHORT = [*RUN[1:], "retention.drift=false", "evaluation.gif=false"]
-UPDATE = "twosome.algorithms.ppo.ppo:update_policy"  # the fourth: the second run's second
+UPDATE = "twosome.algorithms.ppo:PPO.update_policy"  # the fourth: the second run's second
 SWEEPS = {
     "plain": ("SIGTERM", UPDATE, 4, ["src/run.py", "-m", *SHORT, "seed=0,1"]),
     "experiment": ("SIGHUP", UPDATE, 4, ["src/run.py", *SHORT, "experiment=tiny", "env.task=tomato_salad"]),

@@ -8,8 +8,7 @@ from torch import nn
 from updates import agent, rollout
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.bc import build
-from twosome.algorithms.bc.bc import Demonstrations
+from twosome.algorithms.bc import Demonstrations, build
 from twosome.errors import UserError
 
 OPTIONS = {

@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from episode_tools import GAMMA, Stairs, agent, config, runner
+from episode_tools import CLIPPED, GAMMA, Stairs, agent, runner
 
-from twosome.algorithms.algorithm import Progress, Sources
-from twosome.algorithms.builders import GRPOConfig
-from twosome.algorithms.episodes import EpisodeBatch, Played
-from twosome.algorithms.grpo import GRPO, relative
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner, Progress, Sources
+from twosome.algorithms.grpo import GRPO, GRPOConfig, relative
+from twosome.algorithms.reinforce import EpisodeBatch, Played
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 
 
 def grpo(group_size: int = 2, situation_weight: float = 0.0, **options: Any) -> GRPO:
-    return GRPO(config(**options), GRPOConfig(group_size, situation_weight))
+    own = {"group_size": group_size, "situation_weight": situation_weight}
+    return GRPO(GRPOConfig(**{**CLIPPED, **own, **options}))
 
 
 def played(*steps: tuple[float, float, int], start: int = 0) -> Played:
@@ -126,7 +125,7 @@ def test_an_environment_that_starts_differently_from_one_seed_is_refused() -> No
             return np.array([self.stairs + 6 * self.env_index], dtype=np.float32)
 
     algorithm = grpo(num_steps=20)
-    envs = EnvRunner(DecisionEnvs(OwnStart, 3), 0, algorithm.alike)
+    envs = EnvRunner(DecisionEnvs(OwnStart, 3), 0, algorithm.group_size)
     with pytest.raises(UserError, match=r"algorithm=grpo: episodes from one seed start with '. stairs' and with '. stairs'"):
         algorithm.collect(agent(), envs, torch.Generator().manual_seed(0))
 
@@ -148,8 +147,8 @@ def test_environments_that_start_differently_side_by_side_are_refused_before_an_
 
 
 @pytest.mark.parametrize(
-    ("own", "said"), [((1, 0.0), "group_size=1: expected 2 or more"), ((2, -1.0), "situation_weight=-1.0: expected a number")]
+    ("own", "said"), [((1, 0.0), "group_size=1: expected 2 or more"), ((2, -1.0), "situation_weight=-1.0: expected 0 or more")]
 )
 def test_bad_options_are_one_line(own: tuple[int, float], said: str) -> None:
     with pytest.raises(UserError, match=f"algorithm.{said}"):
-        GRPOConfig(*own)
+        grpo(*own)

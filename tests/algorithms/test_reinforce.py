@@ -10,8 +10,7 @@ import torch
 from episode_tools import GAMMA, agent, config, runner
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.episodes import EpisodeBatch, Played
-from twosome.algorithms.reinforce import Reinforce
+from twosome.algorithms.reinforce import EpisodeBatch, Played, Reinforce
 from twosome.decision import Decision
 from twosome.errors import UserError
 

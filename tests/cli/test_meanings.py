@@ -1,14 +1,11 @@
 """Comments of YAML files, as PyYAML does not read them."""
 
-import dataclasses
-
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.cli.meanings import declared, field_docstrings
+from twosome.cli.meanings import declared
 from twosome.errors import UserError
 
 TEXT = """\
@@ -101,17 +98,6 @@ def test_any_option_keeps_its_comment(tmp_path_factory, entries):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text("\n".join(lines))
     assert declared(path).options == {"first": ""} | {f"x{name}": comment for name, (_, comment, _) in entries.items()}
-
-
-def test_a_dataclass_explains_its_fields(tmp_path):
-    docstrings = field_docstrings("twosome.algorithms.ppo.config", "PPOConfig")
-    assert list(docstrings) == [field.name for field in dataclasses.fields(PPOConfig)]
-    assert docstrings["num_envs"] == "Environments that step side by side."
-    assert field_docstrings("twosome.nowhere", "PPOConfig") == field_docstrings("twosome.algorithms.ppo.config", "Nothing") == {}
-    (tmp_path / "file.yaml").write_text(
-        "# Fields: twosome.algorithms.ppo.config.PPOConfig.\nnum_envs: 4\nnum_steps: 3 # its own\nnew: 1\n"
-    )
-    assert declared(tmp_path / "file.yaml").options == {"num_envs": docstrings["num_envs"], "num_steps": "its own", "new": ""}
 
 
 @pytest.mark.parametrize("text", ["", "# Only a comment.\n", "- 1\n", "null\n"])

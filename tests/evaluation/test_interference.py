@@ -2,18 +2,19 @@
 
 import functools
 from collections import defaultdict
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ppo_options import config
 from torch import nn
 
 import twosome.envs  # noqa: F401  (registers the environments)
 from twosome.algorithms.algorithm import Algorithm
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.ppo import PPO
+from twosome.algorithms.ppo import PPO
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
 from twosome.errors import UserError
@@ -31,7 +32,7 @@ from twosome.policies.value_heads import Frozen
 
 KITCHEN = functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad")
 ACTIONS = int(KITCHEN().action_space.n)
-CONFIG = PPOConfig(2, 8, 2, 1, 1, 1, 1, 1e-2, 1e-2, target_kl=None)
+CONFIG = config(num_envs=2, num_steps=8, update_epochs=2)
 
 
 class Line(gymnasium.Env):
@@ -96,7 +97,7 @@ class Tabular(LearningAgent):
         self.critic = nn.Parameter(torch.zeros(500))
 
     def _rows(self, decisions):
-        return torch.tensor([self.rows.setdefault(self.identify(each), len(self.rows)) for each in decisions])
+        return torch.tensor([self.rows.setdefault(self.decision_key(each), len(self.rows)) for each in decisions])
 
     def log_policy(self, decisions):
         with torch.no_grad():
@@ -182,7 +183,7 @@ def test_what_changes_nothing_is_measured_as_nothing():
 
 
 def test_the_first_update_of_the_policy_is_the_one_that_is_measured():
-    waits = PPOConfig(**vars(CONFIG) | {"value_warmup_updates": 2})
+    waits = replace(CONFIG, value_warmup_updates=2)
     _, metrics = probe(Tabular(ACTIONS), PPO(waits)).measure()
     assert metrics["policy_steps"] == 2
     assert metrics["policy_lr"] == pytest.approx(1e-2 * (1 - 2 / 4))

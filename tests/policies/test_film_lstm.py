@@ -1,18 +1,18 @@
 """PPO with a memory: memories, sequences and gradients against a computation decision by decision."""
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from ppo_options import config
 from seeded import assert_drawn_from_the_seed
 
-from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.ppo.config import Minibatch, PPOConfig
-from twosome.algorithms.ppo.ppo import PPO
-from twosome.algorithms.recurrent import RecurrentBatch, sequences_of
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner, Progress
+from twosome.algorithms.ppo import PPO, Minibatch, PPOConfig, RecurrentBatch
+from twosome.algorithms.rollout import Rollout
 from twosome.decision import Decision
 from twosome.envs.babyai_text.env import BabyAITextEnv
 from twosome.envs.overcooked.env import OvercookedEnv
@@ -39,11 +39,8 @@ def build(seed: int = 0, env: Any = make_env, **options: Any) -> Any:
 
 
 def settings(**options: Any) -> PPOConfig:
-    counts = dict.fromkeys(
-        ("num_minibatches", "update_epochs", "value_num_minibatches", "value_update_epochs", "gradient_accumulation_steps"), 1
-    )
-    rates = {"learning_rate": 1e-3, "value_learning_rate": 1e-3, "norm_adv": False, "target_kl": None}
-    return PPOConfig(**counts | rates | {"num_envs": ENVS, "num_steps": STEPS} | options)
+    own = {"learning_rate": 1e-3, "value_learning_rate": 1e-3, "norm_adv": False, "num_envs": ENVS, "num_steps": STEPS}
+    return config(**{**own, **options})
 
 
 def collected(agent: FilmLSTM, **options: Any) -> tuple[PPO, EnvRunner, RecurrentBatch]:
@@ -104,8 +101,10 @@ def test_the_memory_of_a_decision_is_that_of_its_episode_from_the_start() -> Non
 
 def test_sequences_end_with_episodes_and_cover_each_sample_once() -> None:
     ends = [[False, True], [False, False], [True, False], [False, False]]
-    assert sequences_of(ends, 2) == [[0, 2], [4], [6], [1], [3, 5], [7]]
-    assert sequences_of(ends, 9) == [[0, 2, 4], [6], [1], [3, 5, 7]]
+    steps = [SimpleNamespace(terminated=row, truncated=[False, False]) for row in ends]
+    rollout = Rollout(decisions=[[None, None]] * 4, steps=steps)
+    assert rollout.sequences(2) == [[0, 2], [4], [6], [1], [3, 5], [7]]
+    assert rollout.sequences(9) == [[0, 2, 4], [6], [1], [3, 5, 7]]
 
 
 def test_gradients_flow_through_a_sequence_as_decision_by_decision(rollout: tuple[FilmLSTM, RecurrentBatch]) -> None:

@@ -4,7 +4,7 @@ import signal
 
 from checkout import result
 
-from twosome.algorithms.ppo import update
+from twosome.algorithms.ppo import PPO
 from twosome.signals import Interrupted
 
 UPDATES = 6
@@ -18,7 +18,7 @@ FRAGILE = [*SMALL, "~env.task", "~env.prompt", "~env.ppo_learning_rates", "~env.
 
 def stopped(suite, monkeypatch, folder, options=OPTIONS, after=3):
     """A run into folder that ended after some updates, with their checkpoints."""
-    ended = update.update_critic
+    ended = PPO.update_critic
 
     def end(*arguments):
         if end.calls == after:
@@ -28,7 +28,7 @@ def stopped(suite, monkeypatch, folder, options=OPTIONS, after=3):
 
     end.calls = 0
     with monkeypatch.context() as patch:
-        patch.setattr("twosome.algorithms.ppo.ppo.update_critic", end)
+        patch.setattr(PPO, "update_critic", end)
         code, _ = suite("run", *options, f"hydra.run.dir={folder}")
     assert code == 143
     assert len(list(folder.glob("checkpoints/*.ckpt"))) == min(after, 2)

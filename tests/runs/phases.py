@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
-from twosome.algorithms.ppo.ppo import PPO  # noqa: E402
+from twosome.algorithms.ppo import PPO  # noqa: E402
 from twosome.storage.checkpoints import AtomicIO  # noqa: E402
 from twosome.storage.folder import RunFolder  # noqa: E402
 from twosome.training.module import LearningModule  # noqa: E402

@@ -153,7 +153,7 @@ class LearningAgent(Agent):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by group: "policy", "value", and others that an algorithm needs separately."""
 
-    def identify(self, decision: Decision) -> Hashable:
+    def decision_key(self, decision: Decision) -> Hashable:
         """Return a key that is equal for decisions between which this agent's policy cannot tell."""
         return decision.obs.tobytes(), decision.action_ids
 

@@ -103,7 +103,7 @@ class DRRN(NetworkAgent):
         """Return all weights as the policy's, since the values of actions are the policy."""
         return {"policy": list(self.parameters()), "value": []}
 
-    def identify(self, decision: Decision) -> DecisionText:
+    def decision_key(self, decision: Decision) -> DecisionText:
         """See LearningAgent."""
         return decision.text
 

@@ -130,7 +130,7 @@ class LanguageAgent(LearningAgent):
         logprobs = logprobs[:, : int((~logprobs.isnan()).sum(dim=1).max())]  # an action that nobody took may be longer
         return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
-    def identify(self, decision: Decision) -> DecisionText:
+    def decision_key(self, decision: Decision) -> DecisionText:
         """See LearningAgent: what the policy is computed from."""
         return self.policy_head.text(decision)
 

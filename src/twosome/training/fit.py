@@ -9,8 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from twosome import generators
-from twosome.algorithms.algorithm import Algorithm
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import Algorithm, EnvRunner
 from twosome.config import RunConfig
 from twosome.distributed.cluster import KeepSigterm
 from twosome.distributed.config import FIXED
@@ -63,12 +62,12 @@ class Fit:
                 **trainer_options(self.config.trainer, self.processes),
                 **FIXED,
                 max_epochs=num_updates,
-                callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown, algorithm.actor)],
+                callbacks=[*self.callbacks, Progress(num_updates, algorithm.progress_metrics, algorithm.actor)],
                 logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],
             )
             envs = self._envs(algorithm.num_envs)
             generator = generators.of_stream(seed, "learning")
-            runner = EnvRunner(envs, seed, algorithm.alike)
+            runner = EnvRunner(envs, seed, algorithm.group_size)
             module = LearningModule(agent, runner, algorithm, num_updates, generator, self.fingerprint)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         envs.close()

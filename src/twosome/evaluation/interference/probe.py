@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from twosome import generators, seeding
-from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
-from twosome.algorithms.ppo.ppo import PPO
+from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress
+from twosome.algorithms.ppo import PPO
 from twosome.algorithms.rollout import Batch
-from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.tasks import action_names
 from twosome.envs.vector import DecisionEnvs
@@ -72,7 +71,7 @@ class Probe:
         self.check()
         envs = DecisionEnvs(self.make_env, self.algorithm.num_envs, self.gamma)
         seed = int(seeding.stream(self.seed, "interference: environments").generate_state(1)[0])
-        runner = EnvRunner(envs, seed, self.algorithm.alike)
+        runner = EnvRunner(envs, seed, self.algorithm.group_size)
         generator = generators.of_stream(self.seed, "interference: learning")
         optimizers = self.algorithm.optimizers(self.agent)
         self._fit_critic(runner, optimizers, generator)
@@ -86,7 +85,7 @@ class Probe:
         self.agent.train()
         metrics = self.algorithm.update(self.agent, batch, optimizers, progress, generator)
         after = scores(self.agent, decisions)
-        rows = table(situations, batch, best, self.agent.identify, action_names(self.make_env))
+        rows = table(situations, batch, best, self.agent.decision_key, action_names(self.make_env))
         for name in Scores._fields[::-1]:
             rows[f"{name}_before"], rows[f"{name}_after"] = getattr(before, name), getattr(after, name)
         return rows, metrics
@@ -96,7 +95,7 @@ class Probe:
         if not self.config.critic_rollouts:
             return
         assert isinstance(self.algorithm, PPO)  # by check_algorithm
-        critic_only = self.algorithm.with_config(replace(self.algorithm.config, value_warmup_updates=1))
+        critic_only = type(self.algorithm)(replace(self.algorithm.config, value_warmup_updates=1))
         for _ in range(self.config.critic_rollouts):
             batch = self._collect(runner, generator)
             self.agent.train()
@@ -117,7 +116,7 @@ class Probe:
 
     def _situations(self, batch: Batch) -> tuple[Situations, dict[Hashable, set[int]]]:
         """Return all situations, the rollout's first, and the ids of the best play's actions in those on its path."""
-        identify, best = self.agent.identify, defaultdict(set)
+        identify, best = self.agent.decision_key, defaultdict(set)
         found = distinct(batch.decisions, identify)
         path = best_path(self.make_env, self.gamma, self.seed)
         for decision, action in path:

@@ -16,7 +16,7 @@ RANDOM_DECISIONS = 20_000
 MakeEnv = Callable[[], gymnasium.Env]
 Identify = Callable[[Decision], Hashable]
 Situations = dict[Hashable, Decision]
-"""Distinct decisions by what the agent can tell them apart by (`LearningAgent.identify`), in the order in which they were met."""
+"""Distinct decisions by what the agent can tell them apart by (`LearningAgent.decision_key`), in the order they were met."""
 
 
 def distinct(decisions: Iterable[Decision], identify: Identify) -> Situations:
