@@ -55,7 +55,7 @@ from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision, tokenizer_of
 from twosome.language.tree import PackedRow
 from twosome.language.vocabulary import OutputLayer
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.policies.language import LanguageAgent
 from twosome.storage.provenance import cpu_name, provenance
 

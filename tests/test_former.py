@@ -40,13 +40,6 @@ def test_what_has_moved_is_found_where_it_is_now():
     assert json.dumps(former) == before
 
 
-@pytest.mark.parametrize("former", ["bounds.random", "bounds.optimal"])
-def test_former_targets_are_what_files_of_conf_name_now(former):
-    name = former.partition(".")[2]
-    config = composed(f"baseline={name}") | {"baseline": {"_target_": f"twosome.policies.{former}"}}
-    assert upgraded(config) == composed(f"baseline={name}")
-
-
 @pytest.mark.parametrize(
     "odd", [None, 3, "text", [], ["a"], {}, {"_target_": []}, {"_target_": {}}, {"critic": {"_target_": "os.system"}}]
 )

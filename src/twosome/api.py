@@ -28,7 +28,7 @@ from twosome.cli.grammar import quoted
 from twosome.config import CONFIGS, shown
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.runs.commands import command as called
 from twosome.storage.folder import RunFolder
 

@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 TARGETS = {
-    "twosome.policies.bounds.random": "twosome.policies.random.build",
-    "twosome.policies.bounds.optimal": "twosome.policies.optimal.build",
     "twosome.language.engines.DecoderOnly": "twosome.language.engines.Auto",
     "twosome.language.engines.EncoderDecoder": "twosome.language.engines.Auto",
-    "twosome.policies.success.value": "twosome.policies.learned_affordance.value",
 }
 """Import paths that have changed."""
 MOVED = {
     ("model", "lora"): ("tuning", "twosome.language.lora.Lora"),
-    ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
+    ("baseline", "critic"): ("value_head", "twosome.policies.heads.Frozen"),
     ("baseline", "engine"): ("engine", "twosome.language.engines.Auto"),
 }
 """Options that have become groups of their own: the group's name and target, by the option's old place."""

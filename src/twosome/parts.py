@@ -18,7 +18,7 @@ from twosome.config import check_groups, shown, typed
 from twosome.errors import ContractError, RunError, UserError, folded, import_hint, is_interruption, raised, unknown_choice
 from twosome.language.config import ModelConfig, check_options, resolve_dtype
 from twosome.language.norms import Normalization
-from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
+from twosome.policies.agent import AgentContext, LoadEngine, MakeEnv, load_engine
 
 if TYPE_CHECKING:
     from twosome.algorithms.algorithm import Algorithm
@@ -29,8 +29,8 @@ UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 OF_AGENTS = {
     "engine": "collections.abc.Callable",
     "tuning": "twosome.language.tuning.Tuning",
-    "value_head": "twosome.policies.value_heads.ValueHead",
-    "policy_head": "twosome.policies.policy_heads.PolicyHead",
+    "value_head": "twosome.policies.heads.ValueHead",
+    "policy_head": "twosome.policies.heads.PolicyHead",
 }
 """Groups of conf/ that only some agents use, and the class of the objects that their files configure."""
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu")

@@ -1,6 +1,5 @@
 """Semi-Markov GAE: worked by hand, and at duration 1 the loop that everybody knows."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,24 +42,6 @@ def test_a_truncation_is_credited_its_last_observation_but_nothing_after() -> No
     advantages, returns = gae([1, 100], [1, 1], [16, 0], [True, False], [2, 1])
     assert advantages == [4, 99]
     assert returns == [5, 100]
-
-
-@pytest.mark.parametrize(("gae_lambda", "expected"), [(0.0, [1.0, 2.0]), (1.0, [1.5, 2.0])])
-def test_lambda_goes_from_one_step_to_the_whole_rollout(gae_lambda: float, expected: list[float]) -> None:
-    # deltas: 1 + 0.5^2 * 1 - 0.25 = 1 and 3 + 0 - 1 = 2; with lambda 1, A0 = 1 + 0.25 * 2 = 1 + 0.25 * 3 - 0.25
-    assert gae([1, 3], [0.25, 1], [1, 0], [False, True], [2, 1], gae_lambda=gae_lambda)[0] == expected
-
-
-def test_environments_do_not_mix() -> None:
-    torch.manual_seed(0)
-    rewards, values, next_values = torch.randn(3, 6, 2)
-    ends, durations = torch.rand(6, 2) < 0.3, torch.randint(1, 5, (6, 2))
-    together = semi_markov_gae(Transitions(rewards, values, next_values, ends, durations), 0.9, 0.8)
-    for env in range(2):
-        one = [tensor[:, env : env + 1] for tensor in (rewards, values, next_values, ends, durations)]
-        alone = semi_markov_gae(Transitions(*one), 0.9, 0.8)
-        assert torch.equal(together[0][:, env : env + 1], alone[0])
-        assert torch.equal(together[1][:, env : env + 1], alone[1])
 
 
 def cleanrl_gae(rewards, values, dones, next_value, next_done, gamma, gae_lambda) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from updates import agent as language_agent
 from twosome.algorithms.algorithm import EnvRunner
 from twosome.algorithms.poad import POAD, POADConfig, TokenBatch, TokenTargets, token_gae, token_logprobs
 from twosome.algorithms.ppo import PPO, Minibatch
-from twosome.algorithms.rollout import Batch, Transitions, semi_markov_gae
+from twosome.algorithms.rollout import Batch, Transitions
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
@@ -22,9 +22,9 @@ from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
+from twosome.policies.heads import Frozen, State, ValueHead
 from twosome.policies.language import LanguageAgent
 from twosome.policies.tokens import TokenAgent, Tokens
-from twosome.policies.value_heads import Frozen, State, ValueHead
 
 TREES = [kind for kind in KINDS if "go forward" not in kind[1]]  # in which no action begins with another one
 WORDS = ("chop", "a", "the")  # of one token
@@ -154,16 +154,6 @@ def test_gae_over_tokens_is_the_recursion_over_the_chain_of_all_tokens() -> None
     assert not found[~mask].any()
 
 
-def test_of_one_token_it_is_the_gae_of_decisions() -> None:
-    generator = torch.Generator().manual_seed(0)
-    rewards, values, next_values = torch.randn(3, 5, 4, generator=generator)
-    ends, durations = torch.rand(5, 4, generator=generator) < 0.3, torch.randint(1, 4, (5, 4), generator=generator).float()
-    transitions = Transitions(rewards, values, next_values, ends, durations)
-    expected, _ = semi_markov_gae(transitions, 0.9, 0.8)
-    found = token_gae(transitions, values.unsqueeze(2), torch.ones(5, 4, 1, dtype=torch.bool), 0.9, 0.8, 0.1)
-    torch.testing.assert_close(found.squeeze(2), expected)
-
-
 @pytest.mark.parametrize("shortest", [False, True])
 @pytest.mark.parametrize("tokens", list(Tokens))
 def test_the_gradient_is_that_of_a_plain_loss_over_tokens(tokens: Tokens, shortest: bool) -> None:
@@ -226,8 +216,3 @@ def plain_terms(own: torch.Tensor, ids: tuple[tuple[int, ...], ...], action: int
 def test_an_agent_without_values_of_tokens_is_refused() -> None:
     with pytest.raises(UserError, match="algorithm=poad: expected an agent with values of tokens; choose baseline=poad"):
         POAD(POADConfig(**vars(config()), token_lambda=0.9)).check(language_agent())
-
-
-def test_pairs_of_values_and_returns_are_refused() -> None:
-    with pytest.raises(UserError, match=r"algorithm\.pairwise_vloss=true: expected false for values of tokens"):
-        POADConfig(**vars(config(pairwise_vloss=True)), token_lambda=0.9)

@@ -16,8 +16,8 @@ from twosome.language.config import ModelConfig
 from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
+from twosome.policies.heads import Frozen, ValueHead
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import Frozen, ValueHead
 
 KINDS = [
     ("You notice a tomato on the table.", ("pick up the tomato", "chop", "serve the dish")),

@@ -33,7 +33,7 @@ def planned(*words: str) -> tuple[Run, str]:
     composed = compose(*words, "hydra.verbose=false")
     config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     plain = OmegaConf.to_container(config, resolve=True)
-    learns = plain["baseline"]["_target_"] != "twosome.policies.random.build" and "affordance" not in plain["baseline"]
+    learns = plain["baseline"]["_target_"] != "twosome.policies.bounds.random" and "affordance" not in plain["baseline"]
     run = Run(
         source=ROOT / "runs" / fingerprint(config), config=plain, choices=dict(composed.hydra.runtime.choices),
         provenance={"model": "a model"} if "engine" in plain or "affordance" in plain["baseline"] else {}, finished=True,

@@ -21,7 +21,7 @@ from twosome.language.lora import Lora
 from twosome.language.norms import word
 from twosome.language.scorer import Scorer
 from twosome.language.tiny import ARCHITECTURES
-from twosome.policies.context import load_engine
+from twosome.policies.agent import load_engine
 
 SIZE = 2
 PLACES = ("kitchen", "garden", "hall", "dark and cold cellar behind the old house", "attic")

@@ -10,7 +10,7 @@ from twosome.envs.checked import Checked
 from twosome.envs.episode import Episode
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.episodes import by_task, play, summarize
-from twosome.policies.random import RandomAgent
+from twosome.policies.bounds import RandomAgent
 
 MIXTURE = ("go_to", "pick_up", "put_next_to", "pick_up_go_to", "unlock")
 

@@ -27,8 +27,8 @@ from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 from twosome.policies.agent import Evaluation, LearningAgent
+from twosome.policies.heads import Frozen
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import Frozen
 
 KITCHEN = functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad")
 ACTIONS = int(KITCHEN().action_space.n)

@@ -22,7 +22,7 @@ from twosome.evaluation.episodes import play
 from twosome.language.config import ModelConfig
 from twosome.language.norms import word
 from twosome.policies import symbolic
-from twosome.policies.context import AgentContext
+from twosome.policies.agent import AgentContext
 from twosome.policies.film_lstm import SIZE, FilmLSTM
 
 STEPS, ENVS, LENGTH = 12, 3, 5
@@ -116,7 +116,7 @@ def test_gradients_flow_through_a_sequence_as_decision_by_decision(rollout: tupl
     weights = torch.randn(len(batch.decisions), 7, generator=generator)
     agent.zero_grad()
     covered: list[int] = []
-    for members, found in batch.evaluated(agent, torch.arange(len(batch.decisions))):
+    for members, found in PPO(settings()).evaluate(agent, batch, torch.arange(len(batch.decisions))):
         covered += members
         taken = found.log_policy.gather(1, batch.choices[members, None])[:, 0]
         torch.testing.assert_close(taken, batch.logprobs[members], atol=1e-5, rtol=0)
@@ -137,7 +137,8 @@ def test_gradients_flow_through_a_sequence_as_decision_by_decision(rollout: tupl
 
 
 def test_minibatches_are_whole_sequences(rollout: tuple[FilmLSTM, RecurrentBatch]) -> None:
-    parts = rollout[1].minibatches(3, torch.Generator().manual_seed(0))
+    algorithm = PPO(settings(num_minibatches=3))
+    parts = algorithm.minibatches(*rollout, algorithm.targets(*rollout), torch.Generator().manual_seed(0))
     assert sorted(torch.cat(parts).tolist()) == list(range(STEPS * ENVS))
     for part in parts:
         own = set(part.tolist())

@@ -21,9 +21,9 @@ from twosome.language.loading import load_language_model
 from twosome.language.lora import Lora
 from twosome.language.scorer import Scorer
 from twosome.policies.agent import LearningAgent
+from twosome.policies.heads import Frozen
 from twosome.policies.language import LanguageAgent
 from twosome.policies.symbolic import SymbolicAgent
-from twosome.policies.value_heads import Frozen
 from twosome.training.module import LearningModule
 
 UPDATES = 4

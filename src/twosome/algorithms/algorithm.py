@@ -14,8 +14,7 @@ from twosome.envs.episode import Episode
 from twosome.envs.vector import DecisionEnvs, Step
 from twosome.errors import RunError, UserError
 from twosome.identity import AGENT
-from twosome.policies.agent import Agent, LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import Agent, LearningAgent, MakeEnv
 
 Metrics = dict[str, float]
 

@@ -16,7 +16,7 @@ from twosome.config import typed
 from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.policies.agent import Agent, LearningAgent, sample
-from twosome.policies.optimal import optimal_agent
+from twosome.policies.bounds import optimal_agent
 
 OPTION = "algorithm.demonstrator"
 

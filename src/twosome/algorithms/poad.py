@@ -92,7 +92,7 @@ class POAD(PPO):
         """Return num_steps decisions in every environment, with the tokens' advantages."""
         config = self.config
         collected = rollout(agent, runner, config.num_steps, generator)
-        transitions = collected.transitions(agent.values, config.bootstrap_truncated)
+        transitions = collected.transitions(self.values(agent), config.bootstrap_truncated)
         decisions, choices = collected.samples(), torch.cat(collected.choices)
         logprobs, mask = token_logprobs(agent, decisions, choices)
         with torch.no_grad():

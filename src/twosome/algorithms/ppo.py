@@ -22,8 +22,9 @@ from twosome.algorithms.algorithm import (
     require_divisor,
     take_step,
 )
-from twosome.algorithms.rollout import Batch, rollout
+from twosome.algorithms.rollout import Batch, ValuesOf, rollout
 from twosome.config import typed
+from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.policies.agent import Evaluation, LearningAgent
 
@@ -348,8 +349,18 @@ class PPO(Algorithm):
         """Return num_steps decisions in every environment, with advantages."""
         config = self.config
         collected = rollout(agent, runner, config.num_steps, generator)
-        batch = collected.finish(agent.values, config.gamma, config.gae_lambda, config.bootstrap_truncated)
+        batch = collected.finish(self.values(agent), config.gamma, config.gae_lambda, config.bootstrap_truncated)
         return batch if agent.recurrence == 1 else RecurrentBatch(**vars(batch), sequences=collected.sequences(agent.recurrence))
+
+    def values(self, agent: LearningAgent) -> ValuesOf:
+        """Return the function that values a rollout's decisions."""
+
+        def values_of(decisions: Sequence[Decision]) -> Tensor:
+            if self.config.base_kl_coef:
+                agent.warm_cache(decisions)
+            return agent.values(decisions)
+
+        return values_of
 
     def update(
         self, agent: LearningAgent, batch: Batch, optimizers: list[Optimizer], progress: Progress, generator: torch.Generator

@@ -35,7 +35,7 @@ from twosome.language.scorer import Scorer
 from twosome.language.tokens import TokenizedDecision
 from twosome.language.tree import PackedRow, batches, pack
 from twosome.language.tuning import Tuning
-from twosome.policies.context import MakeEngine
+from twosome.policies.agent import MakeEngine
 
 
 class ShardedEnvs(DecisionEnvs):

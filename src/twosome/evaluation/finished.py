@@ -18,9 +18,8 @@ from twosome.evaluation.records import Record
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.summary import LEGEND, print_added, print_files, print_records
 from twosome.language.loading import LanguageModel
-from twosome.policies.agent import Agent
-from twosome.policies.context import MakeEnv
-from twosome.policies.random import RandomAgent
+from twosome.policies.agent import Agent, MakeEnv
+from twosome.policies.bounds import RandomAgent
 from twosome.storage.folder import RunFolder
 
 RESULTS = {records.FILE: "the numbers above"}

@@ -18,7 +18,7 @@ from twosome.envs.player import Player
 from twosome.evaluation.episodes import play as play_episodes
 from twosome.evaluation.video import ending_of, title_of
 from twosome.policies.agent import likeliest
-from twosome.policies.random import RandomAgent
+from twosome.policies.bounds import RandomAgent
 from twosome.terminal import Console
 
 RANDOM_EPISODES = 20

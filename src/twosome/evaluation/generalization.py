@@ -12,7 +12,7 @@ from twosome import parts
 from twosome.config import leaves
 from twosome.errors import UserError, visible
 from twosome.evaluation.records import Record
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.terminal import Console
 
 OWN = "own setting"

@@ -18,10 +18,8 @@ from twosome.errors import UserError
 from twosome.language.config import resolve_device
 from twosome.language.engine import MASKED
 from twosome.memory import Memory
-from twosome.policies.agent import Evaluation
-from twosome.policies.context import AgentContext
-from twosome.policies.networks import drawn, drawn_gru
-from twosome.policies.weights import NetworkAgent
+from twosome.policies.agent import AgentContext, Evaluation, NetworkAgent
+from twosome.policies.heads import drawn, drawn_gru
 
 WORD = re.compile(r"\w+|[^\w\s]")
 """A word, or a sign of punctuation."""

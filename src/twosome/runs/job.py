@@ -16,7 +16,7 @@ from twosome.distributed.config import FSDPConfig, fsdp_config
 from twosome.errors import UserError
 from twosome.identity import identity
 from twosome.language.config import check_path
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.runs.loggers import check_loggers
 from twosome.runs.resume import fingerprint
 from twosome.runs.trust import check_places

@@ -12,7 +12,7 @@ from twosome import parts
 from twosome.config import own_settings, resolve
 from twosome.errors import UserError, check_seed
 from twosome.language.config import check_path
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.runs.evaluate import configuration, finished_run
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from twosome import parts
 from twosome.errors import UserError
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.runs.evaluate import finished_run
 from twosome.runs.trust import check_foreign
 from twosome.storage.folder import CHECKSUMS, RunFolder

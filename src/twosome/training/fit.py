@@ -18,8 +18,7 @@ from twosome.distributed.sharded import ShardedEnvs
 from twosome.distributed.strategies import SameWeights, trainer_options
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
-from twosome.policies.agent import LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import LearningAgent, MakeEnv
 from twosome.storage.checkpoints import KeepTwo
 from twosome.storage.folder import RunFolder
 from twosome.training.callbacks import Progress, Recorder, RetentionWriter

@@ -23,8 +23,7 @@ from twosome.errors import UserError
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.interference.config import InterferenceConfig
 from twosome.evaluation.interference.situations import Identify, Situations, best_path, by_random_play, distinct
-from twosome.policies.agent import LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import LearningAgent, MakeEnv
 from twosome.policies.language import LanguageAgent
 
 
