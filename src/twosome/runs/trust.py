@@ -81,8 +81,9 @@ def _is_known(keys: Keys, value: Any, known: dict[str, dict[Keys, list[Any]]]) -
 def values_of_files(group: str) -> dict[Keys, list[Any]]:
     """Return the values in the files of a folder of ``conf/``, by option."""
     found: dict[Keys, list[Any]] = {}
-    for file in CONFIGS.glob(f"{group}/*.yaml"):
-        for keys, value in walk(yaml.safe_load(file.read_text())):
+    for file in CONFIGS.glob(f"{group}/**/*.yaml"):
+        content = yaml.safe_load(file.read_text())
+        for keys, value in walk(content.get(group, content)):  # a file of the package _global_ has its options below the group
             found.setdefault(keys, []).append(value)
     return found
 
