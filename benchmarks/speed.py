@@ -41,9 +41,8 @@ from transformers import DynamicCache
 import oracle
 import synthetic
 from twosome import build
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.losses import policy_terms
-from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.algorithm import Progress
+from twosome.algorithms.ppo import PPO, PPOConfig, policy_terms
 from twosome.algorithms.rollout import Batch
 from twosome.config import CONFIGS
 from twosome.decision import Decision, DecisionText
@@ -55,7 +54,7 @@ from twosome.language.norms import Normalization
 from twosome.language.scorer import OutputLayer, Scorer
 from twosome.language.tokens import TokenizedDecision, tokenizer_of
 from twosome.language.tree import PackedRow
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import MakeEnv
 from twosome.policies.language import LanguageAgent
 from twosome.storage.provenance import cpu_name, provenance
 
@@ -108,8 +107,8 @@ class Work:
         """Do the work with an agent. forget: whether a rollout forgets the policies of the steps before."""
         if self.batch is not None:
             groups, generator = agent.parameter_groups(), torch.Generator().manual_seed(0)
-            update_policy(agent, self.batch, self.ppo, torch.optim.AdamW(groups["policy"], lr=0.0), generator)
-            update_critic(agent, self.batch, self.ppo, torch.optim.Adam(groups["value"], lr=0.0), generator)
+            PPO(self.ppo).update_policy(agent, self.batch, torch.optim.AdamW(groups["policy"], lr=0.0), Progress(0, 1), generator)
+            PPO(self.ppo).update_critic(agent, self.batch, torch.optim.Adam(groups["value"], lr=0.0), generator)
             return
         agent.eval()
         agent.begin_rollout()

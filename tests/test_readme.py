@@ -16,7 +16,7 @@ import yaml
 from benchmark_tools import write_benchmarks
 from checkout import FOLDER, PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
 
-ADDED = ("env=corridor", "norm=characters", "algorithm=regression", "model=my_model")  # test_extending runs these
+ADDED = ("env=corridor", "norm=characters", "algorithm=a2c", "model=my_model")  # test_extending runs these
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
 SMALL = {
     "src/run.py": "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=16 total_steps=32 algorithm.update_epochs=1 "

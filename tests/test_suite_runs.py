@@ -26,7 +26,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from twosome.runs.experiments import combinations
+from twosome.experiment.experiments import combinations
 
 from twosome.evaluation.suites import SUITES
 

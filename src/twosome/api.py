@@ -22,8 +22,7 @@ from twosome.errors import UserError
 from twosome.evaluation import records
 from twosome.experiment import evaluate as evaluation
 from twosome.experiment.experiment import Experiment
-from twosome.policies.agent import Agent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import Agent, MakeEnv
 from twosome.storage.folder import RunFolder
 
 

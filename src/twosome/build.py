@@ -15,8 +15,7 @@ from twosome.config import typed
 from twosome.envs.check import check_env
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig, resolve_dtype
-from twosome.policies.agent import Agent
-from twosome.policies.context import AgentContext, LoadEngine, MakeEnv, load_engine
+from twosome.policies.agent import Agent, AgentContext, LoadEngine, MakeEnv, load_engine
 
 GROUPS = ("tuning", "value_head", "policy_head")
 """The groups of conf/ that only some agents use."""

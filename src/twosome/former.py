@@ -13,7 +13,7 @@ TARGETS = {
 """Import paths that have changed."""
 MOVED = {
     ("model", "lora"): ("tuning", "twosome.language.tuning.Lora"),
-    ("baseline", "critic"): ("value_head", "twosome.policies.value_heads.Frozen"),
+    ("baseline", "critic"): ("value_head", "twosome.policies.heads.Frozen"),
 }
 """Options that have become groups of their own: the group's name and target, by the option's old place."""
 

@@ -1,20 +1,22 @@
 """For tests of algorithms that learn from whole episodes: a small world, and an agent that reads its observation."""
 
+from dataclasses import fields
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
+from ppo_options import OPTIONS
 
-from twosome.algorithms.episodes import Episodic
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner
+from twosome.algorithms.ppo import ClippedConfig, PolicyConfig
+from twosome.algorithms.reinforce import Episodic
 from twosome.envs.vector import DecisionEnvs
 from twosome.policies.symbolic import SymbolicAgent
 
 GAMMA = 0.5
-SETTINGS = {"update_epochs": 1, "num_minibatches": 1, "gradient_accumulation_steps": 1, "value_update_epochs": 1,
-            "value_num_minibatches": 1, "learning_rate": 1e-2, "value_learning_rate": 1e-2, "gamma": GAMMA}  # fmt: skip
+POLICY = {each.name: OPTIONS[each.name] for each in fields(PolicyConfig)} | {"gamma": GAMMA}
+CLIPPED = {each.name: OPTIONS[each.name] for each in fields(ClippedConfig)} | POLICY
 
 
 class Stairs(gymnasium.Env):
@@ -40,8 +42,8 @@ class Stairs(gymnasium.Env):
                 "duration": duration, "primitive_steps": self.time, "success": self.stairs == 0}  # fmt: skip
 
 
-def config(**options: Any) -> PPOConfig:
-    return PPOConfig(**{**SETTINGS, "num_envs": 3, "num_steps": 4, **options})
+def config(**options: Any) -> PolicyConfig:
+    return PolicyConfig(**{**POLICY, **options})
 
 
 def agent() -> SymbolicAgent:
@@ -49,4 +51,4 @@ def agent() -> SymbolicAgent:
 
 
 def runner(algorithm: Episodic, seed: int = 0) -> EnvRunner:
-    return EnvRunner(DecisionEnvs(Stairs, algorithm.num_envs, GAMMA), seed, algorithm.alike)
+    return EnvRunner(DecisionEnvs(Stairs, algorithm.num_envs, GAMMA), seed, algorithm.group_size)

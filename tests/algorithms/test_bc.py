@@ -8,9 +8,7 @@ from torch import nn
 from updates import agent, rollout
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.bc import build
-from twosome.algorithms.bc.bc import Demonstrations
-from twosome.errors import UserError
+from twosome.algorithms.bc import Demonstrations, build
 
 OPTIONS = {
     "demonstrator": "optimal", "num_envs": 3, "num_steps": 4, "update_epochs": 1, "num_minibatches": 2, "learning_rate": 0.01,
@@ -59,8 +57,3 @@ def test_the_learning_rate_rises_and_falls_over_the_run(schedule, expected):
     rates = [config.rate(step, 100) for step in range(100)]
     assert rates[:10] == pytest.approx([0.001 * (step + 1) for step in range(10)])
     assert rates[10:] == pytest.approx([expected(step / 90) for step in range(90)])
-
-
-def test_without_a_demonstrator_there_is_nothing_to_learn_from():
-    with pytest.raises(UserError, match="algorithm=bc: expected a run, which has demonstrations"):
-        build(**OPTIONS).collect(None, None, torch.Generator())

@@ -1,4 +1,4 @@
-"""The policy's learning rate follows the KL of the updates (PPOConfig.desired_kl), over a killed run's end too."""
+"""The policy's learning rate follows the KL of the updates (algorithm.desired_kl), over a killed run's end too."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from updates import agent, config, rollout
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.ppo.ppo import PPO
+from twosome.algorithms.ppo import PPO
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,10 @@ from twosome.algorithms.ppo.ppo import PPO
 def test_the_rate_falls_above_twice_the_desired_kl_and_rises_below_half_of_it(
     scale: float, approx_kl: float, expected: float
 ) -> None:
-    assert config(desired_kl=0.01).following(scale, approx_kl) == pytest.approx(expected)
-    assert config().following(scale, approx_kl) == 1
+    algorithm = PPO(config(desired_kl=0.01))
+    algorithm.rate_scale = scale
+    assert algorithm.next_rate_scale(approx_kl) == pytest.approx(expected)
+    assert PPO(config()).next_rate_scale(approx_kl) == 1
 
 
 @pytest.mark.parametrize(("desired_kl", "rates"), [(1e-6, [1e-2, 5e-3 / 1.5]), (1.0, [1e-2, 5e-3]), (None, [1e-2, 5e-3])])
@@ -38,9 +40,3 @@ def test_an_update_has_the_rate_that_the_last_one_left(desired_kl: float | None,
         goes_on.load_state_dict(algorithm.state_dict())
         algorithm = goes_on
     assert found == pytest.approx(rates)
-
-
-def test_a_checkpoint_without_the_factor_has_none() -> None:
-    algorithm = PPO(config(desired_kl=0.01))
-    algorithm.load_state_dict({})
-    assert algorithm.rate_scale == 1

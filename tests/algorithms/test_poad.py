@@ -7,17 +7,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from updates import KINDS, config
+from updates import FIRST, KINDS, config
 from updates import agent as language_agent
 
 import oracle
-from twosome.algorithms.gae import semi_markov_gae
-from twosome.algorithms.poad import POAD, TokenBatch, TokenTargets, token_gae, token_logprobs
-from twosome.algorithms.ppo.config import Minibatch
-from twosome.algorithms.ppo.ppo import PPO
-from twosome.algorithms.ppo.update import Targets, policy_gradient, update_critic
+from twosome.algorithms.algorithm import EnvRunner
+from twosome.algorithms.poad import POAD, POADConfig, TokenBatch, TokenTargets, token_gae, token_logprobs
+from twosome.algorithms.ppo import PPO, Minibatch
 from twosome.algorithms.rollout import Batch, Transitions
-from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
@@ -25,9 +22,9 @@ from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
+from twosome.policies.heads import Frozen, State, ValueHead
 from twosome.policies.language import LanguageAgent
 from twosome.policies.tokens import TokenAgent, Tokens
-from twosome.policies.value_heads import Frozen, State, ValueHead
 
 TREES = [kind for kind in KINDS if "go forward" not in kind[1]]  # in which no action begins with another one
 WORDS = ("chop", "a", "the")  # of one token
@@ -101,7 +98,7 @@ def test_with_actions_of_one_token_it_is_ppo(minibatch: Minibatch, tokens: Token
     """With the whole vocabulary in acting and in advantages only: its ratios are not those of the policy over actions."""
     options = config(num_minibatches=2, minibatch=minibatch, gae_lambda=0.8, gamma=0.9, ent_coef=0.1, count_exponent=0.5,
                      base_kl_coef=0.1)  # fmt: skip
-    ppo, poad = PPO(options), POAD(options, token_lambda=0.3)
+    algorithms = ppo, poad = PPO(options), POAD(POADConfig(**vars(options), token_lambda=0.3))
     agents = made(LanguageAgent, joint), made(TokenAgent, joint, tokens)
     batches = [collected(algorithm, agent) for algorithm, agent in zip((ppo, poad), agents, strict=True)]
     assert torch.equal(batches[0].choices, batches[1].choices)
@@ -111,9 +108,9 @@ def test_with_actions_of_one_token_it_is_ppo(minibatch: Minibatch, tokens: Token
     if tokens is Tokens.vocabulary:
         return
     found = []
-    for batch, agent in zip(map(stale, batches), agents, strict=True):
+    for algorithm, batch, agent in zip(algorithms, map(stale, batches), agents, strict=True):
         parts = list(torch.arange(len(batch.decisions)).chunk(2))
-        diagnostics = policy_gradient(agent, batch, parts, options, Targets.of(agent, batch, options))
+        diagnostics = algorithm.policy_gradient(agent, batch, parts, algorithm.targets(agent, batch), FIRST)
         found.append((gradients(agent), diagnostics))
     (one, expected), (other, same) = found
     assert one.norm() > 1e-3
@@ -121,9 +118,9 @@ def test_with_actions_of_one_token_it_is_ppo(minibatch: Minibatch, tokens: Token
     assert same == pytest.approx(expected, abs=1e-5, nan_ok=True)
     if not joint:
         critics = []
-        for batch, agent in zip(map(stale, batches), agents, strict=True):
+        for algorithm, batch, agent in zip(algorithms, map(stale, batches), agents, strict=True):
             optimizer = torch.optim.SGD(agent.critic.parameters(), 1.0)
-            fitted = update_critic(agent, batch, options, optimizer, torch.Generator().manual_seed(0))
+            fitted = algorithm.update_critic(agent, batch, optimizer, torch.Generator().manual_seed(0))
             critics.append((fitted, torch.cat([weight.detach().flatten() for weight in agent.critic.parameters()])))
         assert critics[1][0] == pytest.approx(critics[0][0], abs=1e-5)
         torch.testing.assert_close(critics[1][1], critics[0][1], atol=1e-5, rtol=0)
@@ -157,16 +154,6 @@ def test_gae_over_tokens_is_the_recursion_over_the_chain_of_all_tokens() -> None
     assert not found[~mask].any()
 
 
-def test_of_one_token_it_is_the_gae_of_decisions() -> None:
-    generator = torch.Generator().manual_seed(0)
-    rewards, values, next_values = torch.randn(3, 5, 4, generator=generator)
-    ends, durations = torch.rand(5, 4, generator=generator) < 0.3, torch.randint(1, 4, (5, 4), generator=generator).float()
-    transitions = Transitions(rewards, values, next_values, ends, durations)
-    expected, _ = semi_markov_gae(*transitions, 0.9, 0.8)
-    found = token_gae(transitions, values.unsqueeze(2), torch.ones(5, 4, 1, dtype=torch.bool), 0.9, 0.8, 0.1)
-    torch.testing.assert_close(found.squeeze(2), expected)
-
-
 @pytest.mark.parametrize("shortest", [False, True])
 @pytest.mark.parametrize("tokens", list(Tokens))
 def test_the_gradient_is_that_of_a_plain_loss_over_tokens(tokens: Tokens, shortest: bool) -> None:
@@ -184,7 +171,8 @@ def test_the_gradient_is_that_of_a_plain_loss_over_tokens(tokens: Tokens, shorte
     values = player.token_value_function(decisions, choices)(torch.arange(len(decisions)))
     targets = TokenTargets(mask, logprobs + 0.3 * noise[0], values + 0.3 * noise[1], noise[2], noise[3])
     batch = TokenBatch(decisions, choices, logprobs.sum(dim=1), *(each[:, 0] for each in targets[2:]), targets)
-    found = policy_gradient(player, batch, [torch.arange(len(decisions))], options, Targets.of(player, batch, options))
+    algorithm = POAD(POADConfig(**vars(options), token_lambda=0.3))
+    found = algorithm.policy_gradient(player, batch, [torch.arange(len(decisions))], algorithm.targets(player, batch), FIRST)
 
     plain = made(TokenAgent, True, tokens)
     advantages = (noise[2] - noise[2][mask].mean()) / (noise[2][mask].std() + 1e-8)
@@ -227,9 +215,4 @@ def plain_terms(own: torch.Tensor, ids: tuple[tuple[int, ...], ...], action: int
 
 def test_an_agent_without_values_of_tokens_is_refused() -> None:
     with pytest.raises(UserError, match="algorithm=poad: expected an agent with values of tokens; choose baseline=poad"):
-        POAD(config(), 0.9).check(language_agent())
-
-
-def test_pairs_of_values_and_returns_are_refused() -> None:
-    with pytest.raises(UserError, match=r"algorithm\.pairwise_vloss=true: expected false for values of tokens"):
-        POAD(config(pairwise_vloss=True), 0.9).check(made(TokenAgent, False, Tokens.branches))
+        POAD(POADConfig(**vars(config()), token_lambda=0.9)).check(language_agent())

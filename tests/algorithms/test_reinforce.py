@@ -10,8 +10,7 @@ import torch
 from episode_tools import GAMMA, agent, config, runner
 
 from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.episodes import EpisodeBatch, Played
-from twosome.algorithms.reinforce import Reinforce
+from twosome.algorithms.reinforce import EpisodeBatch, Played, Reinforce
 from twosome.decision import Decision
 from twosome.errors import UserError
 
@@ -22,11 +21,6 @@ def stored(state: dict[str, Any]) -> dict[str, Any]:
     torch.save(state, file)
     loaded: dict[str, Any] = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
     return loaded
-
-
-def test_returns_are_discounted_per_primitive_step_from_each_decision() -> None:
-    played = Played(0, rewards=[1.0, 2.0, 4.0], durations=[2, 1, 3])
-    assert played.returns(0.5) == [1 + 0.25 * (2 + 0.5 * 4), 2 + 0.5 * 4, 4]
 
 
 def test_every_decision_is_learned_from_once_with_its_episodes_return() -> None:
@@ -53,14 +47,6 @@ def test_every_decision_is_learned_from_once_with_its_episodes_return() -> None:
     learned = [r for batch in taken for r, d in zip(batch.returns.tolist(), batch.decisions, strict=True) if d.obs[0] == 1]
     learned += [played.returns(GAMMA)[0] for played in algorithm.ended]
     np.testing.assert_allclose(sorted(learned), by_env, atol=1e-6)
-
-
-def test_a_single_episode_waits_for_another() -> None:
-    algorithm = Reinforce(config(num_envs=1, num_steps=1, norm_adv=False))
-    envs, learned = runner(algorithm), []
-    for _ in range(12):
-        learned.append(algorithm.collect(agent(), envs, torch.Generator().manual_seed(0)).episodes)
-    assert set(learned) == {0, 2}
 
 
 @pytest.mark.parametrize("norm_adv", [False, True])

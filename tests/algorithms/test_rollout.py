@@ -34,8 +34,9 @@ def test_values_follow_their_own_episode(terminated: bool, bootstrap: bool, fina
 
     rollout = Rollout()
     one = torch.zeros(2, dtype=torch.long)
-    rollout.add([worth(1), worth(2)], one, torch.tensor([-1.0, -2.0]), step([4, 8], [10, 20], True, {0: worth(100)}))
-    rollout.add([worth(4), worth(8)], one, torch.tensor([-3.0, -4.0]), step([16, 32], [30, 40], False, {}))
+    rollout.decisions = [[worth(1), worth(2)], [worth(4), worth(8)]]
+    rollout.choices, rollout.logprobs = [one, one], [torch.tensor([-1.0, -2.0]), torch.tensor([-3.0, -4.0])]
+    rollout.steps = [step([4, 8], [10, 20], True, {0: worth(100)}), step([16, 32], [30, 40], False, {})]
     batch = rollout.finish(values_of, 0.5, 1.0, bootstrap)
     assert [decision.obs[0] for decision in batch.decisions] == [1, 2, 4, 8]  # step by step: step * num_envs + env
     assert batch.values.tolist() == [1, 2, 4, 8]

@@ -4,19 +4,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from ppo_options import config as config
 from torch import Tensor
 
 import oracle
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.update import Targets, policy_gradient
+from twosome.algorithms.algorithm import Progress
+from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
+from twosome.policies.heads import Frozen, ValueHead
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import Frozen, ValueHead
 
 KINDS = [
     ("You notice a tomato on the table.", ("pick up the tomato", "chop", "serve the dish")),
@@ -28,13 +29,7 @@ KINDS = [
 SAMPLES = 12
 
 
-def config(**options: Any) -> PPOConfig:
-    defaults: dict[str, Any] = {
-        "num_envs": 3, "num_steps": 4, "update_epochs": 1, "num_minibatches": 1, "gradient_accumulation_steps": 1,
-        "value_update_epochs": 1, "value_num_minibatches": 1, "learning_rate": 1e-2, "value_learning_rate": 1e-2,
-        "target_kl": None,
-    }  # fmt: skip
-    return PPOConfig(**{**defaults, **options})
+FIRST = Progress(0, 1)
 
 
 def agent(head: ValueHead | None = None, **engine: int) -> LanguageAgent:
@@ -81,8 +76,20 @@ def plain_loss(language: LanguageAgent, batch: Batch, index: Tensor, options: PP
 
 
 def step(language: LanguageAgent, batch: Batch, parts: list[Tensor], options: PPOConfig) -> dict[str, float]:
-    """The gradient of one optimiser step."""
-    return policy_gradient(language, batch, parts, options, Targets.of(language, batch, options))
+    """The gradient of one optimizer step."""
+    algorithm = PPO(options)
+    return algorithm.policy_gradient(language, batch, parts, algorithm.targets(language, batch), FIRST)
+
+
+def update_policy(language: LanguageAgent, batch: Batch, options: PPOConfig, *rest: Any) -> dict[str, float]:
+    """The policy's part of an update. rest: optimizer and generator."""
+    optimizer, generator = rest
+    return PPO(options).update_policy(language, batch, optimizer, FIRST, generator)
+
+
+def update_critic(language: LanguageAgent, batch: Batch, options: PPOConfig, *rest: Any) -> dict[str, float]:
+    """The critic's part of an update. rest: optimizer and generator."""
+    return PPO(options).update_critic(language, batch, *rest)
 
 
 def gradient(language: LanguageAgent) -> Tensor:

@@ -56,7 +56,7 @@ def make_run(
     }
     choices = {"env": "overcooked", "norm": norm, "baseline": baseline, "experiment": None}
     if baseline == "saycan":
-        config["baseline"]["affordance"] = {"_target_": f"twosome.policies.affordances.{variant}", "_partial_": True}
+        config["baseline"]["affordance"] = {"_target_": f"twosome.policies.saycan.{variant}", "_partial_": True}
         choices["affordance"] = variant
     write_json(folder / "choices.json", choices)
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))

@@ -15,7 +15,7 @@ from composing import EXPERIMENTS, PROFILES, compose, grids
 from dvc.repo import Repo
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from twosome.runs.experiments import combinations
+from twosome.experiment.experiments import combinations
 
 from twosome.errors import UserError
 from twosome.experiment.resume import fingerprint
@@ -33,7 +33,7 @@ def planned(*words: str) -> tuple[Run, str]:
     composed = compose(*words, "hydra.verbose=false")
     config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     plain = OmegaConf.to_container(config, resolve=True)
-    learns = plain["baseline"]["_target_"] != "twosome.policies.random.build" and "affordance" not in plain["baseline"]
+    learns = plain["baseline"]["_target_"] != "twosome.policies.bounds.random" and "affordance" not in plain["baseline"]
     run = Run(
         source=ROOT / "runs" / fingerprint(config), config=plain, choices=dict(composed.hydra.runtime.choices),
         provenance={"model": "a model"} if "tuning" in plain or "affordance" in plain["baseline"] else {}, finished=True,

@@ -14,12 +14,12 @@ import torch
 from checkout import tables
 from evaluation_tools import composed
 from torch import nn
+from twosome.algorithms.ppo.config import PPOConfig
+from twosome.algorithms.ppo.ppo import PPO
 from twosome.runs import evaluate
 
 import twosome
 import twosome.envs  # registers the environments
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.ppo import PPO
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
 from twosome.errors import UserError
@@ -30,12 +30,12 @@ from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
 from twosome.policies.agent import Evaluation, LearningAgent
+from twosome.policies.heads import Frozen
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import Frozen
 
 KITCHEN = functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad")
 ACTIONS = int(KITCHEN().action_space.n)
-CONFIG = PPOConfig(2, 8, 2, 1, 1, 1, 1, 1e-2, 1e-2, target_kl=None)
+CONFIG = config(num_envs=2, num_steps=8, update_epochs=2)
 
 
 class Recording(PPO):
@@ -55,7 +55,7 @@ class Tabular(LearningAgent):
         self.critic = nn.Parameter(torch.zeros(500))
 
     def _rows(self, decisions):
-        return torch.tensor([self.rows.setdefault(self.identify(each), len(self.rows)) for each in decisions])
+        return torch.tensor([self.rows.setdefault(self.decision_key(each), len(self.rows)) for each in decisions])
 
     def log_policy(self, decisions):
         with torch.no_grad():

@@ -1,18 +1,18 @@
 """PPO with a memory: memories, sequences and gradients against a computation decision by decision."""
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from ppo_options import config
 from seeded import assert_drawn_from_the_seed
 
-from twosome.algorithms.algorithm import Progress
-from twosome.algorithms.ppo.config import Minibatch, PPOConfig
-from twosome.algorithms.ppo.ppo import PPO
-from twosome.algorithms.recurrent import RecurrentBatch, sequences_of
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner, Progress
+from twosome.algorithms.ppo import PPO, Minibatch, PPOConfig, RecurrentBatch
+from twosome.algorithms.rollout import Rollout
 from twosome.decision import Decision
 from twosome.envs.babyai_text.env import BabyAITextEnv
 from twosome.envs.overcooked.env import OvercookedEnv
@@ -22,7 +22,7 @@ from twosome.evaluation.episodes import play
 from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
 from twosome.policies import symbolic
-from twosome.policies.context import AgentContext
+from twosome.policies.agent import AgentContext
 from twosome.policies.film_lstm import SIZE, FilmLSTM
 
 STEPS, ENVS, LENGTH = 12, 3, 5
@@ -39,11 +39,8 @@ def build(seed: int = 0, env: Any = make_env, **options: Any) -> Any:
 
 
 def settings(**options: Any) -> PPOConfig:
-    counts = dict.fromkeys(
-        ("num_minibatches", "update_epochs", "value_num_minibatches", "value_update_epochs", "gradient_accumulation_steps"), 1
-    )
-    rates = {"learning_rate": 1e-3, "value_learning_rate": 1e-3, "norm_adv": False, "target_kl": None}
-    return PPOConfig(**counts | rates | {"num_envs": ENVS, "num_steps": STEPS} | options)
+    own = {"learning_rate": 1e-3, "value_learning_rate": 1e-3, "norm_adv": False, "num_envs": ENVS, "num_steps": STEPS}
+    return config(**{**own, **options})
 
 
 def collected(agent: FilmLSTM, **options: Any) -> tuple[PPO, EnvRunner, RecurrentBatch]:
@@ -104,8 +101,10 @@ def test_the_memory_of_a_decision_is_that_of_its_episode_from_the_start() -> Non
 
 def test_sequences_end_with_episodes_and_cover_each_sample_once() -> None:
     ends = [[False, True], [False, False], [True, False], [False, False]]
-    assert sequences_of(ends, 2) == [[0, 2], [4], [6], [1], [3, 5], [7]]
-    assert sequences_of(ends, 9) == [[0, 2, 4], [6], [1], [3, 5, 7]]
+    steps = [SimpleNamespace(terminated=row, truncated=[False, False]) for row in ends]
+    rollout = Rollout(decisions=[[None, None]] * 4, steps=steps)
+    assert rollout.sequences(2) == [[0, 2], [4], [6], [1], [3, 5], [7]]
+    assert rollout.sequences(9) == [[0, 2, 4], [6], [1], [3, 5, 7]]
 
 
 def test_gradients_flow_through_a_sequence_as_decision_by_decision(rollout: tuple[FilmLSTM, RecurrentBatch]) -> None:
@@ -117,7 +116,7 @@ def test_gradients_flow_through_a_sequence_as_decision_by_decision(rollout: tupl
     weights = torch.randn(len(batch.decisions), 7, generator=generator)
     agent.zero_grad()
     covered: list[int] = []
-    for members, found in batch.evaluated(agent, torch.arange(len(batch.decisions))):
+    for members, found in PPO(settings()).evaluate(agent, batch, torch.arange(len(batch.decisions))):
         covered += members
         taken = found.log_policy.gather(1, batch.choices[members, None])[:, 0]
         torch.testing.assert_close(taken, batch.logprobs[members], atol=1e-5, rtol=0)
@@ -138,7 +137,8 @@ def test_gradients_flow_through_a_sequence_as_decision_by_decision(rollout: tupl
 
 
 def test_minibatches_are_whole_sequences(rollout: tuple[FilmLSTM, RecurrentBatch]) -> None:
-    parts = rollout[1].minibatches(3, torch.Generator().manual_seed(0))
+    algorithm = PPO(settings(num_minibatches=3))
+    parts = algorithm.minibatches(*rollout, algorithm.targets(*rollout), torch.Generator().manual_seed(0))
     assert sorted(torch.cat(parts).tolist()) == list(range(STEPS * ENVS))
     for part in parts:
         own = set(part.tolist())

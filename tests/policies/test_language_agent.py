@@ -12,9 +12,8 @@ from twosome.decision import Decision
 from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
-from twosome.language.tuning import Lora
+from twosome.policies.heads import Frozen
 from twosome.policies.language import LanguageAgent
-from twosome.policies.value_heads import Frozen
 
 
 def decision(prompt: str, *actions: str, obs: float = 0.0) -> Decision:
@@ -113,16 +112,6 @@ def test_policies_are_forgotten_when_the_weights_change(how: str) -> None:
     torch.testing.assert_close(after.exp(), expected.exp(), atol=1e-5, rtol=0)
 
 
-def test_only_the_last_rollouts_decisions_are_scored_anew() -> None:
-    language = agent()
-    language.log_policy([TABLE, SOFA])
-    language.begin_rollout()
-    language.log_policy([SOFA])
-    language.log_policy([KITCHEN])
-    language.begin_rollout()
-    assert cost(language, [SOFA]) == cost_of_distinct([KITCHEN, SOFA])
-
-
 def numbered(rollout: int, count: int = 6) -> list[Decision]:
     """Decisions that no other rollout has."""
     return [decision(f"You see {rollout} and {number}", "go left", "go right") for number in range(count)]
@@ -134,21 +123,6 @@ def test_where_decisions_do_not_recur_none_is_scored_again() -> None:
         language.begin_rollout()
         scored = numbered(rollout) if rollout != 1 else [*numbered(0), *numbered(1)]  # it is not known before the second one
         assert cost(language, numbered(rollout)) == cost_of_distinct(scored)
-
-
-@pytest.mark.parametrize("checkpoint", [False, True])
-@pytest.mark.parametrize(("shared", "again"), [(1, False), (2, True)])
-def test_a_quarter_of_recurring_decisions_is_enough(shared: int, again: bool, checkpoint: bool) -> None:
-    language = agent()
-    language.log_policy(numbered(0))
-    language.begin_rollout()
-    language.log_policy([*numbered(0)[:shared], *numbered(1)])
-    if checkpoint:
-        state, language = stored(language.get_extra_state()), agent()
-        language.set_extra_state(state)
-    language.begin_rollout()
-    expected = [*(numbered(0)[:shared] + numbered(1) if again else []), *numbered(2)]
-    assert cost(language, numbered(2)) == cost_of_distinct(expected)
 
 
 def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +181,7 @@ def test_features_come_with_the_base_policies_once_these_were_asked_for() -> Non
     assert language.engine.tokens_computed == before  # known from the base policies
     prompts = list(dict.fromkeys(one.prompt for one in ALL))
     torch.testing.assert_close(features, oracle.features(language.engine, prompts), atol=1e-4, rtol=0)
+    language.warm_cache(new)
     language.features(new)
     assert language.engine.tokens_computed > before
     before = language.engine.tokens_computed
@@ -270,10 +245,3 @@ def test_training_leaves_the_base_in_eval_mode(architecture: str) -> None:
     language.begin_rollout()
     assert not any(module.training for module in language.modules())
     assert torch.equal(language.log_policy(ALL), expected)
-
-
-def test_the_acting_and_the_training_policy_are_one() -> None:
-    language = agent("gpt2").train()  # GPT-2 has dropout of its own
-    (indices, (log_policy, *_)), *rest = language.evaluate(ALL)
-    assert not rest
-    torch.testing.assert_close(log_policy.exp(), language.log_policy(ALL)[indices].exp(), atol=1e-5, rtol=0)

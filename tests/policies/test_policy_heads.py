@@ -12,13 +12,12 @@ from test_value_heads import gradients
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.gate import engine_of
-from twosome.language.loading import ModelConfig, load_language_model
-from twosome.language.tuning import Full, Head, Lora, Tuning
-from twosome.policies import policy_heads
-from twosome.policies.context import AgentContext
+from twosome.language.loading import load_language_model
+from twosome.language.tuning import Head, Lora, Tuning
+from twosome.policies import heads
+from twosome.policies.agent import AgentContext
+from twosome.policies.heads import Actions, Frozen, State, Words
 from twosome.policies.language import LanguageAgent, build
-from twosome.policies.policy_heads import Actions, Words
-from twosome.policies.value_heads import Frozen, State
 
 ACTIONS = 5
 TABLE = decision("You notice a tomato on the table.", "pick up the tomato", "chop", "serve it")._replace(action_ids=(0, 2, 4))
@@ -44,14 +43,12 @@ class Smaller(Room):
 def test_an_action_head_is_not_left_out_and_not_made_up(tmp_path):
     head = Actions(hidden_sizes=[4])
     head.initialise(8, Room, torch.Generator())
-    with pytest.raises(
-        UserError, match=f"policy_head=actions: expected {policy_heads.FILE} in .*as of an agent with policy_head=words"
-    ):
+    with pytest.raises(UserError, match=f"policy_head=actions: expected {heads.FILE} in .*as of an agent with policy_head=words"):
         head.load(tmp_path)
     Words().load(tmp_path)
     head.export(tmp_path)
     head.load(tmp_path)
-    with pytest.raises(UserError, match=f"policy_head=words: expected policy_head=actions with .*{policy_heads.FILE}"):
+    with pytest.raises(UserError, match=f"policy_head=words: expected policy_head=actions with .*{heads.FILE}"):
         Words().load(tmp_path)
 
 
@@ -112,22 +109,11 @@ def test_heads_on_a_frozen_model_compute_a_prompt_once_and_resume_to_the_same_by
     assert resumed.engine.tokens_computed == 0
 
 
-def test_the_policy_before_training_is_that_of_the_initial_head() -> None:
-    language = agent(Full())
-    before = language.log_policy([TABLE, KITCHEN])
-    with torch.no_grad():
-        for weight in language.parameter_groups()["policy"]:
-            weight.add_(0.2)
-    assert not torch.allclose(language.log_policy([TABLE, KITCHEN]), before, atol=1e-3)
-    torch.testing.assert_close(language.base_log_policy([TABLE, KITCHEN]), before)
-    assert not torch.allclose(language.log_policy([TABLE, KITCHEN]), before, atol=1e-3)
-
-
 def test_the_model_does_not_read_the_words_but_tells_actions_by_their_numbers() -> None:
     language = agent(Lora())
     other = TABLE._replace(action_prompts=("zebra", "go", "a tall one"))
     assert torch.equal(*language.log_policy([TABLE, other]))
-    assert language.identify(TABLE) == language.identify(other) != language.identify(FEWER)
+    assert language.decision_key(TABLE) == language.decision_key(other) != language.decision_key(FEWER)
     assert language.sizes([TABLE]) == [len(language.engine.tokenize.prompt(TABLE.prompt))]
 
 
@@ -158,4 +144,4 @@ def test_the_builder_makes_what_the_groups_say_and_refuses_what_cannot_learn() -
     with pytest.raises(UserError, match="policy_head=words: expected policy_head=actions where nothing of the language model"):
         made(Head(), policy_head=Words())
     with pytest.raises(UserError, match=r"policy_head\.hidden_sizes=\[0\]: expected numbers above 0"):
-        policy_heads.Actions(hidden_sizes=[0])
+        heads.Actions(hidden_sizes=[0])

@@ -13,9 +13,8 @@ from twosome.errors import UserError
 from twosome.evaluation.episodes import play, summarize
 from twosome.language import norms
 from twosome.language.loading import ModelConfig
-from twosome.policies import optimal, random
-from twosome.policies.agent import likeliest
-from twosome.policies.context import AgentContext
+from twosome.policies import bounds
+from twosome.policies.agent import AgentContext, likeliest
 
 
 def context(make_env, seed=0, gamma=0.99):
@@ -74,9 +73,9 @@ class Nameless(Twins):
 
 def test_random_play_is_uniform_over_each_decisions_own_actions():
     decisions = [decision(0, 1, 2), decision(4), decision(1, 3)]
-    shares = random.build(context(Twins)).log_policy(decisions).exp()
+    shares = bounds.random(context(Twins)).log_policy(decisions).exp()
     assert shares == pytest.approx(torch.tensor([[1 / 3] * 3, [1, 0, 0], [0.5, 0.5, 0]]))
-    assert random.build(context(Twins)).log_policy(decisions).isfinite().all()
+    assert bounds.random(context(Twins)).log_policy(decisions).isfinite().all()
 
 
 def test_the_likeliest_is_drawn_from_equals_only():
@@ -92,24 +91,13 @@ def test_the_likeliest_is_drawn_from_equals_only():
 @pytest.mark.parametrize("greedy", [True, False])
 def test_the_best_play_earns_the_optimum(task, best, greedy):
     make_env = overcooked(task=task)
-    result = summarize(play(optimal.build(context(make_env)), make_env, 3, 0.99, 0, greedy))
+    result = summarize(play(bounds.optimal(context(make_env)), make_env, 3, 0.99, 0, greedy))
     assert result["return_mean"] == pytest.approx(best, abs=1e-6)
     assert (result["return_std"], result["success_rate"]) == (pytest.approx(0.0), 1.0)
 
 
 def test_the_best_play_knows_states_apart_that_look_the_same():
-    assert summarize(play(optimal.build(context(Twins)), Twins, 2, 0.5, 0, True))["return_mean"] == 0.5
-
-
-def test_what_is_best_depends_on_the_discount():
-    class Choice(Twins):
-        def transition(self, state, action):
-            if state == "first" and action == 3:
-                return Transition("second", 0.0, 1, False)
-            return Transition("end", 0.6 if state == "first" else 1.0, 1, True)
-
-    assert optimal.build(context(Choice, gamma=0.9)).best["first"] == 3
-    assert optimal.build(context(Choice, gamma=0.5)).best["first"] == 5
+    assert summarize(play(bounds.optimal(context(Twins)), Twins, 2, 0.5, 0, True))["return_mean"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -117,5 +105,5 @@ def test_what_is_best_depends_on_the_discount():
 )
 def test_an_environment_that_cannot_be_searched_is_one_line(make_env, said):
     with pytest.raises(UserError, match=r"^baseline=optimal: expected .*choose another baseline$") as error:
-        optimal.build(context(make_env))
+        bounds.optimal(context(make_env))
     assert said in str(error.value)

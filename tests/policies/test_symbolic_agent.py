@@ -6,22 +6,22 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import ppo_options
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from seeded import assert_drawn_from_the_seed
 from torch import Tensor, nn
 
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.update import update_critic, update_policy
+from twosome.algorithms.algorithm import Progress
+from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
-from twosome.policies.context import AgentContext
+from twosome.policies.agent import AgentContext
 from twosome.policies.symbolic import SymbolicAgent, build
 
 NUMBERS, ACTIONS = 6, 5
@@ -70,10 +70,6 @@ def test_networks_are_cleanrls() -> None:
             assert not layer.bias.any()
 
 
-def test_weights_come_from_the_seed_alone() -> None:
-    assert_drawn_from_the_seed(agent, constant=("bias",))
-
-
 @given(st.lists(st.lists(st.integers(0, ACTIONS - 1), min_size=1, unique=True).map(tuple), min_size=1))
 def test_the_policy_is_the_softmax_over_a_decisions_own_actions_in_their_order(admissible: list[tuple[int, ...]]) -> None:
     made = agent()
@@ -85,27 +81,6 @@ def test_the_policy_is_the_softmax_over_a_decisions_own_actions_in_their_order(a
         weights = np.exp(logits_of(made, one.obs)[list(one.action_ids)])
         np.testing.assert_allclose(row[: len(weights)].numpy(), weights / weights.sum(), atol=1e-5)
         assert not row[len(weights) :].any()
-
-
-def test_absent_actions_have_no_entropy_and_no_gradient() -> None:
-    made = agent()
-    ((members, (log_policy, *_)),) = made.evaluate([decision(ids, 0) for ids in ADMISSIBLE[1:3]])
-    assert members == [0, 1]
-    entropy = -(log_policy.exp() * log_policy).sum(dim=1)
-    assert entropy[1].item() == 0  # a single action
-    entropy.sum().backward()
-    bias = made.actor[-1].bias.grad
-    assert torch.isfinite(bias).all()
-    assert (bias != 0).tolist() == [False, True, False, True, False]
-
-
-def test_the_critic_reads_observations() -> None:
-    made = agent()
-    decisions = [decision(ids, seed) for seed, ids in enumerate(ADMISSIBLE)]
-    expected = made.critic(torch.tensor(np.stack([one.obs for one in decisions]))).squeeze(1)
-    torch.testing.assert_close(made.values(decisions), expected.detach())
-    index = torch.tensor([2, 0, 2])
-    torch.testing.assert_close(made.value_function(decisions)(index), expected[index])
 
 
 def by_hand(made: SymbolicAgent, batch: Batch, config: PPOConfig) -> tuple[Tensor, Tensor]:
@@ -128,9 +103,7 @@ def by_hand(made: SymbolicAgent, batch: Batch, config: PPOConfig) -> tuple[Tenso
 
 @pytest.mark.parametrize("max_grad_norm", [0.01, 100.0])
 def test_an_update_is_a_step_of_adam_on_cleanrls_losses(max_grad_norm: float) -> None:
-    config = PPOConfig(num_envs=2, num_steps=4, update_epochs=1, num_minibatches=1, gradient_accumulation_steps=1,
-                       value_update_epochs=1, value_num_minibatches=1, learning_rate=1e-2, value_learning_rate=1e-2,
-                       ent_coef=0.1, max_grad_norm=max_grad_norm, target_kl=None)  # fmt: skip
+    config = ppo_options.config(num_envs=2, num_steps=4, ent_coef=0.1, max_grad_norm=max_grad_norm)
     made = agent()
     generator = torch.Generator().manual_seed(1)
     decisions = [decision(ADMISSIBLE[i % 4], seed=i) for i in range(8)]
@@ -150,8 +123,8 @@ def test_an_update_is_a_step_of_adam_on_cleanrls_losses(max_grad_norm: float) ->
             parameter.data -= config.learning_rate * gradient / (gradient.abs() + config.adam_eps)  # Adam's first step
 
     policy_optimizer = torch.optim.AdamW(made.parameter_groups()["policy"], 1e-2, eps=config.adam_eps, weight_decay=0)
-    update_policy(made, batch, config, policy_optimizer, generator)
-    update_critic(made, batch, config, torch.optim.Adam(made.critic.parameters(), 1e-2, eps=config.adam_eps), generator)
+    PPO(config).update_policy(made, batch, policy_optimizer, Progress(0, 1), generator)
+    PPO(config).update_critic(made, batch, torch.optim.Adam(made.critic.parameters(), 1e-2, eps=config.adam_eps), generator)
     for name, parameter in made.named_parameters():
         torch.testing.assert_close(parameter, plain.get_parameter(name), atol=2e-5, rtol=0)
 
@@ -193,8 +166,3 @@ class Continuous(gymnasium.Env):
 def test_environments_that_it_cannot_act_in_are_refused(env: type[gymnasium.Env], said: str) -> None:
     with pytest.raises(UserError, match=said):
         build(AgentContext(env, ModelConfig(device="cpu"), word, 0, 0.99), [64, 64])
-
-
-def test_a_network_without_width_is_refused() -> None:
-    with pytest.raises(UserError, match=r"baseline\.hidden_sizes=\[64, 0\]"):
-        SymbolicAgent(2, 2, [64, 0], torch.Generator())

@@ -7,10 +7,10 @@ from test_language_agent import KITCHEN, SAME, SOFA, TABLE, cost, decision, dist
 import oracle
 from twosome.language import norms
 from twosome.language.gate import engine_of
-from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.loading import load_language_model
 from twosome.language.tuning import Lora
+from twosome.policies.heads import Frozen, State, ValueHead
 from twosome.policies.tokens import TokenAgent, Tokens, among_branches
-from twosome.policies.value_heads import Frozen, State, ValueHead
 
 SHARED = decision("Now you are in the hall", "go to the left", "go to the right", "wait", "go back")
 EVERY = [TABLE, SHARED, SAME, KITCHEN, SOFA, SHARED]
@@ -48,13 +48,6 @@ def test_an_action_ends_where_the_model_does_not_go_on_as_another_one_does() -> 
     torch.testing.assert_close(torch.stack(per_token), torch.zeros(4), atol=1e-6, rtol=0)
 
 
-def test_actions_that_begin_alike_have_a_policy() -> None:
-    nested = decision("You see", "go", "go on", "go on now", "wait", "wait")
-    policy = agent().log_policy([nested, SOFA, TABLE]).exp()
-    torch.testing.assert_close(policy.sum(dim=1), torch.ones(3))
-    assert policy[0, 3] == policy[0, 4] > 0
-
-
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
 def test_the_policy_over_actions_is_the_product_over_tokens(architecture: str) -> None:
     language = agent(architecture=architecture)
@@ -77,15 +70,6 @@ def test_with_the_whole_vocabulary_it_acts_by_the_models_probabilities_of_the_wo
         assert found.tokens is not None
         expected = scores.logprobs[members, CHOICES[torch.tensor(members)]]
         torch.testing.assert_close(found.tokens.logprobs.sum(dim=1), expected, atol=1e-4, rtol=0)
-
-
-def test_the_policy_before_training_is_of_the_same_kind() -> None:
-    language = agent()
-    fresh = TokenAgent(
-        engine_of(load_language_model(ModelConfig(source="tiny_random", device="cpu"), Lora()), norms.none),
-        Frozen(hidden_sizes=[8]), torch.Generator(), Tokens.branches,
-    )  # fmt: skip
-    torch.testing.assert_close(language.base_log_policy(EVERY).exp(), fresh.log_policy(EVERY).exp(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "t5"])

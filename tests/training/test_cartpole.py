@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from ppo_options import config
 
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.ppo import PPO
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner
+from twosome.algorithms.ppo import PPO
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.episodes import play
 from twosome.policies.symbolic import SymbolicAgent
 from twosome.training.module import LearningModule
 
 SOLVED = 475.0  # gymnasium's own threshold for CartPole-v1, whose episodes are truncated at 500
-CONFIG = PPOConfig(num_envs=4, num_steps=128, update_epochs=4, num_minibatches=4, gradient_accumulation_steps=1,
+CONFIG = config(num_envs=4, num_steps=128, update_epochs=4, num_minibatches=4, gradient_accumulation_steps=1,
                    value_update_epochs=4, value_num_minibatches=4, learning_rate=2.5e-3, value_learning_rate=2.5e-3,
-                   ent_coef=0.0, target_kl=None)  # fmt: skip
+                   ent_coef=0.0)  # fmt: skip
 
 
 class Worded(gymnasium.Wrapper):

@@ -14,7 +14,14 @@ from small import SMALL
 import twosome
 from twosome.errors import UserError
 
-OPTIONS = [*SMALL, "env.kwargs.max_primitive_steps=30", "evaluation.episodes=2", "retention.drift=true", "retention.limit=1", "retention.every=2"]
+OPTIONS = [
+    *SMALL,
+    "env.kwargs.max_primitive_steps=30",
+    "evaluation.episodes=2",
+    "retention.drift=true",
+    "retention.limit=1",
+    "retention.every=2",
+]
 TWO = ["trainer=fsdp", "trainer.accelerator=cpu"]
 TOLERANCE = 1e-5
 PADDED = "model_tokens"  # counts padding, which depends on how the work is cut

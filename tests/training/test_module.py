@@ -7,12 +7,12 @@ import gymnasium
 import pytest
 import pytorch_lightning as pl
 import torch
+from ppo_options import config
 
 import twosome
 import twosome.envs
-from twosome.algorithms.ppo import ppo
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner, Progress
+from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.envs.vector import DecisionEnvs
 from twosome.errors import UserError
 from twosome.language import norms
@@ -20,18 +20,18 @@ from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
 from twosome.policies.agent import LearningAgent
+from twosome.policies.heads import Frozen
 from twosome.policies.language import LanguageAgent
 from twosome.policies.symbolic import SymbolicAgent
-from twosome.policies.value_heads import Frozen
 from twosome.training.module import LearningModule
 
 UPDATES = 4
-SETTINGS = (2, 4, 1, 1, 1, 1, 1, 1e-3, 1e-3)
+SETTINGS = {"num_envs": 2, "num_steps": 4, "learning_rate": 1e-3, "value_learning_rate": 1e-3}
 
 
-def module(agent: LearningAgent, envs: DecisionEnvs, config: PPOConfig) -> LearningModule:
+def module(agent: LearningAgent, envs: DecisionEnvs, settings: PPOConfig) -> LearningModule:
     """PPO with these."""
-    return LearningModule(agent, EnvRunner(envs, 0), ppo.PPO(config), UPDATES, torch.Generator().manual_seed(0))
+    return LearningModule(agent, EnvRunner(envs, 0), PPO(settings), UPDATES, torch.Generator().manual_seed(0))
 
 
 def kitchens() -> DecisionEnvs:
@@ -44,20 +44,20 @@ def kitchens() -> DecisionEnvs:
 def test_each_update_has_its_own_entropy_bonus(falls: bool, weights: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
 
-    def update_policy(agent: SymbolicAgent, samples: Any, config: PPOConfig, *rest: Any) -> dict[str, float]:
-        used.append(config.ent_coef)
-        return original(agent, samples, config, *rest)
+    def update_policy(self: PPO, agent: SymbolicAgent, batch: Any, optimizer: Any, progress: Progress, generator: Any) -> Any:
+        used.append(self.config.ent_coef_at(progress))
+        return original(self, agent, batch, optimizer, progress, generator)
 
-    original = ppo.update_policy
-    monkeypatch.setattr(ppo, "update_policy", update_policy)
+    original = PPO.update_policy
+    monkeypatch.setattr(PPO, "update_policy", update_policy)
     envs = kitchens()
     numbers, actions = envs.players[0].env.observation_space.shape[0], int(envs.players[0].env.action_space.n)
     agent = SymbolicAgent(numbers, actions, [8], torch.Generator().manual_seed(0))
-    config = PPOConfig(*SETTINGS, ent_coef=8.0, anneal_ent_coef=falls)
+    settings = config(**SETTINGS, ent_coef=8.0, anneal_ent_coef=falls)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=UPDATES, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    trainer.fit(module(agent, envs, config))
+    trainer.fit(module(agent, envs, settings))
     assert used == weights
 
 
@@ -67,7 +67,7 @@ def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str
         load_language_model(ModelConfig(source="tiny_random", architecture=architecture, device="cpu"), Lora()), norms.word
     )
     agent = LanguageAgent(scorer, Frozen(hidden_sizes=[8]), torch.Generator())
-    made = module(agent, kitchens(), PPOConfig(*SETTINGS))
+    made = module(agent, kitchens(), config(**SETTINGS))
     learned = {name for name, parameter in made.named_parameters() if parameter.requires_grad}
     assert made.state_dict().keys() == learned | {"agent._extra_state", "agent.critic.mean", "agent.critic.scale"}
     older = dict.fromkeys([*made.state_dict(), "agent.lm.base_model.model.lm_head.weight"])  # as they once were

@@ -1,1 +1,1 @@
-"""How agents learn: an interface, and a package or module for each algorithm."""
+"""How agents learn: an interface, and a module for each algorithm."""

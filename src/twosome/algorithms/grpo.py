@@ -17,38 +17,60 @@ same, where GRPO's equation 3 weighs it by 1 / length of its episode.
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from statistics import mean, stdev
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch.optim import Optimizer
 
-from twosome.algorithms.algorithm import Algorithm, Metrics, Sources
-from twosome.algorithms.builders import GRPOConfig
-from twosome.algorithms.episodes import EpisodeBatch, Episodic, Played, batch_of
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.losses import clipped
-from twosome.algorithms.ppo.update import no_steps, update_policy
+from twosome.algorithms.algorithm import Metrics, Progress, Sources, require
+from twosome.algorithms.ppo import PPO, ClippedConfig, PPOConfig, clipped
+from twosome.algorithms.reinforce import EpisodeBatch, Episodic, Played, batch_of
+from twosome.config import typed
 from twosome.envs.vector import Player
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent
+
+NO_CRITIC: dict[str, Any] = {
+    "value_update_epochs": 1, "value_num_minibatches": 1, "value_learning_rate": 1.0, "desired_kl": None, "gae_lambda": 1.0,
+    "clip_vloss": False, "pairwise_vloss": False, "count_exponent": 0.0, "value_warmup_updates": 0, "vf_coef": 0.0,
+    "bootstrap_truncated": False,
+}  # fmt: skip
+"""PPO's options that play no part in the update of the policy alone."""
+
+
+@dataclass(frozen=True)
+class GRPOConfig(ClippedConfig):
+    """The options of conf/algorithm/grpo.yaml, which says what each means."""
+
+    group_size: int
+    situation_weight: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, ("group_size",), lambda value: value >= 2, "2 or more, since returns are compared in a group")
+        require(self, ("situation_weight",), lambda value: value >= 0, "0 or more")
 
 
 class GRPO(Episodic):
     """PPO's policy update with advantages from groups of episodes that begin alike.
 
-    group_size episodes in a row, in the order in which they begin, start from the same seed, in whatever environments
+    group_size consecutive episodes, in the order in which they begin, start from the same seed, in whatever environments
     (`DecisionEnvs.reset`). A group is learned from when its last episode has ended. All random numbers of the group's episodes
     come from that seed: where an environment draws some during an episode, equal actions meet equal draws. norm_adv=false leaves
-    out the division by the standard deviation. count_exponent has no effect.
+    out the division by the standard deviation.
     """
 
-    shown = ("approx_kl",)
+    progress_metrics = ("approx_kl",)
+    config: GRPOConfig
 
-    def __init__(self, config: PPOConfig, options: GRPOConfig) -> None:
+    def __init__(self, config: GRPOConfig) -> None:
         super().__init__(config)
-        self.options, self.alike = options, options.group_size
+        self.group_size = config.group_size
+        shared = {each.name: getattr(config, each.name) for each in fields(ClippedConfig)}
+        self.ppo = PPO(PPOConfig(**{**shared, **NO_CRITIC, "norm_adv": False}))
 
     def prepare(self, sources: Sources) -> None:
         """See Algorithm. Raises UserError where the start of an environment depends on its index (env_index)."""
@@ -68,7 +90,7 @@ class GRPO(Episodic):
         groups: dict[int, list[Played]] = defaultdict(list)
         for played in self.ended:
             groups[played.start].append(played)
-        whole = [group for start, group in sorted(groups.items()) if len(group) == self.alike]
+        whole = [group for start, group in sorted(groups.items()) if len(group) == self.group_size]
         taken = [played for group in whole for played in group]
         numbers = {played.start for played in taken}
         self.ended = [played for played in self.ended if played.start not in numbers]
@@ -84,29 +106,29 @@ class GRPO(Episodic):
         returns = [played.returns(self.config.gamma) for played in group]
         of_episodes = relative([each[0] for each in returns], self.config.norm_adv)
         found = [advantage for advantage, each in zip(of_episodes, returns, strict=True) for _ in each]
-        if not self.options.situation_weight:
+        if not self.config.situation_weight:
             return found
         situations: dict[Hashable, list[int]] = defaultdict(list)
         for place, decision in enumerate(decision for played in group for decision in played.decisions):
-            situations[agent.identify(decision)].append(place)
+            situations[agent.decision_key(decision)].append(place)
         following = [each for episode in returns for each in episode]
         for places in situations.values():
             own = relative([following[place] for place in places], self.config.norm_adv)
             for place, advantage in zip(places, own, strict=True):
-                found[place] += self.options.situation_weight * advantage
+                found[place] += self.config.situation_weight * advantage
         return found
 
     def learn(
-        self, agent: LearningAgent, batch: EpisodeBatch, config: PPOConfig, optimizer: Optimizer, generator: torch.Generator
+        self, agent: LearningAgent, batch: EpisodeBatch, optimizer: Optimizer, progress: Progress, generator: torch.Generator
     ) -> Metrics:
-        """PPO's passes over the batch."""
+        """Take PPO's passes over the batch."""
         if not batch.episodes:
-            return no_steps(self.config)
-        return update_policy(agent, batch, replace(config, norm_adv=False, count_exponent=0.0), optimizer, generator)
+            return self.ppo.no_steps()
+        return self.ppo.update_policy(agent, batch, optimizer, progress, generator)
 
     @staticmethod
     def _check_start(agent: LearningAgent, group: Sequence[Played]) -> None:
-        starts = {agent.identify(played.decisions[0]): played.decisions[0].prompt for played in group}
+        starts = {agent.decision_key(played.decisions[0]): played.decisions[0].prompt for played in group}
         if len(starts) > 1:
             one, other, *_ = starts.values()
             raise _unlike("episodes from one seed start", one, other)
@@ -131,9 +153,6 @@ def relative(returns: Sequence[float], divided: bool) -> list[float]:
     return [(each - center) / scale for each in returns]
 
 
-def build(**options: Any) -> "Algorithm":
-    """Build the algorithm of conf/algorithm/grpo.yaml."""
-    from twosome.algorithms import builders
-
-    made: Algorithm = builders.grpo(**options)
-    return made
+def build(**options: Any) -> GRPO:
+    """Build the algorithm of conf/algorithm/grpo.yaml. options: as in GRPOConfig. Raises UserError."""
+    return GRPO(typed(GRPOConfig, OmegaConf.create(options), "algorithm"))

@@ -23,18 +23,40 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from twosome.algorithms.algorithm import Algorithm
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.losses import PolicyTerms, clipped, entropy, explained_variance, normalize, surrogate, value_terms
-from twosome.algorithms.ppo.ppo import PPO
+from twosome.algorithms.algorithm import EnvRunner, require
+from twosome.algorithms.ppo import (
+    PPO,
+    PolicyTerms,
+    PPOConfig,
+    clipped,
+    entropy,
+    explained_variance,
+    normalize,
+    surrogate,
+    value_terms,
+)
 from twosome.algorithms.rollout import Batch, Transitions, rollout
-from twosome.algorithms.runner import EnvRunner
+from twosome.config import typed
 from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.policies.agent import Evaluation, LearningAgent
+
+
+@dataclass(frozen=True)
+class POADConfig(PPOConfig):
+    """PPO's options, of which gae_lambda counts decisions and token_lambda the tokens inside of them."""
+
+    token_lambda: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, ("token_lambda",), lambda value: 0 <= value <= 1, "a number from 0 to 1")
+        if self.pairwise_vloss:
+            raise UserError("algorithm.pairwise_vloss=true: expected false for values of tokens; leave it out")
 
 
 class TokenTargets(NamedTuple):
@@ -53,96 +75,87 @@ class TokenBatch(Batch):
 
     tokens: TokenTargets
 
-    @property
-    def credit(self) -> Tensor:
-        """See Batch: (samples, T)."""
-        return self.tokens.advantages
-
-    def normalized(self, parts: Sequence[Tensor], most: float | None) -> Tensor:
-        """See Batch: over all tokens of a part."""
-        advantages = torch.zeros_like(self.tokens.advantages)
-        for part in parts:
-            mask, own = self.tokens.mask[part], self.tokens.advantages[part]
-            advantages[part] = own.masked_scatter(mask, clipped(normalize(own[mask]), most))
-        return advantages
-
-    def evaluated(self, agent: LearningAgent, chosen: Tensor) -> Iterator[tuple[list[int], Evaluation]]:
-        """See Batch."""
-        return agent.evaluate([self.decisions[index] for index in chosen.tolist()], self.choices[chosen])
-
-    def policy_terms(self, found: Evaluation, index: Tensor, advantages: Tensor, config: PPOConfig) -> PolicyTerms:
-        """See Batch: sums over an action's tokens; clipped is their mean."""
-        assert found.tokens is not None  # by evaluated
-        length = found.tokens.mask.shape[1]
-        logratio = found.tokens.logprobs - self.tokens.logprobs[index, :length]
-        loss, approx_kl, outside = surrogate(logratio, advantages[:, :length], config.clip_coef, config.clip_coef_high)
-        lengths = found.tokens.mask.sum(dim=1)
-        return PolicyTerms(loss.sum(dim=1), entropy(found.log_policy), approx_kl.sum(dim=1), outside.sum(dim=1) / lengths)
-
-    def values_of(self, found: Evaluation) -> Tensor:
-        """See Batch: (m, T)."""
-        assert found.tokens is not None
-        assert found.tokens.values is not None  # by token_values and joint_values
-        return found.tokens.values
-
-    def value_function(self, agent: LearningAgent) -> Callable[[Tensor], Tensor]:
-        """See Batch: (m, T)."""
-        return agent.token_value_function(self.decisions, self.choices)
-
-    def value_terms(self, values: Tensor, index: Tensor, config: PPOConfig, step: Tensor) -> Tensor:
-        """See Batch: the mean over an action's tokens."""
-        length, tokens = values.shape[1], self.tokens
-        mask, old, returns = (each[index, :length] for each in (tokens.mask, tokens.values, tokens.returns))
-        terms = value_terms(values, old, returns, config.clip_coef, config.clip_vloss)
-        return (terms * mask).sum(dim=1) / mask.sum(dim=1)
-
-    def explained_variance(self) -> float:
-        """See Batch."""
-        return explained_variance(self.tokens.values[self.tokens.mask], self.tokens.returns[self.tokens.mask])
-
 
 class POAD(PPO):
-    """PPO on the tokens of the actions taken. Its options are PPO's: a sample is an action, with all of its tokens.
-
-    gae_lambda counts decisions, token_lambda the tokens inside of them.
-    """
+    """PPO on the tokens of the actions taken: a sample is an action, with all of its tokens."""
 
     recurrent = False
-
-    def __init__(self, config: PPOConfig, token_lambda: float) -> None:
-        super().__init__(config)
-        self.token_lambda = token_lambda
-
-    def with_config(self, config: PPOConfig) -> "POAD":
-        """See PPO."""
-        return POAD(config, self.token_lambda)
+    config: POADConfig
 
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
         if not agent.token_values:
             raise UserError("algorithm=poad: expected an agent with values of tokens; choose baseline=poad")
-        if self.config.pairwise_vloss:
-            raise UserError(
-                "algorithm.pairwise_vloss=true: expected false for values of tokens; choose baseline=glam, or leave it out"
-            )
         super().check(agent)
 
     def collect(self, agent: LearningAgent, runner: EnvRunner, generator: torch.Generator) -> TokenBatch:
-        """num_steps decisions in every environment, with the tokens' advantages."""
+        """Return num_steps decisions in every environment, with the tokens' advantages."""
         config = self.config
         collected = rollout(agent, runner, config.num_steps, generator)
-        transitions = collected.transitions(agent.values, config.bootstrap_truncated)
+        transitions = collected.transitions(self.values(agent), config.bootstrap_truncated)
         decisions, choices = collected.samples(), torch.cat(collected.choices)
         logprobs, mask = token_logprobs(agent, decisions, choices)
         with torch.no_grad():
             values = agent.token_value_function(decisions, choices)(torch.arange(len(decisions)))
         shape = (*transitions.rewards.shape, -1)
         advantages = token_gae(
-            transitions, values.view(shape), mask.view(shape), config.gamma, config.gae_lambda, self.token_lambda
+            transitions, values.view(shape), mask.view(shape), config.gamma, config.gae_lambda, config.token_lambda
         ).view_as(values)
         tokens = TokenTargets(mask, logprobs, values, advantages, (advantages + values) * mask)
-        first, credit, returns = (each[:, 0] for each in tokens[2:])
-        return TokenBatch(decisions, choices, torch.cat(collected.logprobs), first, credit, returns, tokens)
+        first, own, returns = (each[:, 0] for each in tokens[2:])
+        return TokenBatch(decisions, choices, torch.cat(collected.logprobs), first, own, returns, tokens)
+
+    def advantages(self, batch: TokenBatch) -> Tensor:  # type: ignore[override]
+        """See PPO: (samples, T)."""
+        return batch.tokens.advantages
+
+    def normalized(self, batch: TokenBatch, parts: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
+        """See PPO: over all tokens of a part."""
+        advantages = torch.zeros_like(batch.tokens.advantages)
+        for part in parts:
+            mask, own = batch.tokens.mask[part], batch.tokens.advantages[part]
+            advantages[part] = own.masked_scatter(mask, clipped(normalize(own[mask]), self.config.clip_adv))
+        return advantages
+
+    def evaluate(self, agent: LearningAgent, batch: Batch, chosen: Tensor) -> Iterator[tuple[list[int], Evaluation]]:
+        """See PPO: with the tokens of the actions taken."""
+        return agent.evaluate([batch.decisions[index] for index in chosen.tolist()], batch.choices[chosen])
+
+    def policy_terms(  # type: ignore[override]
+        self, batch: TokenBatch, found: Evaluation, index: Tensor, advantages: Tensor
+    ) -> PolicyTerms:
+        """See PPO: sums over an action's tokens; clipped is their mean."""
+        assert found.tokens is not None  # by evaluate
+        length = found.tokens.mask.shape[1]
+        logratio = found.tokens.logprobs - batch.tokens.logprobs[index, :length]
+        clip_range = (self.config.clip_coef, self.config.clip_coef_high)
+        loss, approx_kl, outside = surrogate(logratio, advantages[:, :length], *clip_range)
+        lengths = found.tokens.mask.sum(dim=1)
+        return PolicyTerms(loss.sum(dim=1), entropy(found.log_policy), approx_kl.sum(dim=1), outside.sum(dim=1) / lengths)
+
+    def values_of(self, found: Evaluation) -> Tensor:
+        """See PPO: (m, T)."""
+        assert found.tokens is not None
+        assert found.tokens.values is not None  # by token_values and joint_values
+        return found.tokens.values
+
+    def value_function(self, agent: LearningAgent, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """See PPO: (m, T)."""
+        return agent.token_value_function(batch.decisions, batch.choices)
+
+    def value_terms(  # type: ignore[override]
+        self, batch: TokenBatch, values: Tensor, index: Tensor, step: Tensor
+    ) -> Tensor:
+        """See PPO: the mean over an action's tokens."""
+        length, tokens = values.shape[1], batch.tokens
+        mask, old, returns = (each[index, :length] for each in (tokens.mask, tokens.values, tokens.returns))
+        terms = value_terms(values, old, returns, self.config.clip_coef, self.config.clip_vloss)
+        return (terms * mask).sum(dim=1) / mask.sum(dim=1)
+
+    def explained_variance(self, batch: TokenBatch) -> float:  # type: ignore[override]
+        """See PPO."""
+        mask = batch.tokens.mask
+        return explained_variance(batch.tokens.values[mask], batch.tokens.returns[mask])
 
 
 def token_logprobs(agent: LearningAgent, decisions: Sequence[Decision], choices: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,9 +196,6 @@ def token_gae(
     return advantages
 
 
-def build(**options: Any) -> "Algorithm":
-    """Build the algorithm of conf/algorithm/poad.yaml."""
-    from twosome.algorithms import builders
-
-    made: Algorithm = builders.poad(**options)
-    return made
+def build(**options: Any) -> POAD:
+    """Build the algorithm of conf/algorithm/poad.yaml. options: as in POADConfig. Raises UserError."""
+    return POAD(typed(POADConfig, OmegaConf.create(options), "algorithm"))

@@ -1,6 +1,6 @@
-"""What a rollout holds, and how its advantages come about."""
+"""Rollout buffer and advantages."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -8,22 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from twosome.algorithms.gae import semi_markov_gae
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.losses import (
-    PolicyTerms,
-    clipped,
-    explained_variance,
-    normalize,
-    pairwise_value_terms,
-    policy_terms,
-    value_terms,
-)
-from twosome.algorithms.ppo.minibatches import of_samples
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.vector import Step
-from twosome.policies.agent import Agent, Evaluation, LearningAgent, sample
+from twosome.policies.agent import Agent, sample
 
 ValuesOf = Callable[[Sequence[Decision]], Tensor]
 
@@ -32,8 +20,7 @@ ValuesOf = Callable[[Sequence[Decision]], Tensor]
 class Batch:
     """A finished rollout, one entry per sample, step by step: sample = step * num_envs + env. Tensors are (samples,).
 
-    The methods say what PPO's update takes as its unit: here an action has one ratio, one advantage and one value. `POAD` has a
-    batch whose unit is the token. index: of m samples. config: PPO's.
+    logprobs: of the actions taken, by the policy that acted. values: of the decisions then. returns: advantages + values.
     """
 
     decisions: list[Decision]
@@ -43,59 +30,38 @@ class Batch:
     advantages: Tensor
     returns: Tensor
 
-    @property
-    def credit(self) -> Tensor:
-        """The advantages of the units, (samples, ...)."""
-        return self.advantages
-
-    def normalized(self, parts: Sequence[Tensor], most: float | None) -> Tensor:
-        """Return credit, normalised within each part and clipped to within most of 0; undefined outside of the parts."""
-        advantages = torch.empty_like(self.advantages)
-        for part in parts:
-            advantages[part] = clipped(normalize(self.advantages[part]), most)
-        return advantages
-
-    def minibatches(self, parts: int, generator: torch.Generator) -> list[Tensor]:
-        """Return the indices of shuffled samples in parts of a pass."""
-        return of_samples(len(self.decisions), parts, generator)
-
-    def evaluated(self, agent: LearningAgent, chosen: Tensor) -> Iterator[tuple[list[int], Evaluation]]:
-        """Evaluate the chosen samples' decisions, with what the other methods need; see `LearningAgent.evaluate`."""
-        return agent.evaluate([self.decisions[index] for index in chosen.tolist()])
-
-    def policy_terms(self, found: Evaluation, index: Tensor, advantages: Tensor, config: PPOConfig) -> PolicyTerms:
-        """Return the terms of the policy loss, (m,) each. advantages: credit of these samples, or the normalised."""
-        return policy_terms(
-            found.log_policy, self.choices[index], self.logprobs[index], advantages, config.clip_coef, config.clip_coef_high
-        )
-
-    def values_of(self, found: Evaluation) -> Tensor:
-        """Return the units' values of an agent whose values come with its policy."""
-        assert found.values is not None  # by joint_values
-        return found.values
-
-    def value_function(self, agent: LearningAgent) -> Callable[[Tensor], Tensor]:
-        """Return a function from the indices of samples to their units' values; see `LearningAgent.value_function`."""
-        return agent.value_function(self.decisions)
-
-    def value_terms(self, values: Tensor, index: Tensor, config: PPOConfig, step: Tensor) -> Tensor:
-        """Return the terms of the value loss, (m,). index: the values' samples, (m,). step: those of the optimiser step, (n,)."""
-        terms, own = (pairwise_value_terms, step) if config.pairwise_vloss else (value_terms, index)
-        return terms(values, self.values[own], self.returns[own], config.clip_coef, config.clip_vloss)
-
-    def explained_variance(self) -> float:
-        """Return the share of the variance of the units' returns that their values explain."""
-        return explained_variance(self.values, self.returns)
-
 
 class Transitions(NamedTuple):
-    """What advantages are computed from; all tensors are (steps, envs), as in `semi_markov_gae`."""
+    """What advantages are computed from; all tensors are (steps, envs).
+
+    rewards: of each decision, discounted inside it. values: V of each decision. next_values: V of the decision that followed in
+    the same episode: 0 after a terminal state, V of the last observation after a truncation. episode_ends: bool, where no
+    advantage may flow back from the next row. durations: primitive steps.
+    """
 
     rewards: Tensor
     values: Tensor
     next_values: Tensor
     episode_ends: Tensor
     durations: Tensor
+
+
+def semi_markov_gae(transitions: Transitions, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
+    """Generalised advantage estimation (Schulman et al. 2016, equation 16) over decisions of unequal length.
+
+    A decision that lasts d primitive steps discounts what follows it by gamma^d (Sutton, Precup & Singh 1999); lambda
+    counts decisions, as in TWOSOME. Returns (advantages, returns), (steps, envs); returns = advantages + values.
+    """
+    rewards, values, next_values, episode_ends, durations = transitions
+    discounts = gamma ** durations.to(values.dtype)
+    deltas = rewards + discounts * next_values - values
+    carry = discounts * gae_lambda * (~episode_ends).to(values.dtype)
+    advantages = torch.zeros_like(values)
+    following = torch.zeros_like(values[0])
+    for step in reversed(range(len(values))):
+        following = deltas[step] + carry[step] * following
+        advantages[step] = following
+    return advantages, advantages + values
 
 
 @dataclass
@@ -107,26 +73,32 @@ class Rollout:
     logprobs: list[Tensor] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
-    def add(self, decisions: list[Decision], choices: Tensor, logprobs: Tensor, step: Step) -> None:
-        """Record one step of all environments."""
-        self.decisions.append(decisions)
-        self.choices.append(choices)
-        self.logprobs.append(logprobs)
-        self.steps.append(step)
-
     def finish(self, values_of: ValuesOf, gamma: float, gae_lambda: float = 1.0, bootstrap_truncated: bool = True) -> Batch:
         """Compute the values of all decisions at once (no weight changed meanwhile), and the advantages.
 
-        values_of: from n decisions to their values (n,). The others: as in PPOConfig.
+        values_of: from n decisions to their values (n,). bootstrap_truncated: whether an episode that was cut by the step limit
+        is credited the value of its last observation.
         """
         transitions = self.transitions(values_of, bootstrap_truncated)
-        advantages, returns = semi_markov_gae(*transitions, gamma, gae_lambda)
+        advantages, returns = semi_markov_gae(transitions, gamma, gae_lambda)
         flat = (torch.cat(self.choices), torch.cat(self.logprobs), transitions.values, advantages, returns)
         return Batch(self.samples(), *(tensor.flatten() for tensor in flat))
 
     def samples(self) -> list[Decision]:
         """Return the decisions of all samples."""
         return [decision for row in self.decisions for decision in row]
+
+    def sequences(self, length: int) -> list[list[int]]:
+        """Divide the samples into sequences of one environment and one episode each, of at most length samples."""
+        found = []
+        for env in range(len(self.decisions[0])):
+            sequence: list[int] = []
+            for number, step in enumerate(self.steps):
+                sequence.append(number * len(self.decisions[0]) + env)
+                if step.terminated[env] or step.truncated[env] or len(sequence) == length or number == len(self.steps) - 1:
+                    found.append(sequence)
+                    sequence = []
+        return found
 
     def transitions(self, values_of: ValuesOf, bootstrap_truncated: bool) -> Transitions:
         """Compute the values of all decisions at once; see `finish`."""
@@ -165,5 +137,9 @@ def rollout(agent: Agent, runner: EnvRunner, num_steps: int, generator: torch.Ge
     """Act for num_steps decisions in every environment; actions are sampled from the policy."""
     collected = Rollout()
     for _ in range(num_steps):
-        collected.add(*act(agent, runner, generator))
+        decisions, choices, logprobs, step = act(agent, runner, generator)
+        collected.decisions.append(decisions)
+        collected.choices.append(choices)
+        collected.logprobs.append(logprobs)
+        collected.steps.append(step)
     return collected

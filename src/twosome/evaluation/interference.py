@@ -19,22 +19,19 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from twosome import generators, seeding
-from twosome.algorithms.algorithm import Algorithm, Metrics, Progress
+from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress
 from twosome.algorithms.ppo.ppo import PPO
 from twosome.algorithms.rollout import Batch
-from twosome.algorithms.runner import EnvRunner
 from twosome.decision import Decision
-from twosome.envs.optimum import best_play
-from twosome.envs.vector import Player
 from twosome.envs.check import action_names
-from twosome.envs.vector import DecisionEnvs
+from twosome.envs.optimum import best_play
+from twosome.envs.vector import DecisionEnvs, Player
 from twosome.errors import UserError
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.figures import DPI, GRID, INK
 from twosome.evaluation.records import LATER, Record, same
 from twosome.files import write_atomic
-from twosome.policies.agent import LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import LearningAgent, MakeEnv
 from twosome.policies.language import LanguageAgent
 from twosome.storage.folder import RunFolder
 
@@ -53,7 +50,7 @@ FIGURE_WIDTH, ROW_HEIGHT = 5.6, 0.42  # inches; a row per kind of action
 
 Identify = Callable[[Decision], Hashable]
 Situations = dict[Hashable, Decision]
-"""Distinct decisions by their `LearningAgent.identify`, in the order in which they were met."""
+"""Distinct decisions by their `LearningAgent.decision_key`, in the order in which they were met."""
 
 
 @dataclass
@@ -87,7 +84,7 @@ def measure(
         raise UserError(f"{option}: expected 0 without PPO, and where values learn together with the policy")
     envs = DecisionEnvs(make_env, algorithm.num_envs, gamma)
     start = int(seeding.stream(seed, "interference: environments").generate_state(1)[0])
-    runner, generator = EnvRunner(envs, start, algorithm.alike), generators.of_stream(seed, "interference: learning")
+    runner, generator = EnvRunner(envs, start, algorithm.group_size), generators.of_stream(seed, "interference: learning")
     optimizers = algorithm.optimizers(agent)
 
     @torch.no_grad()
@@ -106,8 +103,8 @@ def measure(
     if not isinstance(batch, Batch):
         raise UserError(f"suite=interference: {type(algorithm).__name__} does not learn from a rollout, as PPO does")
     path = best_path(make_env, gamma, seed)
-    situations = distinct([*batch.decisions, *(decision for decision, _ in path)], agent.identify)
-    situations |= by_random_play(make_env, gamma, agent.identify, situations, asked.situations, seed)
+    situations = distinct([*batch.decisions, *(decision for decision, _ in path)], agent.decision_key)
+    situations |= by_random_play(make_env, gamma, agent.decision_key, situations, asked.situations, seed)
     decisions = list(situations.values())
     before = log_probs(agent, decisions)
     first = algorithm.config.value_warmup_updates if isinstance(algorithm, PPO) else 0
@@ -115,7 +112,7 @@ def measure(
     agent.train()
     metrics = algorithm.update(agent, batch, optimizers, progress, generator)
     after = log_probs(agent, decisions)
-    rows = table(situations, batch, path, agent.identify, action_names(make_env))
+    rows = table(situations, batch, path, agent.decision_key, action_names(make_env))
     for name in MEASURES:
         rows[f"{name}_before"], rows[f"{name}_after"] = before[name], after[name]
     return rows, metrics

@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 from twosome.config import EvaluationConfig
 from twosome.envs.optimum import optimal_return
 from twosome.evaluation.episodes import play, summarize
-from twosome.policies.agent import Agent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import Agent, MakeEnv
 from twosome.storage.folder import RunFolder
 from twosome.storage.provenance import now
 

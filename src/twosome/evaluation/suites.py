@@ -25,8 +25,7 @@ from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_added, print_benchmarks, print_drift, print_interference, print_records
 from twosome.language.loading import LanguageModel
-from twosome.policies.agent import Agent, LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import Agent, LearningAgent, MakeEnv
 from twosome.policies.random import RandomAgent
 from twosome.storage.folder import RunFolder
 

@@ -25,8 +25,7 @@ from twosome.evaluation.summary import print_summary
 from twosome.experiment.resume import fingerprint, finished_run, resumed_config, same_config
 from twosome.experiment.trust import check_foreign
 from twosome.identity import identity
-from twosome.policies.agent import Agent, LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import Agent, LearningAgent, MakeEnv
 from twosome.storage.folder import CHECKSUMS, RunFolder
 from twosome.storage.lock import locked
 from twosome.storage.provenance import now, provenance

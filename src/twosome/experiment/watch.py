@@ -30,8 +30,7 @@ from twosome.experiment.evaluate import changed, configuration, finished_run
 from twosome.experiment.export import norm_of, trained_for
 from twosome.files import write_atomic
 from twosome.identity import task_of
-from twosome.policies.agent import Agent, LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import Agent, LearningAgent, MakeEnv
 from twosome.policies.language import LanguageAgent
 from twosome.storage.folder import RunFolder
 

@@ -1,18 +1,23 @@
-"""The interfaces of agents that act (`Agent`) and of agents that learn (`LearningAgent`)."""
+"""The interfaces of agents that act (`Agent`) and of agents that learn (`LearningAgent`), and the context of their builders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import gymnasium
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from twosome.decision import Decision
-from twosome.errors import RunError
-
-if TYPE_CHECKING:
-    from twosome.language.loading import LanguageModel
+from twosome.errors import RunError, UserError
+from twosome.language.engine import Engine
+from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.norms import Normalization
+from twosome.language.tuning import Tuning
 
 
 class Agent(nn.Module, ABC):
@@ -26,7 +31,7 @@ class Agent(nn.Module, ABC):
     """The name of the folder for export and load, within a run's folder; None if there is nothing to export."""
 
     @property
-    def language_model(self) -> "LanguageModel | None":
+    def language_model(self) -> LanguageModel | None:
         """The language model that this agent trains; None if it trains none."""
         return None
 
@@ -153,7 +158,7 @@ class LearningAgent(Agent):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters by group: "policy", "value", and others that an algorithm needs separately."""
 
-    def identify(self, decision: Decision) -> Hashable:
+    def decision_key(self, decision: Decision) -> Hashable:
         """Return a key that is equal for decisions between which this agent's policy cannot tell."""
         return decision.obs.tobytes(), decision.action_ids
 
@@ -167,6 +172,9 @@ class LearningAgent(Agent):
         Raises TypeError where the agent has no language model.
         """
         raise TypeError(f"{type(self).__name__} has no language model")
+
+    def warm_cache(self, decisions: Sequence[Decision]) -> None:
+        """Compute what `base_log_policy` and `values` will both be asked for at once. By default do nothing."""
 
     @torch.no_grad()
     def values(self, decisions: Sequence[Decision]) -> Tensor:
@@ -205,3 +213,95 @@ def _check(log_policy: Tensor) -> None:
             "grad_norm, entropy and approx_kl in the last rows of metrics.csv, and take a smaller algorithm.learning_rate or "
             "model.dtype=float32 in another run"
         )
+
+
+WEIGHTS = "model.safetensors"
+
+
+def save_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
+    """Write the module's state_dict to a safetensors file in a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}, folder / name)
+
+
+@torch.no_grad()
+def load_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
+    """Load what save_weights wrote into the module, in place.
+
+    Raises UserError if the file is missing or damaged, or if its names or shapes differ from the module's.
+    """
+    file = folder / name
+    try:
+        found = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file}: expected a safetensors file ({error}); run it again") from error
+    own = module.state_dict()
+    for key in sorted(own.keys() | found.keys()):
+        shapes = [tuple(each[key].shape) if key in each else None for each in (found, own)]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"{file}: {key} has shape {shapes[0]}, expected {shapes[1]}; a network can be used only "
+                "with the options of its training, and with its observation and actions if it reads symbolic ones"
+            )
+    module.load_state_dict(found)
+
+
+class NetworkAgent(LearningAgent):
+    """An agent whose networks, its modules, are all its own; a file holds their weights."""
+
+    export_folder = "policy"
+
+    def export(self, folder: Path) -> None:
+        """See Agent."""
+        save_weights(self._networks(), folder)
+
+    def load(self, folder: Path) -> None:
+        """See Agent. Raises UserError if the file does not hold exactly these networks' weights."""
+        load_weights(self._networks(), folder)
+
+    def _networks(self) -> nn.ModuleDict:
+        return nn.ModuleDict(dict(self.named_children()))
+
+
+MakeEnv = Callable[[], gymnasium.Env]
+MakeEngine = Callable[[LanguageModel, Normalization], Engine]
+LoadEngine = Callable[[ModelConfig, Tuning, Normalization, MakeEngine], Engine]
+
+
+def load_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine) -> Engine:
+    """Load a language model and make its engine."""
+    return make(load_language_model(model, tuning), norm)
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """The context of an agent's builder (``baseline._target_``).
+
+    make_env: makes an environment of the run.
+    model: the language model's configuration.
+    norm: of action scores.
+    seed: of the agent's random numbers.
+    gamma: the environment's discount per primitive step.
+    parts: the objects of the configuration groups that only some agents use (engine, tuning, value_head), by group.
+    loading: loads a language model and makes its engine.
+    """
+
+    make_env: MakeEnv
+    model: ModelConfig
+    norm: Normalization
+    seed: int
+    gamma: float
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    loading: LoadEngine = load_engine
+
+    def part(self, group: str) -> Any:
+        """Return the object of a configuration group. Raises UserError if the baseline does not include the group."""
+        if group not in self.parts:
+            raise UserError(
+                f"{group}: expected this group with this baseline; add /{group}@_global_.{group} to its defaults in conf"
+            )
+        return self.parts[group]
+
+    def load_engine(self, tuning: Tuning) -> Engine:
+        """Load the run's language model with this tuning; return its engine."""
+        return self.loading(self.model, tuning, self.norm, self.part("engine"))

@@ -17,11 +17,9 @@ from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
-from twosome.lru_cache import LRUCache as Memory
-from twosome.policies.agent import Evaluation
-from twosome.policies.context import AgentContext
-from twosome.policies.networks import drawn, drawn_gru
-from twosome.policies.weights import NetworkAgent
+from twosome.memory import Memory
+from twosome.policies.agent import AgentContext, Evaluation, NetworkAgent
+from twosome.policies.heads import drawn, drawn_gru
 
 WORD = re.compile(r"\w+|[^\w\s]")
 """A word, or a sign of punctuation."""
@@ -103,7 +101,7 @@ class DRRN(NetworkAgent):
         """Return all weights as the policy's, since the values of actions are the policy."""
         return {"policy": list(self.parameters()), "value": []}
 
-    def identify(self, decision: Decision) -> DecisionText:
+    def decision_key(self, decision: Decision) -> DecisionText:
         """See LearningAgent."""
         return decision.text
 

@@ -15,11 +15,9 @@ from twosome.decision import Decision
 from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.loading import resolve_device
-from twosome.policies.agent import Evaluation
-from twosome.policies.context import AgentContext
-from twosome.policies.networks import drawn_gru
+from twosome.policies.agent import AgentContext, Evaluation, NetworkAgent
+from twosome.policies.heads import drawn_gru
 from twosome.policies.symbolic import own_log_policy
-from twosome.policies.weights import NetworkAgent
 
 SIZE = 128
 """Of the image's channels, the mission's state and the memory (Chevalier-Boisvert et al. 2019, and GLAM's symbolic baseline)."""

@@ -13,17 +13,53 @@ from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.gate import described
 from twosome.language.loading import LanguageModel
-from twosome.lru_cache import LRUCache as Memory
-from twosome.policies.agent import Evaluation, LearningAgent, TokenTerms
-from twosome.policies.context import AgentContext
-from twosome.policies.policy_heads import PolicyHead, Words
-from twosome.policies.recurrence import Recurrence
-from twosome.policies.value_heads import ValueHead
+from twosome.memory import Memory
+from twosome.policies.agent import AgentContext, Evaluation, LearningAgent, TokenTerms
+from twosome.policies.heads import PolicyHead, ValueHead, Words
 
 POLICIES = 32_768
 """Decisions whose policies are remembered until a weight changes."""
 FEATURE_BYTES = 64 * 2**20
 """Of the critic's features: those of 29,000 prompts for SmolLM2-135M, of 4,000 for a model of 7 billion weights."""
+RECURRING = 0.25
+"""The share of a rollout's decisions that were in the rollout before from which these are scored again together: in a batch a
+decision costs about a quarter of what it costs alone."""
+
+
+class Recurrence:
+    """The decisions that a rollout meets, and how many of them the rollout before had met.
+
+    capacity: decisions at most.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._met: Memory[DecisionText, None] = Memory(capacity)
+        self._before: set[DecisionText] = set()
+        self._again: int | None = None  # how many of _met are in _before; None where there was no rollout before
+
+    def begin(self) -> list[DecisionText]:
+        """Begin a rollout; returns the decisions that it will probably meet, none where too few recur (RECURRING)."""
+        last = list(self._met.state())
+        recurring = self._again is None or self._again >= RECURRING * len(last)
+        self._before, self._again = set(last), 0 if last else None
+        self._met.clear()
+        return last if recurring else []
+
+    def note(self, texts: Sequence[DecisionText]) -> None:
+        """Remember that the rollout met these, each given once."""
+        if self._again is not None:
+            self._again += sum(text in self._before for text in texts if text not in self._met)
+        self._met.keep(dict.fromkeys(texts))
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next rollout's beginning needs, as plain values."""
+        return {"decisions": [[prompt, *actions] for prompt, actions in self._met.state()], "again": self._again}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up the entries of `state`; others are left alone."""
+        self._before, self._again = set(), state["again"]
+        self._met.clear()
+        self._met.keep({(prompt, tuple(actions)): None for prompt, *actions in state["decisions"]})
 
 
 class LanguageAgent(LearningAgent):
@@ -130,7 +166,7 @@ class LanguageAgent(LearningAgent):
         logprobs = logprobs[:, : int((~logprobs.isnan()).sum(dim=1).max())]  # an action that nobody took may be longer
         return TokenTerms(logprobs.nan_to_num(0.0), ~logprobs.isnan(), None)
 
-    def identify(self, decision: Decision) -> DecisionText:
+    def decision_key(self, decision: Decision) -> DecisionText:
         """See LearningAgent: what the policy is computed from."""
         return self.policy_head.text(decision)
 
@@ -148,6 +184,11 @@ class LanguageAgent(LearningAgent):
         rows = self._base.of(texts, self._base_policies)
         return _padded([rows[text] for text in texts])
 
+    def warm_cache(self, decisions: Sequence[Decision]) -> None:
+        """See LearningAgent: score the policies before training, with which the critic's features come for nothing."""
+        if len(self._base):  # before the first update they would be scored apart from the policies
+            self._base.of(self.texts(decisions), self._base_policies)
+
     @torch.no_grad()
     def _base_policies(self, texts: Sequence[DecisionText]) -> list[Tensor]:
         with self.engine.reference():
@@ -162,8 +203,6 @@ class LanguageAgent(LearningAgent):
 
     def features(self, decisions: Sequence[Decision]) -> tuple[Tensor, Tensor]:
         """What the critic reads: a row per distinct prompt, (m, hidden size), and each decision's row, (n,)."""
-        if len(self._base):  # updates ask for these, and the features come with them
-            self._base.of(self.texts(decisions), self._base_policies)
         features = self._frozen([decision.prompt for decision in decisions])
         rows = {prompt: row for row, prompt in enumerate(features)}
         index = torch.tensor([rows[decision.prompt] for decision in decisions], device=self.engine.device)

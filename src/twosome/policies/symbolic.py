@@ -14,10 +14,8 @@ from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
-from twosome.policies.agent import Evaluation, LearningAgent
-from twosome.policies.context import AgentContext
-from twosome.policies.networks import check_hidden_sizes
-from twosome.policies.weights import NetworkAgent
+from twosome.policies.agent import AgentContext, Evaluation, LearningAgent, NetworkAgent
+from twosome.policies.heads import check_hidden_sizes
 
 NETWORK = "film_lstm"
 """The only value of baseline.network besides null."""

@@ -11,11 +11,10 @@ from twosome import generators
 from twosome.decision import Decision, DecisionText
 from twosome.errors import unknown_choice
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.lru_cache import LRUCache as Memory
-from twosome.policies.agent import TokenTerms
-from twosome.policies.context import AgentContext
+from twosome.memory import Memory
+from twosome.policies.agent import AgentContext, TokenTerms
+from twosome.policies.heads import ValueHead
 from twosome.policies.language import FEATURE_BYTES, LanguageAgent
-from twosome.policies.value_heads import ValueHead
 
 LEAST = 1e-6
 """The least probability of an end, where the model is sure that others go on."""

@@ -9,13 +9,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from twosome import generators
-from twosome.algorithms.algorithm import Algorithm
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import Algorithm, EnvRunner
 from twosome.config import RunConfig
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
-from twosome.policies.agent import LearningAgent
-from twosome.policies.context import MakeEnv
+from twosome.policies.agent import LearningAgent, MakeEnv
 from twosome.storage.folder import RunFolder
 from twosome.training.callbacks import KeepSigterm, Progress, Recorder, RetentionWriter
 from twosome.training.checkpoints import KeepTwo
@@ -59,12 +57,12 @@ class Fit:
             trainer = pl.Trainer(
                 **trainer_options(self.config.trainer, self.processes),
                 max_epochs=num_updates,
-                callbacks=[*self.callbacks, Progress(num_updates, algorithm.shown, algorithm.actor)],
+                callbacks=[*self.callbacks, Progress(num_updates, algorithm.progress_metrics, algorithm.actor)],
                 logger=[instantiate(logger, save_dir=str(self.folder.path)) for logger in self.config.logger.values()],
             )
             envs = self._envs(algorithm.num_envs)
             generator = generators.of_stream(seed, "learning")
-            runner = EnvRunner(envs, seed, algorithm.alike)
+            runner = EnvRunner(envs, seed, algorithm.group_size)
             module = LearningModule(agent, runner, algorithm, num_updates, generator, self.fingerprint)
             trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         envs.close()

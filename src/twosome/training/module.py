@@ -10,8 +10,7 @@ import torch
 from pytorch_lightning import LightningModule
 
 from twosome import seeding
-from twosome.algorithms.algorithm import Algorithm, Progress
-from twosome.algorithms.runner import EnvRunner
+from twosome.algorithms.algorithm import Algorithm, EnvRunner, Progress
 from twosome.envs.vector import Episode
 from twosome.errors import UserError
 from twosome.policies.agent import LearningAgent

@@ -1,10 +1,12 @@
-"""Policy heads: whether a language agent chooses by the scores of words, or by a network on the model's state."""
+"""Heads of language agents on a model's hidden states: values of decisions, and what the policy is the softmax of."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,162 @@ from twosome.decision import Decision, DecisionText
 from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.policies.context import MakeEnv
-from twosome.policies.networks import check_hidden_sizes, sigmoid_mlp
-from twosome.policies.weights import load_weights, save_weights
+from twosome.policies.agent import MakeEnv, load_weights, save_weights
 
 FILE = "action_head.safetensors"
 States = Callable[[Sequence[str]], Mapping[str, Tensor]]
 """Returns the states of prompts, (hidden,) each, by prompt."""
+
+
+def check_hidden_sizes(option: str, sizes: Sequence[int], example: str) -> None:
+    """Raise UserError unless an MLP can have hidden layers of these sizes. option: the one that holds them."""
+    if min(sizes, default=1) < 1:
+        raise UserError(f"{option}={list(sizes)}: expected numbers above 0, as in {example}")
+
+
+def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:
+    """Return a float32 MLP, (n, inputs) to (n, 1), with ReLU and without biases, like TWOSOME's critic (1024, 512).
+
+    Weights are drawn from generator, uniformly within 1 / sqrt(fan-in), as PyTorch does by default.
+    """
+    sizes = [inputs, *hidden_sizes, 1]
+    layers = [layer for pair in pairwise(sizes) for layer in (drawn(*pair, generator), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
+
+
+def sigmoid_mlp(sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:
+    """Return a float32 MLP with layers of these sizes and sigmoids between them, like GLAM's heads; drawn as `drawn` says."""
+    layers = [layer for pair in pairwise(sizes) for layer in (drawn(*pair, generator, bias=True), nn.Sigmoid())]
+    return nn.Sequential(*layers[:-1])
+
+
+def drawn(fan_in: int, fan_out: int, generator: torch.Generator, bias: bool = False) -> nn.Linear:
+    """Return a float32 linear layer whose weights are drawn from generator, as `mlp` says; so is its bias, if it has one."""
+    linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=bias)
+    for parameter in linear.parameters():
+        nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+    return linear
+
+
+def drawn_gru(inputs: int, hidden_size: int, generator: torch.Generator) -> nn.GRU:
+    """Return a float32 GRU, batch first, whose weights are drawn from generator uniformly within 1 / sqrt(hidden size)."""
+    with torch.device("meta"):  # nn.GRU would draw from PyTorch's own generator
+        gru = nn.GRU(inputs, hidden_size, batch_first=True)
+    gru = gru.to_empty(device="cpu")
+    for parameter in gru.parameters():
+        nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size), generator=generator)
+    return gru
+
+
+class ValueHead(nn.Module, ABC):
+    """A network that computes values of decisions. Each file of conf/value_head configures one.
+
+    joint: whether it reads the hidden states of the current model (`Scores.prompt_states`). Values are then computed with the
+    policy, and their gradient flows into the model unless `forward` detaches the states. Otherwise it reads the states of the
+    model before training (`Engine.features`). These never change, so they are computed once per prompt and cached.
+    """
+
+    joint: bool
+
+    @abstractmethod
+    def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
+        """Create the layers, with initial weights drawn from generator. hidden_size: of the states."""
+
+    def measure(self, states: Tensor) -> None:
+        """Take from the states of training's first distinct prompts, (m, hidden_size), what their standardisation needs, if any.
+
+        It is called before values are asked for. In eval mode it changes nothing; in training mode only the first call with
+        enough states does.
+        """
+
+    @abstractmethod
+    def forward(self, states: Tensor) -> Tensor:
+        """Compute values, (n,), from states, (n, hidden_size), float32."""
+
+
+@dataclass
+class HeadConfig:
+    """The options that all value heads have."""
+
+    hidden_sizes: list[int]  # of the MLP
+
+    def __post_init__(self) -> None:
+        check_hidden_sizes("value_head.hidden_sizes", self.hidden_sizes, "[1024,512]")
+
+
+@dataclass
+class FrozenConfig(HeadConfig):
+    """The options of conf/value_head/frozen.yaml."""
+
+    standardise: bool = True  # whether states are standardised with the mean and scale of the first rollout's
+
+
+class Frozen(ValueHead):
+    """TWOSOME's critic: an MLP on the frozen model's states (section 4.3; hidden layers of 1024 and 512).
+
+    Not in the paper: states are standardised, (state - mean) / scale. mean is that of the distinct prompts of the first rollout,
+    (hidden_size,); scale is the root mean square of all their deviations, one number. The states of an environment's prompts are
+    nearly parallel, and Adam's steps along what they have in common switch off more than nine tenths of the first layer's ReLUs.
+    """
+
+    joint = False
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, **options: Any) -> None:
+        """options: as in FrozenConfig. Raises UserError."""
+        super().__init__()
+        self.options: FrozenConfig = typed(FrozenConfig, OmegaConf.create(options), "value_head")
+        self.layers = nn.Sequential()
+
+    def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
+        """See ValueHead."""
+        self.layers = mlp(hidden_size, self.options.hidden_sizes, generator)
+        self.register_buffer("mean", torch.zeros(hidden_size))
+        self.register_buffer("scale", torch.ones(()))
+
+    @torch.no_grad()
+    def measure(self, states: Tensor) -> None:
+        """See ValueHead."""
+        if self.training and self.options.standardise and len(states) > 1 and not self.mean.any():
+            self.mean.copy_(states.mean(dim=0))
+            self.scale.copy_((states - self.mean).square().mean().sqrt())
+
+    def forward(self, states: Tensor) -> Tensor:
+        """See ValueHead."""
+        values: Tensor = self.layers((states - self.mean) / self.scale).squeeze(-1)
+        return values
+
+
+@dataclass
+class StateConfig(HeadConfig):
+    """The options of conf/value_head/state.yaml and detached.yaml."""
+
+    detached: bool = False  # whether the gradient of the values stops at the hidden state
+
+
+class State(ValueHead):
+    """GLAM's value head: an MLP with sigmoids on the model's own hidden state (section 3.2; hidden layers of 1024 and 1024).
+
+    The state is that of the prompt's last token. The gradient of the values flows into the model unless detached is true.
+    """
+
+    joint = True
+
+    def __init__(self, **options: Any) -> None:
+        """options: as in StateConfig. Raises UserError."""
+        super().__init__()
+        self.options: StateConfig = typed(StateConfig, OmegaConf.create(options), "value_head")
+        self.layers = nn.Sequential()
+
+    def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
+        """See ValueHead. Weights and biases are drawn as PyTorch does by default."""
+        self.layers = sigmoid_mlp([hidden_size, *self.options.hidden_sizes, 1], generator)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """See ValueHead."""
+        values: Tensor = self.layers(states.detach() if self.options.detached else states).squeeze(-1)
+        return values
 
 
 class PolicyHead(nn.Module, ABC):

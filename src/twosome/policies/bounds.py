@@ -1,4 +1,4 @@
-"""baseline=optimal: optimal play, the upper bound in every figure."""
+"""The bounds of every figure: random play below (baseline=random), optimal play above (baseline=optimal)."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -10,8 +10,16 @@ from twosome.decision import Decision
 from twosome.envs.optimum import MAX_STATES, best_actions
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
-from twosome.policies.agent import Agent
-from twosome.policies.context import AgentContext, MakeEnv
+from twosome.policies.agent import Agent, AgentContext, MakeEnv
+
+
+class RandomAgent(Agent):
+    """An agent that chooses every admissible action with equal probability."""
+
+    def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
+        """See Agent."""
+        rows = [torch.zeros(len(decision.action_ids)) for decision in decisions]
+        return torch.log_softmax(pad_sequence(rows, batch_first=True, padding_value=MASKED), dim=1)
 
 
 class OptimalAgent(Agent):
@@ -57,6 +65,11 @@ def optimal_agent(make_env: MakeEnv, gamma: float, option: str) -> OptimalAgent:
     return OptimalAgent(best)
 
 
-def build(context: AgentContext) -> OptimalAgent:
+def random(context: AgentContext) -> RandomAgent:
+    """Build the agent of conf/baseline/random.yaml."""
+    return RandomAgent()
+
+
+def optimal(context: AgentContext) -> OptimalAgent:
     """Build the agent of conf/baseline/optimal.yaml. Raises UserError if optimal play cannot be computed."""
     return optimal_agent(context.make_env, context.gamma, "baseline")
