@@ -49,7 +49,8 @@ TIMES = ("seconds", "per_second", "started", "finished")
 
 def command(checkout: Path, folder: Path, words: list[str]) -> list[str]:
     """Return the command of a run in a folder."""
-    return [sys.executable, str(checkout / "src/run.py"), *words, f"hydra.run.dir={folder}"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"] if "trainer=fsdp" in words else []
+    return [sys.executable, *torchrun, str(checkout / "src/run.py"), *words, f"hydra.run.dir={folder}"]
 
 
 def kill_after_updates(started: "subprocess.Popen[bytes]", folder: Path, updates: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
 from test_drift import disturb, model, plain_log_probs
-from twosome.language.layout import padded_size
+from twosome.language.tree import padded_size
 
 from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, Harness, load, loglikelihoods

@@ -13,18 +13,18 @@ import pytest
 import torch
 from checkout import tables
 from evaluation_tools import composed
+from ppo_options import config
 from torch import nn
-from twosome.algorithms.ppo.config import PPOConfig
-from twosome.algorithms.ppo.ppo import PPO
-from twosome.runs import evaluate
 
 import twosome
 import twosome.envs  # registers the environments
+from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
 from twosome.errors import UserError
 from twosome.evaluation import interference
 from twosome.evaluation.interference import InterferenceConfig
+from twosome.experiment import evaluate
 from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer

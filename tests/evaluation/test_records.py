@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from evaluation_tools import composed
 from omegaconf import OmegaConf
-from twosome.runs import evaluate
+from twosome.experiment import evaluate
 
 import curves
 import summary

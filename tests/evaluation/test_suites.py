@@ -6,7 +6,7 @@ import shutil
 import pytest
 from evaluation_tools import composed
 from safetensors.torch import load_file
-from twosome.runs import evaluate
+from twosome.experiment import evaluate
 
 import twosome
 from twosome.envs.babyai_text.tasks import TESTS

@@ -12,6 +12,7 @@ from twosome.decision import Decision
 from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
+from twosome.language.tuning import Lora
 from twosome.policies.heads import Frozen
 from twosome.policies.language import LanguageAgent
 

@@ -12,8 +12,8 @@ from test_value_heads import gradients
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.gate import engine_of
-from twosome.language.loading import load_language_model
-from twosome.language.tuning import Head, Lora, Tuning
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Full, Head, Lora, Tuning
 from twosome.policies import heads
 from twosome.policies.agent import AgentContext
 from twosome.policies.heads import Actions, Frozen, State, Words

@@ -7,7 +7,7 @@ from test_language_agent import KITCHEN, SAME, SOFA, TABLE, cost, decision, dist
 import oracle
 from twosome.language import norms
 from twosome.language.gate import engine_of
-from twosome.language.loading import load_language_model
+from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tuning import Lora
 from twosome.policies.heads import Frozen, State, ValueHead
 from twosome.policies.tokens import TokenAgent, Tokens, among_branches

@@ -8,8 +8,8 @@ from transformers import AutoModelForCausalLM
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.gate import engine_of
-from twosome.language.loading import load_language_model
-from twosome.language.tuning import Frozen, Lora
+from twosome.language.loading import ModelConfig, load_language_model
+from twosome.language.tuning import Frozen, Full, Lora
 from twosome.policies import heads
 from twosome.policies.heads import State
 from twosome.policies.language import LanguageAgent

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from twosome import generators, seeding
 from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress
-from twosome.algorithms.ppo.ppo import PPO
+from twosome.algorithms.ppo import PPO
 from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.envs.check import action_names

@@ -26,7 +26,7 @@ from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_added, print_benchmarks, print_drift, print_interference, print_records
 from twosome.language.loading import LanguageModel
 from twosome.policies.agent import Agent, LearningAgent, MakeEnv
-from twosome.policies.random import RandomAgent
+from twosome.policies.bounds import RandomAgent
 from twosome.storage.folder import RunFolder
 
 Setting = tuple[DictConfig, dict[str, Any]]

@@ -17,7 +17,7 @@ from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache
 from twosome.policies.agent import AgentContext, Evaluation, NetworkAgent
 from twosome.policies.heads import drawn, drawn_gru
 
@@ -67,7 +67,7 @@ class DRRN(NetworkAgent):
         self.action_gru = drawn_gru(config.embedding_size, config.hidden_size, generator)
         self.hidden = drawn(2 * config.hidden_size, config.hidden_size, generator, bias=True)
         self.output = drawn(config.hidden_size, 1, generator, bias=True)
-        self._words: Memory[str, Tensor] = Memory(HASHED_TEXTS)
+        self._words: LRUCache[str, Tensor] = LRUCache(HASHED_TEXTS)
 
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:

@@ -13,7 +13,7 @@ from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.gate import described
 from twosome.language.loading import LanguageModel
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache
 from twosome.policies.agent import AgentContext, Evaluation, LearningAgent, TokenTerms
 from twosome.policies.heads import PolicyHead, ValueHead, Words
 
@@ -33,7 +33,7 @@ class Recurrence:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._met: Memory[DecisionText, None] = Memory(capacity)
+        self._met: LRUCache[DecisionText, None] = LRUCache(capacity)
         self._before: set[DecisionText] = set()
         self._again: int | None = None  # how many of _met are in _before; None where there was no rollout before
 
@@ -90,10 +90,10 @@ class LanguageAgent(LearningAgent):
         if not self._learned:
             raise UserError("tuning: nothing of the language model learns; expected a tuning that trains some of its weights")
         self._weights: tuple[int, ...] = ()
-        self._policies: Memory[DecisionText, tuple[Tensor, Tensor | None]] = Memory(POLICIES)
+        self._policies: LRUCache[DecisionText, tuple[Tensor, Tensor | None]] = LRUCache(POLICIES)
         self._recurrence = Recurrence(POLICIES)
-        self._base: Memory[DecisionText, Tensor] = Memory(POLICIES)
-        self._features: Memory[str, Tensor] = Memory(max(1, FEATURE_BYTES // (4 * engine.hidden_size)))
+        self._base: LRUCache[DecisionText, Tensor] = LRUCache(POLICIES)
+        self._features: LRUCache[str, Tensor] = LRUCache(max(1, FEATURE_BYTES // (4 * engine.hidden_size)))
         self._distinct, self._tokens = 0, 0
 
     @property

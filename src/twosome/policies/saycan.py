@@ -21,12 +21,12 @@ from torch.nn.utils.rnn import pad_sequence
 from twosome import generators, seeding
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
-from twosome.envs.contract import spaces
+from twosome.envs.check import spaces
 from twosome.envs.vector import Player
 from twosome.errors import UserError, unknown_choice
 from twosome.language.engine import MASKED, Engine
 from twosome.language.tuning import Frozen
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache
 from twosome.policies.agent import Agent, AgentContext, load_weights, save_weights
 from twosome.policies.heads import check_hidden_sizes, mlp
 from twosome.policies.language import POLICIES
@@ -242,7 +242,7 @@ class SayCanAgent(Agent):
         super().__init__()
         self.engine, self.affordance = engine, affordance
         self.export_folder = "affordance" if affordance.state_dict() else None
-        self._policies: Memory[DecisionText, Tensor] = Memory(POLICIES)
+        self._policies: LRUCache[DecisionText, Tensor] = LRUCache(POLICIES)
 
     @torch.no_grad()
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:

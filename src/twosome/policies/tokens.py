@@ -11,7 +11,7 @@ from twosome import generators
 from twosome.decision import Decision, DecisionText
 from twosome.errors import unknown_choice
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.memory import Memory
+from twosome.lru_cache import LRUCache
 from twosome.policies.agent import AgentContext, TokenTerms
 from twosome.policies.heads import ValueHead
 from twosome.policies.language import FEATURE_BYTES, LanguageAgent
@@ -52,7 +52,7 @@ class TokenAgent(LanguageAgent):
         super().__init__(engine, value_head, generator)
         self.tokens = tokens
         engine.token_states = self.joint_values
-        self._token_features: Memory[tuple[str, str], Tensor] = Memory(FEATURE_BYTES, lambda states: states.nbytes)
+        self._token_features: LRUCache[tuple[str, str], Tensor] = LRUCache(FEATURE_BYTES, lambda states: states.nbytes)
 
     def token_logprobs(self, scores: Scores, texts: Sequence[DecisionText]) -> Tensor:
         """See LanguageAgent."""
