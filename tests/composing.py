@@ -11,12 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.utils import get_object
 from omegaconf import OmegaConf
-from twosome.cli.entry import CONFIGS
 
 from hydra_plugins.grid_sweeper import listed
 from twosome import build
-from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, typed
-from twosome.experiment.trust import check_places
+from twosome.config import CONFIGS, EvaluationConfig, RetentionConfig, RunConfig, typed
 from twosome.language.loading import ModelConfig
 
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("**/*.yaml") if path.parent.name != "bases")
@@ -67,7 +65,6 @@ def check(config) -> None:
     """Every setting is of its type, and all that is named can be found."""
     OmegaConf.resolve(config)
     assert all(map(get_object, targets(OmegaConf.to_container(config))))
-    check_places(config)
     build.algorithm(config)
     typed(EvaluationConfig, config.evaluation, "evaluation")
     typed(RetentionConfig, config.retention, "retention")

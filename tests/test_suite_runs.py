@@ -26,8 +26,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from twosome.experiment.experiments import combinations
 
+from hydra_plugins.grid_sweeper import combinations
 from twosome.evaluation.suites import SUITES
 
 

@@ -15,8 +15,8 @@ from composing import EXPERIMENTS, PROFILES, compose, grids
 from dvc.repo import Repo
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from twosome.experiment.experiments import combinations
 
+from hydra_plugins.grid_sweeper import combinations
 from twosome.errors import UserError
 from twosome.experiment.resume import fingerprint
 from twosome.report.data import collection

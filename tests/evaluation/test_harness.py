@@ -7,13 +7,13 @@ import pytest
 import torch
 from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
 from test_drift import disturb, model, plain_log_probs
-from twosome.language.tree import padded_size
 
 from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, Harness, load, loglikelihoods
 from twosome.evaluation.retention.drift import questions
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tiny import ARCHITECTURES
+from twosome.language.tree import padded_size
 from twosome.language.tuning import Lora
 
 

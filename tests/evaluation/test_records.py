@@ -7,7 +7,6 @@ from datetime import datetime
 import pytest
 from evaluation_tools import composed
 from omegaconf import OmegaConf
-from twosome.experiment import evaluate
 
 import curves
 import summary
@@ -15,6 +14,7 @@ import twosome
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, add, own_return, stamp, write_own
 from twosome.evaluation.retention import report
+from twosome.experiment import evaluate
 from twosome.storage.folder import RunFolder
 
 OWN = [("before", "sampled", 4, 1000), ("before", "greedy", 4, 1000), ("after", "sampled", 4, 1000), ("after", "greedy", 4, 1000)]

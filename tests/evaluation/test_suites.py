@@ -6,7 +6,6 @@ import shutil
 import pytest
 from evaluation_tools import composed
 from safetensors.torch import load_file
-from twosome.experiment import evaluate
 
 import twosome
 from twosome.envs.babyai_text.tasks import TESTS
@@ -14,6 +13,7 @@ from twosome.envs.overcooked.kitchen import TASKS
 from twosome.envs.virtualhome.task import task_names
 from twosome.errors import UserError
 from twosome.evaluation.suites import stages
+from twosome.experiment import evaluate
 from twosome.language.tuning import WEIGHTS
 
 QUIET = ["retention.drift=false", "evaluation.gif=false"]

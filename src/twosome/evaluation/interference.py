@@ -95,7 +95,7 @@ def measure(
 
     for _ in range(asked.critic_rollouts):
         assert isinstance(algorithm, PPO)
-        critic_only, rollout = algorithm.with_config(replace(algorithm.config, value_warmup_updates=1)), collect()
+        critic_only, rollout = type(algorithm)(replace(algorithm.config, value_warmup_updates=1)), collect()
         agent.train()
         critic_only.update(agent, rollout, optimizers, Progress(0, num_updates), generator)
     batch = collect()

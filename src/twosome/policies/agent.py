@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from twosome.decision import Decision
 from twosome.errors import RunError, UserError
 from twosome.language.engine import Engine
-from twosome.language.loading import LanguageModel, ModelConfig, load_language_model
+from twosome.language.gate import load_engine
+from twosome.language.loading import LanguageModel, ModelConfig
 from twosome.language.norms import Normalization
 from twosome.language.tuning import Tuning
 
@@ -264,13 +265,7 @@ class NetworkAgent(LearningAgent):
 
 
 MakeEnv = Callable[[], gymnasium.Env]
-MakeEngine = Callable[[LanguageModel, Normalization], Engine]
-LoadEngine = Callable[[ModelConfig, Tuning, Normalization, MakeEngine], Engine]
-
-
-def load_engine(model: ModelConfig, tuning: Tuning, norm: Normalization, make: MakeEngine) -> Engine:
-    """Load a language model and make its engine."""
-    return make(load_language_model(model, tuning), norm)
+LoadEngine = Callable[[ModelConfig, Tuning, Normalization], Engine]
 
 
 @dataclass(frozen=True)
@@ -282,7 +277,7 @@ class AgentContext:
     norm: of action scores.
     seed: of the agent's random numbers.
     gamma: the environment's discount per primitive step.
-    parts: the objects of the configuration groups that only some agents use (engine, tuning, value_head), by group.
+    parts: the objects of the configuration groups that only some agents use (tuning, value_head), by group.
     loading: loads a language model and makes its engine.
     """
 
@@ -304,4 +299,4 @@ class AgentContext:
 
     def load_engine(self, tuning: Tuning) -> Engine:
         """Load the run's language model with this tuning; return its engine."""
-        return self.loading(self.model, tuning, self.norm, self.part("engine"))
+        return self.loading(self.model, tuning, self.norm)
