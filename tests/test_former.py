@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from twosome.config import CONFIGS
 from twosome.former import upgraded
 from twosome.identity import identity, task_of
-from twosome.report.data.run import ABLATION
+from twosome.report.runs import ABLATION
 
 PUBLISHED = sorted((ROOT / "results" / "published").rglob("runs.csv"))
 

@@ -43,7 +43,7 @@ COMMANDS = {
     "probe": ("twosome.runs.probe:probe", 1, "src/probe.py model=tiny_random prompt=hello actions=[one,two]"),
     "benchmark": ("twosome.benchmark.benchmark:measured_round", 1, "src/benchmark.py model=tiny_random"),
     "curves": (
-        "twosome.report.output.files:write_figure",
+        "twosome.report.output:Folder.figure",
         2,
         f"analysis/curves.py {ROOT}/results/published/smollm2_135m --out out --bootstrap-samples 20",
     ),

@@ -12,7 +12,7 @@ from twosome.errors import visible
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, Record
 from twosome.evaluation.retention.report import verdict
-from twosome.report.statistics.estimates import Z95, wilson
+from twosome.report.statistics import Z95, wilson
 from twosome.storage.folder import TAKEN, RunFolder
 
 
