@@ -2,16 +2,19 @@
 
 It makes what the other commands make, of the same runs, and shows it: pictures are part of the page, which needs nothing else.
 
-Examples:
-  python analysis/report.py multirun --out results
-  python analysis/report.py multirun outputs --unfinished
-  python analysis/report.py results/published/smollm2_135m --no-paper
+Example: python analysis/report.py multirun --out results
 """
 
-import argparse
+import base64
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+from jinja2 import Environment, FileSystemLoader
 
 import ablations
 import claims
@@ -19,43 +22,73 @@ import curves
 import generalization
 import retention
 import summary
-from twosome.errors import UserError
-from twosome.report import commands, drawing
-from twosome.report.data.run import Run
-from twosome.report.messages import warn
-from twosome.report.output.folder import Folder
-from twosome.report.paper import Paper
-from twosome.report.results.page import Page, written
+from twosome.errors import UserError, visible
+from twosome.report import style
+from twosome.report.commands import STATISTICS, Command, Given
+from twosome.report.output import warn
+from twosome.report.runs import Run, by_task
+from twosome.report.statistics import AXES
 
-STYLES = Path(__file__).with_name("report.css")
-PARTS: dict[str, Callable[[Sequence[Run], Paper, argparse.Namespace, Folder], None]] = {
-    "curves": curves.make_all,
-    "summary": summary.make_of,
-    "generalization": generalization.make_of,
-    "retention": retention.make_of,
-    "ablations": ablations.make_of,
-    "claims": claims.make_of,
-}
+HERE = Path(__file__).parent
+PARTS = {part.__name__: part.make_of for part in (curves, summary, generalization, retention, ablations, claims)}
 """The commands whose files the page shows."""
 
 
-def make_of(runs: Sequence[Run], paper: Paper, options: argparse.Namespace, out: Folder) -> None:
+def make_of(given: Given) -> None:
     """Make all files and the page of runs that were read. What cannot be made of these is left out, with the reason."""
+    runs, out = given.runs, given.out
     lacking: dict[str, str] = {}
     for name, part in PARTS.items():
         try:
-            part(runs, paper, options, out)
+            part(given)
         except UserError as error:
-            lacking[name] = str(error)
-            warn(f"the report lacks {name}: {lacking[name]}")
-    out.text("report.html", written(Page(out, runs), lacking, STYLES.read_text()))
+            lacking[name] = visible(str(error))
+            warn(f"the report lacks {name}: {error}")
+
+    def page_of(run: Run) -> Path:
+        """Return where src/watch.py puts a page that shows a run's agent at work."""
+        return run.source / "watch" / f"{run.config['env'].get('task')}.html"
+
+    page = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)
+    page.filters |= {
+        "visible": lambda text: visible(str(text)),
+        "link": lambda path: quote(os.fsencode(os.path.relpath(path, out.path))),
+        "yaml": lambda content: yaml.safe_dump(content, sort_keys=False, allow_unicode=True),
+        "picture": lambda name: base64.b64encode((out.path / f"{name}.png").read_bytes()).decode(),
+        "blocks": lambda rows: [(first, list(block)) for first, block in groupby(rows, key=lambda row: row[0])],
+        "describe": _described,
+        "watched": lambda run: page_of(run) if page_of(run).is_file() else None,
+    }
+    tasks = {
+        style.title(task): [run for method in style.order(list(methods)) for run in methods[method]]
+        for task, methods in by_task(runs).items()
+    }
+    values = {"about": _about(runs), "tasks": tasks, "axes": AXES.values(), "lacking": lacking, "out": out}
+    out.text("report.html", page.get_template("report.html").render(styles=(HERE / "report.css").read_text(), **values))
 
 
-command = drawing.Command(
-    __file__, __doc__, make_of, commands.add_statistics, commands.add_ablations, curves.add_options, generalization.add_options
-)
-make, parser, main = command.make, command.parser, command.main
+def _about(found: Sequence[Run]) -> str:
+    """Say what the page is about, in a sentence or two."""
+    runs = [run for run in found if not run.ablated] or found
+    tasks = ", ".join(style.title(task).lower() for task in by_task(runs))
+    methods = ", ".join(style.label(method) for method in style.order(sorted({run.method for run in runs})))
+    models = ", ".join(sorted({run.model for run in found} - {""}))
+    commits = ", ".join(sorted({str(run.provenance.get("git_commit") or "unknown")[:10] for run in found}))
+    acted = f" Language model: {models}." if models else ""
+    more = f" And {len(found) - len(runs)} runs of ablations." if len(found) > len(runs) else ""
+    return f"{len(runs)} runs on {tasks}: {methods}.{more}{acted} Git commit: {commits}."
 
+
+def _described(run: Run) -> str:
+    """Describe a run in a line."""
+    time = f"{run.seconds / 60:.0f} minutes" if run.seconds >= 120 else f"{run.seconds:.0f} seconds"
+    length = f"{run.steps:,} environment steps in {time}" if run.steps else "only evaluated"
+    said = [style.label(run.method), f"seed {run.seed}", *([run.model] if run.model else []), length]
+    return ", ".join(said) + ("" if run.finished else " (unfinished)")
+
+
+command = Command(__file__, __doc__, make_of, *STATISTICS, "ablations", "no-paper", "mode", "method")
+main = command.main
 
 if __name__ == "__main__":
     sys.exit(main())

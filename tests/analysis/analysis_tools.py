@@ -2,23 +2,45 @@
 
 import json
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from checkout import ROOT
+from matplotlib.figure import Figure
 
-from twosome.report.data import published
-from twosome.report.data.run import PROGRESS
+from twosome.identity import identity
+from twosome.report import claims, measures, runs
+from twosome.report.output import PUBLISHED, Folder
 from twosome.report.paper import Paper
-from twosome.report.statistics import claims, measures
+from twosome.report.runs import Run
+from twosome.report.statistics import AXES
 
-SCRIPTS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text())
-"""The commands of analysis/."""
 PAPER = Paper.read(ROOT / "analysis" / "paper.yaml")
 CLAIMS = claims.read(ROOT / "analysis" / "claims.yaml")
 MEASURES = measures.by_name(PAPER)
+FEW = ["--bootstrap-samples", "50", "--window", "512"]
+AGAINST = {
+    axis.name: {
+        f"curves{axis.suffix}.csv",
+        *(f"curves_{name}{axis.suffix}.{kind}" for name in ("norms", "baselines") for kind in ("png", "pdf")),
+    }
+    for axis in AXES.values()
+}
+"""What curves.py writes, by the value of --against."""
+ALL = ("csv", "md", "tex", "pdf", "png")
+WRITES = {
+    "curves": AGAINST["env_steps"],
+    "summary": {"summary.md", "summary.csv", "summary.tex"},
+    "generalization": {f"{name}.{suffix}" for name in ("generalization", "transfer") for suffix in ALL},
+    "retention": {
+        *(f"retention.{suffix}" for suffix in ALL),
+        *("drift.csv", "drift.md", "drift.tex", "forgetting.csv", "forgetting.pdf", "forgetting.png"),
+    },
+    "claims": {"claims.md", "claims.csv"},
+}
+WRITES["report"] = {"report.html", *set.union(*WRITES.values(), *AGAINST.values())}
 OPTIMUM = 0.92
 OVERCOOKED, VIRTUALHOME = "twosome/Overcooked-v0", "twosome/VirtualHome-v0"
 NUM_ENVS, EPISODE = 4, 16  # in every run: so many environments end an episode together after so many decisions of each
@@ -60,9 +82,10 @@ def make_run(
         choices["affordance"] = variant
     write_json(folder / "choices.json", choices)
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
+    model = {"model": "SmolLM2-135M-Instruct", "model_checksum": "c0ffee"} if language else {}
     write_json(folder / "provenance.json", {
+        **identity(config | changes, choices, language), **model,
         "packages": {"torch": "2.13.0"}, "git_commit": "0123abc", "seed": seed, "started": "2026-01-31T12:00:00+00:00",
-        **({"model": "SmolLM2-135M-Instruct", "model_checksum": "c0ffee"} if language else {}),
         "finished": "2026-01-31T12:05:00+00:00",
     })  # fmt: skip
     records = [record(task, when, mode, value) | {"env": (config | changes)["env"]["id"]}
@@ -156,12 +179,36 @@ def add_retention(folder: Path, outcomes: dict[str, str], kl: float = 0.1, probe
     return folder
 
 
-def as_format_1(folder: Path) -> Path:
-    """Make published tables those of format 1, as if their bins were by the episodes' end; returns the folder."""
-    runs, curves = (pd.read_csv(folder / name, dtype=str, keep_default_na=False) for name in ("runs.csv", "curves.csv"))
-    runs.drop(columns=[*published.LATER]).assign(format="1").to_csv(folder / "runs.csv", index=False)
-    curves = curves[curves.episodes != "0"]
-    curves.drop(columns=[*PROGRESS]).to_csv(folder / "curves.csv", index=False)
+def made(script: str, *words: object) -> dict[str, Path]:
+    """What a command wrote, by name."""
+    command = import_module(script).command
+    parser = command.parser()
+    if script in ("curves", "summary", "claims", "ablations", "report"):
+        parser.set_defaults(bootstrap_samples=50, window=512)
+    return {path.name: path for path in command.make(parser.parse_args(list(map(str, words))))}
+
+
+def refused(capsys, script: str, *words: object, code: int = 2) -> str:
+    """The line that a command says."""
+    assert import_module(script).main(list(map(str, words))) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def drawn(monkeypatch, script: str, *words: object) -> dict[str, Figure]:
+    """The figures that a command draws, by name."""
+    figures: dict[str, Figure] = {}
+    monkeypatch.setattr(Folder, "figure", lambda out, name, figure: figures.setdefault(name, figure))
+    made(script, *words)
+    return figures
+
+
+def published(found: Sequence[Run], folder: Path) -> Path:
+    """A folder of published tables."""
+    runs.publish(found, Folder(folder, PUBLISHED))
     return folder
 
 

@@ -1,8 +1,7 @@
-"""A study of several methods and tasks, and what the report's command makes of it; tests write elsewhere."""
+"""A study of several methods, and what the report's command makes of it; tests write elsewhere."""
 
 import pytest
-from analysis_tools import make_study
-from command_tools import WRITES, made
+from analysis_tools import WRITES, made, make_study
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,30 @@
 """Ablations: which runs belong to which value, what is said of them, and that the usual figures leave them out."""
 
 import json
-from importlib import import_module
 
 import composing
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from analysis_tools import CLAIMS, MEASURES, VIRTUALHOME, add_records, add_retention, make_run, rising, unseen_records
+from analysis_tools import (
+    CLAIMS,
+    MEASURES,
+    VIRTUALHOME,
+    add_records,
+    made,
+    make_run,
+    refused,
+    rising,
+    unseen_records,
+)
 from checkout import ROOT
-from matplotlib.lines import Line2D
 from omegaconf import OmegaConf
 
-from twosome.errors import UserError
-from twosome.plain import parse_yaml
-from twosome.report.data import collection, published
-from twosome.report.data.run import ABLATION
-from twosome.report.data.run_folder import read_folder
-from twosome.report.output import style
-from twosome.report.statistics import ablations as statistics
+from twosome.report import ablations as statistics
+from twosome.report import runs as collection
+from twosome.report import style
+from twosome.report.runs import ABLATION
 
 ABLATIONS = statistics.read(ROOT / "analysis" / "ablations.yaml")
 BY_NAME = {ablation.name: ablation for ablation in ABLATIONS if not ablation.name.startswith("glam")}
@@ -79,15 +84,6 @@ def heads(folder, **options):
     return study(folder, "value_head", {"null": FINALS["frozen"], **FINALS}, **options)
 
 
-def made(script, *words):
-    """What a command wrote, by path below --out."""
-    module = import_module(script)
-    parser = module.parser()
-    if script != "publish":
-        parser.set_defaults(bootstrap_samples=100, window=512)
-    return {path.name: path for path in module.make(parser.parse_args(list(map(str, words))))}
-
-
 @pytest.fixture(scope="module")
 def value_heads(tmp_path_factory):
     return heads(tmp_path_factory.mktemp("heads"), tasks=["tomato_salad", "food_preparation"])
@@ -97,15 +93,15 @@ def value_heads(tmp_path_factory):
 def test_each_run_of_an_experiment_has_one_value(tmp_path, name):
     """Of each series of points that are drawn; and each value has runs on each task."""
     ablation = BY_NAME[name]
-    made = [run_of(tmp_path / str(number), grid, 0, 0.5, steps=0) for number, grid in enumerate(grids(name))]
-    runs = collection.read(made)
-    assert len({run.name for run in runs}) == len(made)
+    folders = [run_of(tmp_path / str(number), grid, 0, 0.5, steps=0) for number, grid in enumerate(grids(name))]
+    runs = collection.read(folders)
+    assert len({run.name for run in runs}) == len(folders)
     for task in ablation.tasks:
         for series in ablation.trained:
             values = [ablation.of_value(runs, task, series, value) for value in ablation.values]
             assert [len(own) for own in values] == [1] * len(values)
     taken = {run.source for task in ablation.tasks for own in ablation.trained_runs(runs)[task].values() for run in own}
-    assert taken == set(made)
+    assert taken == set(folders)
 
 
 def test_the_experiments_are_those_of_the_file():
@@ -153,53 +149,15 @@ def test_what_is_said_follows_from_the_intervals(value_heads, tmp_path):
     }
 
 
-def test_a_folder_of_this_name_of_ones_own_is_left_alone(value_heads, tmp_path):
-    (tmp_path / "ablations").mkdir()
-    (tmp_path / "ablations" / "value_head.md").write_text("mine")
-    with pytest.raises(UserError, match=r"ablations: holds value_head.md, which this command did not write"):
-        made("ablations", value_heads, "--out", tmp_path)
-    assert (tmp_path / "ablations" / "value_head.md").read_text() == "mine"
-
-
-def test_two_seeds_are_compared_with_nothing(tmp_path):
-    heads(tmp_path / "runs", seeds=2, tasks=["tomato_salad"])
-    text = made("ablations", tmp_path / "runs", "--out", tmp_path)["value_head.md"].read_text()
-    assert "too little data to compare state and detached with frozen" in text
-    assert "below" not in text.partition("|:--|")[0]
-
-
-def test_curves_are_of_tasks_with_two_values_in_the_files_order(tmp_path):
-    heads(tmp_path / "runs", tasks=["tomato_salad"])
-    (usual,) = [grid for grid in grids("value_head") if grid["env.task"] == "entertainment" and grid["label"] == "null"]
-    run_of(tmp_path / "runs" / "alone", usual, 0, 0.5)
-    made("ablations", tmp_path / "runs", "--out", tmp_path)
-    curves = pd.read_csv(tmp_path / "ablations" / "value_head_curves.csv")
-    assert list(dict.fromkeys(curves.task)) == ["tomato_salad"]
-    assert list(dict.fromkeys(curves.method)) == ["frozen", "state", "detached"]
-
-
-def test_a_legend_of_long_names_has_one_column_and_a_colour_for_each():
-    names = list(BY_NAME["preset"].values)
-    assert len({style.color(name, names) for name in names}) == len(names) == 8
-    assert style.legend_columns([Line2D([], [], label=name) for name in names]) == 1
-    assert style.legend_columns([Line2D([], [], label=style.LABELS[name]) for name in style.COLORS]) == 2
-    assert style.legend_columns([]) == 2
-
-
-def test_published_tables_give_the_same_bytes(value_heads, tmp_path):
-    made("publish", value_heads, "--out", tmp_path / "tables")
-    ours, theirs = (made("ablations", runs, "--out", tmp_path / runs.name) for runs in (value_heads, tmp_path / "tables"))
-    assert {name: path.read_bytes() for name, path in ours.items()} == {name: path.read_bytes() for name, path in theirs.items()}
-
-
-def test_the_usual_figures_leave_ablations_out(value_heads, tmp_path):
+def test_the_usual_figures_leave_ablations_out(value_heads, tmp_path, capsys):
     rows = pd.read_csv(made("summary", value_heads, "--out", tmp_path)["summary.csv"])
     assert set(rows.method) == {"twosome-word"}
     prompts = study(tmp_path / "prompts", "prompt", {"no_articles": [0.5] * 3}, tasks=["tomato_salad"])
     rows = pd.read_csv(made("curves", value_heads, prompts, "--out", tmp_path)["curves.csv"])
     assert set(rows.task) == {"tomato_salad", "food_preparation"}
-    with pytest.raises(UserError, match=r"expected a run that is not of an ablation.*analysis/ablations.py"):
-        made("summary", prompts, "--out", tmp_path)
+    capsys.readouterr()
+    said = refused(capsys, "summary", prompts, "--out", tmp_path)
+    assert "expected a run that is not of an ablation, found none; draw these with python analysis/ablations.py" in said
 
 
 def test_runs_of_other_settings_may_lie_apart(value_heads, tmp_path):
@@ -235,54 +193,14 @@ def test_untrained_models_are_compared_by_their_episodes(tmp_path):
     assert row.difference_high == pytest.approx(-0.4 + 1.96 * sum(variances) ** 0.5, abs=1e-4)
 
 
-def test_a_few_episodes_show_no_difference(tmp_path):
-    """Of one episode each there is no interval, least of all one without length."""
-    runs = study(tmp_path / "runs", "prompt", {"null": [0.9] * 3, "no_context": [0.9] * 3}, tasks=["food_preparation"])
-    for folder in runs.iterdir():
-        before = 0.1 if "no_context" in (folder / "config.yaml").read_text() else 0.3
-        records = json.loads((folder / "evaluation.json").read_text())
-        few = {"episodes": 1, "return_std": 0.0, "return_mean": before}
-        records = [each | few if each["when"] == "before" else each for each in records]
-        (folder / "evaluation.json").write_text(json.dumps(records))
-    text = made("ablations", runs, "--out", tmp_path)["prompt.md"].read_text()
-    assert "discounted return, before training: too little data to compare no context with all four; " in text
-
-
-def test_what_each_forgets(tmp_path):
-    finals = {"null": [0.9] * 3, "full_1e-5": [0.8] * 3}
-    for folder in study(tmp_path / "runs", "tuning", finals, tasks=["tomato_salad"]).iterdir():
-        add_retention(folder, {}, kl=0.9 if "full" in (folder / "choices.json").read_text() else 0.3)
-    made("ablations", tmp_path / "runs", "--out", tmp_path)
-    rows = pd.read_csv(tmp_path / "ablations" / "tuning.csv").set_index(["panel", "value"])
-    assert rows.loc["perplexity over the base model's", "all weights at 1e-5"].difference == pytest.approx(0.6)
-
-
 def test_runs_that_differ_otherwise_are_no_ablation(value_heads, tmp_path, capsys):
     state = next(grid for grid in grids("value_head") if grid.get("value_head") == "state")
-    other = run_of(tmp_path / "other", {**state, "algorithm.learning_rate": 1e-3}, 3, 0.5)
-    code = import_module("ablations").main(
-        [*map(str, sorted(value_heads.glob("value_head-[05]-*"))), str(other), "--out", str(tmp_path)]
-    )
-    assert code == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith(
-        "error: ablation value_head, tomato_salad: expected runs that differ in value_head only, found algorithm."
-    )
+    other = run_of(tmp_path / "other", {**state, "ppo.learning_rate": 1e-3}, 3, 0.5)
+    folders = [*sorted(value_heads.glob("value_head-[05]-*")), other]
+    said = refused(capsys, "ablations", *folders, "--out", tmp_path / "out")
+    assert "ablation value_head, tomato_salad, but for value_head: expected runs of one setting, found ppo." in said
 
 
-def test_without_two_values_there_is_no_ablation(tmp_path):
+def test_without_two_values_there_is_no_ablation(tmp_path, capsys):
     make_run(tmp_path / "0")
-    with pytest.raises(UserError, match="expected runs of two values of an ablation"):
-        made("ablations", tmp_path, "--out", tmp_path)
-
-
-def test_options_that_a_run_lacks_are_off(tmp_path):
-    run = read_folder(make_run(tmp_path / "0"))
-    assert statistics.has(run, "env.kwargs.idle_actions", 0)
-    assert not statistics.has(run, "env.kwargs.idle_actions", 15)
-    assert not statistics.has(run, "norm", "token")
-    assert published.FORMAT == 2  # of which labels are part, so that published runs of ablations are told from others
-
-
-def test_the_file_is_plain_data():
-    assert all(isinstance(entry, dict) for entry in parse_yaml((ROOT / "analysis" / "ablations.yaml").read_text()))
+    assert "expected runs of two values of an ablation" in refused(capsys, "ablations", tmp_path, "--out", tmp_path / "out")

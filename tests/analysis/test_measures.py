@@ -1,4 +1,4 @@
-"""What is measured of one run, against its raw episodes."""
+"""Measures of one run and its smoothed curve, against its raw episodes."""
 
 import json
 import math
@@ -8,29 +8,21 @@ import pandas as pd
 import pytest
 from analysis_tools import MEASURES, NUM_ENVS, OPTIMUM, make_run, rising
 
-from twosome.errors import UserError
-from twosome.report.data.run import BIN
-from twosome.report.data.run_folder import read_folder
-from twosome.report.statistics import measures, smoothing
-from twosome.report.statistics.estimates import Bootstrap
+from twosome.report import measures
+from twosome.report.records import BIN
+from twosome.report.runs import by_task, read, read_folder
+from twosome.report.statistics import Estimator, smoothed, windows
 
 WINDOW = 1024
 
 
-@pytest.fixture
-def noisy(tmp_path):
-    """A run's folder with returns that differ from episode to episode."""
-    random = np.random.default_rng(0)
-    return make_run(tmp_path / "run", curve=random.normal(size=200).tolist(), steps=8000)
-
-
-def test_smoothed_is_the_mean_of_the_last_window(noisy):
-    at, values = smoothing.smoothed(read_folder(noisy), WINDOW)
-    _, success = smoothing.smoothed(read_folder(noisy), WINDOW, "successes")
-    episodes = pd.read_csv(noisy / "episodes.csv")
-    assert at[-1] == 7936  # the last whole bin
-    assert at[0] == WINDOW
-    assert set(np.diff(at)) == {WINDOW // 4}
+def test_smoothed_is_the_mean_of_the_last_window(tmp_path):
+    noise = np.random.default_rng(0).normal(size=200).tolist()
+    folder = make_run(tmp_path / "run", curve=noise, steps=8000)
+    at, values = smoothed(read_folder(folder), WINDOW)
+    _, success = smoothed(read_folder(folder), WINDOW, "successes")
+    episodes = pd.read_csv(folder / "episodes.csv")
+    assert (at[0], at[-1], set(np.diff(at))) == (WINDOW, 7936, {WINDOW // 4})  # the last whole bin
     for step, value, share in zip(at, values, success, strict=True):
         began = episodes.env_step - NUM_ENVS * episodes.decisions
         last = episodes[(began >= step - WINDOW) & (began < step)]
@@ -38,26 +30,12 @@ def test_smoothed_is_the_mean_of_the_last_window(noisy):
         assert share == last.success.mean()
 
 
-def test_run_shorter_than_the_window_has_one_point(tmp_path):
-    at, values = smoothing.smoothed(read_folder(make_run(tmp_path, steps=512)), 4096)
-    assert at.tolist() == [512]
-    assert values.tolist() == [0.5]
-
-
 def test_without_episodes_there_is_no_value(tmp_path):
     run = read_folder(make_run(tmp_path, curve=[], steps=32))
-    _, values = smoothing.smoothed(run, 4096)
-    assert np.isnan(values).all()
-    assert math.isnan(measures.final_return(run, 4096))
+    assert np.isnan(smoothed(run, 4096)[1]).all()
+    assert math.isnan(measures.final(run, 4096))
     assert math.isnan(measures.fall(run, 4096))
     assert measures.steps_to_good(run, 4096) == math.inf
-
-
-def test_final_numbers_are_those_of_the_last_window(tmp_path):
-    run = read_folder(make_run(tmp_path, curve=lambda step: 0.9 if step > 8192 - WINDOW else 0.0))
-    assert measures.final_return(run, WINDOW) == pytest.approx(0.9)
-    assert measures.final_success(run, WINDOW) == 1
-    assert measures.final_return(run, 2 * WINDOW) == pytest.approx(0.45)
 
 
 def test_steps_until_90_percent_of_the_optimum(tmp_path):
@@ -71,21 +49,15 @@ def test_steps_until_90_percent_of_the_optimum(tmp_path):
     assert math.isnan(measures.steps_to_good(blind, WINDOW))  # no evaluation says what the optimum is
 
 
-def test_area_of_success_is_the_mean_of_the_curve_of_success(tmp_path):
-    run = read_folder(make_run(tmp_path, curve=lambda step: 0.9 if step > 6144 else 0.3))  # above 0.4 is a success
-    _, values = smoothing.smoothed(run, BIN, "successes")
-    assert set(values) == {0, 1}
+def test_area_is_the_mean_of_the_curve(tmp_path):
+    run = read_folder(make_run(tmp_path / "0", curve=lambda step: 0.9 if step > 6144 else 0.3))  # above 0.4 is a success
     assert MEASURES["area of success"](run, BIN) == pytest.approx(0.25, abs=0.02)
     assert MEASURES["area"](run, BIN) == pytest.approx(0.45, abs=0.02)
-
-
-def test_area_of_a_straight_line_is_its_middle(tmp_path):
-    run = read_folder(make_run(tmp_path, curve=lambda step: step / 8192))
-    at, values = smoothing.smoothed(run, BIN)
+    run = read_folder(make_run(tmp_path / "1", curve=lambda step: step / 8192))
+    at, values = smoothed(run, BIN)
     assert measures.area(run, BIN) == pytest.approx((values[0] + values[-1]) / 2)
     assert measures.area(run, BIN, share=0.5) == pytest.approx((values[0] + values[at == 4096][0]) / 2)
-    first = smoothing.smoothed(run, 4096)[1]
-    assert measures.area(run, 4096, share=0.1) == first[~np.isnan(first)][0]  # a share that is shorter than the window
+    assert measures.area(run, 4096, share=0.1) == smoothed(run, 4096)[1][0]  # a share that is shorter than the window
 
 
 def test_fall_is_the_largest_below_an_earlier_value(tmp_path):
@@ -95,24 +67,19 @@ def test_fall_is_the_largest_below_an_earlier_value(tmp_path):
     assert measures.fall(read_folder(make_run(tmp_path / "rises", curve=rising(0.9, 1000))), WINDOW) == 0
 
 
-def test_only_evaluated_policy(tmp_path):
-    run = read_folder(make_run(tmp_path, "saycan-oracle", steps=0, after=0.3))
-    assert measures.final_return(run, WINDOW) == 0.3
-    assert measures.final_success(run, WINDOW) == 0.75
-    assert all(math.isnan(measure(run, WINDOW)) for measure in (measures.area, measures.fall, measures.steps_to_good))
-
-
-@pytest.mark.parametrize("recorded", [True, False])
-def test_the_returns_of_a_clones_training_are_its_demonstrators(tmp_path, recorded):
-    """A folder that does not say who acted is one of a version before it was recorded: then its algorithm says it."""
-    folder = make_run(tmp_path, "twosome-word", curve=lambda step: 0.9, after=0.3)
-    name = "provenance.json" if recorded else "choices.json"
-    known = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(known | ({"actor": "demonstrator"} if recorded else {"algorithm": "bc"})))
+@pytest.mark.parametrize("kind", ["saycan-oracle", "recorded clone", "older clone"])
+def test_without_a_curve_of_its_own_the_evaluation_counts(tmp_path, kind):
+    """The returns of a clone's training are its demonstrator's. An older folder does not say who acted; its algorithm does."""
+    if kind == "saycan-oracle":
+        folder = make_run(tmp_path, kind, steps=0, after=0.3)
+    else:
+        folder = make_run(tmp_path, "twosome-word", curve=lambda step: 0.9, after=0.3)
+        name, entry = {"recorded clone": ("provenance.json", {"actor": "demonstrator"})}.get(
+            kind, ("choices.json", {"algorithm": "bc"})
+        )
+        (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | entry))
     run = read_folder(folder)
-    assert run.steps == 8192
-    assert measures.final_return(run, WINDOW) == 0.3
-    assert measures.final_success(run, WINDOW) == 0.75
+    assert (measures.final(run, WINDOW), measures.final(run, WINDOW, success=True)) == (0.3, 0.75)
     assert all(math.isnan(measure(run, WINDOW)) for measure in (measures.area, measures.fall, measures.steps_to_good))
 
 
@@ -120,15 +87,19 @@ def test_band_of_one_evaluation_is_that_of_its_episodes(tmp_path):
     """100 episodes with a standard deviation of 0.1; other seeds that played the same episodes add nothing."""
     runs = [read_folder(make_run(tmp_path / str(seed), "random", seed, steps=0, after=0.3)) for seed in (0, 1)]
     for some in (runs[:1], runs):
-        interval = measures.level(some, WINDOW, "iqm", Bootstrap())
+        interval = measures.level(some, WINDOW, Estimator())
         assert (interval.low, interval.high) == pytest.approx((0.3 - 0.0196, 0.3 + 0.0196), abs=1e-5)
-        spread = measures.level(some, WINDOW, "mean-std", Bootstrap())
+        spread = measures.level(some, WINDOW, Estimator("mean-std"))
         assert (spread.low, spread.high) == pytest.approx((0.2, 0.4))
     runs.append(read_folder(make_run(tmp_path / "2", "random", 2, steps=0, after=0.6)))
-    assert measures.level(runs, WINDOW, "iqm", Bootstrap()).center == pytest.approx(0.4)
+    assert measures.level(runs, WINDOW, Estimator()).center == pytest.approx(0.4)
 
 
-def test_window_is_a_number_of_bins():
-    smoothing.check_window(2 * BIN)
-    with pytest.raises(UserError, match="--window 1000: expected a multiple of 256 environment steps, as 1024"):
-        smoothing.check_window(1000)
+def test_runs_of_a_task_share_the_window_of_the_shortest(tmp_path):
+    for number, steps in enumerate((1024, 8192)):
+        make_run(tmp_path / str(number), ("twosome-word", "ppo")[number], steps=steps)
+    make_run(tmp_path / "random", "random", steps=0)  # does not train, so that its length is none
+    for number, (steps, window) in enumerate([(256, 256), (300, 256), (4097, 2048), (8191, 3840), (8192, 4096)]):
+        make_run(tmp_path / f"alone-{number}", steps=steps, task=f"t{number}")
+        assert windows(by_task(read([tmp_path])), 4096)[f"t{number}"] == window
+    assert windows(by_task(read([tmp_path])), 4096)["tomato_salad"] == 512

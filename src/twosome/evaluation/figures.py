@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome.files import write_atomic
 from twosome.identity import AGENT, task_of
-from twosome.report.data.episodes import beginnings, num_envs
+from twosome.report.records import beginnings, num_envs
 from twosome.storage.folder import RunFolder
 
 # Okabe and Ito's colours, which are distinguishable with all common forms of colour blindness.
@@ -26,12 +26,12 @@ POINTS = 400  # number of points at which the mean is computed
 def learning_curve(folder: RunFolder, config: DictConfig, path: Path, optimum: float | None = None, actor: str = AGENT) -> None:
     """Draw the discounted return and the success rate of a run's training episodes where they began, as a PNG.
 
-    The curve ends where the first unfinished episode began (`report.data.episodes`).
+    The curve ends where the first unfinished episode began (`report.records`).
     folder: the run's, of which episodes.csv is read. config: the run's configuration. path: of the PNG. optimum: the
     environment's optimal discounted return, if known. actor: who acts in training (`Algorithm.actor`); the title names others
     than the agent. Without an episode to draw the picture says so.
     """
-    episodes = read_episodes(folder, num_envs(OmegaConf.to_container(config), str(folder.path / "config.yaml")))  # type: ignore[arg-type]
+    episodes = read_episodes(folder, num_envs(OmegaConf.to_container(config)))  # type: ignore[arg-type]
     steps = int(max(config.total_steps, episodes.began.max() if len(episodes) else 0))
     window = min(max(1, steps), max(1, steps // WINDOWS, WINDOW_EPISODES * steps // max(1, len(episodes))))
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")

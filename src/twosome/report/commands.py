@@ -1,155 +1,105 @@
-"""What the commands of analysis/ share: options, one-line errors with exit code 2, and the names of the files written."""
+"""The commands of analysis/: their options, the runs that they read, and errors in one line."""
 
-import argparse
-import contextlib
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from inspect import cleandoc
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NamedTuple
 
 from twosome.errors import UserError, visible
-from twosome.report.data import collection
-from twosome.report.data.repeats import COUNTED
-from twosome.report.data.run import Run
-from twosome.report.output.files import FIGURES, check_own
-from twosome.report.statistics import smoothing
-from twosome.report.statistics.estimates import Bootstrap
-
-Make = Callable[[argparse.Namespace], Iterable[Path]]
+from twosome.report import runs
+from twosome.report.output import FIGURES, Folder
+from twosome.report.paper import Paper
+from twosome.report.records import BIN, COUNTED
+from twosome.report.runs import Run
+from twosome.report.statistics import AXES, STEPS
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports bad options like any other bad input. Its help begins with what the command does, and examples."""
+class Given(NamedTuple):
+    """What a command's tables and figures are made of, and the folder for them."""
 
-    about, mark = "", FIGURES
-
-    def format_help(self) -> str:
-        """Return the text of --help; argparse calls this."""
-        return f"{self.about}\n\n{super().format_help()}"
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError; argparse calls this."""
-        raise UserError(f"{message}; --help lists the options")
+    runs: Sequence[Run]
+    paper: Paper
+    options: Namespace
+    out: Folder
 
 
-def parser(description: str | None, default_out: str = "results", mark: str = FIGURES) -> Parser:
-    """Make a command's parser with the options that all commands have.
-
-    description: what the command does, and examples; the beginning of --help. mark: of the folders into which it writes.
-    """
-    made = Parser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    made.about, made.mark = cleandoc(description or ""), mark
-    made.add_argument("runs", nargs="+", type=Path, help="folders, searched for run folders and for published tables")
-    made.add_argument("--out", type=Path, default=Path(default_out), help="folder to write into")
-    made.add_argument("--seeds", type=seeds, help="only these seeds, as in 0,1,2; a method that lacks one is an error")
-    made.add_argument("--unfinished", action="store_true", help="take unfinished runs as far as they are")
-    return made
+Make = Callable[[Given], None]  # raises UserError where tables and figures cannot be made of these runs
 
 
-def add_statistics(made: argparse.ArgumentParser) -> None:
-    """Add the options of the statistics."""
-    add_evaluations(made)
-    made.add_argument("--window", type=positive, default=4096, help="environment steps that a curve's mean looks back over")
-    made.add_argument("--stat", choices=("iqm", "mean-std"), default="iqm", help="over seeds: interquartile mean with a "
-                      "95%% stratified bootstrap interval, or the paper's mean and population standard deviation")  # fmt: skip
-    made.add_argument("--bootstrap-seed", type=natural, default=0, help="of the resampling")
-    made.add_argument("--bootstrap-samples", type=positive, default=2000, help="how often to resample")
-
-
-def add_evaluations(made: argparse.ArgumentParser) -> None:
-    """Add the option --evaluations."""
-    made.add_argument("--evaluations", choices=COUNTED, default=COUNTED[0], help="which counts where a run "
-                      "was evaluated more than once: its own (without one the longest, of equals the latest), or the latest"
-                      )  # fmt: skip
-
-
-def run(made: Parser, make: Make, arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, make the files, print their names; return the exit code.
-
-    2 where the user's input has to change, 1 where a file could not be written although its folder could.
-    """
-    try:
-        options = made.parse_args(arguments)
-        check_out(options.out)
-        check_own(options.out, made.mark)
-        written = list(make(options))
-    except UserError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {visible(f'{error.filename}: {error.strerror}')}; see to it, or name another --out", file=sys.stderr)
-        return 1
-    for path in written:
-        print(f"wrote {visible(str(path))}")
-    return 0
-
-
-def check_out(folder: Path) -> None:
-    """Raise UserError where a folder, made if need be, cannot be written into. Leave nothing behind."""
-    new: list[Path] = []
-    try:
-        new = [each for each in (folder, *folder.parents) if not each.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        why = "it is a file" if os.path.isfile(folder) else f"cannot be written into ({error.strerror})"
-        raise UserError(f"--out {folder}: {why}; expected a folder, which is made if need be; name another") from None
-    finally:
-        for each in new:
-            with contextlib.suppress(OSError):
-                each.rmdir()
-
-
-def read_runs(options: argparse.Namespace, first: Sequence[str] = ()) -> list[Run]:
-    """Read the runs that a command line names; warn where a task's window is shorter than --window.
-
-    first: the tasks that come first, in this order.
-    """
-    if "window" in options:
-        smoothing.check_window(options.window)
-    which = options.evaluations if "evaluations" in options else COUNTED[0]
-    runs = collection.read(options.runs, options.seeds, options.unfinished, which, first)
-    if "window" in options:
-        smoothing.warn_of_shorter(collection.by_task(collection.without_ablations(runs)), options.window)
-    if apart := getattr(options, "ablations", None):
-        found = collection.read(apart, options.seeds, options.unfinished, which, first)
-        runs += [replace(run, apart=True) for run in found]
-    return runs
-
-
-def add_ablations(made: argparse.ArgumentParser) -> None:
-    """Add the option --ablations."""
-    made.add_argument("--ablations", nargs="+", type=Path, metavar="FOLDER", help="folders with the runs of ablations, if they "
-                      "are kept apart from the others: these are shown as ablations only")  # fmt: skip
-
-
-def bootstrap(options: argparse.Namespace) -> Bootstrap:
-    """Make the bootstrap that a command line describes."""
-    return Bootstrap(options.bootstrap_samples, options.bootstrap_seed)
-
-
-def seeds(text: str) -> tuple[int, ...]:
-    """Parse --seeds."""
-    try:
-        return tuple(sorted({int(word) for word in text.split(",")}))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected integers with commas between them, as in 0,1,2") from None
-
-
-def positive(text: str) -> int:
-    """Parse a count."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer above 0")
+def window(text: str) -> int:
+    """Parse --window."""
+    if not text.isdecimal() or int(text) < 1 or int(text) % BIN:
+        raise ArgumentTypeError(f"{text!r}: expected a multiple of {BIN}")
     return int(text)
 
 
-def natural(text: str) -> int:
-    """Parse the seed of a generator."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from 0 on")
-    return int(text)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "seeds": {"type": lambda text: sorted({int(word) for word in text.split(",")}), "help": "only these, as in 0,1,2"},
+    "unfinished": {"action": "store_true", "help": "take unfinished runs as far as they are"},
+    "evaluations": {"choices": COUNTED, "default": COUNTED[0], "help": "which counts where a run was evaluated more than once: "
+                    "its own (without one the longest, of equals the latest), or the latest"},
+    "window": {"type": window, "default": 4096, "help": "environment steps that a curve's mean looks back over"},
+    "stat": {"choices": ("iqm", "mean-std"), "default": "iqm", "help": "over seeds: interquartile mean with a 95%% stratified "
+             "bootstrap interval, or the paper's mean and population standard deviation"},
+    "bootstrap-seed": {"type": int, "default": 0, "help": "of the resampling"},
+    "bootstrap-samples": {"type": int, "default": 2000, "help": "how often to resample"},
+    "ablations": {"nargs": "+", "type": Path, "metavar": "FOLDER", "help": "folders with the runs of ablations, if they are kept "
+                  "apart from the others: these are shown as ablations only"},
+    "no-paper": {"dest": "paper", "action": "store_false", "help": "without the paper's points"},
+    "against": {"choices": AXES, "default": STEPS.name, "help": "the x-axis"},
+    "mode": {"choices": ("sampled", "greedy"), "default": "sampled", "help": "how the agents choose actions"},
+    "method": {"default": "twosome-word", "help": "whose agents; the paper's have the word norm"},
+}  # fmt: skip
+STATISTICS = ("evaluations", "window", "stat", "bootstrap-seed", "bootstrap-samples")
+
+
+class Formatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
+    """Shows the script's docstring as it is, and the options' defaults."""
+
+
+class Command:
+    """A script of analysis/: reads the runs that its command line names, and writes their tables and figures.
+
+    script: its path; paper.yaml, the papers' numbers, is beside it. about: its docstring. options: of OPTIONS, besides those that
+    all commands have. out: the default folder. mark: of the folders into which it writes.
+    """
+
+    def __init__(
+        self, script: str, about: str | None, make_of: Make, *options: str, out: str = "results", mark: str = FIGURES
+    ) -> None:
+        self.script, self.about, self.make_of, self.options, self.out, self.mark = script, about, make_of, options, out, mark
+
+    def parser(self) -> ArgumentParser:
+        """Make the parser of the command's options."""
+        made = ArgumentParser(description=self.about, formatter_class=Formatter)
+        made.add_argument("runs", nargs="+", type=Path, help="folders, searched for run folders and for published tables")
+        made.add_argument("--out", type=Path, default=Path(self.out), help="folder to write into")
+        for name in ("seeds", "unfinished", *self.options):
+            made.add_argument(f"--{name}", **OPTIONS[name])
+        return made
+
+    def make(self, options: Namespace) -> list[Path]:
+        """Write the files; return their paths. Raises UserError, as reading runs and make_of do."""
+        out, paper = Folder(options.out, self.mark), Paper.read(Path(self.script).with_name("paper.yaml"))
+        how = {"seeds": options.seeds, "unfinished": options.unfinished, "first": paper.tasks}
+        found = runs.read(options.runs, **how)
+        if getattr(options, "ablations", None):
+            found += [replace(run, apart=True) for run in runs.read(options.ablations, **how)]
+        if "evaluations" in options:
+            found = [run.counted(options.evaluations) for run in found]
+        self.make_of(Given(found, paper, options, out))
+        return out.paths
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Run the command; return its exit code: 2 where the user's input has to change, 1 where a file cannot be written."""
+        options = self.parser().parse_args(arguments)
+        try:
+            paths = self.make(options)
+        except (UserError, OSError) as error:
+            print(f"error: {visible(str(error))}", file=sys.stderr)
+            return 2 if isinstance(error, UserError) else 1
+        for path in paths:
+            print(f"wrote {visible(str(path))}")
+        return 0

@@ -1,11 +1,10 @@
 """The papers' numbers, read from a YAML file (analysis/paper.yaml), with the tag that says how each was obtained."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twosome.plain import read_yaml
+import yaml
 
 TAGS = {
     "P": "stated in the paper's text",
@@ -14,56 +13,24 @@ TAGS = {
     "X": "computed",
     "I": "inferred",
 }
-
-RETURN, SUCCESS = "discounted return", "success"
-"""What a learning curve shows of the episodes."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """What the figure shows of a method on a task.
-
-    final: the return at the end, lowest and highest reading. steps: of the x-axis. optimum: the figure's line. points: (from
-    step, to step, return). peak: a highest return whose step is not known.
-    """
-
-    final: tuple[float, float]
-    steps: int
-    optimum: float
-    points: list[tuple[int, int, float]] = field(default_factory=list)
-    peak: float | None = None
-
-    @property
-    def values(self) -> list[float]:
-        """All returns that were read, in the order of their steps; readings of the end by their middle."""
-        return [*([] if self.peak is None else [self.peak]), *(value for _, _, value in self.points), sum(self.final) / 2]
+RETURN, SUCCESS = "discounted return", "success"  # measures that a learning curve can show
 
 
 @dataclass(frozen=True)
 class Paper:
-    """What the papers report. content: that of the YAML file, whose comments explain its entries."""
+    """The papers' numbers. content: that of the YAML file, whose comments explain its entries."""
 
     content: dict[str, Any]
 
     @classmethod
     def read(cls, file: Path) -> "Paper":
         """Read the YAML file."""
-        return cls(read_yaml(file))
+        return cls(yaml.safe_load(file.read_text(encoding="utf-8")))
 
     @property
     def tasks(self) -> list[str]:
         """The tasks on which the paper trains agents, in its order."""
         return list(self.content["tasks"])
-
-    @property
-    def model(self) -> str:
-        """The paper's language model."""
-        return str(self.content["model"])
-
-    @property
-    def retention(self) -> dict[str, Any]:
-        """What the paper reports of the language model's knowledge."""
-        return self.content["retention"]
 
     def shows(self, env: str) -> str:
         """Return the measure that learning curves of an environment show: SUCCESS, as GLAM's, or RETURN."""
@@ -71,14 +38,13 @@ class Paper:
 
     def model_of(self, measure: str) -> str:
         """Return the language model of the paper whose curves show a measure."""
-        return str(self.content["glam"]["model"]) if measure == SUCCESS else self.model
+        return str(self.content["glam"]["model"] if measure == SUCCESS else self.content["model"])
 
-    def points(self, task: str, method: str, measure: str) -> list[tuple[int, int, float]]:
+    def points(self, task: str, method: str, measure: str) -> list[Any]:
         """Return the points that were read of a method's curve of a measure: (from step, to step, value)."""
         if measure == SUCCESS:
-            return [tuple(point) for point in self.content["glam"]["curves"].get(task, {}).get(method, [])]
-        curve = self.curve(task, method)
-        return curve.points if curve else []
+            return self.content["glam"]["curves"].get(task, {}).get(method, [])
+        return self.curve(task, method).get("points", [])
 
     def trained_success(self, task: str, method: str) -> float | None:
         """Return GLAM's number for a trained agent on the task of its training; None where the paper has none."""
@@ -87,40 +53,33 @@ class Paper:
         read = [numbers.get(f"{method} after"), *(value for *_, value in reversed(self.points(task, method, SUCCESS)))]
         return next((value for value in read if value is not None), None)
 
-    def curve(self, task: str, method: str) -> Curve | None:
-        """Return the curve of a method; None where the paper has none."""
-        panel = self.content["tasks"].get(task)
-        if panel is None or method not in panel["methods"]:
-            return None
-        entry = panel["methods"][method]
-        low, high = entry["final"] if isinstance(entry["final"], list) else (entry["final"], entry["final"])
-        points = [tuple(point) for point in entry.get("points", [])]
-        return Curve((low, high), panel["steps"], panel["optimum"], points, entry.get("peak"))
+    def curve(self, task: str, method: str) -> dict[str, Any]:
+        """Return the curve of a method, an entry of the YAML file, with steps and optimum of its panel; empty without one.
 
-    def final(self, task: str, method: str) -> str | None:
-        """Return the return at the end as a table shows it, without its tag."""
-        found = self.curve(task, method)
-        return None if found is None else " to ".join(dict.fromkeys(decimal(value) for value in found.final))
+        final is a list: the return at the end, lowest and highest reading. end: between them.
+        """
+        panel = self.content["tasks"].get(task, {"methods": {}})
+        if method not in panel["methods"]:
+            return {}
+        entry = panel["methods"][method]
+        final = entry["final"] if isinstance(entry["final"], list) else [entry["final"]] * 2
+        return (
+            {"points": [], "steps": panel["steps"], "optimum": panel["optimum"]} | entry | {"final": final, "end": sum(final) / 2}
+        )
 
     def unseen(self, trained: str, method: str) -> dict[str, tuple[float, float]]:
         """Return success rates of an agent trained on one task, by the task it is tested on: without finetuning, and trained."""
         part = self.content["unseen"]
-        found = part["tasks"].get(trained, {}) if method == part["method"] else {}
-        return {task: (before, after) for task, (before, after) in found.items()}
+        return {task: tuple(rates) for task, rates in part["tasks"].get(trained, {}).items()} if method == part["method"] else {}
 
     def tag(self, part: str | None = None) -> str:
         """Return the tag of the curves' numbers, or of another part (an entry of the YAML file), in brackets."""
-        return bracketed_tag(self.content[part] if part else self.content)
+        return f"[{(self.content[part] if part else self.content)['tag']}]"
 
     def legend(self, part: str | None = None) -> str:
         """Say where these numbers come from, and what their tag means."""
         entry = self.content[part] if part else self.content
-        return f"{entry['source']}, {self.model}; {bracketed_tag(entry)} {TAGS[entry['tag']]}"
-
-
-def bracketed_tag(entry: Mapping[str, Any]) -> str:
-    """Return the tag of an entry of the YAML file, in brackets."""
-    return f"[{entry['tag']}]"
+        return f"{entry['source']}, {self.content['model']}; {self.tag(part)} {TAGS[entry['tag']]}"
 
 
 def decimal(value: float) -> str:

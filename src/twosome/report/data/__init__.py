@@ -1,1 +1,0 @@
-"""What runs left behind: read from run folders or published tables, checked, and collected."""

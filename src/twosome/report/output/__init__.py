@@ -1,1 +1,0 @@
-"""How figures and tables look, and how they are written."""

@@ -1,1 +1,0 @@
-"""The figures and tables: one module for each."""

@@ -1,1 +1,0 @@
-"""Numbers computed from runs, with their intervals."""
