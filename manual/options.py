@@ -47,13 +47,13 @@ def page() -> str:
 def groups() -> list[str]:
     """Return the names of the groups, of which a choice can be made; experiments are options for others, not options."""
     folders = {str(path.parent.relative_to(CONFIGS)) for path in CONFIGS.glob("**/*.yaml")}
-    return sorted(folder for folder in folders if folder != "." and not folder.startswith("experiment"))
+    return sorted(folder for folder in folders if folder != "." and not folder.startswith(("experiment", "baseline/")))
 
 
 def meaning_of(group: str) -> str:
     """Return what a choice of the group decides, from the first file whose defaults list has the group."""
     told = dict([LAUNCHER, ("hydra/sweeper", "how the jobs of a sweep (-m) are found")])
-    for path in [CONFIGS / "config.yaml", *sorted(CONFIGS.glob("*/*.yaml"))]:
+    for path in [CONFIGS / "config.yaml", *sorted(CONFIGS.glob("*/*.yaml")), *sorted(CONFIGS.glob("*/bases/*.yaml"))]:
         told = declared(path).groups | told
     text = told[group]
     return text[:1].upper() + text[1:] + "."

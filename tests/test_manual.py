@@ -71,7 +71,7 @@ def test_the_reference_has_every_choice_and_no_option_without_a_meaning(page):
     rows = re.findall(r"^\| `([a-z_.]+)` \| (?:`.*`)? ?\|(.*)\|$", page, re.MULTILINE)
     assert len(rows) > 150
     assert [name for name, meaning in rows if not meaning.strip()] == []
-    assert "| `algorithm.num_envs` | `32` | Environments that step side by side. |" in page
+    assert "| `algorithm.num_envs` | `32` | environments that step side by side |" in page
 
 
 def test_the_reference_has_every_registered_environment():
