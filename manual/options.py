@@ -7,8 +7,8 @@ from twosome.config import CONFIGS
 INTRODUCTION = """\
 # Options
 
-Options are given as `<option>=<value>`, choices as `<group>=<choice>`. A file of a group has the options `<group>.*`, unless its first line
-names another place. A value in `${...}` is taken from another option; `null` means none.
+Options are given as `<option>=<value>`, choices as `<group>=<choice>`. A file of a group has the options `<group>.*`, unless
+its first line names another place. A value in `${...}` is taken from another option; `null` means none.
 """
 
 

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import io
+import json
 import os
 import re
 import shlex
@@ -66,17 +67,25 @@ def run(
 ) -> list[Finished]:
     """Run scripts one after the other in a folder; each command is a script of the suite and its arguments.
 
-    They run in this process, unless the folder has a copy of the suite (`copied`) or python is another interpreter. apart:
+    They run in this process, in one other if the folder has a copy of the suite (`copied`), or by another interpreter. apart:
     standard error is `Finished.errors`, not part of its output. variables: of the environment.
     """
-    if python == sys.executable and not (folder / "src").exists():
+    if python != sys.executable:
+        own = environment() | {"PYTHONPATH": "", "COLUMNS": "100"} | variables
+        errors = subprocess.PIPE if apart else subprocess.STDOUT
+        options: Any = {"cwd": folder, "env": own, "stdout": subprocess.PIPE, "stderr": errors, "text": True, "timeout": timeout}
+        done = [subprocess.run([python, *command], **options) for command in commands]
+        return [Finished(each.returncode, each.stdout, each.stderr or "") for each in done]
+    if not (folder / "src").exists():
         return [call(folder, command, apart, **variables) for command in commands]
-    found = str(folder / "src") if python == sys.executable else ""
-    own = environment() | {"PYTHONPATH": found, "COLUMNS": "100"} | variables
-    errors = subprocess.PIPE if apart else subprocess.STDOUT
-    options: Any = {"cwd": folder, "env": own, "stdout": subprocess.PIPE, "stderr": errors, "text": True, "timeout": timeout}
-    done = [subprocess.run([python, *command], **options) for command in commands]
-    return [Finished(each.returncode, each.stdout, each.stderr or "") for each in done]
+    own = (
+        environment()
+        | {"PYTHONPATH": os.pathsep.join(map(str, (folder / "src", folder / "analysis", ROOT / "tests")))}
+        | variables
+    )
+    words = [sys.executable, __file__, str(folder), json.dumps(commands), json.dumps(apart)]
+    answer = subprocess.run(words, cwd=folder, env=own, stdout=subprocess.PIPE, text=True, timeout=timeout, check=True).stdout
+    return [Finished(*each) for each in json.loads(answer)]
 
 
 def call(folder: Path, command: list[str], apart: bool = False, **variables: str) -> Finished:
@@ -164,3 +173,9 @@ def tables(page: str, heading: str) -> list[str]:
     """The first cells, as code, of the tables between a heading and the next one."""
     section = (ROOT / page).read_text().split(f"{heading}\n", 1)[1]
     return re.findall(r"^\| `([^`]+)` \|", re.split(r"^#+ ", section, maxsplit=1, flags=re.MULTILINE)[0], re.MULTILINE)
+
+
+if __name__ == "__main__":  # the other process of `run`
+    _, place, asked, split = sys.argv
+    every = [call(Path(place), command, json.loads(split)) for command in json.loads(asked)]
+    print(json.dumps([(each.code, each.output, each.errors) for each in every]))

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from checkout import added_files, checkout, run
+from checkout import added_files, copied, run
 
 SMALL = ["model=tiny_random", "evaluation.episodes=3", "env.kwargs.max_primitive_steps=40"]
 CHEAP = ["affordance.episodes=4", "affordance.epochs=1"]
@@ -37,7 +37,7 @@ AGAIN = {"random": [], "optimal": ["env.task=lettuce_salad"], "oracle": ["env.ta
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """A checkout with the manual's corridor, and how every command ended in it."""
-    folder = checkout(tmp_path_factory.mktemp("baselines"))
+    folder = copied(tmp_path_factory.mktemp("baselines"))
     for path, content in added_files().items():
         (folder / path).write_text(content)
     commands = {name: ["src/run.py", *words, f"hydra.run.dir=runs/{name}"] for name, words in RUNS.items()}

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from checkout import ADDING, added_files, checkout, python_commands, result, run
+from checkout import ADDING, added_files, copied, python_commands, result, run
 from safetensors.torch import load_file
 
 from twosome.language import tiny
@@ -26,7 +26,7 @@ OWN_SIZES = {"algorithm=a2c": ["algorithm.num_envs=4", "algorithm.num_steps=8"]}
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """The manual's three runs, one without its norm and one of baseline=ppo: by name, the folder and how the command ended."""
-    folder = checkout(tmp_path_factory.mktemp("extended"))
+    folder = copied(tmp_path_factory.mktemp("extended"))
     files = added_files()
     assert sorted(files) == [
         "conf/algorithm/a2c.yaml",

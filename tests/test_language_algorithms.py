@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from checkout import FOLDER, ROOT, added_files, checkout, result, run, tables
+from checkout import FOLDER, ROOT, added_files, copied, result, run, tables
 from safetensors.torch import load_file
 
 LEARNING = (
@@ -46,7 +46,7 @@ def folder_name(name: str) -> str:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """A checkout with the manual's corridor, and how every command ended in it."""
-    folder = checkout(tmp_path_factory.mktemp("learning"))
+    folder = copied(tmp_path_factory.mktemp("learning"))
     for path, content in added_files().items():
         (folder / path).write_text(content)
     commands = {

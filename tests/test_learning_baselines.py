@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from checkout import FOLDER, added_files, checkout, result, run, tables
+from checkout import FOLDER, added_files, copied, result, run, tables
 
 RUN = ["src/run.py", "env=corridor", "evaluation.episodes=50", "evaluation.gif=false", "retention.drift=false"]
 GLAM = ["baseline=glam", "norm=word", "algorithm.num_envs=16", "algorithm.num_steps=16", "algorithm.num_minibatches=4",
@@ -95,7 +95,7 @@ LATER = {
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """A checkout with the manual's corridor, and how every command ended in it."""
-    folder = checkout(tmp_path_factory.mktemp("learning"))
+    folder = copied(tmp_path_factory.mktemp("learning"))
     for path, content in added_files().items():
         (folder / path).write_text(content)
     commands = {name: [*RUN, *words, f"hydra.run.dir=runs/{name}"] for name, words in LEARNING.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from benchmark_tools import write_benchmarks
-from checkout import FOLDER, PAGES, ROOT, Finished, checkout, commands, environment, python_commands, run, tables
+from checkout import FOLDER, PAGES, ROOT, Finished, commands, environment, python_commands, run, tables
 
 ADDED = ("env=corridor", "norm=characters", "algorithm=a2c", "model=my_model")  # test_extending runs these
 EXAMPLE = "outputs/2026-01-31/12-00-00"  # the run folder that the pages speak of
@@ -60,7 +60,7 @@ def apart(words: list[str], number: int) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A checkout with one finished run, where the pages say that one is, and one of baseline=ppo."""
-    folder = checkout(tmp_path_factory.mktemp("readme"))
+    folder = tmp_path_factory.mktemp("readme")
     write_benchmarks(folder / "benchmarks")
     small = ["src/run.py", *SMALL["src/run.py"].split()]
     for outcome in run(folder, [[*small, f"hydra.run.dir={EXAMPLE}"], [*small, "baseline=ppo", "hydra.run.dir=symbolic"]]):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from checkout import ROOT, checkout, run
+from checkout import ROOT, run
 
 ROOM = ["env=babyai_text", "env.task=go_to_local", "env.kwargs.room_size=5", "env.kwargs.num_objects=1", "evaluation.episodes=1",
         "evaluation.gif=false", "model=tiny_random"]  # fmt: skip
@@ -35,7 +35,7 @@ REFUSED = {"optimal": "expected an environment that can be searched for the best
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """A checkout, and how each run ended in it."""
-    folder = checkout(tmp_path_factory.mktemp("text"))
+    folder = tmp_path_factory.mktemp("text")
     commands = [["src/run.py", *ROOM, *words, f"hydra.run.dir=runs/{name}"] for name, words in RUNS.items()]
     return folder, dict(zip(RUNS, run(folder, commands), strict=True))
 

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Finished, checkout, environment, run
+from checkout import ROOT, Finished, copied, environment, run
 
 SMALL = (
     "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=8 total_steps=16 evaluation.episodes=2 evaluation.gif=false "
@@ -31,7 +31,7 @@ WHERE = "from importlib import import_module as of; print(of('twosome').__file__
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel of a copy of this checkout, built without a network."""
-    folder = checkout(tmp_path_factory.mktemp("copy"))
+    folder = copied(tmp_path_factory.mktemp("copy"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     pip(sys.executable, "wheel", str(folder), "--no-build-isolation", "--wheel-dir", str(folder / "wheels"))

@@ -13,11 +13,11 @@ from composing import EXPERIMENTS, compose, grids
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from hydra_plugins.grid_sweeper import combinations
+from twosome.experiment.resume import fingerprint
 from twosome.identity import identity
 from twosome.report import ablations
 from twosome.report.runs import ABLATION, Run, by_task, check_setting
-from hydra_plugins.grid_sweeper import combinations
-from twosome.experiment.resume import fingerprint
 
 GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam")]
 ABLATIONS = {each.name: each for each in ablations.read(ROOT / "analysis" / "ablations.yaml") if each.name in GLAM}

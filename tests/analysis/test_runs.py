@@ -17,7 +17,7 @@ from analysis_tools import (
     record,
     write_json,
 )
-from checkout import checkout, run
+from checkout import call
 
 from twosome.errors import UserError
 from twosome.report import records, runs
@@ -80,9 +80,16 @@ def test_publishing_leaves_nothing_of_earlier_runs(tmp_path):
 
 def test_real_run_is_read(tmp_path):
     """Whatever changes in the run folders has to be followed here."""
-    small = "model=tiny_random norm=token seed=3 total_steps=768 algorithm.num_envs=4 algorithm.num_steps=32 evaluation.episodes=2"
-    words = ["src/run.py", *small.split(), "env.kwargs.max_primitive_steps=30", "retention.limit=2", "hydra.run.dir=runs/it"]
-    (ended,) = run(checkout(tmp_path), [words])
+    small = "model=tiny_random norm=token seed=3 total_steps=768 algorithm.num_envs=4 algorithm.num_steps=32"
+    words = [
+        "src/run.py",
+        *small.split(),
+        "evaluation.episodes=2",
+        "env.kwargs.max_primitive_steps=30",
+        "retention.limit=2",
+        "hydra.run.dir=runs/it",
+    ]
+    ended = call(tmp_path, words)
     assert ended.code == 0, ended.output
     (found,) = runs.read([tmp_path / "runs"])
     episodes = pd.read_csv(tmp_path / "runs" / "it" / "episodes.csv")

@@ -14,7 +14,7 @@ from twosome.envs.virtualhome.task import task_names
 from twosome.errors import UserError
 from twosome.evaluation.suites import stages
 from twosome.experiment import evaluate
-from twosome.language.tuning import WEIGHTS
+from twosome.language.tuning import Lora
 
 QUIET = ["retention.drift=false", "evaluation.gif=false"]
 KITCHEN = ["model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=16", "total_steps=64", "ppo.learning_rate=0.1",
@@ -92,6 +92,6 @@ def test_before_training_is_where_the_run_began(trained, tmp_path):
         if when != "random":
             found[when] = sorted(float(weight.abs().sum()) for weight in agent.language_model.learned())
     for when, folder in (("before", trained), ("after", second)):
-        own = load_file(folder / "adapter" / WEIGHTS)
+        own = load_file(folder / "adapter" / Lora.weights)
         assert found[when] == pytest.approx(sorted(float(weight.abs().sum()) for weight in own.values()))
     assert found["before"] != found["after"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkout import Finished, checkout, result, run
+from checkout import Finished, copied, result, run
 from slurm_cluster import SlurmCluster, installed
 
 pytestmark = [
@@ -42,7 +42,7 @@ PREEMPTED, KILLED, REQUEUED, LONG = 1, 2, 3, 5  # seeds, which are also the jobs
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A checkout with the experiment."""
-    folder = checkout(tmp_path_factory.mktemp("storm"))
+    folder = copied(tmp_path_factory.mktemp("storm"))
     (folder / "experiments" / "storm.yaml").write_text(EXPERIMENT)
     return folder
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkout import checkout, result, run
+from checkout import copied, result, run
 from fsdp_tools import OPTIONS, assert_same_run, command
 from machines import Machines, possible
 from slurm_cluster import SlurmCluster, installed
@@ -27,7 +27,7 @@ LAUNCHER = ["-m", "hydra/launcher=slurm", "hydra.launcher.nodes=2", "hydra.launc
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkout(tmp_path_factory.mktemp("two_nodes"))
+    return copied(tmp_path_factory.mktemp("two_nodes"))
 
 
 @pytest.fixture(scope="module")

@@ -67,12 +67,8 @@ def rounded(value: float) -> float:
 
 
 def num_envs(config: Mapping[str, Any]) -> int:
-    """Return how many environments stepped together: num_envs among the options of the run's algorithm.
-
-    These are the entries of `algorithm`, and those of the group that `algorithm.options` names, which count first.
-    """
-    algorithm = config["algorithm"]
-    return int((algorithm | config.get(algorithm.get("options"), {}))["num_envs"])
+    """Return how many environments stepped together."""
+    return int(config["algorithm"]["num_envs"])
 
 
 def beginnings(episodes: pd.DataFrame, envs: int) -> tuple[pd.Series, int]:
