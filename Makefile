@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 # A step's output goes through filters, which must not hide its failure.
 SHELL := /bin/bash
@@ -24,7 +25,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r target text; do \
 	printf '  make %-10s %s\n' "$$target" "$$text"; done
 
-install: $(STAMP) ## make .venv with the locked dependencies and the suite itself; nothing to do if they have not changed
+install: $(STAMP) ## make .venv with what runs need, and the suite itself; nothing to do if they have not changed
 
 demo: $(STAMP) ## train SmolLM2-135M to make a tomato salad on the CPU, under ten minutes on two cores
 	@echo "The demo, in four steps; under ten minutes on two cores, and nothing is downloaded any more:"
@@ -39,35 +40,40 @@ try: $(STAMP) ## no training: evaluate a published adapter on tomato salad, and 
 	$(BIN)/python src/watch.py run=results/published/smollm2_135m/adapters/tomato_salad evaluation=20
 
 # The pipeline's commands are `python ...`: the one of .venv has to come first.
-reproduce: $(STAMP) ## every experiment, figure and table at the size of the profile smoke, in minutes: results/smoke
+reproduce: $(STAMP) $(DEV) ## every experiment, figure and table at the size of the profile smoke, in minutes: results/smoke
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 # Two processes, a file to one of them: most of a test's time is spent beginning Python and loading a model, on one core.
-test: $(STAMP) ## the test suite
+test: $(STAMP) $(DEV) ## the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(STAMP) $(DOCS) ## the tests that train for minutes
+test-slow: $(STAMP) $(DEV) $(DOCS) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-test-slurm: $(STAMP) ## sweeps on a real SLURM, which root installs (Debian) and starts for some minutes
+test-slurm: $(STAMP) $(DEV) ## sweeps on a real SLURM, which root installs (Debian) and starts for some minutes
 	tests/slurm/install
 	$(BIN)/python -m pytest -m slow tests/slurm
 
 # make's own exit code is 2 where the script's is not 0. STEPS="tests demo": those only.
-test-gpu: $(STAMP) ## what is to be checked and measured on a machine with a GPU; results in outputs/gpu
+test-gpu: $(STAMP) $(DEV) ## what is to be checked and measured on a machine with a GPU; results in outputs/gpu
 	PYTHON=$(BIN)/python STEPS="$(STEPS)" tests/gpu/check
 
-lint: $(STAMP) ## ruff, mypy and the layers of the architecture
+lint: $(STAMP) $(DEV) ## ruff, mypy and the layers of the architecture
 	$(BIN)/ruff check $(wildcard src tests analysis benchmarks examples manual)
 	$(BIN)/ruff format --check --quiet $(wildcard src tests analysis benchmarks examples manual)
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 
-docs: $(STAMP) $(DOCS) ## the manual as a site that loads nothing from the network: site/index.html
+docs: $(STAMP) $(DEV) $(DOCS) ## the manual as a site that loads nothing from the network: site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "site/index.html"
 
-$(DOCS): requirements-docs.lock | $(STAMP)
+$(DEV): requirements-dev.lock | $(STAMP)
+	@echo "Installing what tests, linters and the pipeline need: some 140 packages"
+	@$(PIP) -r requirements-dev.lock | $(LARGE)
+	@touch $@
+
+$(DOCS): requirements-docs.lock | $(DEV)
 	@echo "Installing what builds the manual and runs the notebook: a download of about 25 MB"
 	@$(PIP) --quiet --no-deps -r requirements-docs.lock
 	@touch $@
@@ -77,7 +83,7 @@ $(STAMP): requirements.lock requirements-nodeps.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv found; \
 	apt-get install python3.11-venv, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	@echo "Installing PyTorch, transformers and some 200 other packages into $(VENV), in three steps; two to ten minutes."
+	@echo "Installing PyTorch, transformers and some 80 other packages into $(VENV), in three steps; two to ten minutes."
 	@echo "The download is about 0.6 GB with PyTorch's CPU build, and about 3 GB with its CUDA build, which pip chooses on Linux unless"
 	@echo "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu names the other one."
 	@echo "1/3 PyTorch"

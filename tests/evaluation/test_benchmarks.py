@@ -34,11 +34,6 @@ def test_limit_is_spread_over_tasks_and_within_them(sizes, limit):
     assert all(len(own) <= fewest + 1 for own in chosen.values())  # nobody has two more than one who could have more
 
 
-def test_limit_takes_items_at_even_distances():
-    assert choose({"only": 9}, 3) == {"only": [0, 3, 6]}
-    assert choose({"a": 4, "b": 4, "c": 1}, 5) == {"a": [0, 2], "b": [0, 2], "c": [0]}
-
-
 def test_checksum_follows_the_items_that_are_asked(data, tmp_path):
     def checksum(folder, limit=None):
         return load(BenchmarkConfig(["piqa"], str(folder), limit))[0].checksum

@@ -53,14 +53,6 @@ def test_a_long_film_stays_small_and_keeps_its_end(tmp_path, monkeypatch):
     assert ((heading[..., 0] - heading[..., 1]) > 60).any()
 
 
-def test_the_size_is_kept_by_fewer_colours(monkeypatch):
-    rng = np.random.default_rng(0)
-    noise = [Image.fromarray(rng.integers(0, 255, (60, 60, 3), dtype=np.uint8)) for _ in range(3)]
-    large = film.encode(noise)
-    monkeypatch.setattr(film, "MAX_BYTES", len(large) - 1)
-    assert len(film.encode(noise)) < len(large)
-
-
 @pytest.mark.parametrize("actions", [1, 9, 30])
 def test_any_number_of_actions_fits(actions):
     texts, shares = ("put it " * 40,) * actions, (1 / actions,) * actions

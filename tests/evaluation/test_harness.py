@@ -9,7 +9,7 @@ from benchmark_tools import ITEMS, SUBJECTS, write_benchmarks
 from test_drift import disturb, model, plain_log_probs
 
 from twosome.errors import UserError
-from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, Harness, load, loglikelihoods
+from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, Harness, load
 from twosome.evaluation.retention.drift import questions
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tiny import ARCHITECTURES
@@ -119,17 +119,6 @@ def test_log_likelihoods_agree_with_hflm(architecture, capsys):
     cut = sum(sum(map(len, theirs._encode_pair(*pair))) > 41 for pair in pairs if pair[0])
     assert 4 <= cut < len(pairs)
     assert f"warning: {cut} of {len(pairs)} texts are longer than the model's context" in capsys.readouterr().err
-
-
-def test_what_several_items_begin_with_is_computed_once():
-    """As the examples of a few-shot task."""
-    lm = model()
-    scorer = Harness(lm, 2048).engine
-    examples = tuple(range(5, 305))
-    items = [((*examples, item), (9, end, 3)) for item in (20, 21, 22) for end in (30, 31)]
-    found = loglikelihoods(scorer, items)
-    assert_agree(found, hflm(lm)._loglikelihood_tokens([(None, *map(list, item)) for item in items], disable_tqdm=True))
-    assert scorer.tokens_computed == padded_size(300 + 3 * (1 + 1 + 2))  # an item's token, the 9, and the two ends
 
 
 def test_a_task_of_perplexity_is_refused():

@@ -8,8 +8,6 @@ import pytest
 from evaluation_tools import composed
 from omegaconf import OmegaConf
 
-import curves
-import summary
 import twosome
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, add, own_return, stamp, write_own
@@ -75,16 +73,6 @@ def test_the_very_same_evaluation_adds_nothing(copy, capsys):
     assert len(once) == 6
 
 
-def test_other_numbers_of_the_same_episodes_stand_beside(copy):
-    file = copy / "evaluation.json"
-    found = json.loads(file.read_text())
-    changed = found[2] | {"return_mean": 0.125}  # of another machine, say
-    file.write_text(json.dumps([*found[:2], changed, found[3]]))
-    *there, added = again(copy, "episodes=4")  # greedily the same
-    assert there == [*found[:2], changed, found[3]]
-    assert added == found[2] | {LATER: added[LATER]}
-
-
 def salad(value):
     """An environment's configuration, and a record of it."""
     env = OmegaConf.create({"id": "env", "task": "salad"})
@@ -119,18 +107,3 @@ def test_the_runs_own_drift_stays_beside_later_ones(copy, capsys):
         assert later == {LATER: later[LATER], "drift": kept}
     report.write_own(kept, RunFolder(copy))  # a run that goes on measures again
     assert json.loads(file.read_text()) == content | {"drift": kept}
-
-
-def test_a_run_and_its_copy_evaluated_later_are_one_run(trained, copy, tmp_path):
-    again(copy, "episodes=6")
-    alone, both, latest = (tmp_path / name for name in ("alone", "both", "latest"))
-    for command in (summary, curves):
-        assert command.main([str(trained), "--window", "256", "--out", str(alone)]) == 0
-        assert command.main([str(copy), str(trained), "--window", "256", "--out", str(both)]) == 0
-        assert command.main([str(trained), str(copy), "--window", "256", "--evaluations", "latest", "--out", str(latest)]) == 0
-    for file in alone.iterdir():
-        assert file.read_bytes() == (both / file.name).read_bytes(), file.name
-    found = json.loads((copy / "evaluation.json").read_text())
-    for folder, record in ((alone, found[2]), (latest, found[4])):
-        rows = (folder / "summary.csv").read_text().splitlines()
-        assert f",{record['return_mean']:.6g}," in rows[1]

@@ -190,12 +190,6 @@ def test_what_is_there_is_not_overwritten(place, trained, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_run_without_a_language_model_has_nothing_to_export(tmp_path):
-    run = twosome.run("baseline=random", "evaluation.episodes=1", "evaluation.gif=false", folder=tmp_path / "run").folder
-    with pytest.raises(UserError, match="expected a run that trained a language model"):
-        exported(run, tmp_path / "out")
-
-
 def test_of_each_task_the_run_with_most_measurements_is_taken(trained, tmp_path):
     runs = tmp_path / "runs"
     first, second = (shutil.copytree(trained, runs / name) for name in ("first", "second"))

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
@@ -24,9 +25,8 @@ from twosome.storage.folder import CHECKSUMS, RESULTS, TAKEN, RunFolder
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 KEPT = [name for name in RESULTS if name not in ("metrics.csv", "episodes.csv", "provenance.json")]
 """The files of a run that its exported adapter has, too: they describe the run and its evaluations."""
-LICENSES = {"smollm2": "apache-2.0", "tiny_random": "mit"}
-"""Of models that come with the suite, by model.source."""
-LOADERS = {
+LICENSES = {"smollm2": "apache-2.0", "tiny_random": "mit"}  # of models that come with the suite, by model.source
+LOADERS = {  # how a program loads an adapter (False) or a merged model, without the suite
     False: """\
 from peft import PeftModel
 from transformers import {auto}, AutoTokenizer
@@ -40,7 +40,6 @@ tokenizer = AutoTokenizer.from_pretrained({place})
 model = {auto}.from_pretrained({place})
 """,
 }
-"""How a program loads an adapter or a merged model, without the suite."""
 CARD = """\
 ---
 {data}
@@ -140,6 +139,8 @@ def _merge(folder: RunFolder, part: Path, options: ExportConfig) -> str:
     model = agent.language_model
     assert model is not None  # there are weights of one
     model.tuning.merged(model.model).save_pretrained(part)
+    for file in part.glob("*.safetensors"):  # which only their owner may read
+        file.chmod(0o666 & part.stat().st_mode)
     model.tokenizer.save_pretrained(part)
     return model.name
 
@@ -148,11 +149,9 @@ def _license(model: DictConfig) -> str:
     """Return the licence of the model that a configuration names, as its own card says; "unknown", with a note, without one."""
     if model.source in LICENSES:
         return LICENSES[model.source]
-    file = Path(str(model.path)).expanduser() / "README.md"
-    try:
+    file, found = Path(str(model.path)).expanduser() / "README.md", None
+    with suppress(OSError, ValueError):  # no card, or no connection
         found = ModelCard.load(file if file.is_file() else str(model.path)).data.license
-    except (OSError, ValueError):  # no card, or no connection
-        found = None
     if found is None:
         print(visible(f"note: the licence of {model.path} was not found; license=<identifier> names it"), file=sys.stderr)
     return found or "unknown"
@@ -162,6 +161,7 @@ def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, 
     """Return the model card: metadata in YAML, then Markdown. place: the folder or hub name from which the card loads it."""
     config, provenance, (steps, _) = folder.config, folder.read_json("provenance.json", {}), trained_for(folder)
     env, seq2seq, found = config.env, bool(provenance.get("encoder_decoder")), records.read(folder)
+    auto = f"AutoModelFor{'Seq2SeqLM' if seq2seq else 'CausalLM'}"
     data = ModelCardData(
         base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(base).is_dir() else None,
         library_name="transformers" if merged else "peft",
@@ -170,7 +170,6 @@ def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, 
         pipeline_tag="text2text-generation" if seq2seq else "text-generation",
         tags=["reinforcement-learning", "twosome", *([] if merged else ["lora"]), str(env.id).rpartition("/")[2]],
     )
-    auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
     return CARD.format(
         data=data.to_yaml(),
         task=_plain(task_of(env)),
