@@ -46,10 +46,9 @@ RUN = {
     # out of range
     "algorithm.num_envs=-1": "algorithm.num_envs=-1: expected a number above 0",
     "algorithm.gamma=1.5": "algorithm.gamma=1.5: expected a number from 0 to 1",
-    "algorithm.minibatch=samples": "expected a divisor of algorithm.num_envs * algorithm.num_steps = 32 * 32 = 1024",
-    "algorithm.clip_coef=0": "algorithm.clip_coef=0.0: expected a number from 1e-07 to 1; below, every change of the policy "
-    "is clipped",
-    "algorithm.gradient_accumulation_steps=4": "expected a divisor of algorithm.num_minibatches=6",
+    "algorithm.minibatch=samples": "expected a divisor of num_envs * num_steps = 1024",
+    "algorithm.clip_coef=0": "algorithm.clip_coef=0.0: expected a number above 0, at most 1",
+    "algorithm.gradient_accumulation_steps=4": "expected a divisor of num_minibatches = 6",
     "seed=-1": "seed=-1: expected an integer from 0 to 2**32 - 1",
     "evaluation.seed=5000000000": "evaluation.seed=5000000000: expected an integer from 0 to 2**32 - 1",
     "value_head.hidden_sizes=[0]": "value_head.hidden_sizes=[0]: expected numbers above 0",
