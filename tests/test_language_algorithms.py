@@ -29,8 +29,8 @@ VARIANTS = {
     "reinforce": "",
     "grpo": GROUPS,
     "grpo situations": f"{GROUPS} algorithm.situation_weight=1",
-    "poad": "",
-    "poad vocabulary": "baseline.tokens=vocabulary value_head=state",
+    "poad": "algorithm.value_num_minibatches=3",
+    "poad vocabulary": "baseline.tokens=vocabulary value_head=state algorithm.value_num_minibatches=3",
 }
 """Small runs: a name, and words besides its baseline, which the name begins with."""
 

@@ -54,7 +54,7 @@ REFUSED = {
     ("baseline=drrn", "algorithm.replay_mb=0"): "algorithm.replay_mb=0: expected a number above 0",
     ("baseline=drrn", "baseline.temperature=0"): "baseline.temperature=0.0: expected a number above 0",
     ("baseline=drrn", "baseline.depth=2"): "baseline.depth: no such option",
-    ("baseline=glam", "algorithm=glm"): "did you mean algorithm=",
+    ("baseline=glam", "algorithm=glm"): "algorithm=glm: expected one of ",
     (
         *BC,
         "algorithm.demonstrator=bot",
@@ -64,10 +64,9 @@ REFUSED = {
     (*BC,): "algorithm.demonstrator=optimal: expected an environment that can be searched",
     (*BC, "algorithm.demonstrator=bots"): "algorithm.demonstrator=bots: no such folder; expected the folder of a finished run",
     (*BC, "algorithm.demonstrator=src"): "algorithm.demonstrator=src: expected a config.yaml in it",
-    (*BC, "algorithm.demonstrator=' '"): "algorithm.demonstrator=: expected bot, optimal, or the folder of a finished run",
     (*BC, "algorithm.warmup=1"): "algorithm.warmup=1.0: expected a share from 0 to below 1",
     (*BC, "algorithm.schedule=step"): "algorithm.schedule=step: expected one of cosine, linear, constant",
-    (*BC, "algorithm.num_minibatches=3"): "expected a divisor of algorithm.num_envs * algorithm.num_steps = 16 * 8 = 128",
+    (*BC, "algorithm.num_minibatches=3"): "expected a divisor of num_envs * num_steps = 128",
     (
         *BC,
         "env=babyai_text",
