@@ -13,7 +13,6 @@ from twosome.evaluation.retention.benchmarks import Benchmark, BenchmarkConfig, 
 from twosome.evaluation.retention.drift import questions
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tiny import ARCHITECTURES
-from twosome.language.tree import padded_size
 from twosome.language.tuning import Lora
 
 
