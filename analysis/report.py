@@ -8,9 +8,10 @@ Example: python analysis/report.py multirun --out results
 import base64
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import yaml
@@ -50,7 +51,7 @@ def make_of(given: Given) -> None:
         return run.source / "watch" / f"{run.config['env'].get('task')}.html"
 
     page = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True)
-    page.filters |= {
+    filters: dict[str, Callable[[Any], Any]] = {
         "visible": lambda text: visible(str(text)),
         "link": lambda path: quote(os.fsencode(os.path.relpath(path, out.path))),
         "yaml": lambda content: yaml.safe_dump(content, sort_keys=False, allow_unicode=True),
@@ -59,6 +60,7 @@ def make_of(given: Given) -> None:
         "describe": _described,
         "watched": lambda run: page_of(run) if page_of(run).is_file() else None,
     }
+    page.filters |= filters
     tasks = {
         style.title(task): [run for method in style.order(list(methods)) for run in methods[method]]
         for task, methods in by_task(runs).items()
