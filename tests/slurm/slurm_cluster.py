@@ -1,5 +1,4 @@
-"""A SLURM cluster for as long as a test lasts: of one node, this machine, with its daemons on the loopback interface only, or of
-several nodes, which are `machines`.
+"""A SLURM cluster for as long as a test lasts: one node, this machine, with its daemons on the loopback interface only.
 
 Needs root and what ./install installs.
 """
@@ -13,10 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from checkout import environment
-from machines import Machines
 
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-LOST_AFTER = 20  # seconds after which a silent machine counts as down
 HOST = socket.gethostname().partition(".")[0]
 
 # Requeued jobs wait for cred_expire seconds. linuxproc and none: no cgroups, no binding to cores. "hi" preempts "ci".
@@ -44,7 +41,7 @@ AccountingStorageHost={address}
 AccountingStoragePort={dbd_port}
 AccountingStoragePass={folder}/munge.sock
 ReturnToService=2
-SlurmdTimeout={lost_after}
+SlurmdTimeout=300
 KillWait=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -81,14 +78,9 @@ def installed() -> bool:
 class SlurmCluster(ExitStack):
     """Within its ``with`` block, SLURM's commands reach the cluster by the environment variables of ``environment``."""
 
-    def __init__(self, folder: Path, machines: Machines | None = None) -> None:
-        """machines: the first one has the controller, the others are the nodes; None: this machine is both."""
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder, self.machines = folder, machines
-        addresses = machines.addresses if machines else {HOST: "127.0.0.1"}
-        self.head = next(iter(addresses))
-        self.nodes = {name: address for name, address in addresses.items() if not machines or name != self.head}
-        self.address = addresses[self.head]
+        self.folder = folder
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
 
     def __enter__(self) -> "SlurmCluster":
@@ -103,34 +95,21 @@ class SlurmCluster(ExitStack):
 
     def command(self, *words: str, check: bool = True) -> str:
         """What one of SLURM's commands answers."""
-        done = subprocess.run(self._on(self.head, *words), env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60)
         assert not check or done.returncode == 0, (words, done.stderr)
         return done.stdout
 
     def started(self, folder: Path, *words: str) -> subprocess.Popen[bytes]:
         """Start one of the suite's scripts in a folder, from where jobs can be submitted; it prints into the file ``output``."""
-        words = self._on(self.head, *words, folder=folder)
         with (folder / "output").open("w") as file:
             return subprocess.Popen(words, cwd=folder, env=self.environment | environment(), stdout=file, stderr=file)
 
-    def start_node(self, name: str) -> None:
-        """Start a node's daemon."""
-        self._start("slurmd", "-D", "-N", name, on=name)
-
-    def wait_for_nodes(self, count: int, state: str) -> None:
-        """Wait until so many nodes are in a state."""
-        self._wait("sinfo", "--noheader", "--partition=ci", f"--states={state}", "--format=%D", answer=str(count))
-
-    def _on(self, name: str, *words: str, folder: Path | None = None) -> list[str]:
-        return self.machines.on(name, *words, folder=folder) if self.machines else list(words)
-
     def _configure(self) -> None:
         ports = dict(zip(("ctld_port", "slurmd_port", "dbd_port", "sql_port"), _free_ports(4), strict=True))
-        for name in ("state", "database", *(f"spool-{node}" for node in self.nodes)):
+        for name in ("state", "database", f"spool-{HOST}"):
             (self.folder / name).mkdir()
-        nodes = (f"NodeName={name} NodeAddr={address} CPUs=2 RealMemory=4096" for name, address in self.nodes.items())
-        values = ports | {"folder": self.folder, "host": self.head, "address": self.address, "nodes": "\n".join(nodes)}
-        values["lost_after"] = LOST_AFTER if self.machines else 300
+        nodes = f"NodeName={HOST} NodeAddr=127.0.0.1 CPUs=2 RealMemory=4096"
+        values = ports | {"folder": self.folder, "host": HOST, "address": "127.0.0.1", "nodes": nodes}
         for name, text, mode in (("slurm.conf", SLURM_CONF, 0o644), ("slurmdbd.conf", DBD_CONF, 0o600)):
             (self.folder / name).write_text(text.format(**values))
             (self.folder / name).chmod(mode)
@@ -158,25 +137,22 @@ class SlurmCluster(ExitStack):
         self._start("slurmdbd", "-D")
         self._wait("sacctmgr", "--noheader", "show", "cluster")
         self._start("slurmctld", "-D")
-        for node in self.nodes:
-            self.start_node(node)
-        self.wait_for_nodes(len(self.nodes), "idle")
+        self._start("slurmd", "-D", "-N", HOST)
+        self._wait("sinfo", "--noheader", "--partition=ci", "--states=idle", "--format=%D", answer="1")
         self._wait("sacct", "--allocations")
         self.callback(self.command, "scancel", "--user=root", check=False)
 
-    def _start(self, *words: str, on: str = "") -> None:
+    def _start(self, *words: str) -> None:
         """Start a daemon; it is stopped, and waited for, when this object is closed, and even if this process is killed."""
-        log = self.enter_context((self.folder / f"{words[0]}{on}.out").open("a"))
-        words = self._on(on or self.head, "setpriv", "--pdeathsig", "TERM", *words)
-        process = subprocess.Popen(words, env=self.environment, stdout=log, stderr=log)
+        log = self.enter_context((self.folder / f"{words[0]}.out").open("a"))
+        process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *words], env=self.environment, stdout=log, stderr=log)
         self.callback(_stop, process)
 
     def _wait(self, *words: str, answer: str = "") -> None:
         """Until a command succeeds and says what is expected of it."""
         deadline = time.monotonic() + 60
         while True:
-            asked = self._on(self.head, *words)
-            done = subprocess.run(asked, env=self.environment, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60)
             if done.returncode == 0 and answer in done.stdout:
                 return
             assert time.monotonic() < deadline, (words, done.stdout, done.stderr)
