@@ -17,7 +17,11 @@ from twosome.language.tuning import Lora
 ADDED = ("env=corridor", "norm=characters", "algorithm=a2c", "model=my_model")
 SMALL = "algorithm.num_envs=4 algorithm.num_steps=8 total_steps=128 evaluation.episodes=3 evaluation.gif=false retention.limit=2"
 LEARNING = (
-    "algorithm.num_envs=16 algorithm.num_steps=16 total_steps=8_192 evaluation.episodes=100 retention.drift=false "
+    "algorithm.num_envs=16 algorithm.num_steps=16 algorithm.minibatch=samples algorithm.num_minibatches=1 "
+    "algorithm.update_epochs=4 algorithm.value_update_epochs=4 algorithm.learning_rate=1e-3 algorithm.anneal_steps=0 "
+    "algorithm.desired_kl=null "
+    "algorithm.norm_adv=true algorithm.count_exponent=0 algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 "
+    "total_steps=8_192 evaluation.episodes=100 retention.drift=false "
     "evaluation.gif=false"
 )
 OWN_SIZES = {"algorithm=a2c": ["algorithm.num_envs=4", "algorithm.num_steps=8"]}

@@ -10,13 +10,15 @@ from checkout import FOLDER, ROOT, added_files, copied, result, run, tables
 from safetensors.torch import load_file
 
 LEARNING = (
-    "env=corridor model=tiny_random algorithm.num_envs=16 algorithm.num_steps=16 algorithm.norm_adv=true "
-    "algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 evaluation.gif=false"
+    "env=corridor model=tiny_random algorithm.num_envs=16 algorithm.num_steps=16 algorithm.learning_rate=1e-3 "
+    "algorithm.anneal_steps=0 algorithm.norm_adv=true algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 evaluation.gif=false"
 )
+CLIPPED = "algorithm.minibatch=samples algorithm.num_minibatches=1 algorithm.update_epochs=4"
+CRITIC = "algorithm.value_update_epochs=4 algorithm.desired_kl=null algorithm.count_exponent=0"
 LEARNS = {
     "reinforce": "total_steps=12_288 algorithm.learning_rate=5e-3",
-    "grpo": "total_steps=8_192",
-    "poad": "total_steps=2_048",
+    "grpo": f"total_steps=8_192 {CLIPPED}",
+    "poad": f"total_steps=2_048 {CLIPPED} {CRITIC}",
 }
 """How each baseline learns the corridor in seconds."""
 SMALL = (
@@ -71,8 +73,10 @@ def ended(tmp_path_factory):
 
 def test_every_baseline_with_an_algorithm_of_its_own_is_here():
     files = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "baseline").glob("*.yaml")}
-    own = {name for name, file in files.items() if "override /algorithm@_global_.algorithm" in str(file.get("defaults"))}
-    assert own - {"bc", "drrn"} == set(LEARNS) == {baseline(name) for name in VARIANTS}  # test_learning_baselines.py has those
+    own = {name for name, file in files.items() if "override /algorithm" in str((file or {}).get("defaults"))}
+    assert (
+        own - {"bc", "drrn", "glam", "ppo"} == set(LEARNS) == {baseline(name) for name in VARIANTS}
+    )  # test_learning_baselines.py has those
 
 
 @pytest.mark.parametrize("name", LEARNS)

@@ -14,9 +14,10 @@ OWN = [*TRAINED, "algorithm.num_envs=2", "algorithm.num_steps=8"]
 OPTIONS = {
     "bc": [*OWN, "algorithm.num_minibatches=2", "algorithm.demonstrator=bot"],
     "drrn": [*OWN, "algorithm.transitions_per_step=8"],
-    "grpo": [*PPO, "algorithm.group_size=2"],
+    "grpo": [*OWN, "algorithm.group_size=2"],
     "optimal": [],
     "random": [],
+    "reinforce": OWN,
     "saycan": ["affordance=value", "affordance.episodes=2", "affordance.epochs=1"],
 }
 """Of a small run; of baselines that are not here: PPO."""
