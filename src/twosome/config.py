@@ -75,7 +75,8 @@ def typed(cls: type[T], node: Any, option: str) -> T:
     Raises UserError for a value that is not of its field's type, and for unknown and missing fields.
     """
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), node))  # type: ignore[return-value]
+        values = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), values))  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         name = ".".join(filter(None, [option, error.full_key]))
         raise UserError(f"{name}: {str(error).splitlines()[0]}") from error
