@@ -5,7 +5,6 @@ import io
 import json
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ import torch
 from checkout import ROOT, environment, run
 
 import twosome
-from twosome import api
 
 SMALL = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.drift=false", "env.kwargs.max_primitive_steps=20"]  # fmt: skip
@@ -62,7 +60,6 @@ def test_an_environment_has_the_options_of_its_yaml():
 
 
 def test_a_run_writes_what_the_command_writes(trained, tmp_path):
-    (tmp_path / "src").symlink_to(ROOT / "src")
     (outcome,) = run(tmp_path, [["src/run.py", *SMALL, "hydra.run.dir=run"]])
     assert outcome.code == 0, outcome.output
     for name in (
@@ -128,9 +125,8 @@ def test_the_agent_is_the_trained_one(trained):
 
 
 @pytest.mark.parametrize(("decision", "actions", "said"), [
-    (PROMPT, None, "actions=None: expected a list of one"),
+    (PROMPT, (), r"actions=\(\): expected a list of one"),
     (PROMPT, "sleep", "actions='sleep': expected a list of one"),
-    (twosome.Decision(np.zeros(1), PROMPT, (0,), ("sleep",)), ["sleep"], "actions: expected none beside a Decision"),
 ])  # fmt: skip
 def test_bad_questions_are_reported(trained, decision, actions, said):
     with pytest.raises(twosome.UserError, match=said):
@@ -147,65 +143,28 @@ def test_an_agent_that_reads_observations_is_not_asked_about_words(tmp_path):
 
 
 BAD = {
-    "env": (lambda: twosome.make_env("overcookd"), "env=overcookd: expected one of .* did you mean env=overcooked"),
-    "env option": (lambda: twosome.make_env(tsak="soup"), "env.tsak: no such option; did you mean env.task"),
-    "env value": (lambda: twosome.make_env(task="tomato soup"), "env.task=tomato soup: expected one of"),
-    "env code": (lambda: twosome.make_env(prompt=print), "env.prompt=<built-in function print>: expected text"),
-    "run option": (lambda: twosome.run("norm=wort", folder="bad"), "norm=wort: expected one of .*; did you mean norm=word"),
+    "env value": (lambda: twosome.make_env(task="tomato soup"), "task=tomato soup: expected one of"),
     "run value": (lambda: twosome.run("seed=-1", folder="bad"), "seed=-1: expected an integer"),
-    "of hydra": (lambda: twosome.run("hydra.job.chdir=foo", folder="bad"), "hydra.job.chdir=foo: expected true or false"),
-    "flag": (lambda: twosome.run("-m", "seed=0"), "-m: expected <option>=<value>; for flags and sweeps there is .*run"),
-    "sweep": (lambda: twosome.run("seed=0,1", folder="bad"), "seed=0,1: expected one value"),
-    "experiment": (lambda: twosome.run("experiment=overcooked_curves"), "expected one run; for sweeps there is .*run"),
-    "no run": (lambda: twosome.evaluate("no/where"), "run=no/where: no such folder"),
-    "no agent": (lambda: twosome.load_agent("."), "run=.: expected a config.yaml in it; name the folder of a run"),
+    "experiment": (lambda: twosome.run("experiment=overcooked_curves"), "expected one run; a sweep is for the command line"),
+    "no run": (lambda: twosome.evaluate("no/where"), "run=no/where: expected the folder of a finished run"),
+    "no agent": (lambda: twosome.load_agent("."), "run=.: expected the folder of a finished run"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_a_user_error_and_nothing_is_written(name, tmp_path, monkeypatch, capfd):
+def test_bad_input_is_a_user_error(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     call, said = BAD[name]
     with pytest.raises(twosome.UserError, match=said):
         call()
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert capfd.readouterr() == ("", "")
-
-
-def test_damaged_weights_and_foreign_code_are_refused(trained, tmp_path):
-    folder = shutil.copytree(trained.folder, tmp_path / "copy")
-    weights = folder / "adapter" / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(twosome.UserError, match=r"its sha256 is .* it was changed or damaged"):
-        twosome.load_agent(folder)
-    config = folder / "config.yaml"
-    config.write_text(config.read_text().replace("prompt: default", "prompt: os:system"))
-    with pytest.raises(twosome.UserError, match=r"env\.prompt=os:system: .* add trust=true"):
-        twosome.load_agent(folder)
-
-
-@pytest.mark.parametrize(("raised", "expected"), [
-    (OSError(28, "No space left on device", "/disk"), twosome.RunError),
-    (KeyError("a bug"), KeyError),
-    (KeyboardInterrupt(), KeyboardInterrupt),
-])  # fmt: skip
-def test_faults_are_what_they_are_in_python(raised, expected, monkeypatch, tmp_path):
-    def task(config):
-        try:
-            raise raised
-        except KeyboardInterrupt:
-            sys.exit(1)  # as Lightning does
-
-    monkeypatch.setattr(api.run_command, "task", task)
-    with pytest.raises(expected):
-        twosome.run(folder=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_person_plays_beside_the_agent(trained, monkeypatch, capsys):
     script = ROOT / "examples" / "play.py"
     assert len(script.read_text().splitlines()) <= 60
-    monkeypatch.setattr(sys, "argv", [str(script), str(trained.folder), "env.kwargs.max_primitive_steps=3"])
+    monkeypatch.setattr(sys, "argv", [str(script), str(trained.folder), "+env.kwargs.max_primitive_steps=3"])
     monkeypatch.setattr("sys.stdin", io.StringIO("walk\n0\n" + "1\n" * 3))
     runpy.run_path(str(script), run_name="__main__")
     output = capsys.readouterr().out
@@ -229,3 +188,12 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     assert len(probabilities.strip("[]").split()) == 2
     assert len(actions) > 1
     assert {action.split()[0] for action in actions} <= {"pick", "take", "put", "chop", "serve", "walk"}
+
+
+def test_a_search_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for trials in ("1", "2"):
+        monkeypatch.setattr(sys, "argv", ["search.py", trials, *SMALL, "algorithm.num_minibatches=2"])
+        runpy.run_path(str(ROOT / "examples" / "search.py"), run_name="__main__")
+    assert sorted(path.parent.name for path in tmp_path.glob("outputs/search/*/DONE")) == ["0", "1"]
+    assert "learning_rate" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 import hydra
 import numpy as np
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from twosome import build
@@ -73,6 +74,8 @@ def compose(name: str, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     """Compose conf/<name>.yaml with overrides; return the configuration and the name chosen in each group."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = hydra.compose(name, list(overrides), return_hydra_config=True)
+    if config.hydra.mode == RunMode.MULTIRUN:
+        raise UserError(f"{' '.join(overrides)}: expected one run; a sweep is for the command line")
     choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
