@@ -1,22 +1,18 @@
 """Code in a package of the user's own, outside of the checkout, named on the command line: CONTRIBUTING, "Code of your own"."""
 
 import json
-import os
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Finished, added_files, commands, environment, run
-from test_interrupted import UPDATE, remedy, signalled
+from checkout import Finished, added_files, commands, run
 
 import twosome
 
 SMALL = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "evaluation.episodes=2",
          "evaluation.gif=false", "retention.drift=false"]  # fmt: skip
-RUN, EVALUATE = (str(ROOT / "src" / f"{name}.py") for name in ("run", "evaluate"))
+RUN, EVALUATE = "src/run.py", "src/evaluate.py"
 ID, NORM = "env.id=kitchen.corridor:kitchen/Corridor-v0", "norm._target_=kitchen.norms.characters"
-ENDLESS = ["env.id=kitchen.endless:kitchen/Endless-v0", "~env.task", "~env.prompt", "~env.kwargs"]
 PROMPTER = """
 from twosome.envs.overcooked.prompts import PROMPTERS
 
@@ -37,8 +33,6 @@ def home(tmp_path_factory) -> Path:
         place.mkdir(parents=True)
     code = files["src/twosome/envs/corridor.py"].replace("twosome/Corridor-v0", "kitchen/Corridor-v0")
     (kitchen / "corridor.py").write_text(code)
-    endless = code.replace("at_door, self.steps == 20", "False, False").replace("kitchen/Corridor-v0", "kitchen/Endless-v0")
-    (kitchen / "endless.py").write_text(endless)
     (kitchen / "norms.py").write_text(files["src/twosome/language/characters.py"])
     (kitchen / "prompts.py").write_text(PROMPTER)
     for name, old, new in (
@@ -62,27 +56,15 @@ def ended(home) -> dict[str, Finished]:
         "distrusted": [EVALUATE, "run=options", "episodes=1"],
         "trusted": [EVALUATE, "run=options", "episodes=1", "trust=true"],
         "resumed": [RUN, "resume=options"],
-        "repeated": [RUN, "resume=options", ID, NORM],
-        "endless": [RUN, *ENDLESS, *SMALL, "algorithm.num_steps=1000", "total_steps=22_000", "evaluation.episodes=0"],
-        "limited": [RUN, *ENDLESS, *SMALL, "+env.kwargs.max_episode_steps=10_001", "baseline=random", "evaluation.episodes=1"],
-        "stopped": signalled(UPDATE, 2, "SIGTERM", 1, [RUN, *written[1][3:], *SMALL, "total_steps=48", "hydra.run.dir=stopped"]),
     }
-    path = os.pathsep.join([".", str(ROOT / "src")])
-    return dict(zip(words, run(home, list(words.values()), PYTHONPATH=path), strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(home))
+        return dict(zip(words, run(home, list(words.values())), strict=True))
 
 
-@pytest.mark.parametrize("name", [*NAMES, "trusted", "repeated"])
+@pytest.mark.parametrize("name", [*NAMES, "trusted"])
 def test_it_works(ended, name):
     assert ended[name].code == 0, ended[name].output
-
-
-@pytest.mark.parametrize("name", ["endless", "limited"])
-def test_an_episode_of_ten_thousand_decisions_is_noted_once(ended, name):
-    """In training and in evaluation; the note says how to limit it."""
-    assert ended[name].code == 0, ended[name].output
-    (line,) = [line for line in ended[name].output.splitlines() if "10,000 decisions" in line]
-    assert line.startswith("note: env.id=kitchen/Endless-v0: ")
-    assert "+env.kwargs.max_episode_steps=<decisions>" in line
 
 
 def test_options_and_files_make_the_same_run(ended, home):
@@ -106,28 +88,5 @@ def test_the_prompter_words_the_decisions(home, monkeypatch):
 @pytest.mark.parametrize("name", ["distrusted", "resumed"])
 def test_a_run_folder_is_not_trusted_to_name_it(ended, name):
     assert ended[name].code == 2
-    assert f"error: {NORM}: this is in the run folder's config.yaml" in ended[name].output
+    assert f"error: {ID}: this is in the run folder's config.yaml" in ended[name].output
     assert ended[name].output.endswith("add trust=true\n")
-
-
-def test_a_stopped_run_goes_on_by_the_line_that_it_prints(ended, home):
-    """In a shell without the PYTHONPATH that was set for the first command."""
-    assert not (home / "stopped" / "DONE").exists()
-    line = remedy(ended["stopped"], "SIGTERM").removeprefix("go on with: ")
-    assert "--config-dir my_conf" in line
-    shell = {name: value for name, value in environment().items() if name != "PYTHONPATH"}
-    outcome = subprocess.run(line, shell=True, cwd=home, env=shell, capture_output=True, text=True)
-    assert outcome.returncode == 0, outcome.stderr
-    assert (home / "stopped" / "DONE").exists()
-
-
-MISSING = [ID, NORM, "env.prompt=kitchen.prompts:shouted"]
-
-
-def test_a_package_in_the_current_folder_that_python_does_not_find_is_reported(home):
-    hint = "; kitchen is in the current folder: put PYTHONPATH=. before the command, or install it\n"
-    for word, outcome in zip(MISSING, run(home, [[RUN, word] for word in MISSING], PYTHONPATH=str(ROOT / "src")), strict=True):
-        assert outcome.code == 2
-        assert outcome.output.startswith(f"error: {word}: ")
-        assert outcome.output.endswith(hint)
-        assert outcome.output.count("\n") == 1
