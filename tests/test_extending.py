@@ -20,7 +20,7 @@ LEARNING = (
     "algorithm.num_envs=16 algorithm.num_steps=16 algorithm.minibatch=samples algorithm.num_minibatches=1 "
     "algorithm.update_epochs=4 algorithm.value_update_epochs=4 algorithm.learning_rate=1e-3 algorithm.anneal_steps=0 "
     "algorithm.desired_kl=null "
-    "algorithm.norm_adv=true algorithm.count_exponent=0 algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 "
+    "algorithm.norm_adv=true algorithm.count_exponent=0 algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 tuning.layers=null "
     "total_steps=8_192 evaluation.episodes=100 retention.drift=false "
     "evaluation.gif=false"
 )

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 LEARNING = (
     "env=corridor model=tiny_random algorithm.num_envs=16 algorithm.num_steps=16 algorithm.learning_rate=1e-3 "
-    "algorithm.anneal_steps=0 algorithm.norm_adv=true algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 evaluation.gif=false"
+    "algorithm.anneal_steps=0 algorithm.norm_adv=true algorithm.base_kl_coef=0 algorithm.ent_coef=0.2 tuning.layers=null "
+    "evaluation.gif=false"
 )
 CLIPPED = "algorithm.minibatch=samples algorithm.num_minibatches=1 algorithm.update_epochs=4"
 CRITIC = "algorithm.value_update_epochs=4 algorithm.desired_kl=null algorithm.count_exponent=0"
