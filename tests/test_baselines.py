@@ -26,10 +26,7 @@ IN_THE_CORRIDOR = {
 REFUSED = {
     ("baseline=optimal", *CORRIDOR): "baseline=optimal: expected an environment that can be searched",
     ("baseline=saycan", "affordance=oracle", *CORRIDOR): "affordance=oracle: expected a number from 0 to 1 for each of",
-    ("baseline=saycan", "affordance=orakle"): "did you mean affordance=oracle?",
     ("baseline=saycan", "affordance.epochs=0"): "affordance.epochs=0: expected an integer from 1 on",
-    ("affordance=oracle",): "affordance: no such option here; it comes with baseline=saycan",
-    ("baseline=randm",): "did you mean baseline=random?",
 }
 AGAIN = {"random": [], "optimal": ["env.task=lettuce_salad"], "oracle": ["env.task=lettuce_salad"], "value": []}
 
@@ -48,7 +45,7 @@ def ended(tmp_path_factory):
     for name, words in AGAIN.items():
         commands["again", name] = ["src/evaluate.py", f"run=runs/again-{name}", "episodes=3", *words]
     commands["other", "value"] = ["src/evaluate.py", "run=runs/value", "env.task=lettuce_salad"]
-    commands["resumed", "value"] = ["src/run.py", "resume=runs/resumed", "baseline=saycan", "affordance=value"]
+    commands["resumed", "value"] = ["src/run.py", "resume=runs/resumed"]
     first = [name for name in commands if name not in [("resumed", "value"), *(("again", name) for name in AGAIN)]]
     outcomes = dict(zip(first, run(folder, [commands[name] for name in first]), strict=True))
     for name in AGAIN:

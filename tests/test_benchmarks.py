@@ -9,7 +9,7 @@ from typing import Any
 
 from checkout import ROOT, environment
 
-SMALL = "model=tiny_random --num-envs 2 --num-steps 4 --synthetic-decisions 2 --rounds 1"
+SMALL = "model=tiny_random --num-envs 2 --num-steps 4 --synthetic-decisions 4 --rounds 1"
 
 
 def measured(script: str, words: str, output: Path) -> tuple[dict[str, Any], str]:

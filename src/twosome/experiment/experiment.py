@@ -120,7 +120,7 @@ class Experiment:
 
     def built_agent(self) -> Agent:
         """Return the agent; with trainer=fsdp its language model is sharded over the ranks. Raises UserError."""
-        self.algorithm.prepare(Sources(self.make_env, self.config.env.gamma, partial(self.demonstrator)))
+        self.algorithm.prepare(Sources(self.make_env, self.config.env.gamma, self.demonstrator))
         if self.processes is None:
             agent = build.agent(self.config, self.make_env)
         else:
@@ -134,7 +134,7 @@ class Experiment:
             if not isinstance(agent, LearningAgent):
                 raise UserError(f"init={self.settings.init}: expected null for a baseline that does not learn; leave it out")
             if latest(self.folder) is None:
-                finished_run(self.settings.init, "init").load(agent)
+                _load(finished_run(self.settings.init, "init"), agent, f"init={self.settings.init}")
         return agent
 
     def demonstrator(self, path: str, option: str) -> Agent:
@@ -205,8 +205,16 @@ def load_agent(path: str, option: str, config: DictConfig, make_env: MakeEnv) ->
     check_foreign(its_config, config.trust, config)
     its_config.model.device, its_config.trainer.accelerator = config.model.device, config.trainer.accelerator
     agent = build.agent(its_config, make_env)
-    folder.load(agent)
+    _load(folder, agent, f"{option}={path}")
     return agent
+
+
+def _load(folder: RunFolder, agent: Agent, option: str) -> None:
+    """Load the weights of a finished run. Raises UserError that begins with the option."""
+    try:
+        folder.load(agent)
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from error
 
 
 @contextlib.contextmanager
