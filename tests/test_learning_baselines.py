@@ -83,7 +83,7 @@ LATER = {
     (*FROM, "tuning.rank=4"): "init=runs/bc: runs/bc/adapter/adapter_model.safetensors: ",
     (*FROM, "model.architecture=gpt2"): "init=runs/bc: run folder runs/bc: tiny_random/gpt2 has the sha256",
     (*FROM, "init=/no/where"): "init=/no/where: expected the folder of a finished run",
-    (*FROM, "baseline=ppo"): "init=runs/bc: run folder runs/bc: expected in policy/ the weights",
+    (*FROM, "baseline=ppo"): "init=runs/bc: run folder runs/bc: this agent has the sha256 None",
     (*FROM, "baseline=random"): "init=runs/bc: expected null for a baseline that does not learn",
 }
 """Refused where other runs are there."""

@@ -195,10 +195,10 @@ def test_untrained_models_are_compared_by_their_episodes(tmp_path):
 
 def test_runs_that_differ_otherwise_are_no_ablation(value_heads, tmp_path, capsys):
     state = next(grid for grid in grids("value_head") if grid.get("value_head") == "state")
-    other = run_of(tmp_path / "other", {**state, "ppo.learning_rate": 1e-3}, 3, 0.5)
+    other = run_of(tmp_path / "other", {**state, "algorithm.learning_rate": 1e-3}, 3, 0.5)
     folders = [*sorted(value_heads.glob("value_head-[05]-*")), other]
     said = refused(capsys, "ablations", *folders, "--out", tmp_path / "out")
-    assert "ablation value_head, tomato_salad, but for value_head: expected runs of one setting, found ppo." in said
+    assert "ablation value_head, tomato_salad, but for value_head: expected runs of one setting, found algorithm." in said
 
 
 def test_without_two_values_there_is_no_ablation(tmp_path, capsys):

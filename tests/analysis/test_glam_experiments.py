@@ -19,7 +19,7 @@ from twosome.identity import identity
 from twosome.report import ablations
 from twosome.report.runs import ABLATION, Run, by_task, check_setting
 
-GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam")]
+GLAM = [path.stem for path in EXPERIMENTS if path.stem.startswith("glam") and "run.py -m" in path.read_text()]
 ABLATIONS = {each.name: each for each in ablations.read(ROOT / "analysis" / "ablations.yaml") if each.name in GLAM}
 
 

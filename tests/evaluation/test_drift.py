@@ -126,7 +126,7 @@ def test_a_limit_spreads_over_all_texts():
 
 
 def test_training_goes_on_as_if_nobody_had_looked(tmp_path):
-    common = ["model=tiny_random", "tuning.dropout=0.1", "ppo.num_envs=4", "ppo.num_steps=16", "total_steps=256",
+    common = ["model=tiny_random", "tuning.dropout=0.1", "algorithm.num_envs=4", "algorithm.num_steps=16", "total_steps=256",
               "evaluation.episodes=0", "evaluation.gif=false", "env.kwargs.max_primitive_steps=20"]  # fmt: skip
     watched = twosome.run(*common, "retention.every=1", "retention.limit=2", folder=tmp_path / "watched").folder
     alone = twosome.run(*common, "retention.drift=false", folder=tmp_path / "alone").folder

@@ -154,9 +154,9 @@ def test_the_best_path_is_that_of_the_best_play():
     assert (~rows.in_update & ~rows.on_best_path).sum() == 3 * ACTIONS
 
 
-SMALL = "model=tiny_random ppo.num_envs=2 ppo.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
+SMALL = "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=8 total_steps=16 evaluation.episodes=1 evaluation.gif=false"
 RUNS = {
-    "twosome": f"{SMALL} retention.drift=false ppo.learning_rate=0.01",
+    "twosome": f"{SMALL} retention.drift=false algorithm.learning_rate=0.01",
     "ppo": f"{SMALL} baseline=ppo env=virtualhome env.task=food_preparation",
     "grpo": f"{SMALL} algorithm=grpo retention.drift=false",
     "random": "baseline=random evaluation.gif=false evaluation.episodes=1",

@@ -17,10 +17,10 @@ from twosome.experiment import evaluate
 from twosome.language.tuning import Lora
 
 QUIET = ["retention.drift=false", "evaluation.gif=false"]
-KITCHEN = ["model=tiny_random", "ppo.num_envs=4", "ppo.num_steps=16", "total_steps=64", "ppo.learning_rate=0.1",
+KITCHEN = ["model=tiny_random", "algorithm.num_envs=4", "algorithm.num_steps=16", "total_steps=64", "algorithm.learning_rate=0.1",
            "evaluation.episodes=3", "env.kwargs.max_primitive_steps=60", *QUIET]  # fmt: skip
 ROOM = ["env=babyai_text", "env.kwargs.room_size=5", "env.kwargs.num_objects=2", "evaluation.episodes=0", "model=tiny_random",
-        "ppo.num_envs=2", "ppo.num_steps=4", "total_steps=8", "ppo.num_minibatches=1", *QUIET]  # fmt: skip
+        "algorithm.num_envs=2", "algorithm.num_steps=4", "total_steps=8", "algorithm.num_minibatches=1", *QUIET]  # fmt: skip
 RANDOM = ["baseline=random", "evaluation.episodes=1", *QUIET]
 PLAYERS = ("random", "before", "after")
 
@@ -71,7 +71,7 @@ def test_a_test_that_does_not_fit_is_left_out_with_a_note_and_agents_without_wor
     assert len(twosome.evaluate(run, "suite=glam", "episodes=2").records) == 3 * (len(TESTS) - 1)
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: the test ")]
     assert [note.split()[3] for note in notes] == ["new_composition", "held_out_objects"]
-    assert "expected 6 or 9 with env.task=pick_up_pick_up" in notes[0]
+    assert "expected 6 or 9 with task=pick_up_pick_up" in notes[0]
 
 
 def test_what_a_suite_needs_is_said_in_one_line(tmp_path):

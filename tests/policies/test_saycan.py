@@ -92,7 +92,7 @@ def test_the_oracle_needs_probabilities(known):
 
 
 def test_an_environment_without_affordances_is_refused_before_a_model_is_loaded(monkeypatch):
-    monkeypatch.setattr("twosome.policies.agent.load_language_model", None)
+    monkeypatch.setattr("twosome.language.gate.load_language_model", None)
     with pytest.raises(UserError, match=r"^affordance=oracle: .*use affordance=value or none"):
         build(context(Switches), saycan.oracle)
 

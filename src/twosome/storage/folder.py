@@ -154,7 +154,7 @@ class RunFolder:
             recorded = began.get(name, found.get(name))
             if found.get(name) != recorded:
                 raise UserError(
-                    f"run folder {self.path}: {found.get('model')} {meaning} {found.get(name)}, expected {recorded} as in "
+                    f"run folder {self.path}: {found.get('model') or 'this agent'} {meaning} {found.get(name)}, expected {recorded} as in "
                     f"provenance.json; {remedy}"
                 )
 

@@ -13,7 +13,7 @@ from twosome.errors import UserError
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig, choose, load, read_items
 from twosome.evaluation.retention.paired import compare
 
-OPTIONS = ["model=tiny_random", "ppo.num_envs=2", "ppo.num_steps=8", "total_steps=16", "ppo.learning_rate=0.1",
+OPTIONS = ["model=tiny_random", "algorithm.num_envs=2", "algorithm.num_steps=8", "total_steps=16", "algorithm.learning_rate=0.1",
            "evaluation.episodes=0", "evaluation.gif=false", "retention.drift=false"]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_suite_compares_and_writes_each_task(data, tmp_path, capsys):
 
 def test_all_weights_are_compared_with_the_base_model_and_heads_are_refused(data, tmp_path):
     suite, found = ["suite=retention", f"retention.data_dir={data}", "retention.tasks=[piqa]"], []
-    ways = {"lora": [], "full": ["policy_head=actions", "ppo.learning_rate=0.01"], "head": ["policy_head=actions"]}
+    ways = {"lora": [], "full": ["policy_head=actions", "algorithm.learning_rate=0.01"], "head": ["policy_head=actions"]}
     runs = {way: twosome.run(*OPTIONS, f"tuning={way}", *words, folder=tmp_path / way).folder for way, words in ways.items()}
     for way in ("lora", "full"):
         twosome.evaluate(runs[way], *suite)
