@@ -1,6 +1,7 @@
 """Play one episode in the terminal beside a trained agent: python examples/play.py outputs/2026-01-31/12-00-00
 
-More words are options of the run's environment, such as env.task=lettuce_salad, or +env.kwargs.map=B. Type an action's number, or q to end.
+More words are options of the run's environment, such as env.task=lettuce_salad, or +env.kwargs.map=B.
+Type an action's number, or q to end.
 """
 
 import sys

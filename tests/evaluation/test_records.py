@@ -21,8 +21,8 @@ OWN = [("before", "sampled", 4, 1000), ("before", "greedy", 4, 1000), ("after", 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a run of 4 episodes of evaluation."""
-    words = "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=32 total_steps=64 algorithm.learning_rate=0.1 evaluation.episodes=4 "
-    words += "evaluation.gif=false retention.limit=2 env.kwargs.max_primitive_steps=30"
+    words = "model=tiny_random algorithm.num_envs=2 algorithm.num_steps=32 total_steps=64 algorithm.learning_rate=0.1 "
+    words += "evaluation.episodes=4 evaluation.gif=false retention.limit=2 env.kwargs.max_primitive_steps=30"
     return twosome.run(*words.split(), folder=tmp_path_factory.mktemp("records") / "run").folder
 
 

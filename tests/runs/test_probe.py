@@ -47,5 +47,5 @@ def test_the_table_shows_the_tokens(capsys, monkeypatch):
 
 @pytest.mark.parametrize("words", [["actions=[a]"], ["prompt=a"], ["prompt=a", "actions=[b]", "format=jsn"]])
 def test_missing_words_are_refused(words):
-    with pytest.raises(UserError, match="prompt|format=jsn: expected one of"):
+    with pytest.raises(UserError, match=r"prompt|format=jsn: expected one of"):
         run(composed("probe", "model=tiny_random", *words))

@@ -154,8 +154,8 @@ class RunFolder:
             recorded = began.get(name, found.get(name))
             if found.get(name) != recorded:
                 raise UserError(
-                    f"run folder {self.path}: {found.get('model') or 'this agent'} {meaning} {found.get(name)}, expected {recorded} as in "
-                    f"provenance.json; {remedy}"
+                    f"run folder {self.path}: {found.get('model') or 'this agent'} {meaning} {found.get(name)}, expected "
+                    f"{recorded} as in provenance.json; {remedy}"
                 )
 
     def table(self, name: str) -> Table:
