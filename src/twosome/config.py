@@ -63,7 +63,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
         if self.label is not None and not (self.label.strip() and self.label.isprintable() and len(self.label) <= 60):
-            raise UserError(f"label={shown(self.label)}: expected a name of at most 60 characters for figures, or null")
+            raise UserError(f"label={self.label}: expected a name of at most 60 characters for figures, or null")
         for name in ("total_steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: expected an integer above 0")
@@ -85,15 +85,6 @@ def typed(cls: type[T], node: Any, option: str) -> T:
 def own_settings(cls: type[T], config: DictConfig) -> T:
     """Convert the entries of config that are fields of the dataclass cls. Raises UserError."""
     return typed(cls, OmegaConf.masked_copy(config, [field.name for field in fields(cls)]), "")  # type: ignore[arg-type]
-
-
-def shown(value: Any) -> str:
-    """Return a value as it is typed on the command line."""
-    if isinstance(value, list):
-        return f"[{','.join(map(shown, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{shown(each)}' for key, each in value.items())}}}"
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
 def leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from worlds import SALAD, kitchen, names, play, states
 
 from twosome.envs.optimum import optimal_return
+from twosome.envs.options import without_articles
 from twosome.envs.overcooked.env import observe
 from twosome.envs.overcooked.kitchen import BOWL, FOODS, HAND, MAPS, STAY, TASKS, apply, bowl_content, make_kitchen
 from twosome.envs.overcooked.macro_actions import IDLE
-from twosome.envs.wording import without_articles
 
 TWO_TASKS = pytest.mark.parametrize("task", ["tomato_salad", "tomato_lettuce_salad"])
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 import twosome
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, add, own_return, stamp, write_own
-from twosome.evaluation.retention import report
+from twosome.evaluation.retention import drift as report
 from twosome.experiment import evaluate
 from twosome.storage.folder import RunFolder
 

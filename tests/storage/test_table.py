@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from twosome.errors import RunError
-from twosome.storage.table import Table
+from twosome.storage.folder import Table
 
 ROWS = [{"update": number, "return": number / 2} for number in range(5)]
 LINES = ["update,return\n", *(f"{number},{number / 2}\n" for number in range(5))]

@@ -1,13 +1,14 @@
 """The contract of an environment (CONTRIBUTING.md): a check of it, and reading the optional attributes."""
 
 from collections.abc import Callable, Iterator, Sequence
+from reprlib import repr as shown
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from twosome.errors import UserError, shown
+from twosome.errors import UserError
 
 KEYS = ("prompt", "action_ids", "action_prompts", "duration", "primitive_steps", "success")
 """The keys that every info must have."""

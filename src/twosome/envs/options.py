@@ -1,11 +1,13 @@
 """Options that environments share: a prompter by its name or import path, and checks that raise a UserError of one line."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from importlib import import_module
 from math import inf
-from typing import Any
+from typing import Any, Self
 
-from twosome.errors import UserError, import_hint, unknown_choice
+from twosome.errors import UserError, unknown_choice
 
 
 def check_whole(option: str, value: object, least: float, most: float = inf, note: str = "") -> None:
@@ -42,6 +44,45 @@ def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]]) -> Calla
     try:
         found: Callable[..., Any] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        reason = f"expected an import path package.module:function ({error}){import_hint(error)}"
-        raise UserError(f"prompt={prompt}: {reason}") from error
+        raise UserError(f"prompt={prompt}: expected an import path package.module:function ({error})") from error
     return found
+
+
+@dataclass(frozen=True)
+class Principles:
+    """The paper's four principles of prompt design, of which dropping one is an ablation, and explicit phrases."""
+
+    cohesion: bool = True  # the prompt ends in a linking phrase that the action completes as a sentence
+    articles: bool = True  # "the tomato", not "tomato"
+    context: bool = True  # the goal, with the key objects, is repeated at every decision
+    adaptation: bool = True  # an action's phrase says what it would do in this state; up to the environment's phrases
+    explicit: bool = False  # adaptation goes further: a phrase names all that the action would act on, and with what
+
+    @classmethod
+    def named(cls) -> dict[str, Self]:
+        """Return the prompters by name: default has the four principles, explicit adds its phrases, the others drop one."""
+        principles = [each.name for each in fields(cls) if each.default]
+        return {"default": cls(), "explicit": cls(explicit=True), **{f"no_{name}": cls(**{name: False}) for name in principles}}
+
+    def worded(self, scene: Iterable[str], goal: str, phrases: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+        """Return the prompt and the action prompts. scene: sentences. goal, phrases: as in "serve the dish"."""
+        prompt = " ".join(filter(None, (*scene, self._ending(goal))))
+        if self.articles:
+            return prompt, tuple(phrases)
+        return without_articles(prompt), tuple(map(without_articles, phrases))
+
+    def _ending(self, goal: str) -> str:
+        if not self.context:
+            return "You should first" if self.cohesion else ""
+        return f"To {goal}, you should first" if self.cohesion else f"Your task is to {goal}."
+
+
+def without_articles(text: str) -> str:
+    """Return the text without the, a and an; sentences still start with a capital."""
+    return re.sub(r"\b(the|an?) (\w)", lambda m: m[2].upper() if m[1][0].isupper() else m[2], text, flags=re.IGNORECASE)
+
+
+def join(words: Iterable[str]) -> str:
+    """Join words: tomato; tomato and lettuce; tomato, lettuce and onion."""
+    *rest, last = words
+    return f"{', '.join(rest)} and {last}" if rest else last

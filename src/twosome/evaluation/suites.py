@@ -20,7 +20,8 @@ from twosome.evaluation import film, records
 from twosome.evaluation import interference as probing
 from twosome.evaluation.interference import InterferenceConfig
 from twosome.evaluation.records import MODES, Record
-from twosome.evaluation.retention import benchmarks, report
+from twosome.evaluation.retention import benchmarks
+from twosome.evaluation.retention import drift as retained
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_added, print_benchmarks, print_drift, print_interference, print_records
@@ -108,10 +109,10 @@ def drift(run: Finished) -> float:
     """Compare the language model with its base on the bundled texts; return the mean KL divergence per token in nats."""
     probe = DriftProbe(language_model(run, "drift", measured=True), OmegaConf.select(run.config, "retention.limit"))
     run.folder.load(run.agent)
-    found = report.measured(probe)
-    added = report.add_later({"drift": found}, run.folder, run.evaluated)
+    found = retained.measured(probe)
+    added = retained.add_later({"drift": found}, run.folder, run.evaluated)
     print_drift(found)
-    print_added(run.folder, report.FILE, added)
+    print_added(run.folder, retained.FILE, added)
     return float(found["kl"])
 
 
@@ -130,9 +131,9 @@ def retention(run: Finished) -> float:
         before, after = (harness.ask(benchmark, trained) for trained in (False, True))
         entry = benchmarks.comparison(benchmark, before, after, local=run.benchmarks.data_dir is not None)
         entries[benchmark.name] = entry
-        added |= report.add_later({"benchmarks": {benchmark.name: entry}}, run.folder, run.evaluated)
+        added |= retained.add_later({"benchmarks": {benchmark.name: entry}}, run.folder, run.evaluated)
     print_benchmarks(entries)
-    print_added(run.folder, report.FILE, added)
+    print_added(run.folder, retained.FILE, added)
     return mean(next(iter(entry["metrics"].values()))["difference"] for entry in entries.values())
 
 

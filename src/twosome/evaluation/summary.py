@@ -1,18 +1,20 @@
 """What the evaluations print: tables of records, of language retention and of interference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import rich.console
 from omegaconf import DictConfig
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 
+from twosome.errors import visible
 from twosome.evaluation import records
 from twosome.evaluation.records import LATER, Record
-from twosome.evaluation.retention.report import FILE
+from twosome.evaluation.retention.drift import FILE
 from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
-from twosome.terminal import Console
 
 
 def print_summary(folder: RunFolder, config: DictConfig) -> None:
@@ -119,3 +121,14 @@ def print_interference(title: str, found: Record) -> None:
     print_table(title, rows)
     share = "no value" if (found_share := found["carried_over"][measure]) is None else f"{found_share:.2f}"
     print_line(f"mean changes of {measure}; mean absolute change of all actions outside of the update over that in it: {share}")
+
+
+class Console(rich.console.Console):
+    """Rich's console, in which texts cannot control the terminal: they may come from a stranger's folder."""
+
+    def render(
+        self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """See Rich's; it is called for everything that is printed, and for each cell of a table."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, keep="\n"))

@@ -13,11 +13,9 @@ from twosome.evaluation.film import can_film
 from twosome.evaluation.interference import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import Finished
-from twosome.experiment.resume import finished_run
-from twosome.experiment.trust import check_foreign
+from twosome.experiment.resume import check_foreign, finished_run
 from twosome.policies.agent import Agent
-from twosome.storage.folder import RunFolder
-from twosome.storage.lock import locked
+from twosome.storage.folder import RunFolder, locked
 
 
 class OfRun(Protocol):

@@ -19,17 +19,15 @@ from twosome.errors import UserError
 from twosome.evaluation import records
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.film import can_film, record
-from twosome.evaluation.retention import report as retained
+from twosome.evaluation.retention import drift as retained
 from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_summary
-from twosome.experiment.resume import fingerprint, finished_run, resumed_config, same_config
-from twosome.experiment.trust import check_foreign
+from twosome.experiment.resume import check_foreign, fingerprint, finished_run, resumed_config, same_config
 from twosome.identity import identity
 from twosome.policies.agent import Agent, LearningAgent, MakeEnv
-from twosome.storage.folder import CHECKSUMS, RunFolder
-from twosome.storage.lock import locked
+from twosome.storage.folder import CHECKSUMS, RunFolder, locked
 from twosome.storage.provenance import now, provenance
-from twosome.training.checkpoints import latest
+from twosome.training.callbacks import latest
 from twosome.training.distributed import Processes, process_group
 from twosome.training.fit import Fit
 from twosome.training.sharded import load_sharded_engine

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from twosome.errors import UserError, folded, shown
+from twosome.errors import UserError
 from twosome.files import check_folder
 from twosome.identity import AGENT, actor
 from twosome.report import records
@@ -270,7 +270,7 @@ def _below(folder: Path, unfinished: bool) -> list[Run]:
         try:
             runs += [read_folder(place)] if own else read_published(place)
         except Exception as error:  # of the library that reads a damaged file
-            raise UserError(f"{place}: cannot be read ({type(error).__name__}: {folded(error)})") from error
+            raise UserError(f"{place}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})") from error
     if not runs:
         raise UserError(f"{folder}: no run in it; expected folders that src/run.py wrote, or published tables (runs.csv, ...)")
     return runs
@@ -306,6 +306,6 @@ def check_setting(where: str, runs: Sequence[Run], varied: Sequence[str] = ()) -
             same = ours == theirs or (ours != ours and theirs != theirs)  # nan is nan
             if not same and not any(name == each or name.startswith(f"{each}.") for each in varied):
                 raise UserError(
-                    f"{where}: expected runs of one setting, found {name}={shown(ours)} in {first.source} and "
-                    f"{name}={shown(theirs)} in {run.source}; name only folders of one setting"
+                    f"{where}: expected runs of one setting, found {name}={ours} in {first.source} and "
+                    f"{name}={theirs} in {run.source}; name only folders of one setting"
                 )

@@ -20,7 +20,7 @@ from pytorch_lightning.strategies.strategy import Strategy
 from torch import Tensor
 
 from twosome.errors import UserError
-from twosome.training.checkpoints import AtomicIO
+from twosome.training.callbacks import AtomicIO
 
 FIXED: dict[str, Any] = {"deterministic": True, "enable_progress_bar": False, "enable_model_summary": False}
 """Options of Lightning's Trainer that no run changes."""

@@ -15,8 +15,7 @@ from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
 from twosome.policies.agent import LearningAgent, MakeEnv
 from twosome.storage.folder import RunFolder
-from twosome.training.callbacks import KeepSigterm, Progress, Recorder, RetentionWriter
-from twosome.training.checkpoints import KeepTwo
+from twosome.training.callbacks import KeepSigterm, KeepTwo, Progress, Recorder, RetentionWriter
 from twosome.training.distributed import Processes, SameWeights, trainer_options
 from twosome.training.module import LearningModule
 from twosome.training.sharded import ShardedEnvs

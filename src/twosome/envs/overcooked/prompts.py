@@ -8,9 +8,9 @@ environment's option ``prompt`` also takes any such function, or its import path
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from twosome.envs.options import Principles, join
 from twosome.envs.overcooked.kitchen import BOWL, Kitchen, State, bowl_content, held_item, is_chopped, item_at, position
 from twosome.envs.overcooked.macro_actions import MacroAction, boards_in_reach, macro_actions, unfinished_board
-from twosome.envs.wording import Principles, join
 
 Prompter = Callable[[Kitchen, State], tuple[str, tuple[str, ...]]]
 ORDINALS: Final = ("first", "second", "third", "fourth")

@@ -8,9 +8,9 @@ the environment's option ``prompt`` also takes any such function, or its import 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from twosome.envs.options import Principles, join
 from twosome.envs.virtualhome.simulator import CHARACTER, Fact, held
 from twosome.envs.virtualhome.task import SEEN, Action, Task
-from twosome.envs.wording import Principles, join
 
 
 class Situation(NamedTuple):
