@@ -41,6 +41,8 @@ from transformers import DynamicCache
 import oracle
 import synthetic
 from twosome import build
+from twosome.agents.agent import MakeEnv
+from twosome.agents.language import LanguageAgent
 from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.ppo import PPO, PPOConfig, policy_terms
 from twosome.algorithms.rollout import Batch
@@ -54,8 +56,6 @@ from twosome.language.norms import Normalization
 from twosome.language.scorer import OutputLayer, Scorer
 from twosome.language.tokens import TokenizedDecision, tokenizer_of
 from twosome.language.tree import PackedRow
-from twosome.policies.agent import MakeEnv
-from twosome.policies.language import LanguageAgent
 from twosome.storage.provenance import cpu_name, provenance
 
 SOURCES = ("task", *synthetic.TASKS)

@@ -5,7 +5,7 @@ import twosome
 INTERFACES = {
     "twosome.language.engine.Engine": "computes scores and hidden states of decisions",
     "twosome.language.tuning.Tuning": "decides which weights of the language model learn",
-    "twosome.policies.heads.ValueHead": "computes values from hidden states",
+    "twosome.agents.heads.ValueHead": "computes values from hidden states",
     "twosome.algorithms.reinforce.Episodic": "learns from whole episodes",
 }
 """Interfaces that are not public names of the package, and what an implementation does."""

@@ -8,7 +8,7 @@ from checkout import ROOT, run
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from twosome.policies.agent import LearningAgent
+from twosome.agents.agent import LearningAgent
 
 
 class Fixed(LearningAgent):

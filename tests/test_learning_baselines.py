@@ -179,7 +179,7 @@ def test_a_demonstrator_whose_folder_names_other_code_is_refused(ended):
     folder, _ = ended
     foreign = shutil.copytree(folder / "runs" / "drrn", folder / "runs" / "foreign")
     config = foreign / "config.yaml"
-    config.write_text(config.read_text().replace("twosome.policies.drrn.build", "shutil.rmtree"))
+    config.write_text(config.read_text().replace("twosome.agents.drrn.build", "shutil.rmtree"))
     (outcome,) = run(folder, [[*RUN, *BC, "algorithm.demonstrator=runs/foreign", "hydra.run.dir=runs/refused"]])
     assert outcome.code == 2
     (line,) = outcome.output.splitlines()

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twosome.agents.agent import Agent, LearningAgent
     from twosome.algorithms.algorithm import Algorithm
     from twosome.api import Run, TrainedAgent, evaluate, load_agent, make_env, run
     from twosome.decision import Decision
     from twosome.envs import check_env
     from twosome.errors import RunError, UserError
-    from twosome.policies.agent import Agent, LearningAgent
 
 __all__ = [
     "Agent",
@@ -36,7 +36,7 @@ _HOMES = {
     "decision": ("Decision",),
     "envs": ("check_env",),
     "errors": ("RunError", "UserError"),
-    "policies.agent": ("Agent", "LearningAgent"),
+    "agents.agent": ("Agent", "LearningAgent"),
 }
 """The modules of the public names."""
 

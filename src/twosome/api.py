@@ -17,13 +17,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from twosome import build
+from twosome.agents.agent import Agent, MakeEnv
 from twosome.config import CONFIGS
 from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.evaluation import records
 from twosome.experiment import evaluate as evaluation
 from twosome.experiment.experiment import Experiment
-from twosome.policies.agent import Agent, MakeEnv
 from twosome.storage.folder import RunFolder
 
 

@@ -10,12 +10,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 import twosome.envs  # noqa: F401  (registers the suite's environments)
+from twosome.agents.agent import Agent, AgentContext, LoadEngine, MakeEnv, load_engine
 from twosome.algorithms.algorithm import Algorithm
 from twosome.config import typed
 from twosome.envs.check import check_env
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig, resolve_dtype
-from twosome.policies.agent import Agent, AgentContext, LoadEngine, MakeEnv, load_engine
 
 GROUPS = ("tuning", "value_head", "policy_head")
 """The groups of conf/ that only some agents use."""

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from ppo_options import OPTIONS
 
+from twosome.agents.symbolic import SymbolicAgent
 from twosome.algorithms.algorithm import EnvRunner
 from twosome.algorithms.ppo import ClippedConfig, PolicyConfig
 from twosome.algorithms.reinforce import Episodic
 from twosome.envs.vector import DecisionEnvs
-from twosome.policies.symbolic import SymbolicAgent
 
 GAMMA = 0.5
 POLICY = {each.name: OPTIONS[each.name] for each in fields(PolicyConfig)} | {"gamma": GAMMA}

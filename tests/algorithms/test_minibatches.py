@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from updates import SAMPLES, agent, config, gradient, plain_loss, rollout, sgd, step, update_policy, weights
 
+from twosome.agents.symbolic import SymbolicAgent
 from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.ppo import PPO, Minibatch, count_weights, decision_minibatches, shuffled_minibatches
 from twosome.errors import UserError
-from twosome.policies.symbolic import SymbolicAgent
 
 BY_DECISION = {"minibatch": Minibatch.decisions}
 

@@ -11,6 +11,9 @@ from updates import FIRST, KINDS, config
 from updates import agent as language_agent
 
 import oracle
+from twosome.agents.heads import Frozen, State, ValueHead
+from twosome.agents.language import LanguageAgent
+from twosome.agents.tokens import TokenAgent, Tokens
 from twosome.algorithms.algorithm import EnvRunner
 from twosome.algorithms.poad import POAD, POADConfig, TokenBatch, TokenTargets, token_gae, token_logprobs
 from twosome.algorithms.ppo import PPO, Minibatch
@@ -22,9 +25,6 @@ from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
-from twosome.policies.heads import Frozen, State, ValueHead
-from twosome.policies.language import LanguageAgent
-from twosome.policies.tokens import TokenAgent, Tokens
 
 TREES = [kind for kind in KINDS if "go forward" not in kind[1]]  # in which no action begins with another one
 WORDS = ("chop", "a", "the")  # of one token

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from twosome.agents.agent import Evaluation
 from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.q_learning import QLearning, Replay, Transition, build, decision, transitions
 from twosome.envs.vector import Step
 from twosome.errors import UserError
-from twosome.policies.agent import Evaluation
 
 OPTIONS = {
     "num_envs": 2, "num_steps": 4, "transitions_per_step": 4, "minibatch_size": 16, "learning_rate": 0.05, "adam_eps": 1e-8,

@@ -18,8 +18,8 @@ from updates import (
     weights,
 )
 
+from twosome.agents.heads import Frozen, State
 from twosome.algorithms.ppo import shuffled_minibatches, value_terms
-from twosome.policies.heads import Frozen, State
 
 
 @pytest.mark.parametrize("norm_adv", [True, False])

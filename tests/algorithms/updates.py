@@ -8,6 +8,8 @@ from ppo_options import config as config
 from torch import Tensor
 
 import oracle
+from twosome.agents.heads import Frozen, ValueHead
+from twosome.agents.language import LanguageAgent
 from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.algorithms.rollout import Batch
@@ -16,8 +18,6 @@ from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
-from twosome.policies.heads import Frozen, ValueHead
-from twosome.policies.language import LanguageAgent
 
 KINDS = [
     ("You notice a tomato on the table.", ("pick up the tomato", "chop", "serve the dish")),

@@ -71,14 +71,14 @@ def make_run(
         "total_steps": steps or 36_864,
         "env": {"id": OVERCOOKED, "task": task, "prompt": "default", "gamma": 0.99, "kwargs": {"map": "A"}},
         "norm": {"_target_": f"twosome.language.norms.{norm}", "_partial_": True},
-        "baseline": {"_target_": f"twosome.policies.{baseline}.build"},
+        "baseline": {"_target_": f"twosome.agents.{baseline}.build"},
         "model": {"source": "smollm2" if language else "other", "seed": seed, "device": "auto"},
         "algorithm": {"num_envs": NUM_ENVS, "learning_rate": 1e-3},
         "trainer": {"accelerator": "cpu"},
     }
     choices = {"env": "overcooked", "norm": norm, "baseline": baseline, "experiment": None}
     if baseline == "saycan":
-        config["baseline"]["affordance"] = {"_target_": f"twosome.policies.saycan.{variant}", "_partial_": True}
+        config["baseline"]["affordance"] = {"_target_": f"twosome.agents.saycan.{variant}", "_partial_": True}
         choices["affordance"] = variant
     write_json(folder / "choices.json", choices)
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))

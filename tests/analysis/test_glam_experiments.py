@@ -29,7 +29,7 @@ def planned(*words: str) -> tuple[Run, str]:
     composed = compose(*words, "hydra.verbose=false")
     config = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     plain = OmegaConf.to_container(config, resolve=True)
-    learns = plain["baseline"]["_target_"] != "twosome.policies.bounds.random" and "affordance" not in plain["baseline"]
+    learns = plain["baseline"]["_target_"] != "twosome.agents.bounds.random" and "affordance" not in plain["baseline"]
     model = {"model": "a model"} if "tuning" in plain or "affordance" in plain["baseline"] else {}
     choices = dict(composed.hydra.runtime.choices)
     named = identity(plain, choices, bool(model))

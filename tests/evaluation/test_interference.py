@@ -18,6 +18,9 @@ from torch import nn
 
 import twosome
 import twosome.envs  # registers the environments
+from twosome.agents.agent import Evaluation, LearningAgent
+from twosome.agents.heads import Frozen
+from twosome.agents.language import LanguageAgent
 from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.decision import Decision
 from twosome.envs.optimum import best_play
@@ -29,9 +32,6 @@ from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
-from twosome.policies.agent import Evaluation, LearningAgent
-from twosome.policies.heads import Frozen
-from twosome.policies.language import LanguageAgent
 
 KITCHEN = functools.partial(gymnasium.make, "twosome/Overcooked-v0", task="tomato_salad")
 ACTIONS = int(KITCHEN().action_space.n)

@@ -14,11 +14,11 @@ import pytorch_lightning as pl
 import torch
 from ppo_options import config
 
+from twosome.agents.symbolic import SymbolicAgent
 from twosome.algorithms.algorithm import EnvRunner
 from twosome.algorithms.ppo import PPO
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.episodes import play
-from twosome.policies.symbolic import SymbolicAgent
 from twosome.training.module import LearningModule
 
 SOLVED = 475.0  # gymnasium's own threshold for CartPole-v1, whose episodes are truncated at 500

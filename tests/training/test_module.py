@@ -11,6 +11,10 @@ from ppo_options import config
 
 import twosome
 import twosome.envs
+from twosome.agents.agent import LearningAgent
+from twosome.agents.heads import Frozen
+from twosome.agents.language import LanguageAgent
+from twosome.agents.symbolic import SymbolicAgent
 from twosome.algorithms.algorithm import EnvRunner, Progress
 from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.envs.vector import DecisionEnvs
@@ -19,10 +23,6 @@ from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
-from twosome.policies.agent import LearningAgent
-from twosome.policies.heads import Frozen
-from twosome.policies.language import LanguageAgent
-from twosome.policies.symbolic import SymbolicAgent
 from twosome.training.module import LearningModule
 
 UPDATES = 4

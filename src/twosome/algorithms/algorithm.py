@@ -10,10 +10,10 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.envs.vector import DecisionEnvs, Episode, Step
 from twosome.errors import RunError, UserError
 from twosome.identity import AGENT
-from twosome.policies.agent import Agent, LearningAgent, MakeEnv
 
 Metrics = dict[str, float]
 

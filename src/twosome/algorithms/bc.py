@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from twosome.agents.agent import Agent, LearningAgent, sample
+from twosome.agents.bounds import optimal_agent
 from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress, Sources, require, require_divisor, take_step
 from twosome.algorithms.ppo import entropy, shuffled_minibatches
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.policies.agent import Agent, LearningAgent, sample
-from twosome.policies.bounds import optimal_agent
 
 OPTION = "algorithm.demonstrator"
 

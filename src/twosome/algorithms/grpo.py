@@ -25,13 +25,13 @@ import torch
 from omegaconf import OmegaConf
 from torch.optim import Optimizer
 
+from twosome.agents.agent import LearningAgent
 from twosome.algorithms.algorithm import Metrics, Progress, Sources, require
 from twosome.algorithms.ppo import PPO, ClippedConfig, PPOConfig, clipped
 from twosome.algorithms.reinforce import EpisodeBatch, Episodic, Played, batch_of
 from twosome.config import typed
 from twosome.envs.vector import Player
 from twosome.errors import UserError
-from twosome.policies.agent import LearningAgent
 
 NO_CRITIC: dict[str, Any] = {
     "value_update_epochs": 1, "value_num_minibatches": 1, "value_learning_rate": 1.0, "desired_kl": None, "gae_lambda": 1.0,

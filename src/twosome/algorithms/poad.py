@@ -27,6 +27,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome.agents.agent import Evaluation, LearningAgent
 from twosome.algorithms.algorithm import EnvRunner, require
 from twosome.algorithms.ppo import (
     PPO,
@@ -43,7 +44,6 @@ from twosome.algorithms.rollout import Batch, Transitions, rollout
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.policies.agent import Evaluation, LearningAgent
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, AdamW, Optimizer
 
+from twosome.agents.agent import Evaluation, LearningAgent
 from twosome.algorithms.algorithm import (
     Algorithm,
     EnvRunner,
@@ -26,7 +27,6 @@ from twosome.algorithms.rollout import Batch, ValuesOf, rollout
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.policies.agent import Evaluation, LearningAgent
 
 KL_FACTOR = 1.5
 """The factor by which desired_kl changes the policy's learning rate."""

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 from torch.optim import Adam, Optimizer
 
+from twosome.agents.agent import LearningAgent, sample
 from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress, require, require_divisor, take_step
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.vector import Step
 from twosome.errors import UserError
-from twosome.policies.agent import LearningAgent, sample
 
 NOTHING = np.zeros(0, dtype=np.float32)
 ROW = np.dtype([(name, np.int32) for name in ("prompt", "actions", "choice", "duration", "next_prompt", "next_actions")]

@@ -26,13 +26,13 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from twosome.agents.agent import LearningAgent
 from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress, take_step
 from twosome.algorithms.ppo import PolicyConfig, divergence, entropy
 from twosome.algorithms.rollout import Batch, act
 from twosome.config import typed
 from twosome.decision import Decision
 from twosome.errors import UserError
-from twosome.policies.agent import LearningAgent
 
 
 @dataclass

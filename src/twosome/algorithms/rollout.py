@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from twosome.agents.agent import Agent, sample
 from twosome.algorithms.algorithm import EnvRunner
 from twosome.decision import Decision
 from twosome.envs.vector import Step
-from twosome.policies.agent import Agent, sample
 
 ValuesOf = Callable[[Sequence[Decision]], Tensor]
 

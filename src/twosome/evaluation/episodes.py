@@ -11,9 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from twosome import generators, seeding
+from twosome.agents.agent import Agent, likeliest, sample
 from twosome.envs.vector import Episode, Outcome, Player
 from twosome.errors import visible
-from twosome.policies.agent import Agent, likeliest, sample
 
 SIDE_BY_SIDE = 128
 """Episodes played at once. Most of their decisions are equal, so the language model's work hardly grows with their number."""

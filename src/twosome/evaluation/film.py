@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from twosome import generators, seeding
+from twosome.agents.agent import Agent
 from twosome.envs.vector import Episode, Player
 from twosome.evaluation.episodes import act, acting
 from twosome.files import write_atomic
 from twosome.identity import task_of
-from twosome.policies.agent import Agent
 
 FRAME_MS, LAST_MS = 250, 3_000
 MAX_FRAMES = 240  # a minute; a longer film has its first frames and the last one

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from twosome import generators, seeding
+from twosome.agents.agent import LearningAgent, MakeEnv
+from twosome.agents.language import LanguageAgent
 from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress
 from twosome.algorithms.ppo import PPO
 from twosome.algorithms.rollout import Batch
@@ -31,8 +33,6 @@ from twosome.evaluation.episodes import acting
 from twosome.evaluation.figures import DPI, GRID, INK
 from twosome.evaluation.records import LATER, Record, same
 from twosome.files import write_atomic
-from twosome.policies.agent import LearningAgent, MakeEnv
-from twosome.policies.language import LanguageAgent
 from twosome.storage.folder import RunFolder
 
 FILE, TABLE, FIGURE = "interference.json", "interference.csv", "interference.png"

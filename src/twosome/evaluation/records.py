@@ -13,10 +13,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from twosome.agents.agent import Agent, MakeEnv
 from twosome.config import EvaluationConfig
 from twosome.envs.optimum import optimal_return
 from twosome.evaluation.episodes import play, summarize
-from twosome.policies.agent import Agent, MakeEnv
 from twosome.storage.folder import RunFolder
 from twosome.storage.provenance import now
 

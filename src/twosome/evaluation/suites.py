@@ -13,6 +13,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import build
+from twosome.agents.agent import Agent, LearningAgent, MakeEnv
+from twosome.agents.bounds import RandomAgent
 from twosome.config import EvaluationConfig, leaves
 from twosome.envs.check import task_names
 from twosome.errors import UserError, unknown_choice, visible
@@ -26,8 +28,6 @@ from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_added, print_benchmarks, print_drift, print_interference, print_records
 from twosome.language.loading import LanguageModel
-from twosome.policies.agent import Agent, LearningAgent, MakeEnv
-from twosome.policies.bounds import RandomAgent
 from twosome.storage.folder import RunFolder
 
 Setting = tuple[DictConfig, dict[str, Any]]

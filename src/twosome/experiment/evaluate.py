@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import build
+from twosome.agents.agent import Agent
 from twosome.config import EvaluationConfig, leaves, typed
 from twosome.errors import UserError, check_seed, unknown_choice
 from twosome.evaluation import records, suites
@@ -14,7 +15,6 @@ from twosome.evaluation.interference import InterferenceConfig
 from twosome.evaluation.retention.benchmarks import BenchmarkConfig
 from twosome.evaluation.suites import Finished
 from twosome.experiment.resume import check_foreign, finished_run
-from twosome.policies.agent import Agent
 from twosome.storage.folder import RunFolder, locked
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import build
+from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.algorithms.algorithm import Sources
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, own_settings, typed
 from twosome.envs.optimum import optimal_return
@@ -24,7 +25,6 @@ from twosome.evaluation.retention.drift import DriftProbe, unmeasured
 from twosome.evaluation.summary import print_summary
 from twosome.experiment.resume import check_foreign, fingerprint, finished_run, resumed_config, same_config
 from twosome.identity import identity
-from twosome.policies.agent import Agent, LearningAgent, MakeEnv
 from twosome.storage.folder import CHECKSUMS, RunFolder, locked
 from twosome.storage.provenance import now, provenance
 from twosome.training.callbacks import latest

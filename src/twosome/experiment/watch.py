@@ -17,6 +17,8 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from twosome import build, generators, seeding
+from twosome.agents.agent import Agent, LearningAgent, MakeEnv
+from twosome.agents.language import LanguageAgent
 from twosome.config import EvaluationConfig, own_settings
 from twosome.decision import Decision
 from twosome.envs.optimum import optimal_return
@@ -30,8 +32,6 @@ from twosome.experiment.evaluate import changed, configuration, finished_run
 from twosome.experiment.export import norm_of, trained_for
 from twosome.files import write_atomic
 from twosome.identity import task_of
-from twosome.policies.agent import Agent, LearningAgent, MakeEnv
-from twosome.policies.language import LanguageAgent
 from twosome.storage.folder import RunFolder
 
 TEMPLATE = Path(__file__).with_name("watch.html")

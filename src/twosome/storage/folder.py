@@ -120,7 +120,7 @@ def _line(values: Iterable[Any]) -> str:
 
 
 class Exported(Protocol):
-    """The part of an agent's interface that a run's folder uses; see `twosome.policies.agent.Agent`."""
+    """The part of an agent's interface that a run's folder uses; see `twosome.agents.agent.Agent`."""
 
     export_folder: str | None
 

@@ -9,11 +9,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from twosome import generators
+from twosome.agents.agent import LearningAgent, MakeEnv
 from twosome.algorithms.algorithm import Algorithm, EnvRunner
 from twosome.config import RunConfig
 from twosome.envs.vector import DecisionEnvs
 from twosome.evaluation.retention.drift import DriftProbe
-from twosome.policies.agent import LearningAgent, MakeEnv
 from twosome.storage.folder import RunFolder
 from twosome.training.callbacks import KeepSigterm, KeepTwo, Progress, Recorder, RetentionWriter
 from twosome.training.distributed import Processes, SameWeights, trainer_options

@@ -10,10 +10,10 @@ import torch
 from pytorch_lightning import LightningModule
 
 from twosome import seeding
+from twosome.agents.agent import LearningAgent
 from twosome.algorithms.algorithm import Algorithm, EnvRunner, Progress
 from twosome.envs.vector import Episode
 from twosome.errors import UserError
-from twosome.policies.agent import LearningAgent
 
 
 class LearningModule(LightningModule):

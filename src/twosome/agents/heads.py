@@ -15,12 +15,12 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome.agents.agent import MakeEnv, load_weights, save_weights
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
-from twosome.policies.agent import MakeEnv, load_weights, save_weights
 
 FILE = "action_head.safetensors"
 States = Callable[[Sequence[str]], Mapping[str, Tensor]]

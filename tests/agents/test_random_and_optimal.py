@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from twosome.agents import bounds
+from twosome.agents.agent import AgentContext, likeliest
 from twosome.decision import Decision
 from twosome.envs.optimum import Transition
 from twosome.errors import UserError
 from twosome.evaluation.episodes import play, summarize
 from twosome.language import norms
 from twosome.language.loading import ModelConfig
-from twosome.policies import bounds
-from twosome.policies.agent import AgentContext, likeliest
 
 
 def context(make_env, seed=0, gamma=0.99):

@@ -9,15 +9,15 @@ import torch
 from test_language_agent import decision
 from test_value_heads import gradients
 
+from twosome.agents import heads
+from twosome.agents.agent import AgentContext
+from twosome.agents.heads import Actions, Frozen, State, Words
+from twosome.agents.language import LanguageAgent, build
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.gate import engine_of
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tuning import Full, Head, Lora, Tuning
-from twosome.policies import heads
-from twosome.policies.agent import AgentContext
-from twosome.policies.heads import Actions, Frozen, State, Words
-from twosome.policies.language import LanguageAgent, build
 
 ACTIONS = 5
 TABLE = decision("You notice a tomato on the table.", "pick up the tomato", "chop", "serve it")._replace(action_ids=(0, 2, 4))

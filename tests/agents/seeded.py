@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from twosome.policies.agent import Agent
+from twosome.agents.agent import Agent
 
 
 def assert_drawn_from_the_seed(agent: Callable[[int], Agent], constant: tuple[str, ...] = ()) -> None:

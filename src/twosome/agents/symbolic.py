@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from twosome import generators
+from twosome.agents.agent import AgentContext, Evaluation, LearningAgent, NetworkAgent
+from twosome.agents.heads import check_hidden_sizes
 from twosome.decision import Decision
 from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
-from twosome.policies.agent import AgentContext, Evaluation, LearningAgent, NetworkAgent
-from twosome.policies.heads import check_hidden_sizes
 
 NETWORK = "film_lstm"
 """The only value of baseline.network besides null."""
@@ -90,12 +90,12 @@ def tanh_mlp(sizes: Sequence[int], output_gain: float, generator: torch.Generato
 def build(context: AgentContext, hidden_sizes: Sequence[int], network: str | None = None, recurrence: int = 20) -> LearningAgent:
     """Build the agent of conf/baseline/ppo.yaml. hidden_sizes: of the actor and of the critic. Raises UserError.
 
-    network: film_lstm (`twosome.policies.film_lstm`), or None for SymbolicAgent. recurrence: of film_lstm.
+    network: film_lstm (`twosome.agents.film_lstm`), or None for SymbolicAgent. recurrence: of film_lstm.
     """
     if network is not None:
         if network != NETWORK:
             raise UserError(f"baseline.network={network}: expected {NETWORK}, or null for an MLP")
-        from twosome.policies import film_lstm
+        from twosome.agents import film_lstm
 
         return film_lstm.build(context, recurrence)
     env = context.make_env()

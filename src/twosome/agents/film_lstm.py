@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from twosome import generators
+from twosome.agents.agent import AgentContext, Evaluation, NetworkAgent
+from twosome.agents.heads import drawn_gru
+from twosome.agents.symbolic import own_log_policy
 from twosome.decision import Decision
 from twosome.envs.check import spaces
 from twosome.errors import UserError
 from twosome.language.loading import resolve_device
-from twosome.policies.agent import AgentContext, Evaluation, NetworkAgent
-from twosome.policies.heads import drawn_gru
-from twosome.policies.symbolic import own_log_policy
 
 SIZE = 128
 """Of the image's channels, the mission's state and the memory (Chevalier-Boisvert et al. 2019, and GLAM's symbolic baseline)."""

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from twosome import generators
+from twosome.agents.agent import AgentContext, Evaluation, LearningAgent, TokenTerms
+from twosome.agents.heads import PolicyHead, ValueHead, Words
 from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.gate import described
 from twosome.language.loading import LanguageModel
 from twosome.lru_cache import LRUCache
-from twosome.policies.agent import AgentContext, Evaluation, LearningAgent, TokenTerms
-from twosome.policies.heads import PolicyHead, ValueHead, Words
 
 POLICIES = 32_768
 """Decisions whose policies are remembered until a weight changes."""

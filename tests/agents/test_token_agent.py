@@ -5,12 +5,12 @@ import torch
 from test_language_agent import KITCHEN, SAME, SOFA, TABLE, cost, decision, disturb, stored
 
 import oracle
+from twosome.agents.heads import Frozen, State, ValueHead
+from twosome.agents.tokens import TokenAgent, Tokens, among_branches
 from twosome.language import norms
 from twosome.language.gate import engine_of
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tuning import Lora
-from twosome.policies.heads import Frozen, State, ValueHead
-from twosome.policies.tokens import TokenAgent, Tokens, among_branches
 
 SHARED = decision("Now you are in the hall", "go to the left", "go to the right", "wait", "go back")
 EVERY = [TABLE, SHARED, SAME, KITCHEN, SOFA, SHARED]

@@ -12,14 +12,14 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from twosome import generators
+from twosome.agents.agent import AgentContext, Evaluation, NetworkAgent
+from twosome.agents.heads import drawn, drawn_gru
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
 from twosome.lru_cache import LRUCache
-from twosome.policies.agent import AgentContext, Evaluation, NetworkAgent
-from twosome.policies.heads import drawn, drawn_gru
 
 WORD = re.compile(r"\w+|[^\w\s]")
 """A word, or a sign of punctuation."""

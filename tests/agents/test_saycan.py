@@ -11,13 +11,13 @@ import torch
 from test_random_and_optimal import Twins, context, decision, overcooked
 
 import oracle
+from twosome.agents import saycan
+from twosome.agents.agent import sample
+from twosome.agents.saycan import SayCanAgent, build
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.loading import load_language_model
 from twosome.language.scorer import Scorer
-from twosome.policies import saycan
-from twosome.policies.agent import sample
-from twosome.policies.saycan import SayCanAgent, build
 
 OPTIONS = {"success": "change", "episodes": 400, "epochs": 40, "batch_size": 64, "learning_rate": 3e-3, "hidden_sizes": [32]}
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from twosome.agents.agent import Agent, AgentContext, MakeEnv
 from twosome.decision import Decision
 from twosome.envs.optimum import MAX_STATES, best_actions
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
-from twosome.policies.agent import Agent, AgentContext, MakeEnv
 
 
 class RandomAgent(Agent):

@@ -5,14 +5,14 @@ import torch
 from test_language_agent import ALL, FEWER, KITCHEN, TABLE
 from transformers import AutoModelForCausalLM
 
+from twosome.agents import heads
+from twosome.agents.heads import State
+from twosome.agents.language import LanguageAgent
 from twosome.errors import UserError
 from twosome.language import norms
 from twosome.language.gate import engine_of
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.tuning import Frozen, Full, Lora
-from twosome.policies import heads
-from twosome.policies.heads import State
-from twosome.policies.language import LanguageAgent
 
 
 def agent(head, tuning, architecture="llama"):

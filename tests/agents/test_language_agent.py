@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import oracle
+from twosome.agents.heads import Frozen
+from twosome.agents.language import LanguageAgent
 from twosome.decision import Decision
 from twosome.language import norms
 from twosome.language.loading import ModelConfig, load_language_model
 from twosome.language.scorer import Scorer
 from twosome.language.tuning import Lora
-from twosome.policies.heads import Frozen
-from twosome.policies.language import LanguageAgent
 
 
 def decision(prompt: str, *actions: str, obs: float = 0.0) -> Decision:
@@ -128,8 +128,8 @@ def test_where_decisions_do_not_recur_none_is_scored_again() -> None:
 
 def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = agent()
-    monkeypatch.setattr("twosome.policies.language.POLICIES", 4)
-    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * plain.engine.hidden_size)
+    monkeypatch.setattr("twosome.agents.language.POLICIES", 4)
+    monkeypatch.setattr("twosome.agents.language.FEATURE_BYTES", 3 * 4 * plain.engine.hidden_size)
     language = agent()
     for rollout in range(3):
         many = numbered(rollout)
@@ -195,7 +195,7 @@ def test_features_come_with_the_base_policies_once_these_were_asked_for() -> Non
 
 
 def test_of_ever_new_prompts_only_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twosome.policies.language.FEATURE_BYTES", 3 * 4 * agent().engine.hidden_size)
+    monkeypatch.setattr("twosome.agents.language.FEATURE_BYTES", 3 * 4 * agent().engine.hidden_size)
     language, resumed = agent(), agent()
     new = [decision(f"You see {number} plates", "wait") for number in range(4)]
     first, _ = language.features(ALL)  # three prompts

@@ -10,6 +10,9 @@ import torch
 from ppo_options import config
 from seeded import assert_drawn_from_the_seed
 
+from twosome.agents import symbolic
+from twosome.agents.agent import AgentContext
+from twosome.agents.film_lstm import SIZE, FilmLSTM
 from twosome.algorithms.algorithm import EnvRunner, Progress
 from twosome.algorithms.ppo import PPO, Minibatch, PPOConfig, RecurrentBatch
 from twosome.algorithms.rollout import Rollout
@@ -21,9 +24,6 @@ from twosome.errors import UserError
 from twosome.evaluation.episodes import play
 from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
-from twosome.policies import symbolic
-from twosome.policies.agent import AgentContext
-from twosome.policies.film_lstm import SIZE, FilmLSTM
 
 STEPS, ENVS, LENGTH = 12, 3, 5
 ZERO = tuple(f"{layer}.bias" for layer in ("scale", "shift", "actor.0", "actor.2", "critic.0", "critic.2"))

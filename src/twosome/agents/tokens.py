@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from twosome import generators
+from twosome.agents.agent import AgentContext, TokenTerms
+from twosome.agents.heads import ValueHead
+from twosome.agents.language import FEATURE_BYTES, LanguageAgent
 from twosome.decision import Decision, DecisionText
 from twosome.errors import unknown_choice
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.lru_cache import LRUCache
-from twosome.policies.agent import AgentContext, TokenTerms
-from twosome.policies.heads import ValueHead
-from twosome.policies.language import FEATURE_BYTES, LanguageAgent
 
 LEAST = 1e-6
 """The least probability of an end, where the model is sure that others go on."""

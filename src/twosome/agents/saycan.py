@@ -19,6 +19,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome import generators, seeding
+from twosome.agents.agent import Agent, AgentContext, load_weights, save_weights
+from twosome.agents.heads import check_hidden_sizes, mlp
+from twosome.agents.language import POLICIES
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.check import spaces
@@ -27,9 +30,6 @@ from twosome.errors import UserError, unknown_choice
 from twosome.language.engine import MASKED, Engine
 from twosome.language.tuning import Frozen
 from twosome.lru_cache import LRUCache
-from twosome.policies.agent import Agent, AgentContext, load_weights, save_weights
-from twosome.policies.heads import check_hidden_sizes, mlp
-from twosome.policies.language import POLICIES
 
 SUCCESSES = ("change", "goal")
 HELD_OUT = 0.2  # of the episodes

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from twosome.agents.agent import AgentContext
+from twosome.agents.symbolic import SymbolicAgent, build
 from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.algorithms.rollout import Batch
@@ -21,8 +23,6 @@ from twosome.envs.overcooked.env import OvercookedEnv
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
-from twosome.policies.agent import AgentContext
-from twosome.policies.symbolic import SymbolicAgent, build
 
 NUMBERS, ACTIONS = 6, 5
 ADMISSIBLE = [(0, 1, 2, 3, 4), (3, 1), (2,), (4, 0, 2)]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from twosome.agents import drrn
+from twosome.agents.agent import AgentContext
+from twosome.agents.drrn import DRRN, DRRNConfig, build
 from twosome.decision import Decision
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig
 from twosome.language.norms import word
-from twosome.policies import drrn
-from twosome.policies.agent import AgentContext
-from twosome.policies.drrn import DRRN, DRRNConfig, build
 
 OPTIONS = {"temperature": 0.5, "buckets": 64, "embedding_size": 8, "hidden_size": 8}
 TEXTS = [
