@@ -31,7 +31,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
@@ -46,7 +45,7 @@ from twosome.agents.language import LanguageAgent
 from twosome.algorithms.algorithm import Progress
 from twosome.algorithms.ppo import PPO, PPOConfig, policy_terms
 from twosome.algorithms.rollout import Batch
-from twosome.config import CONFIGS
+from twosome.api import compose
 from twosome.decision import Decision, DecisionText
 from twosome.envs.vector import DecisionEnvs
 from twosome.language.cpu.packed_linear import PackedLinear
@@ -510,8 +509,7 @@ def ratio(found: dict[str, float]) -> str:
 
 def composed(words: Sequence[str], num_envs: int, num_steps: int) -> DictConfig:
     """Return a run's configuration with rollouts of this size."""
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra.compose("config", [*SETTINGS, f"algorithm.num_envs={num_envs}", f"algorithm.num_steps={num_steps}", *words])
+    return compose("config", [*SETTINGS, f"algorithm.num_envs={num_envs}", f"algorithm.num_steps={num_steps}", *words])[0]
 
 
 def main() -> None:

@@ -27,19 +27,16 @@ NORMS = ("none", "token", "word")
 
 def scorers(model: str = "smollm2_135m") -> "dict[str, Scorer]":
     """Return a scorer of each norm, of the same language model."""
-    import hydra
-
     from twosome import build
-    from twosome.config import CONFIGS
+    from twosome.api import compose
     from twosome.language.gate import engine_of
     from twosome.language.loading import load_language_model
 
     found: dict[str, Any] = {}
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        for norm in NORMS:
-            config = hydra.compose("probe", [f"norm={norm}", f"model={model}"])
-            loaded = found[NORMS[0]].lm if found else load_language_model(build.model_config(config.model))
-            found[norm] = engine_of(loaded, build.build(config.norm))
+    for norm in NORMS:
+        config, _ = compose("probe", [f"norm={norm}", f"model={model}"])
+        loaded = found[NORMS[0]].lm if found else load_language_model(build.model_config(config.model))
+        found[norm] = engine_of(loaded, build.build(config.norm))
     return found
 
 

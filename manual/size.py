@@ -12,8 +12,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 files = {path: path.read_text() for path in (ROOT / "src").rglob("*.py")}
 lines = {path: text.count("\n") for path, text in files.items()}
-nodes = [(ast.walk(ast.parse(text)), path) for path, text in files.items()]
-walked = [node for found, _ in nodes for node in found]
+walked = [node for text in files.values() for node in ast.walk(ast.parse(text))]
 functions = [node for node in walked if isinstance(node, ast.FunctionDef)]
 imports = [each for node in functions for each in ast.walk(node) if isinstance(each, ast.Import | ast.ImportFrom)]
 passed: set[str] = set()

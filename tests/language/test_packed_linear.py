@@ -136,6 +136,39 @@ def test_the_gain_is_measured_once_per_machine(tmp_path: Path, monkeypatch: pyte
     gain.cache_clear()
 
 
+@pytest.mark.parametrize("damage", ["{", '{"key": 3}', "[]"])
+def test_a_damaged_measurement_is_done_again(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path))
+    gain.cache_clear()
+    gain("float32")
+    (file,) = (tmp_path / "products").iterdir()
+    file.write_text(damage)
+    gain.cache_clear()
+    assert gain("float32") > 0
+    gain.cache_clear()
+
+
+def test_a_gain_that_cannot_be_kept_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TWOSOME_CACHE", str(tmp_path / "file"))
+    gain.cache_clear()
+    assert gain("float32") > 0
+    assert capsys.readouterr().err.startswith(f"note: TWOSOME_CACHE={tmp_path / 'file'}: cannot keep results")
+    gain.cache_clear()
+
+
+def test_without_a_home_folder_the_gain_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(packed_linear, "cache_root", nowhere)
+    gain.cache_clear()
+    assert gain("float32") > 0
+    gain.cache_clear()
+
+
 def test_a_processor_without_bfloat16_computes_the_same(tmp_path: Path) -> None:
     """The scores of a bfloat16 model are equal but for the order of sums, where oneDNN's instructions are limited."""
     words = ["src/probe.py", "model=tiny_random", "model.dtype=bfloat16", "norm=none", "format=json"]

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from twosome import build
-from twosome.agents.agent import Agent, LearningAgent, MakeEnv
+from twosome.agents.agent import Agent, LearningAgent
 from twosome.algorithms.algorithm import Sources
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, own_settings, typed
 from twosome.envs.optimum import optimal_return
@@ -136,8 +136,18 @@ class Experiment:
         return agent
 
     def demonstrator(self, path: str, option: str) -> Agent:
-        """Return the trained agent of a finished run, on this run's environments. option: which has the value path."""
-        return load_agent(path, option, self.config, self.make_env)
+        """Return the trained agent of a finished run, for the environments of this one, with this one's device and trust.
+
+        path: the run's folder, the value of option. Raises UserError, also if the folder's configuration names code that neither
+        a file of ``conf/`` nor this run's configuration names.
+        """
+        folder = finished_run(path, option)
+        config = folder.config
+        check_foreign(config, self.config.trust, self.config)
+        config.model.device, config.trainer.accelerator = self.config.model.device, self.config.trainer.accelerator
+        agent = build.agent(config, self.make_env)
+        _load(folder, agent, f"{option}={path}")
+        return agent
 
     def origin(self) -> dict[str, Any]:
         """Return the entry of provenance.json that names the run of init; {} without init. A resumed run keeps its own."""
@@ -190,21 +200,6 @@ class Experiment:
     def score(self) -> float:
         """Return the sampled policy's mean discounted return at the end, by the run's own evaluation; nan without one."""
         return records.own_return(self.folder, self.config.env)
-
-
-def load_agent(path: str, option: str, config: DictConfig, make_env: MakeEnv) -> Agent:
-    """Return the trained agent of a finished run, for the environments of this one.
-
-    path: the run's folder, the value of option. config: this run's, whose device and trust are used. Raises UserError, also if
-    the folder's configuration names code that neither a file of ``conf/`` nor this run's configuration names.
-    """
-    folder = finished_run(path, option)
-    its_config = folder.config
-    check_foreign(its_config, config.trust, config)
-    its_config.model.device, its_config.trainer.accelerator = config.model.device, config.trainer.accelerator
-    agent = build.agent(its_config, make_env)
-    _load(folder, agent, f"{option}={path}")
-    return agent
 
 
 def _load(folder: RunFolder, agent: Agent, option: str) -> None:

@@ -18,7 +18,8 @@ from twosome import build
 from twosome.config import own_settings
 from twosome.errors import UserError, visible
 from twosome.evaluation import records
-from twosome.experiment.evaluate import configuration, finished_run
+from twosome.experiment.evaluate import configuration
+from twosome.experiment.resume import finished_run
 from twosome.identity import task_of
 from twosome.storage.folder import CHECKSUMS, RESULTS, TAKEN, RunFolder
 
@@ -90,7 +91,7 @@ def run(asked: DictConfig) -> None:
         for task, (folder, about) in best_documented(Path(options.runs)).items():
             export(folder, to / task, options, about)
         return
-    export(finished_run(Path(str(options.run))), to, options, options.note or "")
+    export(finished_run(str(options.run)), to, options, options.note or "")
     if options.push:
         HfApi().create_repo(options.push, exist_ok=True)
         done = HfApi().upload_folder(repo_id=options.push, folder_path=to, commit_message=f"Upload {to.name}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,14 @@ def _known(keys: Keys) -> list[Any]:
     if not groups:
         return []
     group, own = keys[groups[-1]], keys[groups[-1] + 1 :]
+    return [value for place, value in _entries_of_files(group) if place in (own, (group, *own))]
+
+
+@cache
+def _entries_of_files(group: str) -> list[tuple[Keys, Any]]:
+    """Return the entries of all files of a group of ``conf/``, which are read once."""
     files = [yaml.safe_load(file.read_text()) for file in CONFIGS.glob(f"{group}/**/*.yaml")]
-    return [value for content in files for place, value in _entries(content) if place in (own, (group, *own))]
+    return [entry for content in files for entry in _entries(content)]
 
 
 def _entries(tree: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:

@@ -28,8 +28,9 @@ from twosome.evaluation import records
 from twosome.evaluation.episodes import act, acting
 from twosome.evaluation.film import can_film, ending_of, pictures, title_of
 from twosome.evaluation.summary import print_records
-from twosome.experiment.evaluate import changed, configuration, finished_run
+from twosome.experiment.evaluate import changed, configuration
 from twosome.experiment.export import norm_of, trained_for
+from twosome.experiment.resume import finished_run
 from twosome.files import write_atomic
 from twosome.identity import task_of
 from twosome.storage.folder import RunFolder
@@ -80,7 +81,7 @@ def run(asked: DictConfig) -> None:
     for name, choices in CHOICES.items():
         if (value := getattr(options, name)) not in choices:
             raise unknown_choice(name, value, choices)
-    to, folder = Path(options.to), finished_run(Path(str(options.run)))
+    to, folder = Path(options.to), finished_run(str(options.run))
     if to.is_dir() or (to.exists() and not to.read_bytes().startswith(BEGINNING.encode())):
         raise UserError(f"to={to}: is there and is no page of this command; name another")
     config = configuration(folder, options)

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,15 +121,6 @@ class LanguageModel:
     def reference(self) -> AbstractContextManager[Any]:
         """Make the model compute as before training within the context."""
         return self.tuning.reference(self.model)
-
-    @cached_property
-    def text_checksum(self) -> str:
-        """The sha256 (hex) of the tokenizer and the architecture, which may change while the weights, and so checksum, stay."""
-        tokenizer = (
-            self.tokenizer.backend_tokenizer.to_str() if self.tokenizer.is_fast else str(sorted(self.tokenizer.get_vocab()))
-        )
-        texts = (tokenizer, str(self.tokenizer.init_kwargs), self.base.config.to_json_string())
-        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     def learned(self) -> list[nn.Parameter]:
         """Return the trainable weights."""

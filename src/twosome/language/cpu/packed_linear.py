@@ -10,6 +10,7 @@ bfloat16 on some processors only. Elsewhere the same rounded numbers are multipl
 
 import hashlib
 import json
+import sys
 import time
 from functools import cache, partial
 from typing import Any, TypeGuard
@@ -53,11 +54,17 @@ def gain(dtype: str) -> float:
         "torch": torch.__version__,
     }
     key = json.dumps({"dtype": dtype, "shape": MEASURED} | machine, sort_keys=True)
-    file = cache_root() / "products" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    if file.exists():
+    try:
+        file = cache_root() / "products" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
         return float(json.loads(file.read_text())["result"])
-    measured = _measured_gain(dtype)
-    write_atomic(file, json.dumps({"key": json.loads(key), "result": measured}, indent=2) + "\n", parents=True)
+    except RuntimeError:  # the user has no home folder, and TWOSOME_CACHE names no other
+        return _measured_gain(dtype)
+    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or another format: it is measured again
+        measured = _measured_gain(dtype)
+    try:
+        write_atomic(file, json.dumps({"key": json.loads(key), "result": measured}, indent=2) + "\n", parents=True)
+    except OSError as error:
+        print(f"note: TWOSOME_CACHE={cache_root()}: cannot keep results there for later runs ({error.strerror})", file=sys.stderr)
     return measured
 
 
