@@ -187,7 +187,7 @@ def test_the_files_of_a_run(name, folders, tmp_path):
     share = asked(folder)
     assert {file: text for file, text in content(folder).items() if file not in FILES} == content(folders[name])
     rows, found = pd.read_csv(folder / "interference.csv"), json.loads((folder / "interference.json").read_text())
-    assert list(rows) == tables("docs/methods.md", "### Columns of interference.csv")
+    assert list(rows) == tables("docs/interference.md", "### Columns of interference.csv")
     assert rows.log_prob_after.isna().all() == (name == "ppo")
     assert found["settings"] | {"when": "before", "critic_rollouts": 1, "seed": 1000, "samples": 16} == found["settings"]
     assert found["table_sha256"] == hashlib.sha256((folder / "interference.csv").read_bytes()).hexdigest()

@@ -71,7 +71,7 @@ def measure(
     seed: int,
     asked: InterferenceConfig,
 ) -> tuple[pd.DataFrame, Metrics]:
-    """Do an update; return a row for each situation and action (docs/methods.md lists the columns), and the update's metrics.
+    """Do an update; return a row for each situation and action (columns: docs/interference.md), and the update's metrics.
 
     The agent's weights change. gamma: the environment's discount per primitive step. num_updates: of the run, for schedules.
     seed: of all random numbers. Raises UserError where the algorithm, the agent and the options do not fit each other.
