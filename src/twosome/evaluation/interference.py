@@ -28,7 +28,7 @@ from twosome.decision import Decision
 from twosome.envs.check import action_names
 from twosome.envs.optimum import best_play
 from twosome.envs.vector import DecisionEnvs, Player
-from twosome.errors import UserError
+from twosome.errors import UserError, check
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.figures import DPI, GRID, INK
 from twosome.evaluation.records import LATER, Record, same
@@ -77,11 +77,10 @@ def measure(
     seed: of all random numbers. Raises UserError where the algorithm, the agent and the options do not fit each other.
     """
     algorithm.check(agent)
-    if agent.recurrence > 1:
-        raise UserError("suite=interference: expected an agent without memory, such as that of baseline.network=null")
-    if asked.critic_rollouts and (agent.joint_values or not isinstance(algorithm, PPO)):
-        option = f"interference.critic_rollouts={asked.critic_rollouts}"
-        raise UserError(f"{option}: expected 0 without PPO, and where values learn together with the policy")
+    check(agent.recurrence == 1, "suite", "interference", "an agent without memory, such as that of baseline.network=null")
+    apart = isinstance(algorithm, PPO) and not agent.joint_values
+    expected = "0 without PPO, and where values learn together with the policy"
+    check(apart or not asked.critic_rollouts, "interference.critic_rollouts", asked.critic_rollouts, expected)
     envs = DecisionEnvs(make_env, algorithm.num_envs, gamma)
     start = int(seeding.stream(seed, "interference: environments").generate_state(1)[0])
     runner, generator = EnvRunner(envs, start, algorithm.group_size), generators.of_stream(seed, "interference: learning")

@@ -17,7 +17,7 @@ from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.agents.bounds import RandomAgent
 from twosome.config import EvaluationConfig, leaves
 from twosome.envs.check import task_names
-from twosome.errors import UserError, unknown_choice, visible
+from twosome.errors import UserError, check_choice, visible
 from twosome.evaluation import film, records
 from twosome.evaluation import interference as probing
 from twosome.evaluation.interference import InterferenceConfig
@@ -146,8 +146,7 @@ def interference(run: Finished) -> float:
     asked, seed = run.interference, run.evaluation.seed
     if "gamma" in run.changes:
         raise UserError(f"env.gamma={run.config.env.gamma}: expected the run's own with suite=interference; leave it out")
-    if asked.when not in ("before", "after"):
-        raise unknown_choice("interference.when", asked.when, ("before", "after"))
+    check_choice("interference.when", asked.when, ("before", "after"))
     algorithm, agent = build.algorithm(run.config), run.agent
     if not isinstance(agent, LearningAgent):
         raise UserError(f"suite=interference: expected a run of an agent that learns; that of {run.folder.path} does not")

@@ -23,7 +23,7 @@ from twosome.config import EvaluationConfig, own_settings
 from twosome.decision import Decision
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import Player
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check_choice
 from twosome.evaluation import records
 from twosome.evaluation.episodes import act, acting
 from twosome.evaluation.film import can_film, ending_of, pictures, title_of
@@ -79,8 +79,7 @@ def run(asked: DictConfig) -> None:
     """Write the page and print where it is. asked: conf/watch.yaml with the command line's changes. Raises UserError."""
     options = own_settings(WatchConfig, asked)
     for name, choices in CHOICES.items():
-        if (value := getattr(options, name)) not in choices:
-            raise unknown_choice(name, value, choices)
+        check_choice(name, getattr(options, name), choices)
     to, folder = Path(options.to), finished_run(str(options.run))
     if to.is_dir() or (to.exists() and not to.read_bytes().startswith(BEGINNING.encode())):
         raise UserError(f"to={to}: is there and is no page of this command; name another")

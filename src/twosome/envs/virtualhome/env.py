@@ -5,16 +5,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
-from twosome.envs.options import check_render_mode, check_whole, find_prompter
+from twosome.envs.options import check_render_mode, check_whole, find_prompter, valid_action
 from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter, Situation
 from twosome.envs.virtualhome.render import draw, write
 from twosome.envs.virtualhome.simulator import CHARACTER, Fact, State, shared_home
 from twosome.envs.virtualhome.task import SEEN, load_task, task_names
-from twosome.errors import UserError
 
 
 class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
@@ -153,11 +151,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do an action; one that is refused changes nothing."""
-        if self._over:
-            raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
-        action = int(action)
-        if not 0 <= action < len(self.task.actions):
-            raise UserError(f"action={action}: expected 0 to {len(self.task.actions) - 1}, an action's id")
+        action = valid_action(action, self._over, len(self.task.actions))
         after = self._automaton.outcome(self._state, action)
         self._state = self._state if after is None else after
         self._primitive_steps += 1
