@@ -89,6 +89,10 @@ class InWords(gymnasium.Wrapper[NDArray[np.float32], int, Any, Any]):
         decision = self._decision(obs, info, duration=1, success=success)
         return self._vector(obs, info), float(reward), bool(terminated), bool(truncated and not terminated), decision
 
+    def optional_info(self, obs: Any, info: dict[str, Any]) -> dict[str, Any]:
+        """Return optional keys of the contract, such as ``state``; a subclass may override it. The default is none."""
+        return {}
+
     def _success(self, info: dict[str, Any], ended: bool) -> bool:
         for key in SUCCESS:
             if key in info:
@@ -109,6 +113,7 @@ class InWords(gymnasium.Wrapper[NDArray[np.float32], int, Any, Any]):
         action_ids = tuple(map(int, chosen))
         return {
             **info,
+            **self.optional_info(obs, info),
             "prompt": self._describe(obs, info, self.env.unwrapped),
             "action_ids": action_ids,
             "action_prompts": tuple(self.action_names[action] for action in action_ids),
