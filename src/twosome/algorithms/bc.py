@@ -178,11 +178,11 @@ class BC(Algorithm):
 
 def _check_bot(sources: Sources) -> None:
     """Raise UserError if the environment has no bot, or its bot cannot do a mission."""
-    env: Any = sources.make_env()
+    env = sources.make_env()
     expected = "optimal or the folder of a finished run, since the environment has no bot (method demonstration)"
-    check(hasattr(env.unwrapped, "demonstration"), OPTION, "bot", expected)
+    check(env.has_wrapper_attr("demonstration"), OPTION, "bot", expected)
     env.reset(seed=0)
-    env.unwrapped.demonstration()
+    env.get_wrapper_attr("demonstration")()
     env.close()
 
 

@@ -92,12 +92,14 @@ def configuration(folder: RunFolder, options: OfRun) -> DictConfig:
         OmegaConf.update(config.env, name, value)
     if "gamma" in asked and "kwargs.gamma" in known and "kwargs.gamma" not in asked:
         config.env.kwargs.gamma = config.env.gamma  # an interpolation in conf/env, resolved in config.yaml
+    if asked and "optimum" not in asked and "optimum" in known:  # set by hand, for the run's own options
+        config.env.optimum = None
     config.model.device, config.trainer.accelerator = options.device, "auto"
     return config
 
 
 def changed(env: DictConfig, own: DictConfig) -> dict[str, Any]:
-    """Return the options of env that differ from the run's own, except those that every record has (id, task, prompt)."""
+    """Return the options that differ from the run's own, except those that records name apart (id, task, prompt, optimum)."""
     before = dict(leaves(OmegaConf.to_container(own, resolve=True)))
     now = leaves(OmegaConf.to_container(env, resolve=True))
-    return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt")}
+    return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt", "optimum")}

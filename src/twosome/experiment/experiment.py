@@ -15,7 +15,6 @@ from twosome import build
 from twosome.agents.agent import Agent, LearningAgent
 from twosome.algorithms.algorithm import Sources
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, own_settings, typed
-from twosome.envs.optimum import optimal_return
 from twosome.errors import UserError, check
 from twosome.evaluation import records
 from twosome.evaluation.figures import learning_curve
@@ -170,7 +169,7 @@ class Experiment:
             self.evaluate("before")
             agent.counters()  # what was counted so far is not training's
         fit.run(agent, self.algorithm, checkpoint)
-        optimum = optimal_return(self.make_env, self.config.env.gamma)
+        optimum = build.optimum(self.config.env, self.make_env)
         learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum, self.algorithm.actor)
 
     def drift_probe(self) -> DriftProbe | None:

@@ -21,7 +21,6 @@ from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.agents.language import LanguageAgent
 from twosome.config import EvaluationConfig, own_settings
 from twosome.decision import Decision
-from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import Player
 from twosome.errors import UserError, check_choice
 from twosome.evaluation import records
@@ -97,7 +96,7 @@ def run(asked: DictConfig) -> None:
     recording = Recording(stages[options.actor == "untrained"], config.env, options.episodes, seed, options.policy == "greedy")
     content = {
         **{"title": task_of(config.env).replace("_", " "), "facts": _facts(folder, config, options, critic)},
-        **{"gamma": config.env.gamma, "actor": options.actor, "optimum": optimal_return(make_env, config.env.gamma)},
+        **{"gamma": config.env.gamma, "actor": options.actor, "optimum": build.optimum(config.env, make_env)},
         **recording.data(stages, critic is not None),
     }
     write(to, content)
