@@ -34,6 +34,7 @@ def _scene(state: State) -> Iterable[str]:
     """
     room, player, boxes = state
     one = len(boxes) == 1
+    article, goal = ("The", "") if one else ("A", " to the nearest free target")
     free = _nearest_first(room, player, room.targets - boxes)
     ordered = _nearest_first(room, player, boxes)
     for box in ordered:
@@ -42,17 +43,13 @@ def _scene(state: State) -> Iterable[str]:
             yield f"A box on a target is {place} from you."
             continue
         push = _way(room, box, _nearest_first(room, box, free)[0])
-        yield (
-            f"The box is {place} from you and has to go {push}."
-            if one
-            else (f"A box is {place} from you and has to go {push} to the nearest free target.")
-        )
+        yield f"{article} box is {place} from you and has to go {push}{goal}."
     for target in free:
         name = "target" if one else "free target"
         if target == player:
-            yield f"You stand on {'the' if one else 'a'} {name}."
+            yield f"You stand on {article.lower()} {name}."
         else:
-            yield f"{'The' if one else 'A'} {name} is {_way(room, player, target)} from you."
+            yield f"{article} {name} is {_way(room, player, target)} from you."
     if walls := _walls(room, player):
         yield f"Next to you, {walls}."
     for box in ordered:
