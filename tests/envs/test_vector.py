@@ -214,7 +214,7 @@ def test_what_only_some_environments_tell_comes_with_the_decision() -> None:
     for player, decision in zip(envs.players, [*after.decisions, *after.final.values()], strict=False):
         view = player.env.unwrapped._automaton.view(decision.state)
         assert (decision.affordances, decision.prompt) == (view.affordances, view.prompt)
-    assert after.final[1].state != after.decisions[1].state == envs.players[1].env.unwrapped.initial_state
+    assert after.final[1].state != after.decisions[1].state == envs.players[1].env.unwrapped.initial_states[0][1]
 
 
 def test_only_a_mixtures_episodes_have_a_column_of_tasks() -> None:

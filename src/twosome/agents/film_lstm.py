@@ -15,7 +15,7 @@ from twosome.agents.agent import AgentContext, Evaluation, NetworkAgent
 from twosome.agents.heads import drawn_gru
 from twosome.agents.symbolic import own_log_policy
 from twosome.decision import Decision
-from twosome.envs.check import spaces
+from twosome.envs.check import attribute, spaces
 from twosome.errors import UserError
 from twosome.language.loading import resolve_device
 
@@ -211,7 +211,7 @@ def build(context: AgentContext, recurrence: int) -> FilmLSTM:
         raise UserError(f"baseline.recurrence={recurrence}: expected a number of decisions from 2 to 10000; GLAM's is 20")
     env = context.make_env()
     observations, actions = spaces(env)
-    image = getattr(env.unwrapped, "image_shape", None)
+    image = attribute(env, "image_shape")
     env.close()
     if image is None:
         raise UserError(

@@ -180,13 +180,13 @@ def _check_bot(sources: Sources) -> None:
     """Raise UserError if the environment has no bot, or its bot cannot do a mission."""
     env = sources.make_env()
     try:
-        if not hasattr(env.unwrapped, "demonstration"):
+        if not env.has_wrapper_attr("demonstration"):
             raise UserError(
                 f"{OPTION}=bot: expected an environment with a bot, as env=babyai_text; {type(env.unwrapped).__name__} has none; "
                 "choose optimal, or the folder of a finished run"
             )
         env.reset(seed=0)
-        env.unwrapped.demonstration()
+        env.get_wrapper_attr("demonstration")()
     finally:
         env.close()
 

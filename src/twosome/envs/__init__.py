@@ -7,8 +7,9 @@ environment checks actions and their order itself, which is faster.
 from gymnasium.envs.registration import register
 
 from twosome.envs.check import check_env
+from twosome.envs.in_words import InWords
 
-__all__ = ["check_env"]
+__all__ = ["InWords", "check_env"]
 
 for _name, _class in (
     ("Overcooked", "overcooked.env:OvercookedEnv"),

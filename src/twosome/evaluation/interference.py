@@ -26,7 +26,7 @@ from twosome.algorithms.ppo import PPO
 from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.envs.check import action_names
-from twosome.envs.optimum import best_play
+from twosome.envs.optimum import OptimalPlay, searchable
 from twosome.envs.vector import DecisionEnvs, Player
 from twosome.errors import UserError
 from twosome.evaluation.episodes import acting
@@ -132,15 +132,14 @@ def best_path(make_env: MakeEnv, gamma: float, seed: int) -> list[tuple[Decision
     seed: of the environment. The episode ends where the environment ends it or where the play repeats a state.
     """
     env: gymnasium.Env = make_env()
-    best = best_play(env, gamma)
-    player, path = Player(env, gamma), []
-    player.reset(seed)
-    for action in () if best is None else best.actions:
-        path.append((player.decision, action))
-        if player.step(action).ended:
-            break
+    game, player = searchable(env), Player(env, gamma)
+    state, path = player.reset(seed).state, dict[Hashable, tuple[Decision, int]]()
+    best = OptimalPlay(game, gamma) if game else None
+    while best and not player.ended and state not in path and (action := best.action(state)) is not None:
+        path[state] = player.decision, action
+        state = player.step(action).decision.state
     env.close()
-    return path
+    return list(path.values())
 
 
 def by_random_play(

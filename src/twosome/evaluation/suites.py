@@ -16,7 +16,7 @@ from twosome import build
 from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.agents.bounds import RandomAgent
 from twosome.config import EvaluationConfig, leaves
-from twosome.envs.check import task_names
+from twosome.envs.check import attribute, task_names
 from twosome.errors import UserError, unknown_choice, visible
 from twosome.evaluation import film, records
 from twosome.evaluation import interference as probing
@@ -243,7 +243,7 @@ def _tests(run: Finished) -> list[Setting]:
     with the run's other options is left out, with a note. Raises UserError without any tests.
     """
     made, env = run.make_env(), run.config.env
-    tests: Mapping[str, Mapping[str, Any]] = getattr(made.unwrapped, "tests", {})
+    tests: Mapping[str, Mapping[str, Any]] = attribute(made, "tests", {})
     made.close()
     if not tests:
         raise UserError(f"suite=glam: expected an environment with tests, as env=babyai_text; {env.id} has none")

@@ -202,9 +202,9 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return tuple(action.name for action in macro_actions(self.kitchen))
 
     @property
-    def initial_state(self) -> State:
+    def initial_states(self) -> tuple[tuple[float, State]]:
         """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
-        return self.kitchen.start
+        return ((1.0, self.kitchen.start),)
 
     def admissible(self, state: State) -> tuple[int, ...]:
         """Return all actions, which are admissible in every state."""

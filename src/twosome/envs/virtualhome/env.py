@@ -129,7 +129,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.action_space = gymnasium.spaces.Discrete(len(self.task.actions))
         self.observation_space = gymnasium.spaces.Box(0, 1, (len(self.task.bits),), dtype=np.float32)
         self._max_primitive_steps = max_primitive_steps
-        self._state = self.initial_state
+        self._state = self._automaton.home.start
         self._primitive_steps = 0
         self._over = True
 
@@ -148,7 +148,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode from the initial state."""
         super().reset(seed=seed)
-        self._state, self._primitive_steps, self._over = self.initial_state, 0, False
+        self._state, self._primitive_steps, self._over = self._automaton.home.start, 0, False
         return self._decision(executed=True, duration=0)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -190,9 +190,9 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return (draw if self.render_mode == "rgb_array" else write)(self.task, self._state)
 
     @property
-    def initial_state(self) -> State:
+    def initial_states(self) -> tuple[tuple[float, State]]:
         """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
-        return self._automaton.home.start
+        return ((1.0, self._automaton.home.start),)
 
     def admissible(self, state: State) -> tuple[int, ...]:
         """Return the ids of the admissible actions of a state."""
