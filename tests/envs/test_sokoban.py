@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from worlds import make
 
+from twosome.envs.optimum import OptimalPlay, optimal_return
 from twosome.envs.sokoban.prompts import PROMPTERS
 from twosome.envs.sokoban.render import write
 from twosome.envs.sokoban.room import DIRECTIONS, Room, State, draw_room, shortest_solution
@@ -122,8 +123,22 @@ def test_splits_have_no_layout_in_common_and_a_number_of_rooms_is_kept():
     assert not layouts["train"] & layouts["test"]
     env = sokoban(num_rooms=5)
     drawn = [env.reset(seed=seed)[1]["state"] for seed in range(60)]
+    assert {(0.2, state) for state in drawn} == set(env.initial_states)
     assert len(set(drawn)) == 5
     assert not set(drawn) & {sokoban(num_rooms=5, split="test").reset(seed=seed)[1]["state"] for seed in range(20)}
+
+
+def test_optimal_play_is_a_shortest_solution_and_its_return_the_mean_over_rooms():
+    env = sokoban(num_rooms=4)
+    play, returns = OptimalPlay(env, 0.99), []
+    for _, start in env.initial_states:
+        state, steps = start, 0
+        while not state.solved:
+            state, steps = env.transition(state, play.action(state)).state, steps + 1
+        assert steps == len(shortest_solution(start, 15))
+        returns.append(sum(-0.1 * 0.99**step for step in range(steps)) + 11 * 0.99 ** (steps - 1))
+    assert optimal_return(lambda: env, 0.99) == pytest.approx(np.mean(returns))
+    assert optimal_return(sokoban, 0.99) is None
 
 
 def test_options_without_rooms_are_one_line(monkeypatch):

@@ -152,10 +152,10 @@ class SokobanEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode in a room that is drawn anew. Raises UserError if no room with these options is found."""
         super().reset(seed=seed)
-        random = self.np_random
-        if self._num_rooms is not None:
-            random = np.random.default_rng(int(random.integers(self._num_rooms)))
-        self._state = draw_room(random, self._size, self._num_boxes, self._split, self._min_steps, self._max_primitive_steps)
+        if self._num_rooms is None:
+            self._state = self._draw(self.np_random)
+        else:
+            self._state = self._draw(np.random.default_rng(int(self.np_random.integers(self._num_rooms))))
         self._primitive_steps, self._over = 0, False
         return observe(self._state), self._info(self._state, duration=0)
 
@@ -171,6 +171,9 @@ class SokobanEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         truncated = not terminated and self._primitive_steps >= self._max_primitive_steps
         self._over = terminated or truncated
         return observe(self._state), reward, terminated, truncated, self._info(self._state, duration)
+
+    def _draw(self, random: np.random.Generator) -> State:
+        return draw_room(random, self._size, self._num_boxes, self._split, self._min_steps, self._max_primitive_steps)
 
     def _info(self, state: State, duration: int) -> dict[str, Any]:
         action_ids = self.admissible(state)
@@ -191,8 +194,17 @@ class SokobanEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         solution = None if self._state is None else shortest_solution(self._state, self._max_primitive_steps)
         return solution or []
 
+    @property
+    def initial_states(self) -> tuple[tuple[float, State], ...]:
+        """The states after a reset with their probabilities, if `num_rooms` is given; otherwise empty.
+
+        This property and the next two methods are for `optimum.Searchable`.
+        """
+        count = self._num_rooms or 0
+        return tuple((1 / count, self._draw(np.random.default_rng(number))) for number in range(count))
+
     def admissible(self, state: State) -> tuple[int, ...]:
-        """Return the actions that change a state (this method and the next one are for `optimum.Searchable`)."""
+        """Return the actions that change a state."""
         return tuple(action for action, _ in effective(state))
 
     def transition(self, state: State, action: int) -> Transition:
