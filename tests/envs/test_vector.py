@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import home, kitchen, room
+from worlds import home, kitchen, make, room
 
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs, Episode, Player
@@ -138,6 +138,7 @@ WORLDS = {
     "overcooked": lambda: kitchen(task="tomato_lettuce_salad", max_primitive_steps=40),
     "virtualhome": lambda: home(task="entertainment"),
     "babyai_text": lambda: room(task="mixed", num_objects=4, room_size=6, mixture_seed=2),
+    "sokoban": lambda: make("Sokoban"),
 }
 
 

@@ -17,6 +17,7 @@ from twosome.envs.babyai_text.prompts import PROMPTERS as BABYAI_TEXT
 from twosome.envs.frozen_lake import PROMPTERS as FROZEN_LAKE
 from twosome.envs.optimum import Searchable
 from twosome.envs.overcooked.prompts import PROMPTERS as OVERCOOKED
+from twosome.envs.sokoban.prompts import PROMPTERS as SOKOBAN
 from twosome.envs.vector import DecisionEnvs
 from twosome.envs.virtualhome.prompts import PROMPTERS as VIRTUALHOME
 from twosome.errors import UserError
@@ -24,18 +25,26 @@ from twosome.language import tiny
 from twosome.language.tokens import DecisionTokenizer
 
 LINES = {name: BABYAI_TEXT[name] for name in ("default", "invented_words", "action_synonyms")}  # the others exchange words, too
-PROMPTERS = {"BabyAIText": LINES, "FrozenLake": FROZEN_LAKE, "Overcooked": OVERCOOKED, "VirtualHome": VIRTUALHOME}
+PROMPTERS = {
+    "BabyAIText": LINES,
+    "FrozenLake": FROZEN_LAKE,
+    "Overcooked": OVERCOOKED,
+    "Sokoban": SOKOBAN,
+    "VirtualHome": VIRTUALHOME,
+}
 KEYS = {"prompt", "action_ids", "action_prompts", "affordances", "duration", "primitive_steps", "success"}
 MORE = {
     "BabyAIText": {"descriptions", "mission"},
     "FrozenLake": {"state"},
     "Overcooked": {"state"},
+    "Sokoban": {"state"},
     "VirtualHome": {"state", "executed"},
 }
 SIZES = {  # of observation and actions; None: the other tasks
     "BabyAIText": {None: (159, 6)},
     "FrozenLake": {"4x4": (32, 4), None: (128, 4)},
     "Overcooked": {"tomato_salad": (18, 5), None: (26, 8)},
+    "Sokoban": {None: (64, 4)},
     "VirtualHome": {"entertainment": (21, 17), None: (11, 10)},
 }
 TASKS = [(name, task) for name in PROMPTERS for task in make(name).tasks]
@@ -178,6 +187,14 @@ REFUSED = {
         "max_primitive_steps=0: expected": {"max_primitive_steps": 0},
         "step_penalty=inf": {"step_penalty": float("inf")},
     },
+    "Sokoban": {
+        "task=one: expected one of one_box, three_boxes, two_boxes": {"task": "one"},
+        "split=valid: expected one of test, train": {"split": "valid"},
+        "size=4: expected a whole number from 5 to 10": {"size": 4},
+        "num_rooms=0: expected a whole number from 1 on, or null": {"num_rooms": 0},
+        "min_steps=16: expected a whole number from 1 to 15 with max_primitive_steps=15": {"min_steps": 16},
+        "solved_reward=inf": {"solved_reward": float("inf")},
+    },
     "VirtualHome": {"task=laundri": {"task": "laundri"}, "max_primitive_steps=0": {"max_primitive_steps": 0}},
     "BabyAIText": {
         "task=goto: expected one of go_to,": {"task": "goto"},
@@ -211,7 +228,8 @@ def test_a_bad_option_is_named_in_one_line(name, words):
 
 @pytest.mark.parametrize(("name", "task"), [("Overcooked", "tomato_lettuce_salad"), ("VirtualHome", "entertainment"),
                                             ("BabyAIText", "go_to"), ("BabyAIText", "unlock"),
-                                            ("FrozenLake", "8x8")])  # fmt: skip
+                                            ("FrozenLake", "8x8"),
+                                            ("Sokoban", "one_box")])  # fmt: skip
 def test_steps_are_fast(name, task):
     """3,000 steps/s; twice as many are usual in BabyAI-Text, twenty times as many in the others once their states are known."""
     envs, rates = DecisionEnvs(lambda: make(name, task=task), 1), []

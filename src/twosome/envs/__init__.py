@@ -16,5 +16,6 @@ for _name, _class in (
     ("VirtualHome", "virtualhome.env:VirtualHomeEnv"),
     ("BabyAIText", "babyai_text.env:BabyAITextEnv"),
     ("FrozenLake", "frozen_lake:FrozenLakeEnv"),
+    ("Sokoban", "sokoban.env:SokobanEnv"),
 ):
     register(f"twosome/{_name}-v0", f"twosome.envs.{_class}", order_enforce=False, disable_env_checker=True)

@@ -219,8 +219,8 @@ def _other_tasks(env: DictConfig) -> Iterator[DictConfig]:
     """Yield the environment's configuration with each of its other tasks."""
     for task in task_names(build.environment(env)):
         if task != env.get("task"):
-            known = {"optimum": None} if "optimum" in env else {}  # set by hand for the run's own task
-            yield OmegaConf.merge(env, {"task": task, **known})  # type: ignore[misc]
+            other: dict[str, Any] = {"task": task} | ({"optimum": None} if "optimum" in env else {})  # set for the run's own task
+            yield OmegaConf.merge(env, other)  # type: ignore[misc]
 
 
 def language_model(run: Finished, suite: str, measured: bool = False) -> LanguageModel:
