@@ -161,11 +161,12 @@ def python_commands(page: str) -> list[str]:
 
 
 def added_files() -> dict[str, str]:
-    """The files that ADDING tell to add: blocks whose first line is a comment with the file's path."""
+    """The files that ADDING tell to add: blocks whose first line is a comment with the file's path, in which they are joined."""
     found = {}
     for block in [block for page in ADDING for language in ("python", "yaml") for block in blocks(page, language)]:
         first, _, content = block.partition("\n")
-        found[first.removeprefix("# ")] = content
+        path = first.removeprefix("# ")
+        found[path] = found.get(path, "") + content
     return found
 
 

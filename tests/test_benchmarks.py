@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from checkout import ROOT, environment
 
 SMALL = "model=tiny_random --num-envs 2 --num-steps 4 --synthetic-decisions 4 --rounds 1"
@@ -37,6 +38,7 @@ def test_speed(tmp_path: Path) -> None:
     assert [row["distinct"] < row["decisions"] for row in found["results"]] == [True] * 3 + [False] * 6
 
 
+@pytest.mark.slow
 def test_memory(tmp_path: Path) -> None:
     found, printed = measured("memory.py", "model=tiny_random --runs nothing_recurs --updates 2", tmp_path / "memory.json")
     (row,) = found["runs"]

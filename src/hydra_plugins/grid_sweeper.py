@@ -20,7 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check_choice
 
 Grid = Mapping[str, Any]
 
@@ -111,8 +111,8 @@ def combinations(grids: Sequence[Grid], given: Sequence[Override]) -> list[list[
     options = {override.get_key_element(): _texts(override) for override in given}
     picks = {key: values for key, values in options.items() if _words(grids, key)}
     for key, values in picks.items():
-        for value in set(values) - _words(grids, key):
-            raise unknown_choice(key, value, _words(grids, key))
+        for value in values:
+            check_choice(key, value, _words(grids, key))
     runs = list(dict.fromkeys(run for grid in grids for run in _product(grid, options, picks)))
     if not runs:
         raise UserError(f"hydra.sweeper.grids: expected at least one run; none is left with {picks}")

@@ -5,6 +5,7 @@ progress on standard error, tables on standard output. Bad input raises UserErro
 """
 
 import datetime
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +71,14 @@ class TrainedAgent:
         return row
 
 
-def compose(name: str, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
-    """Compose conf/<name>.yaml with overrides; return the configuration and the name chosen in each group."""
+def compose(name: str, overrides: Sequence[str], config_dir: str | Path | None = None) -> tuple[DictConfig, dict[str, Any]]:
+    """Compose conf/<name>.yaml with overrides; return the configuration and the name chosen in each group.
+
+    config_dir: a folder of the user's own like conf/, as the command line's ``--config-dir``.
+    """
+    own = [] if config_dir is None else [f"hydra.searchpath=[{json.dumps(f'file://{Path(config_dir).absolute()}')}]"]
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = hydra.compose(name, list(overrides), return_hydra_config=True)
+        config = hydra.compose(name, [*overrides, *own], return_hydra_config=True)
     if config.hydra.mode == RunMode.MULTIRUN:
         raise UserError(f"{' '.join(overrides)}: expected one run; a sweep is for the command line")
     choices = dict(config.hydra.runtime.choices)
@@ -82,24 +87,27 @@ def compose(name: str, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, 
     return config, choices
 
 
-def make_env(name: str = "overcooked", render_mode: str | None = None, **options: Any) -> gymnasium.Env:
+def make_env(
+    name: str = "overcooked", render_mode: str | None = None, config_dir: str | Path | None = None, **options: Any
+) -> gymnasium.Env:
     """Make an environment, one of conf/env.
 
-    render_mode: None, or "rgb_array" for ``render()``. options: those of its YAML, such as ``task="tomato_salad"`` or
-    ``kwargs={"map": "B"}``. Observations, rewards and info are specified in CONTRIBUTING.md. Raises UserError if the environment
-    cannot be made with these values.
+    render_mode: None, or "rgb_array" for ``render()``. config_dir: a folder of your own that has env/<name>.yaml. options: those
+    of its YAML, such as ``task="tomato_salad"`` or ``kwargs={"map": "B"}``. Observations, rewards and info are specified in
+    CONTRIBUTING.md. Raises UserError if the environment cannot be made with these values.
     """
-    env = compose("config", [f"env={name}"])[0].env
+    env = compose("config", [f"env={name}"], config_dir)[0].env
     return build.environment(OmegaConf.merge(env, options), render_mode)()  # type: ignore[arg-type]
 
 
-def run(*overrides: str, folder: str | Path | None = None) -> Run:
+def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Path | None = None) -> Run:
     """Do the same as ``python src/run.py <overrides>``: train an agent, evaluate it before and after, write the run's folder.
 
     folder: of the run; None: outputs/<day>/<time>. As on the command line, the run is resumed if the folder holds the same run,
-    unfinished. ``resume=<folder>`` resumes a run without other options. Raises UserError and RunError.
+    unfinished. ``resume=<folder>`` resumes a run without other options. config_dir: a folder of your own like conf/, as the
+    command's ``--config-dir``. Raises UserError and RunError.
     """
-    config, choices = compose("config", overrides)
+    config, choices = compose("config", overrides, config_dir)
     default = Path("outputs", f"{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
     path = Path(config.resume or folder or default).absolute()
     score = Experiment(config, path, overrides, choices).run()

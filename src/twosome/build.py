@@ -14,6 +14,7 @@ from twosome.agents.agent import Agent, AgentContext, LoadEngine, MakeEnv, load_
 from twosome.algorithms.algorithm import Algorithm
 from twosome.config import typed
 from twosome.envs.check import check_env
+from twosome.envs.optimum import optimal_return
 from twosome.errors import UserError
 from twosome.language.loading import ModelConfig, resolve_dtype
 
@@ -47,6 +48,15 @@ def environment(config: DictConfig, render_mode: str | None = None) -> MakeEnv:
     check_env(env)
     env.close()
     return make_env
+
+
+def optimum(config: DictConfig, make_env: MakeEnv) -> float | None:
+    """Return the optimal discounted return of the environment that ``env`` configures; None if it is not known.
+
+    It is ``env.optimum`` if that is set, or else found by search (`optimal_return`).
+    """
+    known = config.get("optimum")
+    return optimal_return(make_env, config.gamma) if known is None else float(known)
 
 
 def model_config(config: DictConfig, accelerator: str | None = None) -> ModelConfig:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from twosome.errors import UserError, check_seed
+from twosome.errors import UserError, check, check_seed
 
 T = TypeVar("T")
 
@@ -29,8 +29,7 @@ class EvaluationConfig:
     gif: bool
 
     def __post_init__(self) -> None:
-        if self.episodes < 0:
-            raise UserError(f"evaluation.episodes={self.episodes}: expected 0 (no evaluation) or more")
+        check(self.episodes >= 0, "evaluation.episodes", self.episodes, "0 (no evaluation) or more")
         check_seed("evaluation.seed", self.seed)
 
 
@@ -43,10 +42,8 @@ class RetentionConfig:
     limit: int | None
 
     def __post_init__(self) -> None:
-        if self.every < 0:
-            raise UserError(f"retention.every={self.every}: expected 0 (no probe during training) or a number of updates")
-        if self.limit is not None and self.limit < 1:
-            raise UserError(f"retention.limit={self.limit}: expected an integer above 0, or null for all texts")
+        check(self.every >= 0, "retention.every", self.every, "0 (no probe during training) or a number of updates")
+        check(self.limit is None or self.limit > 0, "retention.limit", self.limit, "an integer above 0, or null for all texts")
 
 
 @dataclass
@@ -62,11 +59,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_seed("seed", self.seed)
-        if self.label is not None and not (self.label.strip() and self.label.isprintable() and len(self.label) <= 60):
-            raise UserError(f"label={self.label}: expected a name of at most 60 characters for figures, or null")
+        named = self.label is None or (self.label.strip() and self.label.isprintable() and len(self.label) <= 60)
+        check(named, "label", self.label, "a name of at most 60 characters for figures, or null")
         for name in ("total_steps", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}={getattr(self, name)}: expected an integer above 0")
+            check(getattr(self, name) > 0, name, getattr(self, name), "an integer above 0")
 
 
 def typed(cls: type[T], node: Any, option: str) -> T:

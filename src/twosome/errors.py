@@ -12,15 +12,21 @@ class RunError(RuntimeError):
     """A fault during a run with valid options; exit code 1. The message is one line."""
 
 
-def unknown_choice(option: str, value: object, choices: Iterable[str]) -> UserError:
-    """Return the error for ``option=value`` if value is none of choices."""
-    return UserError(f"{option}={value}: expected one of {', '.join(sorted(choices))}")
+def check(valid: object, option: str, value: object, expected: str) -> None:
+    """Raise UserError for ``option=value`` unless it is valid. expected: in words, for the message."""
+    if not valid:
+        raise UserError(f"{option}={value}: expected {expected}")
+
+
+def check_choice(option: str, value: object, choices: Iterable[object]) -> None:
+    """Raise UserError unless an option's value is one of these choices."""
+    known = sorted(map(str, choices))
+    check(str(value) in known, option, value, f"one of {', '.join(known)}")
 
 
 def check_seed(option: str, value: int) -> None:
     """Raise UserError unless value is a seed that every generator accepts."""
-    if not 0 <= value < 2**32:
-        raise UserError(f"{option}={value}: expected an integer from 0 to 2**32 - 1")
+    check(0 <= value < 2**32, option, value, "an integer from 0 to 2**32 - 1")
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -3,10 +3,7 @@
 import contextlib
 import hashlib
 import os
-import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from twosome.errors import UserError
@@ -32,38 +29,20 @@ def check_folder(folder: Path) -> None:
 def write_atomic(path: Path, content: str | bytes, parents: bool = False) -> Path:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new, never a part; return the path.
 
-    parents: make the folders above it. A run's folder that was renamed or removed is not to be made again. Raises OSError that
-    names the path, where it is not written.
+    parents: make the folders above it. A run's folder that was renamed or removed is not to be made again.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with writing(path):
-        if parents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    return path
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Raise OSError that names the path for every error of the operating system within the context.
-
-    Libraries written in Rust, such as safetensors, raise other errors, with its number in the text: ``(os error 28)``.
-    """
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    except Exception as error:
-        if found := re.search(r"\(os error (\d+)\)", str(error)):
-            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
-        raise
+        with part.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
 
 
 def cache_root() -> Path:

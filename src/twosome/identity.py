@@ -7,8 +7,6 @@ ALGORITHMS = {"drrn": "q_learning"}
 """The algorithm of a baseline, where it is not PPO and has another name than the baseline."""
 AGENT = "agent"
 """Who acts in training, in most runs."""
-ACTORS = {"bc": "demonstrator"}
-"""Who acts in training in runs that did not record it, by algorithm, where it is not the agent."""
 
 
 def task_of(env: Mapping[str, Any], choice: str | None = None) -> str:
@@ -44,8 +42,3 @@ def identity(config: Mapping[str, Any], choices: Mapping[str, Any], uses_languag
     """Return the entries task, method and label of provenance.json. The label is the option ``label``, or else the method."""
     method = method_of(config["baseline"], choices, uses_language_model)
     return {"task": task_of(config["env"], choices.get("env")), "method": method, "label": str(config.get("label") or method)}
-
-
-def actor(provenance: Mapping[str, Any], choices: Mapping[str, Any]) -> str:
-    """Return who acts in a run's training: what provenance.json says, or what it would have said."""
-    return str(provenance.get("actor") or ACTORS.get(str(choices.get("algorithm")), AGENT))

@@ -87,5 +87,5 @@ def test_what_was_exported_can_be_loaded(tmp_path):
     first.export(tmp_path / "policy")
     second.load(tmp_path / "policy")
     assert torch.equal(first.log_policy(decisions()), second.log_policy(decisions()))
-    with pytest.raises(UserError, match=r"embedding\.weight has shape \(64, 8\), expected \(32, 8\)"):
+    with pytest.raises(UserError, match="other names or shapes"):
         agent(buckets=32).load(tmp_path / "policy")

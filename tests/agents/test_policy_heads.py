@@ -128,7 +128,7 @@ def test_the_head_is_exported_beside_what_the_model_learned(tuning: type[Tuning]
     other.load(folder)
     assert torch.equal(other.log_policy(ALL), language.log_policy(ALL))
     fewer = agent(tuning(), actions=Smaller)
-    with pytest.raises(UserError, match=r"action_head\.safetensors: layers\.2\.bias has shape \(5,\), expected \(3,\)"):
+    with pytest.raises(UserError, match=r"action_head\.safetensors: its weights have other names or shapes"):
         fewer.load(folder)
 
 

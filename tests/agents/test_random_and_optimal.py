@@ -41,7 +41,7 @@ class Twins(gymnasium.Env):
 
     observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
     action_space = gymnasium.spaces.Discrete(6)
-    initial_state = "first"
+    initial_states = ((1.0, "first"),)
     names_state = True
 
     def admissible(self, state):

@@ -136,7 +136,7 @@ def test_what_was_exported_can_be_loaded(tmp_path: Any) -> None:
     decisions = [decision(ids, seed) for seed, ids in enumerate(ADMISSIBLE)]
     assert torch.equal(first.log_policy(decisions), second.log_policy(decisions))
     assert torch.equal(first.values(decisions), second.values(decisions))
-    with pytest.raises(UserError, match=r"actor\.0\.weight has shape \(64, 6\), expected \(64, 8\)"):
+    with pytest.raises(UserError, match="other names or shapes"):
         agent(numbers=8).load(tmp_path / "policy")
 
 

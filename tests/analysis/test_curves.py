@@ -156,7 +156,8 @@ def test_curves_show_success_where_glam_does(tmp_path):
         folder_of(tmp_path, "glam-none", seed, 0.5)
         folder_of(tmp_path, "ppo-film_lstm", seed, 0.0)
         clone = folder_of(tmp_path, "bc-word", seed, 1.0)
-        (clone / "choices.json").write_text(json.dumps(json.loads((clone / "choices.json").read_text()) | {"algorithm": "bc"}))
+        provenance = json.loads((clone / "provenance.json").read_text()) | {"actor": "demonstrator"}
+        (clone / "provenance.json").write_text(json.dumps(provenance))
         evaluation = record("mixed", "after", "sampled", 0.2) | {"env": GLAM, "success_rate": 0.5 + 0.1 * seed}
         (clone / "evaluation.json").write_text(json.dumps([evaluation]))
     make_run(tmp_path / "kitchen", "ppo", after=0.9, curve=lambda step: 0.7, steps=8192)

@@ -81,7 +81,7 @@ def test_a_seed_without_records_is_refused_and_a_task_without_is_left_out(tmp_pa
     assert set(rows(tmp_path, "--out", tmp_path / "out", "--seeds", "0").trained_on) == {"food_preparation"}
     assert "warning: tomato_salad: left out" in capsys.readouterr().err
     message = refused(capsys, "generalization", tmp_path, "--method", "ppo", "--out", tmp_path / "out")
-    assert message.startswith("error: --method ppo: expected a run of it that was tested on other tasks, found none")
+    assert message.startswith("error: --method ppo: expected a run with evaluations by src/evaluate.py suite=unseen, found none")
 
 
 def test_claims_of_unseen_tasks(tmp_path):

@@ -67,17 +67,15 @@ def test_fall_is_the_largest_below_an_earlier_value(tmp_path):
     assert measures.fall(read_folder(make_run(tmp_path / "rises", curve=rising(0.9, 1000))), WINDOW) == 0
 
 
-@pytest.mark.parametrize("kind", ["saycan-oracle", "recorded clone", "older clone"])
+@pytest.mark.parametrize("kind", ["saycan-oracle", "clone"])
 def test_without_a_curve_of_its_own_the_evaluation_counts(tmp_path, kind):
-    """The returns of a clone's training are its demonstrator's. An older folder does not say who acted; its algorithm does."""
+    """The returns of a clone's training are its demonstrator's."""
     if kind == "saycan-oracle":
         folder = make_run(tmp_path, kind, steps=0, after=0.3)
     else:
         folder = make_run(tmp_path, "twosome-word", curve=lambda step: 0.9, after=0.3)
-        name, entry = {"recorded clone": ("provenance.json", {"actor": "demonstrator"})}.get(
-            kind, ("choices.json", {"algorithm": "bc"})
-        )
-        (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | entry))
+        provenance = json.loads((folder / "provenance.json").read_text()) | {"actor": "demonstrator"}
+        (folder / "provenance.json").write_text(json.dumps(provenance))
     run = read_folder(folder)
     assert (measures.final(run, WINDOW), measures.final(run, WINDOW, success=True)) == (0.3, 0.75)
     assert all(math.isnan(measure(run, WINDOW)) for measure in (measures.area, measures.fall, measures.steps_to_good))

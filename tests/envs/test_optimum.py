@@ -2,10 +2,11 @@
 
 import gymnasium
 import pytest
+from searching import best_play
 from worlds import kitchen as make
 
-from twosome.envs import optimum
-from twosome.envs.optimum import Transition, best_play, optimal_return
+from twosome.envs import InWords, optimum
+from twosome.envs.optimum import OptimalPlay, Transition, optimal_return, searchable, solve
 
 
 class Game(gymnasium.Env):
@@ -13,7 +14,7 @@ class Game(gymnasium.Env):
 
     def __init__(self, table):
         self.table = table
-        self.initial_state = next(iter(table))
+        self.initial_states = ((1.0, next(iter(table))),)
 
     def admissible(self, state):
         return sorted(self.table[state])
@@ -42,3 +43,60 @@ def test_no_optimum_where_none_can_be_found(monkeypatch):
     assert optimal_return(lambda: gymnasium.make("CartPole-v1"), 0.99) is None
     monkeypatch.setattr(optimum, "MAX_STATES", 100)
     assert best_play(make(task="tomato_lettuce_salad"), 0.99) is None
+
+
+class Lake(InWords):
+    """Gymnasium's own lake, whose table of probabilities is known."""
+
+    initial_states = ((1.0, 0),)
+
+    def admissible(self, state):
+        return range(4)
+
+    def transition(self, state, action):
+        outcomes = self.unwrapped.P[state][action]
+        return [(share, Transition(after, reward, 1, ended)) for share, after, reward, ended in outcomes]
+
+
+def lake(name="4x4"):
+    env = gymnasium.make("FrozenLake-v1", map_name=name)
+    return Lake(env, ["left", "down", "right", "up"], lambda obs, info, env: "You should go")
+
+
+@pytest.mark.parametrize(("name", "value"), [("4x4", 0.8235), ("8x8", 1.0)])  # without a limit of steps
+def test_the_value_of_the_slippery_lake_is_the_chance_to_reach_the_goal(name, value):
+    assert optimal_return(lambda: lake(name), 0.99999) == pytest.approx(value, abs=2e-3)
+    assert optimal_return(lambda: gymnasium.make("FrozenLake-v1"), 0.99) is None
+
+
+def test_chance_and_several_starts_are_weighed():
+    class Chance(Game):
+        initial_states = ((0.25, "a"), (0.75, "b"))
+
+        def __init__(self):
+            pass
+
+        def admissible(self, state):
+            return (0, 1) if state == "a" else (0,)
+
+        def transition(self, state, action):
+            if state == "b":
+                return Transition("end", 2.0, 1, True)
+            if action == 0:
+                return Transition("end", 0.7, 1, True)
+            return [(0.5, Transition("b", 1.0, 2, False)), (0.5, Transition("end", -1.0, 1, True))]
+
+    # from a: 0.7, or 0.5 (1 + 0.5 ** 2 * 2) - 0.5 * 1 = 0.25
+    assert optimal_return(Chance, 0.5) == pytest.approx(0.25 * 0.7 + 0.75 * 2)
+    assert optimal_return(Chance, 1.0) == pytest.approx(0.25 * 1.0 + 0.75 * 2)
+    play = OptimalPlay(Chance(), 1.0)
+    assert [play.action("b"), play.action("a")] == [0, 1]  # each is searched from when it is asked for
+    assert OptimalPlay(Chance(), 0.5).action("a") == 0
+
+
+def test_a_wrapper_can_know_the_rules():
+    env = gymnasium.wrappers.TimeLimit(lake(), 5)
+    game = searchable(env)
+    assert isinstance(game, Lake)
+    assert solve(game, 0.99, [14]).actions()[14] == 1
+    assert searchable(gymnasium.make("CartPole-v1")) is None

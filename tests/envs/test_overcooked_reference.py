@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from searching import best_play
 from worlds import kitchen as make
 from worlds import names, play, records
 
-from twosome.envs.optimum import best_play, optimal_return
+from twosome.envs.optimum import optimal_return
 from twosome.envs.overcooked.kitchen import MAPS, TASKS
 
 RENAMED = {"get plate 1": "get bowl", "go to knife 1": "go to board 1", "go to knife 2": "go to board 2"}

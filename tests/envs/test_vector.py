@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import home, kitchen, room
+from worlds import home, kitchen, make, room
 
 from twosome.decision import Decision
 from twosome.envs.vector import DecisionEnvs, Episode, Player
@@ -138,6 +138,7 @@ WORLDS = {
     "overcooked": lambda: kitchen(task="tomato_lettuce_salad", max_primitive_steps=40),
     "virtualhome": lambda: home(task="entertainment"),
     "babyai_text": lambda: room(task="mixed", num_objects=4, room_size=6, mixture_seed=2),
+    "sokoban": lambda: make("Sokoban"),
 }
 
 
@@ -213,7 +214,7 @@ def test_what_only_some_environments_tell_comes_with_the_decision() -> None:
     for player, decision in zip(envs.players, [*after.decisions, *after.final.values()], strict=False):
         view = player.env.unwrapped._automaton.view(decision.state)
         assert (decision.affordances, decision.prompt) == (view.affordances, view.prompt)
-    assert after.final[1].state != after.decisions[1].state == envs.players[1].env.unwrapped.initial_state
+    assert after.final[1].state != after.decisions[1].state == envs.players[1].env.unwrapped.initial_states[0][1]
 
 
 def test_only_a_mixtures_episodes_have_a_column_of_tasks() -> None:

@@ -61,7 +61,7 @@ def test_a_long_random_walk_agrees_with_the_bare_simulator(task):
     things = {number: name for name, number in ids.items()}
     base = EnvironmentGraph(graph(scene))
     rng = np.random.default_rng(0)
-    state, bare = env.initial_state, EnvironmentState(base, {}, instance_selection=True)
+    state, bare = env.initial_states[0][1], EnvironmentState(base, {}, instance_selection=True)
     for _ in range(400):
         number = int(rng.choice(env.admissible(state)) if rng.random() < 0.8 else rng.integers(env.action_space.n))
         verb, *objects = env.task.actions[number].script
@@ -75,7 +75,7 @@ def test_a_long_random_walk_agrees_with_the_bare_simulator(task):
         found |= {(things[e["from_id"]], e["relation_type"].partition("_")[0], things[e["to_id"]]) for e in content["edges"]}
         assert {fact for fact in found if fact[0] != fact[-1]} == state  # HOLDS stands for both hands
         if env.task.succeeded(state):
-            state, bare = env.initial_state, EnvironmentState(base, {}, instance_selection=True)
+            state, bare = env.initial_states[0][1], EnvironmentState(base, {}, instance_selection=True)
 
 
 def test_the_scene_is_that_of_the_facts():

@@ -1,10 +1,9 @@
 """The environment is the reference's: its records replay, and an exhaustive search finds the same optima."""
 
 import pytest
+from searching import best_play
 from worlds import FOOD, FUN, HOUSEHOLD, names, play, records
 from worlds import home as make
-
-from twosome.envs.optimum import best_play
 
 GAMMA = 0.95
 

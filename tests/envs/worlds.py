@@ -53,8 +53,9 @@ def said(env: Any, *actions: str) -> dict[str, str]:
 
 def states(env: Any) -> list[Any]:
     """All states that any actions reach, also such as are not admissible; what ends an episode is not gone on from."""
-    found = {env.initial_state: None}
-    for state in (order := [env.initial_state]):
+    ((_, start),) = env.initial_states
+    found = {start: None}
+    for state in (order := [start]):
         for action in range(env.action_space.n):
             transition = env.transition(state, action)
             if not transition.terminated and transition.state not in found:

@@ -14,6 +14,7 @@ import torch
 from checkout import tables
 from evaluation_tools import composed
 from ppo_options import config
+from searching import best_play
 from torch import nn
 
 import twosome
@@ -23,7 +24,6 @@ from twosome.agents.heads import Frozen
 from twosome.agents.language import LanguageAgent
 from twosome.algorithms.ppo import PPO, PPOConfig
 from twosome.decision import Decision
-from twosome.envs.optimum import best_play
 from twosome.errors import UserError
 from twosome.evaluation import interference
 from twosome.evaluation.interference import InterferenceConfig

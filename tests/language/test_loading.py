@@ -143,9 +143,8 @@ def test_the_exported_adapter_loads_with_peft_alone(architecture: str, tmp_path:
 def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
     small = load(tuning=Lora(rank=2))
     small.tuning.export(small.model, tmp_path)
-    for folder, reason in ((tmp_path, "other names or shapes"), (tmp_path / "none", "no such file")):
-        with pytest.raises(UserError, match=reason):
-            Lora().load(load().model, folder)
+    with pytest.raises(UserError, match="other names or shapes"):
+        Lora().load(load().model, tmp_path)
 
 
 def test_the_adapters_configuration_names_its_layers_in_the_order_given(tmp_path: Path) -> None:

@@ -190,24 +190,6 @@ def test_what_is_there_is_not_overwritten(place, trained, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_of_each_task_the_run_with_most_measurements_is_taken(trained, tmp_path):
-    runs = tmp_path / "runs"
-    first, second = (shutil.copytree(trained, runs / name) for name in ("first", "second"))
-    twosome.evaluate(second, "suite=unseen", "episodes=1")
-    records = json.loads((second / "evaluation.json").read_text())
-    (second / "evaluation.json").write_text(json.dumps([record | {"return_mean": -1.0} for record in records]))
-    stranger = shutil.copytree(trained, runs / "stranger")
-    config = (stranger / "config.yaml").read_text()
-    (stranger / "config.yaml").write_text(config.replace("task: tomato_salad", "task: ../../elsewhere"))
-    export(composed("export", f"runs={runs}", f"to={tmp_path / 'adapters'}"))
-    assert sorted(folder.name for folder in (tmp_path / "adapters").iterdir()) == ["_elsewhere", "tomato_salad"]
-    taken = json.loads((tmp_path / "adapters" / "tomato_salad" / "provenance.json").read_text())["taken"]
-    assert taken["run"] == "second"  # despite its lower return
-    card = (tmp_path / "adapters" / "tomato_salad" / "README.md").read_text()
-    assert "Of 2 finished run(s) of this task it was chosen by the number of measurements" in card
-    assert first.is_dir()
-
-
 def test_it_is_pushed_to_a_hub_and_loads_from_there(trained, tmp_path):
     ours = {name: value for name, value in environment().items() if not name.startswith("HF_")}
     paths = f"{ROOT / 'src'}:{ROOT / 'tests'}:{ROOT / 'tests/language'}"

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from twosome.decision import Decision
@@ -18,7 +17,7 @@ from twosome.language.engine import Engine
 from twosome.language.gate import load_engine
 from twosome.language.loading import LanguageModel, ModelConfig
 from twosome.language.norms import Normalization
-from twosome.language.tuning import Tuning
+from twosome.language.tuning import Tuning, read_weights
 
 
 class Agent(nn.Module, ABC):
@@ -225,26 +224,9 @@ def save_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
     save_file({key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}, folder / name)
 
 
-@torch.no_grad()
 def load_weights(module: nn.Module, folder: Path, name: str = WEIGHTS) -> None:
-    """Load what save_weights wrote into the module, in place.
-
-    Raises UserError if the file is missing or damaged, or if its names or shapes differ from the module's.
-    """
-    file = folder / name
-    try:
-        found = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file}: expected a safetensors file ({error}); run it again") from error
-    own = module.state_dict()
-    for key in sorted(own.keys() | found.keys()):
-        shapes = [tuple(each[key].shape) if key in each else None for each in (found, own)]
-        if shapes[0] != shapes[1]:
-            raise UserError(
-                f"{file}: {key} has shape {shapes[0]}, expected {shapes[1]}; a network can be used only "
-                "with the options of its training, and with its observation and actions if it reads symbolic ones"
-            )
-    module.load_state_dict(found)
+    """Load what save_weights wrote into the module, in place. Raises UserError if names or shapes differ from the module's."""
+    module.load_state_dict(read_weights(folder / name, module.state_dict()))
 
 
 class NetworkAgent(LearningAgent):
@@ -292,9 +274,7 @@ class AgentContext:
     def part(self, group: str) -> Any:
         """Return the object of a configuration group. Raises UserError if the baseline does not include the group."""
         if group not in self.parts:
-            raise UserError(
-                f"{group}: expected this group with this baseline; add /{group}@_global_.{group} to its defaults in conf"
-            )
+            raise UserError(f"{group}: this baseline needs it; expected /{group}@_global_.{group} in the defaults of its file")
         return self.parts[group]
 
     def load_engine(self, tuning: Tuning) -> Engine:

@@ -1,6 +1,7 @@
 """The bounds of every figure: random play below (baseline=random), optimal play above (baseline=optimal)."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
+from reprlib import repr as shown
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from twosome.agents.agent import Agent, AgentContext, MakeEnv
 from twosome.decision import Decision
-from twosome.envs.optimum import MAX_STATES, best_actions
+from twosome.envs.optimum import MAX_STATES, OptimalPlay, searchable
 from twosome.errors import UserError
 from twosome.language.engine import MASKED
 
@@ -28,17 +29,26 @@ class OptimalAgent(Agent):
     It reads the environment's true state, since states with equal observations can have different optimal actions.
     """
 
-    def __init__(self, best: Mapping[Hashable, int]) -> None:
-        """best: the id of an optimal action for each state."""
+    def __init__(self, best: OptimalPlay, option: str) -> None:
+        """option: the option with the value optimal, for messages."""
         super().__init__()
-        self.best = best
+        self.best, self.option = best, option
 
     def log_policy(self, decisions: Sequence[Decision]) -> Tensor:
-        """See Agent."""
+        """See Agent. Raises UserError if the optimal action is not found."""
         rows = [torch.full((len(decision.action_ids),), MASKED) for decision in decisions]
         for row, decision in zip(rows, decisions, strict=True):
-            row[decision.action_ids.index(self.best[decision.state])] = 0.0
+            row[decision.action_ids.index(self._best_action(decision))] = 0.0
         return pad_sequence(rows, batch_first=True, padding_value=MASKED)
+
+    def _best_action(self, decision: Decision) -> int:
+        action = None if decision.state is None else self.best.action(decision.state)
+        if action is None:
+            raise UserError(
+                f"{self.option}=optimal: expected the environment's state in info['state'] (see CONTRIBUTING.md), from which at "
+                f"most {MAX_STATES:,} states are reached, got {shown(decision.state)}; choose another {self.option}"
+            )
+        return action
 
 
 def optimal_agent(make_env: MakeEnv, gamma: float, option: str) -> OptimalAgent:
@@ -47,22 +57,17 @@ def optimal_agent(make_env: MakeEnv, gamma: float, option: str) -> OptimalAgent:
     gamma: discount per primitive step. option: the option with the value optimal, for messages.
     """
     env = make_env()
-    try:
-        best = best_actions(env, gamma)
-        state = env.reset(seed=0)[1].get("state")
-    finally:
+    game = searchable(env)
+    if game is None:
         env.close()
-    if best is None:
         raise UserError(
             f"{option}=optimal: expected an environment that can be searched for the best play, which this one cannot: it is not "
-            f"Searchable (see CONTRIBUTING.md) or has more than {MAX_STATES:,} states; choose another {option}"
+            f"Searchable (see CONTRIBUTING.md); choose another {option}"
         )
-    if state not in best:
-        raise UserError(
-            f"{option}=optimal: expected the environment's state in info['state'] (see CONTRIBUTING.md), "
-            f"got {state!r}; choose another {option}"
-        )
-    return OptimalAgent(best)
+    agent = OptimalAgent(OptimalPlay(game, gamma), option)
+    agent.log_policy([Decision.from_step(*env.reset(seed=0))])
+    env.close()
+    return agent
 
 
 def random(context: AgentContext) -> RandomAgent:

@@ -16,7 +16,7 @@ from twosome.agents.agent import AgentContext, Evaluation, NetworkAgent
 from twosome.agents.heads import drawn, drawn_gru
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
-from twosome.errors import UserError
+from twosome.errors import check
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
 from twosome.lru_cache import LRUCache
@@ -40,8 +40,8 @@ class DRRNConfig:
 
     def __post_init__(self) -> None:
         for name in ("temperature", "buckets", "embedding_size", "hidden_size"):
-            if not 0 < getattr(self, name) < 1e9:
-                raise UserError(f"baseline.{name}={getattr(self, name)}: expected a number above 0 and below 1e9")
+            value = getattr(self, name)
+            check(0 < value < 1e9, f"baseline.{name}", value, "a number above 0 and below 1e9")
 
 
 class DRRN(NetworkAgent):

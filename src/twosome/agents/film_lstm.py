@@ -15,8 +15,8 @@ from twosome.agents.agent import AgentContext, Evaluation, NetworkAgent
 from twosome.agents.heads import drawn_gru
 from twosome.agents.symbolic import own_log_policy
 from twosome.decision import Decision
-from twosome.envs.check import spaces
-from twosome.errors import UserError
+from twosome.envs.check import attribute, spaces
+from twosome.errors import check
 from twosome.language.loading import resolve_device
 
 SIZE = 128
@@ -207,17 +207,14 @@ def _are(one: Sequence[Decision], other: Sequence[Decision]) -> bool:
 
 def build(context: AgentContext, recurrence: int) -> FilmLSTM:
     """Build the agent of conf/baseline/ppo.yaml with network=film_lstm. recurrence: as in LearningAgent. Raises UserError."""
-    if not 2 <= recurrence <= 10_000:
-        raise UserError(f"baseline.recurrence={recurrence}: expected a number of decisions from 2 to 10000; GLAM's is 20")
+    valid = 2 <= recurrence <= 10_000
+    check(valid, "baseline.recurrence", recurrence, "a number of decisions from 2 to 10000; GLAM's is 20")
     env = context.make_env()
     observations, actions = spaces(env)
-    image = getattr(env.unwrapped, "image_shape", None)
+    image = attribute(env, "image_shape")
     env.close()
-    if image is None:
-        raise UserError(
-            "baseline.network=film_lstm: expected an environment whose observation is an image and words (image_shape), as "
-            "env=babyai_text; set baseline.network=null"
-        )
+    expected = "an environment whose observation is an image and words (image_shape), as env=babyai_text; or null"
+    check(image, "baseline.network", "film_lstm", expected)
     high, pixels = torch.from_numpy(observations.high), prod(image)
     shape = Shape(tuple(image), high[:pixels], int(high[pixels:].max()), int(actions.n))
     agent = FilmLSTM(shape, recurrence, generators.of_stream(context.seed, "film lstm"))

@@ -5,21 +5,17 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from twosome.agents.agent import MakeEnv, load_weights, save_weights
-from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.check import spaces
-from twosome.errors import UserError
+from twosome.errors import check
 from twosome.language.engine import MASKED, Engine, Scores
 
 FILE = "action_head.safetensors"
@@ -29,8 +25,7 @@ States = Callable[[Sequence[str]], Mapping[str, Tensor]]
 
 def check_hidden_sizes(option: str, sizes: Sequence[int], example: str) -> None:
     """Raise UserError unless an MLP can have hidden layers of these sizes. option: the one that holds them."""
-    if min(sizes, default=1) < 1:
-        raise UserError(f"{option}={list(sizes)}: expected numbers above 0, as in {example}")
+    check(min(sizes, default=1) > 0, option, list(sizes), f"numbers above 0, as in {example}")
 
 
 def mlp(inputs: int, hidden_sizes: Sequence[int], generator: torch.Generator) -> nn.Sequential:
@@ -93,23 +88,6 @@ class ValueHead(nn.Module, ABC):
         """Compute values, (n,), from states, (n, hidden_size), float32."""
 
 
-@dataclass
-class HeadConfig:
-    """The options that all value heads have."""
-
-    hidden_sizes: list[int]  # of the MLP
-
-    def __post_init__(self) -> None:
-        check_hidden_sizes("value_head.hidden_sizes", self.hidden_sizes, "[1024,512]")
-
-
-@dataclass
-class FrozenConfig(HeadConfig):
-    """The options of conf/value_head/frozen.yaml."""
-
-    standardise: bool = True  # whether states are standardised with the mean and scale of the first rollout's
-
-
 class Frozen(ValueHead):
     """TWOSOME's critic: an MLP on the frozen model's states (section 4.3; hidden layers of 1024 and 512).
 
@@ -122,22 +100,22 @@ class Frozen(ValueHead):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, **options: Any) -> None:
-        """options: as in FrozenConfig. Raises UserError."""
+    def __init__(self, hidden_sizes: Sequence[int], standardise: bool = True) -> None:
+        """hidden_sizes: of the MLP. standardise: whether states are standardised. Raises UserError."""
         super().__init__()
-        self.options: FrozenConfig = typed(FrozenConfig, OmegaConf.create(options), "value_head")
-        self.layers = nn.Sequential()
+        check_hidden_sizes("value_head.hidden_sizes", hidden_sizes, "[1024,512]")
+        self.hidden_sizes, self.standardise, self.layers = hidden_sizes, standardise, nn.Sequential()
 
     def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
         """See ValueHead."""
-        self.layers = mlp(hidden_size, self.options.hidden_sizes, generator)
+        self.layers = mlp(hidden_size, self.hidden_sizes, generator)
         self.register_buffer("mean", torch.zeros(hidden_size))
         self.register_buffer("scale", torch.ones(()))
 
     @torch.no_grad()
     def measure(self, states: Tensor) -> None:
         """See ValueHead."""
-        if self.training and self.options.standardise and len(states) > 1 and not self.mean.any():
+        if self.training and self.standardise and len(states) > 1 and not self.mean.any():
             self.mean.copy_(states.mean(dim=0))
             self.scale.copy_((states - self.mean).square().mean().sqrt())
 
@@ -145,13 +123,6 @@ class Frozen(ValueHead):
         """See ValueHead."""
         values: Tensor = self.layers((states - self.mean) / self.scale).squeeze(-1)
         return values
-
-
-@dataclass
-class StateConfig(HeadConfig):
-    """The options of conf/value_head/state.yaml and detached.yaml."""
-
-    detached: bool = False  # whether the gradient of the values stops at the hidden state
 
 
 class State(ValueHead):
@@ -162,19 +133,19 @@ class State(ValueHead):
 
     joint = True
 
-    def __init__(self, **options: Any) -> None:
-        """options: as in StateConfig. Raises UserError."""
+    def __init__(self, hidden_sizes: Sequence[int], detached: bool = False) -> None:
+        """hidden_sizes: of the MLP. detached: whether the gradient of the values stops at the hidden state. Raises UserError."""
         super().__init__()
-        self.options: StateConfig = typed(StateConfig, OmegaConf.create(options), "value_head")
-        self.layers = nn.Sequential()
+        check_hidden_sizes("value_head.hidden_sizes", hidden_sizes, "[1024,512]")
+        self.hidden_sizes, self.detached, self.layers = hidden_sizes, detached, nn.Sequential()
 
     def initialise(self, hidden_size: int, generator: torch.Generator) -> None:
         """See ValueHead. Weights and biases are drawn as PyTorch does by default."""
-        self.layers = sigmoid_mlp([hidden_size, *self.options.hidden_sizes, 1], generator)
+        self.layers = sigmoid_mlp([hidden_size, *self.hidden_sizes, 1], generator)
 
     def forward(self, states: Tensor) -> Tensor:
         """See ValueHead."""
-        values: Tensor = self.layers(states.detach() if self.options.detached else states).squeeze(-1)
+        values: Tensor = self.layers(states.detach() if self.detached else states).squeeze(-1)
         return values
 
 
@@ -206,11 +177,7 @@ class PolicyHead(nn.Module, ABC):
 
     def load(self, folder: Path) -> None:
         """Load what `export` wrote. Raises UserError if it does not fit. By default there is nothing, no other head either."""
-        if (folder / FILE).exists():
-            raise UserError(
-                f"policy_head=words: expected policy_head=actions with {folder / FILE}, the action head of a trained agent; set "
-                "it, or choose another run"
-            )
+        check(not (folder / FILE).exists(), "policy_head", "words", f"actions, since the agent was trained with it: {folder}")
 
 
 class Words(PolicyHead):
@@ -230,16 +197,6 @@ class Words(PolicyHead):
         return engine
 
 
-@dataclass
-class ActionsConfig:
-    """The options of conf/policy_head/actions.yaml."""
-
-    hidden_sizes: list[int]
-
-    def __post_init__(self) -> None:
-        check_hidden_sizes("policy_head.hidden_sizes", self.hidden_sizes, "[1024,1024]")
-
-
 class Actions(PolicyHead):
     """An MLP with sigmoids on the model's state after the prompt, with one output per action of the environment.
 
@@ -249,11 +206,11 @@ class Actions(PolicyHead):
 
     learns = True
 
-    def __init__(self, **options: Any) -> None:
-        """options: as in ActionsConfig. Raises UserError."""
+    def __init__(self, hidden_sizes: Sequence[int]) -> None:
+        """hidden_sizes: of the MLP. Raises UserError."""
         super().__init__()
-        self.options: ActionsConfig = typed(ActionsConfig, OmegaConf.create(options), "policy_head")
-        self.layers = nn.Sequential()
+        check_hidden_sizes("policy_head.hidden_sizes", hidden_sizes, "[1024,1024]")
+        self.hidden_sizes, self.layers = hidden_sizes, nn.Sequential()
         self.before: dict[str, Tensor] = {}
 
     def initialise(self, hidden_size: int, make_env: MakeEnv, generator: torch.Generator) -> None:
@@ -261,7 +218,7 @@ class Actions(PolicyHead):
         env = make_env()
         actions = int(spaces(env)[1].n)
         env.close()
-        self.layers = sigmoid_mlp([hidden_size, *self.options.hidden_sizes, actions], generator)
+        self.layers = sigmoid_mlp([hidden_size, *self.hidden_sizes, actions], generator)
         self.before = {name: weight.detach().clone() for name, weight in self.named_parameters()}
 
     def text(self, decision: Decision) -> DecisionText:
@@ -295,11 +252,7 @@ class Actions(PolicyHead):
 
     def load(self, folder: Path) -> None:
         """See PolicyHead."""
-        if not (folder / FILE).exists():
-            raise UserError(
-                f"policy_head=actions: expected {FILE} in {folder}, found none, as of an agent with policy_head=words; set it, "
-                "or choose another run"
-            )
+        check((folder / FILE).exists(), "policy_head", "actions", f"words, since the agent was trained with it: {folder}")
         load_weights(self, folder, FILE)
 
 

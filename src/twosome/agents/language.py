@@ -11,7 +11,7 @@ from twosome import generators
 from twosome.agents.agent import AgentContext, Evaluation, LearningAgent, TokenTerms
 from twosome.agents.heads import PolicyHead, ValueHead, Words
 from twosome.decision import Decision, DecisionText
-from twosome.errors import UserError
+from twosome.errors import UserError, check
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.language.gate import described
 from twosome.language.loading import LanguageModel
@@ -285,10 +285,8 @@ def build(context: AgentContext) -> LanguageAgent:
     """The builder that conf/baseline/twosome.yaml names."""
     tuning, value_head = context.part("tuning"), context.part("value_head")
     policy_head = context.parts.get("policy_head") or Words()  # runs of earlier versions have none
-    if not (tuning.learns or policy_head.learns):
-        raise UserError(
-            "policy_head=words: expected policy_head=actions where nothing of the language model learns; or choose another tuning"
-        )
+    learns = tuning.learns or policy_head.learns
+    check(learns, "policy_head", "words", "actions where nothing of the language model learns (tuning)")
     engine = context.load_engine(tuning)
     policy_head.initialise(engine.hidden_size, context.make_env, generators.of_stream(context.seed, "policy head"))
     return LanguageAgent(engine, value_head, generators.of_stream(context.seed, "value head"), policy_head)

@@ -26,7 +26,7 @@ from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.check import spaces
 from twosome.envs.vector import Player
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check, check_choice
 from twosome.language.engine import MASKED, Engine
 from twosome.language.tuning import Frozen
 from twosome.lru_cache import LRUCache
@@ -69,10 +69,8 @@ class Oracle(Affordance):
         for decision in decisions:
             given = decision.affordances
             if given is None or len(given) != len(decision.action_ids) or not all(0 <= each <= 1 for each in given):
-                raise UserError(
-                    f"affordance=oracle: expected a number from 0 to 1 for each of {len(decision.action_ids)} actions in the "
-                    f"environment's info['affordances'] (see CONTRIBUTING.md), got {given}; use affordance=value or none"
-                )
+                found = f"affordance=oracle: the environment's info['affordances'] is {given}"
+                raise UserError(f"{found}, expected a number from 0 to 1 for each of {len(decision.action_ids)} actions")
         return pad_sequence([torch.tensor(decision.affordances) for decision in decisions], batch_first=True)
 
 
@@ -88,13 +86,11 @@ class ValueConfig:
     hidden_sizes: list[int]
 
     def __post_init__(self) -> None:
-        if self.success not in SUCCESSES:
-            raise unknown_choice("affordance.success", self.success, SUCCESSES)
+        check_choice("affordance.success", self.success, SUCCESSES)
         for name, least in (("episodes", 2), ("epochs", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"affordance.{name}={getattr(self, name)}: expected an integer from {least} on")
-        if not self.learning_rate > 0:
-            raise UserError(f"affordance.learning_rate={self.learning_rate}: expected a number above 0")
+            value = getattr(self, name)
+            check(value >= least, f"affordance.{name}", value, f"an integer from {least} on")
+        check(self.learning_rate > 0, "affordance.learning_rate", self.learning_rate, "a number above 0")
         check_hidden_sizes("affordance.hidden_sizes", self.hidden_sizes, "[64,64]")
 
 

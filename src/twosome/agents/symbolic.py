@@ -13,7 +13,7 @@ from twosome.agents.agent import AgentContext, Evaluation, LearningAgent, Networ
 from twosome.agents.heads import check_hidden_sizes
 from twosome.decision import Decision
 from twosome.envs.check import spaces
-from twosome.errors import UserError
+from twosome.errors import check
 from twosome.language.engine import MASKED
 from twosome.language.loading import resolve_device
 
@@ -93,8 +93,7 @@ def build(context: AgentContext, hidden_sizes: Sequence[int], network: str | Non
     network: film_lstm (`twosome.agents.film_lstm`), or None for SymbolicAgent. recurrence: of film_lstm.
     """
     if network is not None:
-        if network != NETWORK:
-            raise UserError(f"baseline.network={network}: expected {NETWORK}, or null for an MLP")
+        check(network == NETWORK, "baseline.network", network, f"{NETWORK}, or null for an MLP")
         from twosome.agents import film_lstm
 
         return film_lstm.build(context, recurrence)

@@ -12,7 +12,7 @@ from twosome.agents.agent import AgentContext, TokenTerms
 from twosome.agents.heads import ValueHead
 from twosome.agents.language import FEATURE_BYTES, LanguageAgent
 from twosome.decision import Decision, DecisionText
-from twosome.errors import unknown_choice
+from twosome.errors import check_choice
 from twosome.language.engine import MASKED, Engine, Scores
 from twosome.lru_cache import LRUCache
 
@@ -188,8 +188,7 @@ class Branches(NamedTuple):
 
 def build(context: AgentContext, tokens: str) -> TokenAgent:
     """Build the agent of conf/baseline/poad.yaml. tokens: a name of Tokens. Raises UserError."""
-    if tokens not in Tokens.__members__:
-        raise unknown_choice("baseline.tokens", str(tokens), list(Tokens.__members__))
+    check_choice("baseline.tokens", tokens, Tokens.__members__)
     tuning, value_head = context.part("tuning"), context.part("value_head")
     generator = generators.of_stream(context.seed, "token value head")
     return TokenAgent(context.load_engine(tuning), value_head, generator, Tokens[tokens])

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.envs.vector import DecisionEnvs, Episode, Step
-from twosome.errors import RunError, UserError
+from twosome.errors import RunError, check
 from twosome.identity import AGENT
 
 Metrics = dict[str, float]
@@ -150,15 +150,13 @@ def require(config: object, names: Sequence[str], holds: Callable[[Any], bool], 
     """Raise UserError for the first of these options whose value is out of range; null is always in it."""
     for name in names:
         value = getattr(config, name)
-        if value is not None and not holds(value):
-            raise UserError(f"algorithm.{name}={value}: expected {expected}")
+        check(value is None or holds(value), f"algorithm.{name}", value, expected)
 
 
 def require_divisor(config: Any, name: str, whole: str = "num_envs * num_steps") -> None:
     """Raise UserError unless an option divides the rollout, or another option (whole)."""
-    size = getattr(config, "batch_size" if "*" in whole else whole)
-    if size % getattr(config, name):
-        raise UserError(f"algorithm.{name}={getattr(config, name)}: expected a divisor of {whole} = {size}; change one of them")
+    size, value = getattr(config, "batch_size" if "*" in whole else whole), getattr(config, name)
+    check(size % value == 0, f"algorithm.{name}", value, f"a divisor of {whole} = {size}; change one of them")
 
 
 def check_finite(step: int, **quantities: float) -> None:

@@ -16,7 +16,7 @@ from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress
 from twosome.algorithms.ppo import entropy, shuffled_minibatches
 from twosome.config import typed
 from twosome.decision import Decision
-from twosome.errors import UserError
+from twosome.errors import UserError, check
 
 OPTION = "algorithm.demonstrator"
 
@@ -179,16 +179,11 @@ class BC(Algorithm):
 def _check_bot(sources: Sources) -> None:
     """Raise UserError if the environment has no bot, or its bot cannot do a mission."""
     env = sources.make_env()
-    try:
-        if not hasattr(env.unwrapped, "demonstration"):
-            raise UserError(
-                f"{OPTION}=bot: expected an environment with a bot, as env=babyai_text; {type(env.unwrapped).__name__} has none; "
-                "choose optimal, or the folder of a finished run"
-            )
-        env.reset(seed=0)
-        env.unwrapped.demonstration()
-    finally:
-        env.close()
+    expected = "optimal or the folder of a finished run, since the environment has no bot (method demonstration)"
+    check(env.has_wrapper_attr("demonstration"), OPTION, "bot", expected)
+    env.reset(seed=0)
+    env.get_wrapper_attr("demonstration")()
+    env.close()
 
 
 def build(**options: Any) -> BC:

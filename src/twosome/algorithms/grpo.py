@@ -77,7 +77,7 @@ class GRPO(Episodic):
         first = ""
         for number in range(self.num_envs):
             player = Player(sources.make_env(), sources.gamma, number)
-            prompt, indexed = player.reset(0).prompt, hasattr(player.env.unwrapped, "env_index")
+            prompt, indexed = player.reset(0).prompt, player.env.has_wrapper_attr("env_index")
             player.close()
             if not indexed:
                 return

@@ -43,7 +43,7 @@ from twosome.algorithms.ppo import (
 from twosome.algorithms.rollout import Batch, Transitions, rollout
 from twosome.config import typed
 from twosome.decision import Decision
-from twosome.errors import UserError
+from twosome.errors import check
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class POADConfig(PPOConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, ("token_lambda",), lambda value: 0 <= value <= 1, "a number from 0 to 1")
-        if self.pairwise_vloss:
-            raise UserError("algorithm.pairwise_vloss=true: expected false for values of tokens; leave it out")
+        check(not self.pairwise_vloss, "algorithm.pairwise_vloss", "true", "false for values of tokens")
 
 
 class TokenTargets(NamedTuple):
@@ -84,8 +83,7 @@ class POAD(PPO):
 
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
-        if not agent.token_values:
-            raise UserError("algorithm=poad: expected an agent with values of tokens; choose baseline=poad")
+        check(agent.token_values, "algorithm", "poad", "an agent with values of tokens, such as baseline=poad")
         super().check(agent)
 
     def collect(self, agent: LearningAgent, runner: EnvRunner, generator: torch.Generator) -> TokenBatch:

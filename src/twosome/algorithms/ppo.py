@@ -26,7 +26,7 @@ from twosome.algorithms.algorithm import (
 from twosome.algorithms.rollout import Batch, ValuesOf, rollout
 from twosome.config import typed
 from twosome.decision import Decision
-from twosome.errors import UserError
+from twosome.errors import check
 
 KL_FACTOR = 1.5
 """The factor by which desired_kl changes the policy's learning rate."""
@@ -86,11 +86,8 @@ class PolicyConfig:
 
     def check(self, agent: LearningAgent) -> None:
         """Raise UserError for base_kl_coef with an agent that has no policy before training."""
-        if self.base_kl_coef and agent.language_model is None:
-            raise UserError(
-                f"algorithm.base_kl_coef={self.base_kl_coef:g}: expected 0 for a baseline without a language model; add "
-                "algorithm.base_kl_coef=0"
-            )
+        has_base = not self.base_kl_coef or agent.language_model is not None
+        check(has_base, "algorithm.base_kl_coef", self.base_kl_coef, "0 for a baseline without a language model")
 
 
 @dataclass(frozen=True)
@@ -141,11 +138,8 @@ class PPOConfig(ClippedConfig):
         require(self, ("gae_lambda", "count_exponent"), lambda value: 0 <= value <= 1, "a number from 0 to 1")
         require(self, ("vf_coef", "value_warmup_updates"), lambda value: value >= 0, "0 or more")
         require_divisor(self, "value_num_minibatches")
-        if self.norm_adv and self.batch_size == self.num_minibatches and self.minibatch is Minibatch.samples:
-            raise UserError(
-                f"algorithm.norm_adv=true with algorithm.num_minibatches={self.num_minibatches}: a minibatch is one sample, "
-                "whose normalised advantage is 0; expected algorithm.norm_adv=false, more samples or fewer minibatches"
-            )
+        single = self.batch_size == self.num_minibatches and self.minibatch is Minibatch.samples
+        check(not (self.norm_adv and single), "algorithm.norm_adv", "true", "false with minibatches of one sample")
 
 
 # Losses: pure functions of tensors, one term per sample. The caller divides sums by the batch's size, so that a batch that is
@@ -325,15 +319,10 @@ class PPO(Algorithm):
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
         self.config.check(agent)
-        if agent.recurrence > 1 and self.config.minibatch is Minibatch.decisions:
-            raise UserError(
-                "algorithm.minibatch=decisions: expected samples for an agent with memory; add algorithm.minibatch=samples"
-            )
-        if self.config.value_warmup_updates and agent.joint_values:
-            raise UserError(
-                f"algorithm.value_warmup_updates={self.config.value_warmup_updates}: expected 0 where values learn together with "
-                "the policy; choose value_head=frozen"
-            )
+        by_decision = self.config.minibatch is Minibatch.decisions
+        check(agent.recurrence == 1 or not by_decision, "algorithm.minibatch", "decisions", "samples for an agent with memory")
+        updates, expected = self.config.value_warmup_updates, "0 where values learn together with the policy (value_head)"
+        check(not (updates and agent.joint_values), "algorithm.value_warmup_updates", updates, expected)
 
     def optimizers(self, agent: LearningAgent) -> list[Optimizer]:
         """Return AdamW without decay on the policy (the reference's), and Adam on the value function."""

@@ -18,7 +18,7 @@ from twosome.algorithms.algorithm import Algorithm, EnvRunner, Metrics, Progress
 from twosome.config import typed
 from twosome.decision import Decision, DecisionText
 from twosome.envs.vector import Step
-from twosome.errors import UserError
+from twosome.errors import check
 
 NOTHING = np.zeros(0, dtype=np.float32)
 ROW = np.dtype([(name, np.int32) for name in ("prompt", "actions", "choice", "duration", "next_prompt", "next_actions")]
@@ -214,11 +214,7 @@ class QLearning(Algorithm):
 
     def check(self, agent: LearningAgent) -> None:
         """See Algorithm."""
-        if not agent.has_action_values:
-            raise UserError(
-                f"algorithm=q_learning: expected an agent with values of actions, {type(agent).__name__} has none; "
-                "choose baseline=drrn, or another algorithm"
-            )
+        check(agent.has_action_values, "algorithm", "q_learning", "an agent with values of actions, such as baseline=drrn")
 
     def optimizers(self, agent: LearningAgent) -> list[Optimizer]:
         """Adam."""

@@ -7,12 +7,15 @@ environment checks actions and their order itself, which is faster.
 from gymnasium.envs.registration import register
 
 from twosome.envs.check import check_env
+from twosome.envs.in_words import InWords
 
-__all__ = ["check_env"]
+__all__ = ["InWords", "check_env"]
 
 for _name, _class in (
     ("Overcooked", "overcooked.env:OvercookedEnv"),
     ("VirtualHome", "virtualhome.env:VirtualHomeEnv"),
     ("BabyAIText", "babyai_text.env:BabyAITextEnv"),
+    ("FrozenLake", "frozen_lake:FrozenLakeEnv"),
+    ("Sokoban", "sokoban.env:SokobanEnv"),
 ):
     register(f"twosome/{_name}-v0", f"twosome.envs.{_class}", order_enforce=False, disable_env_checker=True)

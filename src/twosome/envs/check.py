@@ -1,6 +1,7 @@
 """The contract of an environment (CONTRIBUTING.md): a check of it, and reading the optional attributes."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from reprlib import repr as shown
 from typing import Any
 
@@ -17,29 +18,42 @@ KEYS = ("prompt", "action_ids", "action_prompts", "duration", "primitive_steps",
 def check_env(env: gymnasium.Env, steps: int = 10) -> None:
     """Check an environment against the contract by some decisions of random play, as Stable-Baselines3's `check_env` does.
 
-    It checks the spaces, the optional attributes, and all that ``reset`` and ``step`` return. The play is then repeated from the
-    same seed, and must give the same: a resumed run relies on that. The environment is reset twice and not closed.
+    It checks the spaces, the optional attributes, and all that ``reset`` and ``step`` return. An episode that ends is followed
+    by the next one. Then each episode is replayed from a copy of `np_random` as it was before ``reset``, the last one first, and
+    must be the same: an interrupted run restores its episodes in this way. The environment is not closed.
 
-    steps: number of decisions, fewer if the episode ends. Raises UserError, one line that says what was found and expected.
+    steps: number of decisions. Raises UserError, one line that says what was found and expected.
     """
     name = env.spec.id if env.spec else type(env.unwrapped).__name__
     try:
         _, actions = spaces(env)
-        tasks, names = (getattr(env.unwrapped, attribute, None) or () for attribute in ("tasks", "action_names"))
+        tasks, names = (attribute(env, name) or () for name in ("tasks", "action_names"))
         if isinstance(tasks, str) or not all(isinstance(each, str) for each in tasks):
             raise UserError(f"its tasks are {shown(tasks)}, expected a tuple of str")
         if isinstance(names, str) or not all(isinstance(each, str) for each in names) or len(names) not in (0, actions.n):
             raise UserError(f"its action_names are {shown(names)}, expected a str for each of {actions.n} actions")
-        chosen: list[int] = []
-        first = list(_play(env, steps, chosen))
-        for number, (one, other) in enumerate(zip(first, _play(env, len(chosen), list(chosen)), strict=True)):
-            if one != other:
-                raise UserError(
-                    f"the same seed and actions gave {shown(one)}, then {shown(other)}, after {number} decisions; expected the "
-                    "same: draw all random numbers from self.np_random, and let reset() forget earlier episodes"
-                )
+        episodes: list[tuple[np.random.Generator, list[int], list[Any]]] = []
+        random, left = np.random.default_rng(0), steps
+        env.np_random = np.random.default_rng(0)
+        while left > 0:
+            before, chosen = deepcopy(env.np_random), list[int]()
+            episodes.append((before, chosen, list(_play(env, left, chosen, random))))
+            left -= len(chosen)
+        for before, chosen, first in reversed(episodes):
+            env.np_random = before
+            for number, (one, other) in enumerate(zip(first, _play(env, len(chosen), list(chosen)), strict=True)):
+                if one != other:
+                    raise UserError(
+                        f"the same seed and actions gave {shown(one)}, then {shown(other)}, after {number} decisions; expected "
+                        "the same: draw all random numbers from self.np_random, and let reset() forget earlier episodes"
+                    )
     except UserError as error:
         raise UserError(f"env.id={name}: {error} (see CONTRIBUTING.md)") from error
+
+
+def attribute(env: gymnasium.Env, name: str, default: Any = None) -> Any:
+    """Return an optional attribute of an environment or of one of its wrappers."""
+    return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else default
 
 
 def spaces(env: gymnasium.Env) -> tuple[Box, Discrete]:
@@ -64,28 +78,25 @@ def action_names(make_env: Callable[[], gymnasium.Env]) -> tuple[str, ...]:
 
 def _attribute(make_env: Callable[[], gymnasium.Env], name: str) -> tuple[str, ...]:
     env = make_env()
-    found = tuple(getattr(env.unwrapped, name, None) or ())
+    found = tuple(attribute(env, name) or ())
     env.close()
     return found
 
 
-def _play(env: gymnasium.Env, steps: int, actions: list[int]) -> Iterator[list[Any]]:
-    """Play from a fixed seed; yield what reset() and each step() returned, as plain values.
+def _play(env: gymnasium.Env, steps: int, actions: list[int], random: np.random.Generator | None = None) -> Iterator[list[Any]]:
+    """Play one episode; yield what reset() and each step() returned, as plain values.
 
-    actions: to be done; empty: they are chosen at random, and added to it.
+    steps: number of decisions, fewer if the episode ends. actions: to be done; if random is given, they are drawn and added.
     """
-    random, replayed = np.random.default_rng(0), tuple(actions)
-    env.unwrapped.np_random = np.random.default_rng(0)
     obs, info = _values(env.reset(), "reset", ("obs", "info"))
     primitive_steps = 0
     _check_decision(env, obs, info, primitive_steps)
     yield [obs.tolist(), *_plain(info)]
     for number in range(steps):
-        action = replayed[number] if replayed else int(random.choice(info["action_ids"]))
-        if not replayed:
-            actions.append(action)
+        if random:
+            actions.append(int(random.choice(info["action_ids"])))
         obs, reward, terminated, truncated, info = _values(
-            env.step(action), "step", ("obs", "reward", "terminated", "truncated", "info")
+            env.step(actions[number]), "step", ("obs", "reward", "terminated", "truncated", "info")
         )
         _expect(_is_number(reward) and np.isfinite(reward), "reward", reward, "a finite number")
         _expect(_is_flag(terminated), "terminated", terminated, "True or False")

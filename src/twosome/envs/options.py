@@ -7,26 +7,34 @@ from importlib import import_module
 from math import inf
 from typing import Any, Self
 
-from twosome.errors import UserError, unknown_choice
+from gymnasium.error import ResetNeeded
+
+from twosome.errors import UserError, check, check_choice
 
 
 def check_whole(option: str, value: object, least: float, most: float = inf, note: str = "") -> None:
     """Raise UserError unless an option's value is an integer from least to most. note: is added to the message."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        upper = "on" if most == inf else f"to {most}"
-        raise UserError(f"{option}={value}: expected a whole number from {least} {upper}{note}")
+    valid = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    check(valid, option, value, f"a whole number from {least} {'on' if most == inf else f'to {most}'}{note}")
 
 
 def check_number(option: str, value: object, least: float, most: float, expected: str) -> None:
     """Raise UserError unless an option's value is a number from least to most. expected: in words, for the message."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-        raise UserError(f"{option}={value}: expected {expected}")
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    check(valid, option, value, expected)
 
 
 def check_render_mode(value: str | None, modes: Sequence[str]) -> None:
     """Raise UserError unless value is None or one of the environment's render modes."""
-    if value is not None and value not in modes:
-        raise unknown_choice("render_mode", value, modes)
+    check_choice("render_mode", value, (None, *modes))
+
+
+def valid_action(action: Any, over: bool, count: int) -> int:
+    """Return a step's action as an int, one of 0 to count - 1. Raises ResetNeeded if the episode is over, and UserError."""
+    if over:
+        raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
+    check(0 <= action < count, "action", action, f"0 to {count - 1}, an action's id")
+    return int(action)
 
 
 def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -37,8 +45,7 @@ def find_prompter(prompt: Any, named: Mapping[str, Callable[..., Any]]) -> Calla
     if callable(prompt):
         return prompt
     if ":" not in str(prompt):
-        if prompt not in named:
-            raise unknown_choice("prompt", prompt, named)
+        check_choice("prompt", prompt, named)
         return named[prompt]
     module, _, name = prompt.partition(":")
     try:

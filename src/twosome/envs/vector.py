@@ -73,8 +73,8 @@ class Player:
     def __init__(self, env: gymnasium.Env, gamma: float, number: int = 0) -> None:
         """env: follows the contract of environments (CONTRIBUTING.md). number: the environment's index, its ``env_index``."""
         self.env, self.gamma, self.number = env, gamma, number
-        if hasattr(env.unwrapped, "env_index"):
-            env.unwrapped.env_index = number
+        if env.has_wrapper_attr("env_index"):
+            env.set_wrapper_attr("env_index", number)
         self.episode = Episode(env=number)
         self.ended = False
         self._generator: dict[str, Any] = {}
@@ -83,8 +83,8 @@ class Player:
     def reset(self, seed: int | None = None) -> Decision:
         """Start an episode. seed: of the environment's generator; None continues with the generator as it is."""
         if seed is not None:
-            self.env.unwrapped.np_random = np.random.default_rng(seed)  # as gymnasium.utils.seeding.np_random does
-        self._generator = dict(self.env.unwrapped.np_random.bit_generator.state)
+            self.env.np_random = np.random.default_rng(seed)  # as gymnasium.utils.seeding.np_random does
+        self._generator = dict(self.env.np_random.bit_generator.state)
         self._actions = []
         obs, info = self.env.reset()
         self.episode, self.ended = Episode(env=self.number, task=info.get("task", "")), False
@@ -124,7 +124,7 @@ class Player:
         """Restore a state of an episode that has not ended; return its decision."""
         generator = np.random.default_rng()
         generator.bit_generator.state = state["generator"]
-        self.env.unwrapped.np_random = generator
+        self.env.np_random = generator
         self.reset()
         for action in state["actions"]:
             self.step(action)
@@ -201,7 +201,7 @@ class DecisionEnvs:
         The environments have the method ``demonstration`` (CONTRIBUTING.md).
         """
         players = [player for player in self.players if player.number in wanted]
-        return {player.number: list(player.env.unwrapped.demonstration()) for player in players}  # type: ignore[attr-defined]
+        return {player.number: list(player.env.get_wrapper_attr("demonstration")()) for player in players}
 
     def _seeds(self, ended: Sequence[int]) -> dict[int, int]:
         """Return the seeds of the episodes that now begin in these environments, where the environments do not draw them."""

@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import matplotlib
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from twosome import generators, seeding
 from twosome.agents.agent import Agent
+from twosome.envs.check import attribute
 from twosome.envs.vector import Episode, Player
 from twosome.evaluation.episodes import act, acting
 from twosome.files import write_atomic
@@ -43,7 +43,7 @@ def record(
     """Play one episode and write it to path as an animated GIF of less than 2 MB; return the episode's statistics.
 
     make_env_rgb: makes the environment with render_mode="rgb_array". gamma: discount per primitive step of the displayed return.
-    seed: of the episode and, if not greedy, of the sampled actions. If the environment has ``unwrapped.frames()``, a list with a
+    seed: of the episode and, if not greedy, of the sampled actions. If the environment has a method ``frames``, a list with a
     picture per primitive step of the last action, each step is shown.
     """
     player = Player(make_env_rgb(), gamma)
@@ -66,7 +66,7 @@ def ending_of(player: Player) -> str:
 
 def title_of(env: gymnasium.Env) -> str:
     """Return the environment's ``mission``, if it has one, or else the name of the task or of the environment."""
-    if isinstance(mission := getattr(env.unwrapped, "mission", None), str):
+    if isinstance(mission := attribute(env, "mission"), str):
         return mission
     assert env.spec is not None  # gymnasium.make made it
     return task_of({"id": env.spec.id, **env.spec.kwargs}).replace("_", " ")
@@ -74,7 +74,7 @@ def title_of(env: gymnasium.Env) -> str:
 
 def pictures(env: gymnasium.Env) -> list[np.ndarray]:
     """Return the pictures of the last action's primitive steps, (height, width, 3), uint8; see `record`."""
-    frames: Any = getattr(env.unwrapped, "frames", None)
+    frames = attribute(env, "frames")
     return frames() if callable(frames) else [env.render()]  # type: ignore[list-item]
 
 

@@ -26,9 +26,9 @@ from twosome.algorithms.ppo import PPO
 from twosome.algorithms.rollout import Batch
 from twosome.decision import Decision
 from twosome.envs.check import action_names
-from twosome.envs.optimum import best_play
+from twosome.envs.optimum import OptimalPlay, searchable
 from twosome.envs.vector import DecisionEnvs, Player
-from twosome.errors import UserError
+from twosome.errors import UserError, check
 from twosome.evaluation.episodes import acting
 from twosome.evaluation.figures import DPI, GRID, INK
 from twosome.evaluation.records import LATER, Record, same
@@ -77,11 +77,10 @@ def measure(
     seed: of all random numbers. Raises UserError where the algorithm, the agent and the options do not fit each other.
     """
     algorithm.check(agent)
-    if agent.recurrence > 1:
-        raise UserError("suite=interference: expected an agent without memory, such as that of baseline.network=null")
-    if asked.critic_rollouts and (agent.joint_values or not isinstance(algorithm, PPO)):
-        option = f"interference.critic_rollouts={asked.critic_rollouts}"
-        raise UserError(f"{option}: expected 0 without PPO, and where values learn together with the policy")
+    check(agent.recurrence == 1, "suite", "interference", "an agent without memory, such as that of baseline.network=null")
+    apart = isinstance(algorithm, PPO) and not agent.joint_values
+    expected = "0 without PPO, and where values learn together with the policy"
+    check(apart or not asked.critic_rollouts, "interference.critic_rollouts", asked.critic_rollouts, expected)
     envs = DecisionEnvs(make_env, algorithm.num_envs, gamma)
     start = int(seeding.stream(seed, "interference: environments").generate_state(1)[0])
     runner, generator = EnvRunner(envs, start, algorithm.group_size), generators.of_stream(seed, "interference: learning")
@@ -132,15 +131,14 @@ def best_path(make_env: MakeEnv, gamma: float, seed: int) -> list[tuple[Decision
     seed: of the environment. The episode ends where the environment ends it or where the play repeats a state.
     """
     env: gymnasium.Env = make_env()
-    best = best_play(env, gamma)
-    player, path = Player(env, gamma), []
-    player.reset(seed)
-    for action in () if best is None else best.actions:
-        path.append((player.decision, action))
-        if player.step(action).ended:
-            break
+    game, player = searchable(env), Player(env, gamma)
+    state, path = player.reset(seed).state, dict[Hashable, tuple[Decision, int]]()
+    best = OptimalPlay(game, gamma) if game else None
+    while best and not player.ended and state not in path and (action := best.action(state)) is not None:
+        path[state] = player.decision, action
+        state = player.step(action).decision.state
     env.close()
-    return path
+    return list(path.values())
 
 
 def by_random_play(

@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from twosome import build
 from twosome.agents.agent import Agent, MakeEnv
 from twosome.config import EvaluationConfig
-from twosome.envs.optimum import optimal_return
 from twosome.evaluation.episodes import play, summarize
 from twosome.storage.folder import RunFolder
 from twosome.storage.provenance import now
@@ -43,7 +43,7 @@ def evaluate(
     A record also holds the environment's optimal return ("optimum"), or None if it is not known.
     """
     records: list[Record] = []
-    optimum = optimal_return(make_env, env.gamma)
+    optimum = build.optimum(env, make_env)
     for mode in modes:
         title = f"evaluation of {env.get('task') or env.id} ({when}, {mode})"
         greedy, asked = mode == "greedy", {"mode": mode, "seed": config.seed}

@@ -16,8 +16,8 @@ from twosome import build
 from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.agents.bounds import RandomAgent
 from twosome.config import EvaluationConfig, leaves
-from twosome.envs.check import task_names
-from twosome.errors import UserError, unknown_choice, visible
+from twosome.envs.check import attribute, task_names
+from twosome.errors import UserError, check_choice, visible
 from twosome.evaluation import film, records
 from twosome.evaluation import interference as probing
 from twosome.evaluation.interference import InterferenceConfig
@@ -146,8 +146,7 @@ def interference(run: Finished) -> float:
     asked, seed = run.interference, run.evaluation.seed
     if "gamma" in run.changes:
         raise UserError(f"env.gamma={run.config.env.gamma}: expected the run's own with suite=interference; leave it out")
-    if asked.when not in ("before", "after"):
-        raise unknown_choice("interference.when", asked.when, ("before", "after"))
+    check_choice("interference.when", asked.when, ("before", "after"))
     algorithm, agent = build.algorithm(run.config), run.agent
     if not isinstance(agent, LearningAgent):
         raise UserError(f"suite=interference: expected a run of an agent that learns; that of {run.folder.path} does not")
@@ -220,7 +219,8 @@ def _other_tasks(env: DictConfig) -> Iterator[DictConfig]:
     """Yield the environment's configuration with each of its other tasks."""
     for task in task_names(build.environment(env)):
         if task != env.get("task"):
-            yield OmegaConf.merge(env, {"task": task})  # type: ignore[misc]
+            other: dict[str, Any] = {"task": task} | ({"optimum": None} if "optimum" in env else {})  # set for the run's own task
+            yield OmegaConf.merge(env, other)  # type: ignore[misc]
 
 
 def language_model(run: Finished, suite: str, measured: bool = False) -> LanguageModel:
@@ -243,7 +243,7 @@ def _tests(run: Finished) -> list[Setting]:
     with the run's other options is left out, with a note. Raises UserError without any tests.
     """
     made, env = run.make_env(), run.config.env
-    tests: Mapping[str, Mapping[str, Any]] = getattr(made.unwrapped, "tests", {})
+    tests: Mapping[str, Mapping[str, Any]] = attribute(made, "tests", {})
     made.close()
     if not tests:
         raise UserError(f"suite=glam: expected an environment with tests, as env=babyai_text; {env.id} has none")

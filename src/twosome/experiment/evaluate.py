@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from twosome import build
 from twosome.agents.agent import Agent
 from twosome.config import EvaluationConfig, leaves, typed
-from twosome.errors import UserError, check_seed, unknown_choice
+from twosome.errors import check, check_choice, check_seed
 from twosome.evaluation import records, suites
 from twosome.evaluation.film import can_film
 from twosome.evaluation.interference import InterferenceConfig
@@ -42,10 +42,8 @@ class EvaluateConfig:
     interference: InterferenceConfig = field(default_factory=InterferenceConfig)
 
     def __post_init__(self) -> None:
-        if self.suite not in suites.SUITES:
-            raise unknown_choice("suite", self.suite, suites.SUITES)
-        if self.episodes < 1:
-            raise UserError(f"episodes={self.episodes}: expected an integer above 0")
+        check_choice("suite", self.suite, suites.SUITES)
+        check(self.episodes > 0, "episodes", self.episodes, "an integer above 0")
         if self.seed is not None:
             check_seed("seed", self.seed)
 
@@ -66,8 +64,8 @@ def finished(asked: DictConfig) -> Finished:
     folder = finished_run(options.run)
     config = configuration(folder, options)
     make_env = build.environment(config.env)
-    if options.gif and not can_film(make_env):
-        raise UserError(f"gif=true: env.id={config.env.id} draws no pictures; leave gif out")
+    pictures = not options.gif or can_film(make_env)
+    check(pictures, "gif", "true", f"false, since env.id={config.env.id} draws no pictures; leave gif out")
     seed = config.evaluation.seed if options.seed is None else options.seed
     evaluation = EvaluationConfig(options.episodes, seed, options.gif)
     changes = changed(config.env, folder.config.env)
@@ -90,17 +88,18 @@ def configuration(folder: RunFolder, options: OfRun) -> DictConfig:
     asked = {name: value for name, value in leaves(dict(options.env)) if value is not None}
     known = dict(leaves(OmegaConf.to_container(config.env)))
     for name, value in asked.items():
-        if name not in known:
-            raise unknown_choice("env", name, known)
+        check_choice("env", name, known)
         OmegaConf.update(config.env, name, value)
     if "gamma" in asked and "kwargs.gamma" in known and "kwargs.gamma" not in asked:
         config.env.kwargs.gamma = config.env.gamma  # an interpolation in conf/env, resolved in config.yaml
+    if asked and "optimum" not in asked and "optimum" in known:  # set by hand, for the run's own options
+        config.env.optimum = None
     config.model.device, config.trainer.accelerator = options.device, "auto"
     return config
 
 
 def changed(env: DictConfig, own: DictConfig) -> dict[str, Any]:
-    """Return the options of env that differ from the run's own, except those that every record has (id, task, prompt)."""
+    """Return the options that differ from the run's own, except those that records name apart (id, task, prompt, optimum)."""
     before = dict(leaves(OmegaConf.to_container(own, resolve=True)))
     now = leaves(OmegaConf.to_container(env, resolve=True))
-    return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt")}
+    return {name: value for name, value in now if value != before[name] and name not in ("id", "task", "prompt", "optimum")}

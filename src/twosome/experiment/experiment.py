@@ -15,8 +15,7 @@ from twosome import build
 from twosome.agents.agent import Agent, LearningAgent
 from twosome.algorithms.algorithm import Sources
 from twosome.config import EvaluationConfig, RetentionConfig, RunConfig, own_settings, typed
-from twosome.envs.optimum import optimal_return
-from twosome.errors import UserError
+from twosome.errors import UserError, check
 from twosome.evaluation import records
 from twosome.evaluation.figures import learning_curve
 from twosome.evaluation.film import can_film, record
@@ -125,14 +124,12 @@ class Experiment:
             agent = build.agent(self.config, self.make_env, partial(load_sharded_engine, processes=self.processes))
         if isinstance(agent, LearningAgent):
             if agent.recurrence > 1 and not self.algorithm.recurrent:
-                name = type(self.algorithm).__name__
-                raise UserError(f"algorithm: {name} trains no agent with memory; choose algorithm=ppo, or baseline.network=null")
+                raise UserError(f"algorithm: {type(self.algorithm).__name__} trains no agent with memory, expected ppo")
             self.algorithm.check(agent)
         if self.settings.init is not None:
-            if not isinstance(agent, LearningAgent):
-                raise UserError(f"init={self.settings.init}: expected null for a baseline that does not learn; leave it out")
+            check(isinstance(agent, LearningAgent), "init", self.settings.init, "null for a baseline that does not learn")
             if latest(self.folder) is None:
-                _load(finished_run(self.settings.init, "init"), agent, f"init={self.settings.init}")
+                finished_run(self.settings.init, "init").load(agent)
         return agent
 
     def demonstrator(self, path: str, option: str) -> Agent:
@@ -146,7 +143,7 @@ class Experiment:
         check_foreign(config, self.config.trust, self.config)
         config.model.device, config.trainer.accelerator = self.config.model.device, self.config.trainer.accelerator
         agent = build.agent(config, self.make_env)
-        _load(folder, agent, f"{option}={path}")
+        folder.load(agent)
         return agent
 
     def origin(self) -> dict[str, Any]:
@@ -172,7 +169,7 @@ class Experiment:
             self.evaluate("before")
             agent.counters()  # what was counted so far is not training's
         fit.run(agent, self.algorithm, checkpoint)
-        optimum = optimal_return(self.make_env, self.config.env.gamma)
+        optimum = build.optimum(self.config.env, self.make_env)
         learning_curve(self.folder, self.config, self.folder.path / "learning_curve.png", optimum, self.algorithm.actor)
 
     def drift_probe(self) -> DriftProbe | None:
@@ -200,14 +197,6 @@ class Experiment:
     def score(self) -> float:
         """Return the sampled policy's mean discounted return at the end, by the run's own evaluation; nan without one."""
         return records.own_return(self.folder, self.config.env)
-
-
-def _load(folder: RunFolder, agent: Agent, option: str) -> None:
-    """Load the weights of a finished run. Raises UserError that begins with the option."""
-    try:
-        folder.load(agent)
-    except UserError as error:
-        raise UserError(f"{option}: {error}") from error
 
 
 @contextlib.contextmanager

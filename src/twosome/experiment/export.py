@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from twosome import build
 from twosome.config import own_settings
-from twosome.errors import UserError, visible
+from twosome.errors import UserError, check, visible
 from twosome.evaluation import records
 from twosome.experiment.evaluate import configuration
 from twosome.experiment.resume import finished_run
@@ -67,9 +67,8 @@ texts; the policy is the softmax over log P(action | prompt), divided by the nor
 class ExportConfig:
     """The options of conf/export.yaml; device and env: how a run's agent is loaded."""
 
-    run: str | None
-    runs: str | None
-    to: str | None
+    run: str
+    to: str
     merged: bool
     push: str | None
     license: str | None
@@ -80,34 +79,26 @@ class ExportConfig:
 
 
 def run(asked: DictConfig) -> None:
-    """Write the folder, or one for each task, and push it if that is asked for. Raises UserError for bad input before that."""
+    """Write the folder, and push it if that is asked for. Raises UserError for bad input before that."""
     options = own_settings(ExportConfig, asked)
-    if bool(options.run) == bool(options.runs) or not options.to:
-        raise UserError(f"run={options.run} to={options.to}: expected run=<folder> or runs=<folder>, and to=<new folder>")
     to = Path(options.to)
-    if options.runs:
-        if options.merged or options.push or options.note:
-            raise UserError("runs=: expected neither merged, push nor note with it; export the runs one by one")
-        for task, (folder, about) in best_documented(Path(options.runs)).items():
-            export(folder, to / task, options, about)
-        return
-    export(finished_run(str(options.run)), to, options, options.note or "")
+    export(finished_run(options.run), to, options)
     if options.push:
         HfApi().create_repo(options.push, exist_ok=True)
         done = HfApi().upload_folder(repo_id=options.push, folder_path=to, commit_message=f"Upload {to.name}")
         print(f"pushed to {done.commit_url.partition('/commit/')[0]}")
 
 
-def export(folder: RunFolder, to: Path, options: ExportConfig, about: str = "") -> None:
-    """Export one run. about: sentences for the card on the choice of this run. Raises UserError."""
+def export(folder: RunFolder, to: Path, options: ExportConfig) -> None:
+    """Export a run. Raises UserError."""
     adapter = folder.weights("adapter")
     is_adapter = all((adapter / name).is_file() for name in ADAPTER_FILES)
     if not is_adapter and not any(folder.weights("model").glob("*.safetensors")):
         raise UserError(f"run={folder.path}: expected a run that trained a language model; this one has no adapter/")
     if not is_adapter and not options.merged:
         raise UserError("merged=false: this run trained all weights, so there is no adapter; expected merged=true")
-    if to.is_symlink() or (to.exists() and not (to.is_dir() and not any(to.iterdir()))):
-        raise UserError(f"to={to}: expected a folder that is new or empty; name another")
+    new = not to.exists() or (to.is_dir() and not any(to.iterdir()))
+    check(new and not to.is_symlink(), "to", to, "a folder that is new or empty; name another")
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{to.name}.", dir=to.parent) as scratch:  # the folder is written completely or not
         part = Path(scratch) / "export"
@@ -124,7 +115,7 @@ def export(folder: RunFolder, to: Path, options: ExportConfig, about: str = "") 
         provenance = {name: value for name, value in folder.read_json("provenance.json", {}).items() if name != CHECKSUMS}
         RunFolder(part).write_json("provenance.json", provenance | {TAKEN: taken})
         license = options.license or _license(folder.config.model)
-        card = _card(folder, options.push or str(to), base, license, options.merged, about)
+        card = _card(folder, options.push or str(to), base, license, options)
         (part / "README.md").write_text(card, encoding="utf-8")
         part.replace(to)
     print(visible(f"{to}: {', '.join(sorted(file.name for file in to.iterdir()))}"))
@@ -158,8 +149,9 @@ def _license(model: DictConfig) -> str:
     return found or "unknown"
 
 
-def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, about: str) -> str:
+def _card(folder: RunFolder, place: str, base: str, license: str, options: ExportConfig) -> str:
     """Return the model card: metadata in YAML, then Markdown. place: the folder or hub name from which the card loads it."""
+    merged = options.merged
     config, provenance, (steps, _) = folder.config, folder.read_json("provenance.json", {}), trained_for(folder)
     env, seq2seq, found = config.env, bool(provenance.get("encoder_decoder")), records.read(folder)
     auto = f"AutoModelFor{'Seq2SeqLM' if seq2seq else 'CausalLM'}"
@@ -182,7 +174,7 @@ def _card(folder: RunFolder, place: str, base: str, license: str, merged: bool, 
         seed=_plain(config.seed),
         steps=steps,
         norm=_plain(norm_of(config)),
-        about=about,
+        about=options.note or "",
         results=_results(found) if found else "Not measured: the run was not evaluated.",
         loader=LOADERS[merged].format(base=json.dumps(base), place=json.dumps(place), auto=auto),
     )
@@ -220,32 +212,3 @@ def trained_for(folder: RunFolder) -> tuple[int, int]:
         return 0, 0
     last = pd.read_csv(file, usecols=["env_steps", "update"]).iloc[-1]
     return int(last["env_steps"]), int(last["update"])
-
-
-def best_documented(runs: Path) -> dict[str, tuple[RunFolder, str]]:
-    """Return the run of each task below a folder of which most was measured, and a sentence about the choice. Raises UserError.
-
-    Of equal ones the one with the lowest seed is chosen. A run's score has no influence on the choice.
-    """
-    found: dict[str, list[tuple[int, int, str, RunFolder]]] = {}
-    for file in sorted(runs.rglob("config.yaml")):
-        folder = RunFolder(file.parent)
-        if not folder.done or not (folder.opened().path / "adapter").is_dir():
-            continue
-        env, seed = folder.config.env, int(folder.config.seed)
-        task = re.sub(r"[^\w-]+", "_", str(env.get("task") or str(env.id).rpartition("/")[2]))  # the name of a folder
-        found.setdefault(task, []).append((-_measurements(folder), seed, str(folder.path), folder))
-    if not found:
-        raise UserError(f"runs={runs}: no finished run with an adapter below it; expected the folder of a sweep or an experiment")
-    about = "Of {} finished run(s) of this task it was chosen by the number of measurements, then by its seed."
-    return {task: (min(each)[-1], about.format(len(each))) for task, each in found.items()}
-
-
-def _measurements(folder: RunFolder) -> int:
-    """Return how much was measured of a run: its own task, other tasks, drift, benchmarks, a forgetting curve."""
-    env, retention = folder.config.env, folder.read_json("retention.json", {})
-    after = [(each["env"], each["task"]) for each in records.read(folder) if each["when"] == "after"]
-    own = [each == (env.id, env.get("task")) for each in after]
-    parts = [retention, *retention.get("later", [])]
-    measured = [any("drift" in part for part in parts), any("benchmarks" in part for part in parts)]
-    return sum([any(own), not all(own), *measured, (folder.path / "retention.csv").is_file()])

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from twosome import build
 from twosome.config import own_settings
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check_choice
 from twosome.evaluation.summary import print_table
 from twosome.language.engine import Engine
 from twosome.language.gate import load_engine
@@ -43,8 +43,7 @@ def run(config: DictConfig) -> None:
     actions = [str(action) for action in options.actions]
     if not options.prompt or not actions:
         raise UserError("expected a prompt and actions, as in prompt='You should first' 'actions=[take the bowl, chop]'")
-    if options.format not in ("table", "json"):
-        raise unknown_choice("format", options.format, ("table", "json"))
+    check_choice("format", options.format, ("table", "json"))
     model, norm = build.model_config(config.model), build.build(config.norm)
     scorer = load_engine(model, None, norm)
     probes, pieces = probe(scorer, options.prompt, actions)

@@ -21,9 +21,8 @@ from twosome.agents.agent import Agent, LearningAgent, MakeEnv
 from twosome.agents.language import LanguageAgent
 from twosome.config import EvaluationConfig, own_settings
 from twosome.decision import Decision
-from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import Player
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import UserError, check_choice
 from twosome.evaluation import records
 from twosome.evaluation.episodes import act, acting
 from twosome.evaluation.film import can_film, ending_of, pictures, title_of
@@ -79,8 +78,7 @@ def run(asked: DictConfig) -> None:
     """Write the page and print where it is. asked: conf/watch.yaml with the command line's changes. Raises UserError."""
     options = own_settings(WatchConfig, asked)
     for name, choices in CHOICES.items():
-        if (value := getattr(options, name)) not in choices:
-            raise unknown_choice(name, value, choices)
+        check_choice(name, getattr(options, name), choices)
     to, folder = Path(options.to), finished_run(str(options.run))
     if to.is_dir() or (to.exists() and not to.read_bytes().startswith(BEGINNING.encode())):
         raise UserError(f"to={to}: is there and is no page of this command; name another")
@@ -98,7 +96,7 @@ def run(asked: DictConfig) -> None:
     recording = Recording(stages[options.actor == "untrained"], config.env, options.episodes, seed, options.policy == "greedy")
     content = {
         **{"title": task_of(config.env).replace("_", " "), "facts": _facts(folder, config, options, critic)},
-        **{"gamma": config.env.gamma, "actor": options.actor, "optimum": optimal_return(make_env, config.env.gamma)},
+        **{"gamma": config.env.gamma, "actor": options.actor, "optimum": build.optimum(config.env, make_env)},
         **recording.data(stages, critic is not None),
     }
     write(to, content)

@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from twosome import seeding
-from twosome.errors import UserError
+from twosome.errors import UserError, check_choice
 from twosome.files import cache_root, sha256
 from twosome.language import cpu, tiny
 from twosome.language.cpu.packed_linear import bfloat16_is_faster
@@ -134,8 +134,7 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
     none of its choices, and for a model that is not there.
     """
     for option, choices in CHOICES.items():
-        if (value := getattr(config, option)) not in choices:
-            raise UserError(f"model.{option}={value}: expected one of {', '.join(choices)}")
+        check_choice(f"model.{option}", getattr(config, option), choices)
     tuning = tuning or Frozen()
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype, config.device)
     transformers.utils.logging.disable_progress_bar()
@@ -155,8 +154,7 @@ def load_language_model(config: ModelConfig, tuning: Tuning | None = None) -> La
 
 def resolve_device(name: str) -> torch.device:
     """Return the torch device for ``model.device``; ``auto`` is the GPU if there is one. Raises UserError."""
-    if name not in DEVICES:
-        raise UserError(f"model.device={name}: expected one of {', '.join(DEVICES)}")
+    check_choice("model.device", name, DEVICES)
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("model.device=cuda: PyTorch sees no CUDA device; use model.device=auto or model.device=cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

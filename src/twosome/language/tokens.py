@@ -70,9 +70,8 @@ class DecisionTokenizer:
         for action, ids in zip(action_prompts, joined, strict=True):
             if ids[: len(head)] != head or len(ids) == len(head):
                 raise UserError(
-                    f"prompt={prompt!r}: the tokenizer of {self.tokenizer.name_or_path!r} merges the end of the prompt "
-                    f"with the action {action!r}; expected a token border before it: end the prompt in a whole word "
-                    "without a trailing space"
+                    f"prompt={prompt!r}: the tokenizer of {self.tokenizer.name_or_path!r} merges its end with the action "
+                    f"{action!r}; expected a prompt that ends in a whole word, without a trailing space"
                 )
             actions.append(ids[len(head) :])
         self._check_length(prompt, len(head) + max(map(len, actions)), "tokens with its longest action")
@@ -89,10 +88,8 @@ class DecisionTokenizer:
 
     def _check_length(self, prompt: str, length: int, unit: str = "tokens") -> None:
         if self.max_length is not None and length > self.max_length:
-            raise UserError(
-                f"prompt={prompt[:60]!r}...: {length} {unit}, expected at most {self.max_length} (the model's context); "
-                "shorten the prompt or take another model"
-            )
+            expected = f"expected at most {self.max_length} (the model's context)"
+            raise UserError(f"prompt={prompt[:60]!r}...: {length} {unit}, {expected}")
 
 
 class SeparateTokenizer(DecisionTokenizer):

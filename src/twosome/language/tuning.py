@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from twosome.errors import UserError
+from twosome.errors import UserError, check
 
 
 class Tuning:
@@ -138,7 +138,7 @@ class Full(Tuning):
     def load(self, model: PreTrainedModel, folder: Path) -> None:
         """Load model.safetensors."""
         own = self._state(model)
-        found = _read(folder / self.weights, own)
+        found = read_weights(folder / self.weights, own)
         with torch.no_grad():
             for name, weight in found.items():
                 own[name].copy_(weight)
@@ -189,10 +189,9 @@ class Lora(Tuning):
     weights = "adapter_model.safetensors"
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise UserError(f"tuning.rank={self.rank}: expected an integer above 0")
-        if not (self.layers in (None, "half") or (isinstance(self.layers, int) and self.layers > 0)):
-            raise UserError(f"tuning.layers={self.layers}: expected a number of layers above 0, half, or null for all")
+        check(self.rank > 0, "tuning.rank", self.rank, "an integer above 0")
+        known = self.layers in (None, "half") or (isinstance(self.layers, int) and self.layers > 0)
+        check(known, "tuning.layers", self.layers, "a number of layers above 0, half, or null for all")
 
     def apply(self, base: PreTrainedModel) -> peft.PeftModel:
         """Add the adapter."""
@@ -252,7 +251,7 @@ class Lora(Tuning):
     def load(self, model: peft.PeftModel, folder: Path) -> None:
         """Load adapter_model.safetensors."""
         own = get_peft_model_state_dict(model, save_embedding_layers=False)
-        set_peft_model_state_dict(model, _read(folder / self.weights, own))
+        set_peft_model_state_dict(model, read_weights(folder / self.weights, own))
 
     def merged(self, model: peft.PeftModel) -> PreTrainedModel:
         """Add each adapter's product B A, scaled, to its matrix."""
@@ -275,11 +274,12 @@ def _default_targets(model_type: str, names: set[str]) -> list[str]:
     return list(next((each for each in DEFAULT_TARGETS if names.issuperset(each)), DEFAULT_TARGETS[0]))
 
 
-def _read(file: Path, own: dict[str, Tensor]) -> dict[str, Tensor]:
+def read_weights(file: Path, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a safetensors file by name; raise UserError unless they have the names and shapes of own."""
-    if not file.is_file():
-        raise UserError(f"{file}: no such file; expected the weights of a finished run")
     found: dict[str, Tensor] = load_file(file)
     if {name: value.shape for name, value in found.items()} != {name: value.shape for name, value in own.items()}:
-        raise UserError(f"{file}: its weights have other names or shapes than this model's; expected the run's model and tuning")
+        raise UserError(
+            f"{file}: its weights have other names or shapes than this agent's; expected the run's options, and its observation "
+            "and actions if the agent reads symbolic ones"
+        )
     return found

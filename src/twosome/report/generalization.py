@@ -41,10 +41,7 @@ def rows(tasks: Grouped, paper: Paper, options: Namespace) -> pd.DataFrame:
         elif agents:
             warn(f"{task}: left out, since no run of {options.method} was tested on another task (src/evaluate.py, suite=unseen)")
     if not tables:
-        raise UserError(
-            f"--method {options.method}: expected a run of it that was tested on other tasks, found none; "
-            "make one with python src/evaluate.py run=<folder of a finished run> suite=unseen"
-        )
+        raise UserError(f"--method {options.method}: expected a run with evaluations by src/evaluate.py suite=unseen, found none")
     data = pd.concat(tables, ignore_index=True)
     front = ["trained_env", "trained_on"]
     return data[[*front, *(name for name in data if name not in front)]]

@@ -145,7 +145,4 @@ class Folder:
         if folder.is_dir() and not (folder / self.mark).is_file():
             files = sorted(path.name for path in folder.iterdir() if not path.is_dir())
             if files:
-                raise UserError(
-                    f"--out {folder}: holds {files[0]}, which this command did not write; expected a folder that is new, has no "
-                    "files, or was written by it before; name another"
-                )
+                raise UserError(f"--out {folder}: expected a folder that is new or that this command wrote; it has {files[0]}")

@@ -13,7 +13,7 @@ import yaml
 
 from twosome.errors import UserError
 from twosome.files import check_folder
-from twosome.identity import AGENT, actor
+from twosome.identity import AGENT
 from twosome.report import records
 from twosome.report.output import Folder, warn
 from twosome.report.records import BIN, COLUMNS, EVALUATED, table
@@ -86,7 +86,7 @@ class Run:
     @cached_property
     def acted(self) -> bool:
         """Whether it learned from episodes of its own: these are its learning curve. Other runs have their evaluations only."""
-        return bool(self.steps) and actor(self.provenance, self.choices) == AGENT
+        return bool(self.steps) and self.provenance.get("actor", AGENT) == AGENT
 
     @property
     def end(self) -> int:
@@ -267,10 +267,7 @@ def _below(folder: Path, unfinished: bool) -> list[Run]:
             warn(f"{place}: left out, since the run has no results yet")
             continue
         check_folder(place)
-        try:
-            runs += [read_folder(place)] if own else read_published(place)
-        except Exception as error:  # of the library that reads a damaged file
-            raise UserError(f"{place}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())})") from error
+        runs += [read_folder(place)] if own else read_published(place)
     if not runs:
         raise UserError(f"{folder}: no run in it; expected folders that src/run.py wrote, or published tables (runs.csv, ...)")
     return runs

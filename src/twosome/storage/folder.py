@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from twosome.errors import RunError, UserError
-from twosome.files import check_folder, sha256, write_atomic, writing
+from twosome.files import check_folder, sha256, write_atomic
 
 LOCK = ".lock"
 
@@ -189,10 +189,8 @@ class RunFolder:
         """Raise UserError if a new run would find anything in the folder but what a run leaves that was killed as it began."""
         found = {path.name for path in self.path.iterdir()} - {LOCK, *BEGINNING}
         if found:
-            raise UserError(
-                f"run folder {self.path}: expected a folder that is new, empty or this run's own; there is {min(found)} in it; "
-                "name another"
-            )
+            where = f"run folder {self.path}"
+            raise UserError(f"{where}: expected a folder that is new, empty or this run's own; there is {min(found)} in it")
 
     def start(self, config: DictConfig, overrides: list[str], choices: dict[str, Any]) -> None:
         """Begin a new run. choices: the name chosen in each group of the configuration."""
@@ -209,8 +207,7 @@ class RunFolder:
         part, final = self.path / ".export.part", self.path / agent.export_folder
         shutil.rmtree(part, ignore_errors=True)
         try:
-            with writing(final):
-                agent.export(part)
+            agent.export(part)
             shutil.rmtree(final, ignore_errors=True)
             part.replace(final)
         finally:
@@ -226,10 +223,8 @@ class RunFolder:
             return
         recorded, now = self.read_json("provenance.json", {}).get(CHECKSUMS, {}), self.checksums(agent)
         if not now or any(now.get(name) != recorded[name] for name in recorded):
-            raise UserError(
-                f"run folder {self.path}: expected in {agent.export_folder}/ the weights whose checksums are in "
-                "provenance.json; they are another agent's, or were changed or damaged since"
-            )
+            where = f"run folder {self.path}: its {agent.export_folder}/ has other weights"
+            raise UserError(f"{where}, expected those whose checksums are in provenance.json")
         agent.load(self.weights(agent.export_folder))
 
     def weights(self, export_folder: str) -> Path:

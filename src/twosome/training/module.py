@@ -112,13 +112,8 @@ class LearningModule(LightningModule):
         Raises UserError if it is another run's, or was written by another version.
         """
         state = checkpoint["run"]
-        if state.keys() != {"runner", "algorithm", "generator", "optimizer_steps", "fingerprint"}:
-            raise UserError("resume: the checkpoint is of another version of the suite; finish the run with that version")
         if state["fingerprint"] != self.fingerprint:
-            raise UserError(
-                "resume: the checkpoint is of a run with another configuration than config.yaml; expected this run's own: copy "
-                "config.yaml or checkpoints/ back"
-            )
+            raise UserError("resume: the checkpoint is of a run with another configuration than config.yaml, expected the same")
         if checkpoint["state_dict"].keys() - self._frozen() != self.state_dict().keys():
             raise UserError("resume: the checkpoint is of another version of the suite; finish the run with that version")
         self.runner.load_state_dict(state["runner"])

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
-from gymnasium.error import ResetNeeded
 from minigrid.utils.baby_ai_bot import BabyAIBot
 from numpy.typing import NDArray
 
@@ -14,8 +13,8 @@ from twosome.envs.babyai_text.levels import Level
 from twosome.envs.babyai_text.prompts import ENGLISH, PROMPTERS, Prompter, Situation, Wording
 from twosome.envs.babyai_text.tasks import MIXED, SPLITS, TASKS, TESTS, assigned, tasks_of
 from twosome.envs.babyai_text.view import HIGHEST, SIZE, affordances, describe, mission_tokens, observation_space
-from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter
-from twosome.errors import UserError, unknown_choice
+from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter, valid_action
+from twosome.errors import check, check_choice
 
 DONE = 6
 """minigrid's action that does nothing, as which the actions from 6 on are played."""
@@ -126,10 +125,8 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         render_mode: str | None = None,
     ) -> None:
         self._tasks = tasks_of(task)
-        if split not in SPLITS:
-            raise unknown_choice("split", split, SPLITS)
-        if num_actions not in (3, 6, 9):
-            raise UserError(f"num_actions={num_actions}: expected 3, 6 or 9; the paper's is 6")
+        check_choice("split", split, SPLITS)
+        check(num_actions in (3, 6, 9), "num_actions", num_actions, "3, 6 or 9; the paper's is 6")
         check_whole("room_size", room_size, 5, 50, "; the paper's is 8")
         for name, each in self._tasks.items():
             each.check(name, split, num_actions, num_objects, room_size)
@@ -138,16 +135,13 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             check_whole("past_actions", past_actions, 0, past_observations - 1, ", or null; the paper's is 2")
         if mixture_seed is not None:
             check_whole("mixture_seed", mixture_seed, 0, note=", or null, which assigns the tasks in turn")
-            if task != MIXED:
-                raise UserError(
-                    f"mixture_seed={mixture_seed}: expected null with task={task}; it draws the tasks of task={MIXED}"
-                )
+            check(task == MIXED, "mixture_seed", mixture_seed, f"null with task={task}; it draws the tasks of task={MIXED}")
         check_number("reward_scale", reward_scale, 1e-9, 1e15, "a number above 0; 20 in GLAM's experiments")
         check_render_mode(render_mode, self.metadata["render_modes"])
         self._language = next(iter(self._tasks.values())).language
         self._prompter = find_prompter(prompt, PROMPTERS)
-        if isinstance(self._prompter, Wording) and self._prompter != Wording() and self._language is not ENGLISH:
-            raise UserError(f"prompt={prompt}: expected default with task={task}, which is not in English")
+        exchanged = isinstance(self._prompter, Wording) and self._prompter != Wording()
+        check(not exchanged or self._language is ENGLISH, "prompt", prompt, f"default with task={task}, which is not in English")
         self._levels: dict[str, Level] = {}
         self._level_options = split, num_objects, room_size
         self._mixed, self._mixture_seed, self._reward_scale = task == MIXED, mixture_seed, float(reward_scale)
@@ -171,9 +165,8 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def demonstration(self) -> list[int]:
         """Return the actions of BabyAI's bot for the level that has just begun. Raises UserError if it lacks actions."""
-        if len(self._action_ids) < DONE:
-            given = f"env.kwargs.num_actions={len(self._action_ids)}"
-            raise UserError(f"{given}: expected 6 or 9 for BabyAI's bot, which does more than moving")
+        count = len(self._action_ids)
+        check(count >= DONE, "env.kwargs.num_actions", count, "6 or 9 for BabyAI's bot, which does more than moving")
         level, over = deepcopy(self.level), False  # the bot looks ahead
         bot, actions = BabyAIBot(level), list[int]()
         while not over:
@@ -200,11 +193,7 @@ class BabyAITextEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do an action."""
-        if self._over:
-            raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
-        action = int(action)
-        if not 0 <= action < len(self._action_ids):
-            raise UserError(f"action={action}: expected 0 to {len(self._action_ids) - 1}, an action's id")
+        action = valid_action(action, self._over, len(self._action_ids))
         seen, reward, terminated, truncated, _ = self.level.step(min(action, DONE))
         self._over = terminated or truncated
         self._actions.append(action)

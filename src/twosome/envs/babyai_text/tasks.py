@@ -11,7 +11,7 @@ from twosome import seeding
 from twosome.envs.babyai_text.levels import Level, Make, SingleRoom, Unlock, one, sequence
 from twosome.envs.babyai_text.prompts import ENGLISH, FRENCH, Language
 from twosome.envs.options import check_whole
-from twosome.errors import UserError, unknown_choice
+from twosome.errors import check, check_choice
 
 SPLITS: Final = ("train", "test")
 MIXED: Final = "mixed"
@@ -38,10 +38,10 @@ class Task:
         The agent must be able to reach all objects. In dense rooms few draws are such: of 16 objects in a room of 8, one of 250.
         So at most half of a room's cells get objects.
         """
-        if split == "test" and not self.holds_out:
-            raise UserError(f"split=test: expected train with task={name}, which holds no missions out; or use task=go_to")
-        if num_actions < self.least_actions:
-            raise UserError(f"num_actions={num_actions}: expected 6 or 9 with task={name}, which needs more than moving")
+        whole = split == "train" or self.holds_out
+        check(whole, "split", split, f"train with task={name}, which holds no missions out; or use task=go_to")
+        enough = num_actions >= self.least_actions
+        check(enough, "num_actions", num_actions, f"6 or 9 with task={name}, which needs more than moving")
         count = self.num_objects if num_objects is None else num_objects
         most = min(16, (room_size - 2) ** 2 // 2 - (self.make is None))  # the locked door has a key
         check_whole("num_objects", count, self.targets, most, f" with task={name} and room_size={room_size}")
@@ -87,8 +87,7 @@ TESTS: Final[dict[str, dict[str, Any]]] = {
 
 def tasks_of(task: str) -> Mapping[str, Task]:
     """Return the tasks that the option task stands for, by name; raise UserError for an unknown one."""
-    if task not in TASKS:
-        raise unknown_choice("task", task, TASKS)
+    check_choice("task", task, TASKS)
     return MIXTURE if task == MIXED else {task: SINGLE[task]}
 
 

@@ -5,16 +5,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
-from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter
+from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter, valid_action
 from twosome.envs.overcooked.kitchen import CHOPS_NEEDED, DELIVERED, TASKS, Kitchen, State, make_kitchen, position
 from twosome.envs.overcooked.macro_actions import IDLE, execute, has_effect, macro_actions
 from twosome.envs.overcooked.prompts import PROMPTERS, Prompter
 from twosome.envs.overcooked.render import draw, write
-from twosome.errors import UserError
 
 
 class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
@@ -168,11 +166,7 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do one macro-action to its end."""
-        if self._over:
-            raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
-        action = int(action)
-        if not 0 <= action < len(self._automaton.action_ids):
-            raise UserError(f"action={action}: expected 0 to {len(self._automaton.action_ids) - 1}, a macro-action's id")
+        action = valid_action(action, self._over, len(self._automaton.action_ids))
         self._last = self._state, action
         self._state, reward, duration, terminated = self._automaton.transition(self._state, action)
         self._primitive_steps += duration
@@ -202,9 +196,9 @@ class OvercookedEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return tuple(action.name for action in macro_actions(self.kitchen))
 
     @property
-    def initial_state(self) -> State:
+    def initial_states(self) -> tuple[tuple[float, State]]:
         """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
-        return self.kitchen.start
+        return ((1.0, self.kitchen.start),)
 
     def admissible(self, state: State) -> tuple[int, ...]:
         """Return all actions, which are admissible in every state."""

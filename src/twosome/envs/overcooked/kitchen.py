@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from twosome.errors import unknown_choice
+from twosome.errors import check_choice
 
 Cell = tuple[int, int]  # (row, column)
 FOODS: Final = ("tomato", "lettuce", "onion")
@@ -113,10 +113,8 @@ class Kitchen:
 @lru_cache(maxsize=256)
 def make_kitchen(task: str, map_name: str = "A", obs_radius: int = 2, idle_actions: int = 0) -> Kitchen:
     """Return the kitchen of a task on a map. Raises UserError for unknown names."""
-    if task not in TASKS:
-        raise unknown_choice("task", task, TASKS)
-    if map_name not in MAPS:
-        raise unknown_choice("map", map_name, MAPS)
+    check_choice("task", task, TASKS)
+    check_choice("map", map_name, MAPS)
     small = task == SMALL_KITCHEN_TASK
     rows = MAPS[map_name].split()
     cells: dict[str, list[Cell]] = {}

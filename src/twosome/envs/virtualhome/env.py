@@ -5,16 +5,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
-from twosome.envs.options import check_render_mode, check_whole, find_prompter
+from twosome.envs.options import check_render_mode, check_whole, find_prompter, valid_action
 from twosome.envs.virtualhome.prompts import PROMPTERS, Prompter, Situation
 from twosome.envs.virtualhome.render import draw, write
 from twosome.envs.virtualhome.simulator import CHARACTER, Fact, State, shared_home
 from twosome.envs.virtualhome.task import SEEN, load_task, task_names
-from twosome.errors import UserError
 
 
 class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
@@ -129,7 +127,7 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.action_space = gymnasium.spaces.Discrete(len(self.task.actions))
         self.observation_space = gymnasium.spaces.Box(0, 1, (len(self.task.bits),), dtype=np.float32)
         self._max_primitive_steps = max_primitive_steps
-        self._state = self.initial_state
+        self._state = self._automaton.home.start
         self._primitive_steps = 0
         self._over = True
 
@@ -148,16 +146,12 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode from the initial state."""
         super().reset(seed=seed)
-        self._state, self._primitive_steps, self._over = self.initial_state, 0, False
+        self._state, self._primitive_steps, self._over = self._automaton.home.start, 0, False
         return self._decision(executed=True, duration=0)
 
     def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Do an action; one that is refused changes nothing."""
-        if self._over:
-            raise ResetNeeded("the episode is over or has not begun: call reset() before step()")
-        action = int(action)
-        if not 0 <= action < len(self.task.actions):
-            raise UserError(f"action={action}: expected 0 to {len(self.task.actions) - 1}, an action's id")
+        action = valid_action(action, self._over, len(self.task.actions))
         after = self._automaton.outcome(self._state, action)
         self._state = self._state if after is None else after
         self._primitive_steps += 1
@@ -190,9 +184,9 @@ class VirtualHomeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return (draw if self.render_mode == "rgb_array" else write)(self.task, self._state)
 
     @property
-    def initial_state(self) -> State:
+    def initial_states(self) -> tuple[tuple[float, State]]:
         """The state after a reset (this property and the next two methods are for `optimum.Searchable`)."""
-        return self._automaton.home.start
+        return ((1.0, self._automaton.home.start),)
 
     def admissible(self, state: State) -> tuple[int, ...]:
         """Return the ids of the admissible actions of a state."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from twosome.envs.virtualhome.simulator import CHARACTER, Fact, State, load_scene
-from twosome.errors import unknown_choice
+from twosome.errors import check_choice
 
 FOLDER: Final = Path(__file__).parent / "tasks"
 SEEN: Final = "SEEN"  # (name, SEEN) is a fact if a thing is in sight; it is not a state of the simulator
@@ -61,8 +61,7 @@ def task_names() -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def load_task(name: str) -> Task:
     """Return the task of this name. Raises UserError for an unknown name, and for unknown objects in the task's file."""
-    if name not in task_names():
-        raise unknown_choice("task", name, task_names())
+    check_choice("task", name, task_names())
     return make_task(name, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
 
 
@@ -77,8 +76,7 @@ def make_task(name: str, content: dict[str, Any]) -> Task:
     named += [each for facts in success for fact in facts for each in fact[::2]]
     for known, names in ((load_scene().things, list(objects)), ({CHARACTER, *rooms, *objects}, named)):
         for each in names:
-            if each not in known:
-                raise unknown_choice(f"task={name}: object", each, known)
+            check_choice(f"task={name}: object", each, known)
     bits = tuple(_bits(objects, [action.script for action in actions]))
     return Task(name, content["goal"], success, rooms, objects, tuple(actions), bits)
 

@@ -1,0 +1,1 @@
+"""Sokoban: a player pushes boxes onto targets. The specification is the docstring of `env.SokobanEnv`."""
