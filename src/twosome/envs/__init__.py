@@ -14,5 +14,6 @@ for _name, _class in (
     ("Overcooked", "overcooked.env:OvercookedEnv"),
     ("VirtualHome", "virtualhome.env:VirtualHomeEnv"),
     ("BabyAIText", "babyai_text.env:BabyAITextEnv"),
+    ("TextWorld", "textworld.env:TextWorldEnv"),
 ):
     register(f"twosome/{_name}-v0", f"twosome.envs.{_class}", order_enforce=False, disable_env_checker=True)
