@@ -31,7 +31,8 @@ def test_entry_composes(entry):
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "env").glob("*.yaml")), ids=lambda path: path.stem)
 def test_environment_is_made(path):
-    env = build.environment(compose(f"env={path.stem}").env)()
+    words = ["env.task=cooking", "env.kwargs.num_games=1"] if path.stem == "textworld" else []  # games that other tests generate
+    env = build.environment(compose(f"env={path.stem}", *words).env)()
     _, info = env.reset(seed=0)
     assert len(info["action_ids"]) == len(info["action_prompts"]) > 0
     env.close()

@@ -125,4 +125,4 @@ def test_help_and_composition_are_those_of_the_checkout(installed, home):
 
     demo = said("twosome-run", "experiment=demo", "--cfg", "job")
     assert demo == said(sys.executable, str(ROOT / "src" / "run.py"), "experiment=demo", "--cfg", "job")
-    assert "env: babyai_text, overcooked, sokoban, virtualhome\n" in said("twosome-run", "--help")
+    assert "env: babyai_text, frozen_lake, overcooked, sokoban, textworld, virtualhome\n" in said("twosome-run", "--help")

@@ -17,5 +17,6 @@ for _name, _class in (
     ("BabyAIText", "babyai_text.env:BabyAITextEnv"),
     ("FrozenLake", "frozen_lake:FrozenLakeEnv"),
     ("Sokoban", "sokoban.env:SokobanEnv"),
+    ("TextWorld", "textworld.env:TextWorldEnv"),
 ):
     register(f"twosome/{_name}-v0", f"twosome.envs.{_class}", order_enforce=False, disable_env_checker=True)

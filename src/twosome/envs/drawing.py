@@ -1,5 +1,6 @@
 """Pictures of a world as coloured boxes and discs with names, in units of a cell: x to the right, y down."""
 
+import textwrap
 from functools import cache
 
 import numpy as np
@@ -66,3 +67,13 @@ class Picture:
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font, so that pictures are the same on every machine."""
     return ImageFont.load_default(size)
+
+
+def page(text: str, side: int = 464, height: int = 17) -> NDArray[np.uint8]:
+    """Return a picture of a text, (side, side, 3); a text that is too long loses its end. height: of a line, in pixels."""
+    image = Image.new("RGB", (side, side), PAPER)
+    pen, font = ImageDraw.Draw(image), _font(round(0.75 * height))
+    columns = round((side - 2 * height) / pen.textlength("average", font) * len("average"))
+    lines = [line for paragraph in text.split("\n") for line in textwrap.wrap(paragraph, columns) or [""]]
+    pen.multiline_text((height, height), "\n".join(lines), INK, font, spacing=height // 4)
+    return np.array(image)
