@@ -8,7 +8,7 @@ import gymnasium
 import pytest
 from checkout import ROOT, added_files, blocks, call, commands, result
 
-from twosome import check_env
+from twosome import check_env, evaluate
 from twosome.envs.optimum import optimal_return
 from twosome.envs.vector import Player
 
@@ -81,4 +81,6 @@ def test_the_package_to_copy_works_in_python_and_on_the_command_line(tmp_path, m
     ended = call(tmp_path, [*words, *tests["SMALL"], "hydra.run.dir=other"])
     assert ended.code == 0, ended.output
     assert result(tmp_path / "other") == result(tmp_path / "run")
+    other = evaluate(tmp_path / "other", "episodes=1", "trust=true", "+env.kwargs.sab=false").records[-1]
+    assert (other["optimum"], other["options"]) == (None, {"kwargs.sab": False})  # by hand for the run's own options
     assert (tmp_path / "other" / "config.yaml").read_bytes() == (tmp_path / "run" / "config.yaml").read_bytes()
