@@ -132,6 +132,7 @@ class TextWorldEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self._games = self._panel.games[split]
         self._history, self._max_primitive_steps = history, max_primitive_steps
         self._emulator: textworld.Environment | None = None
+        self._loaded: Game | None = None  # the emulator's game
         self._played: list[str] | None = None  # the commands that the emulator has executed since its game's start
         self._over = True
         self.render_mode = render_mode
