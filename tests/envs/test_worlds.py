@@ -203,6 +203,7 @@ REFUSED = {
             "task": "cooking",
             "settings": {"cooking": {"level": 2}},
         },
+        "settings.simple.rewards=few: expected": {"task": "simple", "settings": {"simple": {"rewards": "few"}}},
         "split=valid: expected one of test, train": {"split": "valid"},
         "num_games=0": {"num_games": 0},
         "history=-1": {"history": -1},

@@ -38,6 +38,7 @@ FIXED: Final[Mapping[str, Mapping[str, Any]]] = {
     "cooking": {"split": None, "recipe_seed": 0},  # all foods, and the recipe is drawn with the rest of the game
 }
 """Settings without a choice: the splits are the suite's, and the goal is a part of every prompt."""
+REWARDS: Final = ("dense", "balanced", "sparse")
 FREE_VERBS: Final = ("look", "inventory", "examine")
 """The verbs of commands that change nothing."""
 SEEDS_PER_GAME: Final = 20
@@ -73,6 +74,8 @@ def settings_of(task: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[st
     for name in changed:
         if name not in DEFAULTS[task]:
             raise UserError(f"settings.{task}.{name}={changed[name]}: expected one of the settings {', '.join(DEFAULTS[task])}")
+    if changed.get("rewards", REWARDS[0]) not in REWARDS:  # TextWorld would make games that cannot be won
+        raise unknown_choice("settings.simple.rewards", changed["rewards"], REWARDS)
     return {**DEFAULTS[task], **changed}
 
 
