@@ -74,8 +74,8 @@ def settings_of(task: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[st
     for name in changed:
         if name not in DEFAULTS[task]:
             raise UserError(f"settings.{task}.{name}={changed[name]}: expected one of the settings {', '.join(DEFAULTS[task])}")
-    if changed.get("rewards", REWARDS[0]) not in REWARDS:  # TextWorld would make games that cannot be won
-        raise unknown_choice("settings.simple.rewards", changed["rewards"], REWARDS)
+    # TextWorld would make games that cannot be won of other words.
+    check_choice("settings.simple.rewards", changed.get("rewards", REWARDS[0]), REWARDS)
     return {**DEFAULTS[task], **changed}
 
 
