@@ -25,7 +25,11 @@ IN_THE_CORRIDOR = {
 }
 REFUSED = {
     ("baseline=optimal", *CORRIDOR): "baseline=optimal: expected an environment that can be searched",
-    ("baseline=saycan", "affordance=oracle", *CORRIDOR): "affordance=oracle: expected a number from 0 to 1 for each of",
+    (
+        "baseline=saycan",
+        "affordance=oracle",
+        *CORRIDOR,
+    ): "is None, expected a number from 0 to 1 for each of",
     ("baseline=saycan", "affordance.epochs=0"): "affordance.epochs=0: expected an integer from 1 on",
 }
 AGAIN = {"random": [], "optimal": ["env.task=lettuce_salad"], "oracle": ["env.task=lettuce_salad"], "value": []}

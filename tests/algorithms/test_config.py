@@ -25,7 +25,7 @@ ROLLOUT = {"num_envs": 4, "num_steps": 6}
         ({"num_minibatches": 5}, "algorithm.num_minibatches=5: expected a divisor of num_envs * num_steps = 24"),
         ({"value_num_minibatches": 5}, "algorithm.value_num_minibatches=5: expected a divisor of num_envs * num_steps = 24"),
         ({"num_minibatches": 4, "gradient_accumulation_steps": 3}, "algorithm.gradient_accumulation_steps=3: expected a divisor"),
-        ({"num_minibatches": 24}, "algorithm.norm_adv=true with algorithm.num_minibatches=24: a minibatch is one sample"),
+        ({"num_minibatches": 24}, "algorithm.norm_adv=true: expected false with minibatches of one sample"),
     ],
 )
 def test_wrong_values_are_one_line(options: dict[str, Any], line: str) -> None:

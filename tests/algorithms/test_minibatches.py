@@ -115,7 +115,7 @@ def test_terms_that_the_agent_cannot_have_are_refused() -> None:
     joint = agent()
     joint.joint_values = True
     with pytest.raises(
-        UserError, match=r"algorithm\.value_warmup_updates=3: expected 0 where values learn .* choose value_head=frozen"
+        UserError, match=r"algorithm\.value_warmup_updates=3: expected 0 where values learn together with the policy"
     ):
         PPO(config(value_warmup_updates=3)).check(joint)
 

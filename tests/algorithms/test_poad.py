@@ -214,5 +214,5 @@ def plain_terms(own: torch.Tensor, ids: tuple[tuple[int, ...], ...], action: int
 
 
 def test_an_agent_without_values_of_tokens_is_refused() -> None:
-    with pytest.raises(UserError, match="algorithm=poad: expected an agent with values of tokens; choose baseline=poad"):
+    with pytest.raises(UserError, match="algorithm=poad: expected an agent with values of tokens, such as baseline=poad"):
         POAD(POADConfig(**vars(config()), token_lambda=0.9)).check(language_agent())

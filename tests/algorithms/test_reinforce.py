@@ -113,5 +113,5 @@ def test_values_that_learn_with_the_policy_are_refused() -> None:
     player.joint_values = True
     with pytest.raises(UserError, match=r"value_head: .* Reinforce has no critic; choose value_head=frozen"):
         Reinforce(config()).check(player)
-    with pytest.raises(UserError, match=r"algorithm\.base_kl_coef=1: expected 0"):
+    with pytest.raises(UserError, match=r"algorithm\.base_kl_coef=1\.0: expected 0"):
         Reinforce(config(base_kl_coef=1.0)).check(agent())

@@ -99,7 +99,7 @@ def test_links_and_pipes_are_refused(folder: Path) -> None:
 def test_weights_that_are_not_those_recorded_are_refused(folder: Path) -> None:
     weights = folder / "adapter" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    with pytest.raises(UserError, match="the weights whose checksums are in provenance"):
+    with pytest.raises(UserError, match="its adapter/ has other weights, expected those whose checksums are in provenance"):
         twosome.evaluate(folder, "episodes=1")
 
 

@@ -106,6 +106,7 @@ class FrozenLakeEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     tasks: ClassVar[tuple[str, ...]] = tuple(SIZES)
     action_names: ClassVar[tuple[str, ...]] = ACTIONS
+    tests: ClassVar[dict[str, dict[str, Any]]] = {"unseen_maps": {"kwargs.split": "test"}}
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012 - gymnasium's own declaration
 
     def __init__(

@@ -102,6 +102,7 @@ class TextWorldEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     """
 
     tasks: ClassVar[tuple[str, ...]] = tuple(DEFAULTS)
+    tests: ClassVar[dict[str, dict[str, Any]]] = {"unseen_games": {"kwargs.split": "test"}}
     metadata: dict[str, Any] = {  # noqa: RUF012 - gymnasium's own declaration
         "render_modes": ["rgb_array", "ansi"],
         "render_fps": 1,
