@@ -2,7 +2,7 @@
 
 Two tables, each with its figure: generalization, the other tasks of the environment (the paper's figure 6); and transfer, all
 trained-on tasks against all tested-on tasks, as far as src/evaluate.py played them with suite=unseen or suite=cross. And a table,
-glam_tests, of GLAM's tests of generalisation, if there are runs that played them (suite=glam).
+glam_tests, of the environments' tests of generalisation, GLAM's among them, if there are runs that played them (suite=glam).
 
 Example: python analysis/generalization.py multirun --out results
 """

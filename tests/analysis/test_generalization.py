@@ -154,6 +154,22 @@ def test_success_of_all_seeds_stands_beside_glams(tmp_path):
     assert glam_rows(folder_of(tmp_path / "untested", 0, [({}, 0.9)])).empty
 
 
+def test_tests_of_other_environments_are_the_options_that_differ(tmp_path):
+    lake = {"env": "twosome/FrozenLake-v0", "task": "4x4"}
+    folder = make_run(
+        tmp_path / "run", task="4x4", after=None, env={"id": lake["env"], "task": "4x4", "prompt": "default", "gamma": 0.99}
+    )
+    records = [
+        record("4x4", when, "sampled", 0.5) | lake | {"episodes": 100, "options": options, "success_rate": rate}
+        for when, rates in (("before", (0.1, 0.2)), ("after", (0.9, 0.8)))
+        for options, rate in zip(({}, {"kwargs.split": "test"}), rates, strict=True)
+    ]
+    (folder / "evaluation.json").write_text(json.dumps(records))
+    found = {(row.test, row.when): row.rate for row in glam_rows(read_folder(folder)).itertuples()}
+    own, test = generalization.OWN, "kwargs.split=test"
+    assert found == {(own, "before"): 0.1, (own, "after"): 0.9, (test, "before"): 0.2, (test, "after"): 0.8}
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

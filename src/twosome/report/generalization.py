@@ -1,5 +1,6 @@
-"""Success on tasks that were not trained on (src/evaluate.py with suite=unseen or cross), and in GLAM's tests (suite=glam)."""
+"""Success on tasks that were not trained on (src/evaluate.py, suite=unseen or cross), and in an environment's tests (suite=glam)."""
 
+import json
 import math
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,11 +116,11 @@ def _rates(options: Namespace) -> list[str]:
 
 
 def glam_rows(tasks: Grouped, paper: Paper) -> Iterator[dict[str, Any]]:
-    """Yield a row for each trained-on task, method, test of GLAM's and player that runs have records of."""
+    """Yield a row for each trained-on task, method, test of its environment and player that runs have records of."""
     part = paper.content["glam"]
     for task, methods in tasks.items():
         for method, runs in methods.items():
-            by_run = [_tests_of(run, part) for run in runs if run.config["env"]["id"] == part["env"]]
+            by_run = [_tests_of(run, part) for run in runs]
             by_run = [tests for tests in by_run if set(tests) - {OWN}]
             for name in dict.fromkeys(name for tests in by_run for name in tests):
                 for when in WHO:
@@ -138,9 +139,15 @@ def glam_rows(tasks: Grouped, paper: Paper) -> Iterator[dict[str, Any]]:
 
 
 def _tests_of(run: Run, part: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the run's sampled records by test and player, its own setting first."""
-    found = {}
-    for name, test in {OWN: {}, **part["tests"]}.items():
+    """Return the run's sampled records by test and player, its own setting first.
+
+    The tests are GLAM's in its environment, and in others the records with other options of the environment (split=test).
+    """
+    found, tests = {}, part["tests"]
+    if run.config["env"]["id"] != part["env"]:
+        changed = [json.loads(options) for options in run.evaluations.options.unique()]
+        tests = {", ".join(f"{name}={value}" for name, value in each.items()): {"options": each} for each in changed if each}
+    for name, test in {OWN: {}, **tests}.items():
         changes = {key: test[key] for key in ("task", "prompt", "options") if key in test}
         by_player = {when: record for when in WHO if (record := run.evaluation(when, **changes))}
         if by_player:
@@ -174,4 +181,4 @@ def glam_table(data: pd.DataFrame, paper: Paper, options: Namespace) -> Table:
         cells.append(row | {f"paper, {name}": number(by[when]["paper"]) if when in by else NONE for when, name in WHO.items()})
     source = paper.legend("glam").replace(paper.content["model"], paper.content["glam"]["model"])
     remarks = [*notes("glam", source=source), *latest(options.evaluations)]
-    return Table.of("GLAM's tests of generalisation", cells, remarks, left=3, data=data)
+    return Table.of("Tests of generalisation", cells, remarks, left=3, data=data)
