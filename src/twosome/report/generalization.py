@@ -1,4 +1,4 @@
-"""Success on tasks that were not trained on (src/evaluate.py, suite=unseen or cross), and in an environment's tests (suite=glam)."""
+"""Success on tasks that were not trained on (suite=unseen or cross of src/evaluate.py), and in tests (suite=glam)."""
 
 import json
 import math
