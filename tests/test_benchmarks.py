@@ -22,6 +22,7 @@ def measured(script: str, words: str, output: Path) -> tuple[dict[str, Any], str
     return json.loads(output.read_text()), done.stdout
 
 
+@pytest.mark.slow
 def test_speed(tmp_path: Path) -> None:
     """All contestants compute the same log-probabilities; the engine computes the fewest tokens, but not fewer than the limit."""
     found, printed = measured("speed.py", SMALL, tmp_path / "speed.json")

@@ -95,16 +95,19 @@ def test_it_holds_the_code_the_configuration_and_nothing_else(wheel):
     assert "twosome/experiment/watch.html" in data
 
 
+@pytest.mark.slow
 def test_its_commands_run_its_own_code(ended, installed):
     assert ended["where"].code == 0, ended["where"].output
     assert all(Path(file).is_relative_to(installed.parent / "lib") for file in ended["where"].output.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "watch"])
 def test_its_commands_work(ended, command):
     assert ended[command].code == 0, ended[command].output
 
 
+@pytest.mark.slow
 def test_a_run_is_in_the_current_folder_and_nothing_else_is(ended, home):
     assert (home / "trained" / "DONE").exists()
     assert {file.name for file in home.iterdir() if not file.name.startswith(".output-")} == {
@@ -112,11 +115,13 @@ def test_a_run_is_in_the_current_folder_and_nothing_else_is(ended, home):
     }
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_refused(ended):
     assert ended["unfinished"].code == 2
     assert ended["unfinished"].output.endswith("finish it with: python src/run.py resume=unfinished\n")
 
 
+@pytest.mark.slow
 def test_help_and_composition_are_those_of_the_checkout(installed, home):
     def said(*words: str) -> str:
         done = subprocess.run(words, cwd=home, env=environment() | {"PATH": path(installed)}, capture_output=True, text=True)

@@ -95,7 +95,9 @@ def test_all_weights_are_compared_with_the_base_model_and_heads_are_refused(data
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (BenchmarkConfig(["arc_easy_"]), "retention.tasks=arc_easy_: lm-eval has no such task"),
+        pytest.param(
+            BenchmarkConfig(["arc_easy_"]), "retention.tasks=arc_easy_: lm-eval has no such task", marks=pytest.mark.slow
+        ),
         (BenchmarkConfig(["piqa"], "/nowhere"), "retention.data_dir=/nowhere: expected piqa.jsonl in it"),
     ],
 )

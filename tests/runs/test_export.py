@@ -190,6 +190,7 @@ def test_what_is_there_is_not_overwritten(place, trained, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_it_is_pushed_to_a_hub_and_loads_from_there(trained, tmp_path):
     ours = {name: value for name, value in environment().items() if not name.startswith("HF_")}
     paths = f"{ROOT / 'src'}:{ROOT / 'tests'}:{ROOT / 'tests/language'}"

@@ -112,6 +112,7 @@ def test_a_broken_run_goes_on_and_suites_evaluate_all(folder: Path) -> None:
         assert {record["episodes"] for record in records} == {1}  # as in the run's own evaluation
 
 
+@pytest.mark.slow
 def test_jobs_of_submitit_are_runs_like_others(tmp_path: Path) -> None:
     ended = call(tmp_path, ["src/run.py", "-m", "hydra/launcher=submitit_local", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep"])
     assert ended.code == 0, ended.output

@@ -90,6 +90,7 @@ def test_processes_are_started_by_torchrun_or_srun(tmp_path: Path) -> None:
         twosome.run(*SMALL, *TWO, folder=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_sharded_gradients_are_those_of_one_process() -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
                str(Path(__file__).with_name("pair.py"))]  # fmt: skip

@@ -79,6 +79,7 @@ def test_a_checkpoint_holds_what_is_learned_and_nothing_frozen(architecture: str
             made.on_load_checkpoint(state | {"state_dict": wrong})
 
 
+@pytest.mark.slow
 def test_dropout_is_drawn_from_the_runs_seed(tmp_path):
     found = []
     for other, seed in ((1, 0), (2, 0), (1, 3)):
