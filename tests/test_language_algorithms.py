@@ -47,16 +47,19 @@ def folder_name(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory):
-    """A checkout with the manual's corridor, and how every command ended in it."""
+def checkout(tmp_path_factory):
+    """A checkout with the manual's corridor."""
     folder = copied(tmp_path_factory.mktemp("learning"))
     for path, content in added_files().items():
         (folder / path).write_text(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ended(checkout):
+    """The checkout's folder of runs, and how the command of every small run ended."""
+    folder = checkout
     commands = {
-        ("learned", name): [*LEARNING.split(), *words.split(), f"baseline={name}", "retention.drift=false"]
-        for name, words in LEARNS.items()
-    }
-    commands |= {
         ("small", name): [*SMALL.split(), *words.split(), f"baseline={baseline(name)}"] for name, words in VARIANTS.items()
     }
     words = [["src/run.py", *each, f"hydra.run.dir=runs/{key[0]}-{folder_name(key[1])}"] for key, each in commands.items()]
@@ -80,12 +83,14 @@ def test_every_baseline_with_an_algorithm_of_its_own_is_here():
     )  # test_learning_baselines.py has those
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNS)
-def test_it_learns_the_corridor(ended, name):
+def test_it_learns_the_corridor(checkout, name):
     """A random model of 35,000 weights, from hardly ever reaching the door to always."""
-    folder, outcomes = ended
-    assert outcomes["learned", name].code == 0, outcomes["learned", name].output
-    records = json.loads((folder / f"learned-{name}" / "evaluation.json").read_text())
+    words = [*LEARNING.split(), *LEARNS[name].split(), f"baseline={name}", "retention.drift=false"]
+    (outcome,) = run(checkout, [["src/run.py", *words, f"hydra.run.dir=runs/learned-{name}"]])
+    assert outcome.code == 0, outcome.output
+    records = json.loads((checkout / "runs" / f"learned-{name}" / "evaluation.json").read_text())
     rates = {(record["when"], record["mode"]): record["success_rate"] for record in records}
     assert rates["before", "greedy"] < 0.3
     assert min(rates["after", "sampled"], rates["after", "greedy"]) >= 0.95
@@ -116,5 +121,5 @@ def test_the_glossary_names_the_columns(ended, name):
 
 def test_a_runs_name_says_how_it_learned(ended):
     folder, _ = ended
-    found = {name: json.loads((folder / f"learned-{name}" / "provenance.json").read_text())["method"] for name in LEARNS}
+    found = {name: json.loads((folder / f"small-{name}" / "provenance.json").read_text())["method"] for name in LEARNS}
     assert found == {"reinforce": "reinforce-word", "grpo": "grpo-word", "poad": "poad-branches"}
