@@ -20,8 +20,8 @@ def check(valid: object, option: str, value: object, expected: str) -> None:
 
 def check_choice(option: str, value: object, choices: Iterable[object]) -> None:
     """Raise UserError unless an option's value is one of these choices."""
-    known = sorted(map(str, choices))
-    check(str(value) in known, option, value, f"one of {', '.join(known)}")
+    known = list(choices)
+    check(value in known, option, value, f"one of {', '.join(sorted(map(str, known)))}")
 
 
 def check_seed(option: str, value: int) -> None:

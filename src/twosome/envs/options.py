@@ -26,7 +26,8 @@ def check_number(option: str, value: object, least: float, most: float, expected
 
 def check_render_mode(value: str | None, modes: Sequence[str]) -> None:
     """Raise UserError unless value is None or one of the environment's render modes."""
-    check_choice("render_mode", value, (None, *modes))
+    if value is not None:
+        check_choice("render_mode", value, modes)
 
 
 def valid_action(action: Any, over: bool, count: int) -> int:

@@ -128,6 +128,8 @@ class ShardedScorer(Scorer):
     def _summing(self) -> Iterator[None]:
         """At the end of the context, sum the gradients of what learns over the ranks, if there are any."""
         learning = torch.is_grad_enabled()
+        if learning and any(parameter.grad is not None for parameter in self.learned):
+            raise RuntimeError("the model has gradients already; call zero_grad first")  # they would be summed once more
         yield
         if learning and self.learned:
             self.processes.all_reduce([parameter.grad for parameter in self.learned if parameter.grad is not None])
