@@ -15,12 +15,20 @@ from numpy.typing import NDArray
 
 from twosome.envs.drawing import Picture
 from twosome.envs.optimum import Transition
-from twosome.envs.options import Principles, check_number, check_render_mode, check_whole, find_prompter, join, valid_action
+from twosome.envs.options import (
+    SPLITS,
+    Principles,
+    check_number,
+    check_render_mode,
+    check_whole,
+    find_prompter,
+    join,
+    valid_action,
+)
 from twosome.errors import check_choice
 
 SIZES: Final = {"4x4": 4, "8x8": 8}
 LIMITS: Final = {"4x4": 100, "8x8": 200}  # steps of an episode in gymnasium's registry
-SPLITS: Final = ("train", "test")
 ACTIONS: Final = ("left", "down", "right", "up")
 STEPS: Final = ((0, -1), (1, 0), (0, 1), (-1, 0))  # rows and columns, by action
 AROUND: Final = {

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from math import inf
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from gymnasium.error import ResetNeeded
 
 from twosome.errors import UserError, check, check_choice
+
+SPLITS: Final = ("train", "test")
+"""The values of ``split``, of environments that hold games out of training."""
 
 
 def check_whole(option: str, value: object, least: float, most: float = inf, note: str = "") -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from twosome.envs.babyai_text.levels import Level
 from twosome.envs.babyai_text.prompts import ENGLISH, PROMPTERS, Prompter, Situation, Wording
-from twosome.envs.babyai_text.tasks import MIXED, SPLITS, TASKS, TESTS, assigned, tasks_of
+from twosome.envs.babyai_text.tasks import MIXED, TASKS, TESTS, assigned, tasks_of
 from twosome.envs.babyai_text.view import HIGHEST, SIZE, affordances, describe, mission_tokens, observation_space
-from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter, valid_action
+from twosome.envs.options import SPLITS, check_number, check_render_mode, check_whole, find_prompter, valid_action
 from twosome.errors import check, check_choice
 
 DONE = 6

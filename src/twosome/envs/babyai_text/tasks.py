@@ -13,7 +13,6 @@ from twosome.envs.babyai_text.prompts import ENGLISH, FRENCH, Language
 from twosome.envs.options import check_whole
 from twosome.errors import check, check_choice
 
-SPLITS: Final = ("train", "test")
 MIXED: Final = "mixed"
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twosome.envs.optimum import Transition
-from twosome.envs.options import check_number, check_render_mode, check_whole, find_prompter, valid_action
+from twosome.envs.options import SPLITS, check_number, check_render_mode, check_whole, find_prompter, valid_action
 from twosome.envs.sokoban.prompts import PROMPTERS, Prompter
 from twosome.envs.sokoban.render import draw, write
-from twosome.envs.sokoban.room import DIRECTIONS, SPLITS, State, after, draw_room, effective, shortest_solution
+from twosome.envs.sokoban.room import DIRECTIONS, State, after, draw_room, effective, shortest_solution
 from twosome.errors import check_choice
 
 TASKS = {"one_box": 1, "two_boxes": 2, "three_boxes": 3}

@@ -10,7 +10,6 @@ from twosome.errors import UserError
 
 DIRECTIONS: Final = ("up", "down", "left", "right")
 """The directions of the four actions, by id."""
-SPLITS: Final = ("train", "test")
 TEST_SHARE: Final = 5  # one in so many layouts belongs to the test rooms
 WALLS: Final = 0.2
 """The probability that a cell inside the outer wall is drawn as a wall."""

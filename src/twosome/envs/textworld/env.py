@@ -11,8 +11,8 @@ import textworld
 from numpy.typing import NDArray
 
 from twosome.envs.drawing import page
-from twosome.envs.options import check_render_mode, check_whole, find_prompter, valid_action
-from twosome.envs.textworld.games import DEFAULTS, FREE_VERBS, SPLITS, Game, find_games, settings_of, written
+from twosome.envs.options import SPLITS, check_render_mode, check_whole, find_prompter, valid_action
+from twosome.envs.textworld.games import DEFAULTS, FREE_VERBS, Game, find_games, settings_of, written
 from twosome.envs.textworld.prompts import PROMPTERS, Prompter, Situation, first_answer, one_line
 from twosome.errors import check_choice
 from twosome.files import cache_root

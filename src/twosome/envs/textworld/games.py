@@ -22,10 +22,9 @@ from textworld.generator import QuestGenerationError, compile_game
 from textworld.generator.inform7 import Inform7Game
 from tqdm import tqdm
 
-from twosome.envs.options import join
+from twosome.envs.options import SPLITS, join
 from twosome.errors import UserError, check_choice
 
-SPLITS: Final = ("train", "test")
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "simple": {"rewards": "balanced"},
     "coin_collector": {"level": 105},
